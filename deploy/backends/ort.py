@@ -1,0 +1,95 @@
+"""ONNX Runtime, on the CPU and on CUDA."""
+
+import os
+from collections.abc import Mapping
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import IncompatibleError, InputError
+from . import Arrays, Port
+
+
+class OrtBackend:
+    """An ONNX file in an ONNX Runtime session.
+
+    `device` is "cpu" or "cuda:N"; `threads` defaults to the processors that this process may use.
+    """
+
+    def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None) -> None:
+        check_installation()
+        import onnxruntime as ort
+
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such model file; export one with detexport")
+        options = ort.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised, once, as our own error
+        options.intra_op_num_threads = threads or available_processors()
+        options.inter_op_num_threads = 1
+        providers = _providers(device, ort.get_available_providers())
+        try:
+            self._session = ort.InferenceSession(path, options, providers=providers)
+        except Exception as error:  # ONNX Runtime's own classes share no base but this one
+            raise IncompatibleError(f"{path}: not a model that ONNX Runtime can open; {_first_line(error)}; export it anew with detexport") from error
+        if device != "cpu" and self._session.get_providers()[0] != "CUDAExecutionProvider":
+            raise IncompatibleError(f"device {device}: CUDA did not start; its libraries are missing or too old; see detexport --doctor or use --device cpu")
+        self.inputs = tuple(Port(i.name, _shape(i.shape)) for i in self._session.get_inputs())
+        self.outputs = tuple(Port(o.name, _shape(o.shape)) for o in self._session.get_outputs())
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._names = [port.name for port in self.outputs]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        values = self._session.run(self._names, dict(feeds))
+        return {name: np.asarray(value) for name, value in zip(self._names, values, strict=True)}
+
+
+def check_installation() -> None:
+    """Refuse to run without ONNX Runtime, or with both distributions, which overwrite each other's files."""
+    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
+    if not installed:
+        raise IncompatibleError("ONNX Runtime is not installed; pip install 'detforge[cpu]' or 'detforge[gpu]'")
+    if len(installed) > 1:
+        raise IncompatibleError(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; "
+            "pip uninstall both, then install one of detforge[cpu] and detforge[gpu]"
+        )
+
+
+def available_processors() -> int:
+    """The processors that this process may use: its affinity, bounded by the container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or its quota is "max"
+        return count
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        packages.distribution(distribution)
+    except packages.PackageNotFoundError:
+        return False
+    return True
+
+
+def _providers(device: str, available: list[str]) -> list[Any]:
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in available:
+        raise IncompatibleError(
+            f"device {device}: this ONNX Runtime has no CUDA; pip install 'detforge[gpu]' or use --device cpu"
+        )
+    return [("CUDAExecutionProvider", {"device_id": index or "0"}), "CPUExecutionProvider"]
+
+
+def _shape(shape: list[Any]) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

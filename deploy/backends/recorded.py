@@ -1,0 +1,23 @@
+"""Answers with arrays that were recorded earlier, so that everything around a network is tested without one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from . import Arrays, Port
+
+
+class RecordedBackend:
+    """Returns `outputs` whatever it is fed, and keeps the last feeds in `fed`."""
+
+    def __init__(self, outputs: Arrays, metadata: Mapping[str, str]) -> None:
+        self._outputs = outputs
+        self.metadata = metadata
+        self.inputs: Sequence[Port] = (Port("image", (None, 3, None, None)),)
+        self.outputs: Sequence[Port] = tuple(Port(name, value.shape) for name, value in outputs.items())
+        self.fed: Mapping[str, NDArray[Any]] = {}
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        self.fed = dict(feeds)
+        return self._outputs

@@ -1,0 +1,36 @@
+"""Network outputs to Instances: decode, fuse, suppress, restore."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from .backends import Arrays
+from .card import Card
+from .decode import decode
+from .decode.candidates import Candidates
+from .instances import Instances
+from .preprocess import Frame
+from .suppress import suppress
+
+
+def postprocess(outputs: Arrays, card: Card, frame: Frame, classes: Collection[int] | None = None) -> Instances:
+    """One image's outputs, without the batch axis, to its Instances; `classes` limits the labels."""
+    found = _clip(decode(outputs, card, frame.canvas_size), frame)
+    if classes is not None:
+        found = found[np.isin(found.labels, list(classes))]
+    found = suppress(found, card.suppress)
+    height, width = frame.image_size
+    return Instances(_restore(found, frame), found.scores, found.labels, card.labels, (width, height))
+
+
+def _clip(found: Candidates, frame: Frame) -> Candidates:
+    """Cut the boxes at the image's border, as the references do before they suppress; empty ones go."""
+    height, width = frame.resized_size
+    limit = np.array([width, height, width, height], np.float32)
+    boxes = np.clip(found.boxes, 0, limit)
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    return Candidates(boxes, found.scores, found.labels)[has_area]
+
+
+def _restore(found: Candidates, frame: Frame) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    return (found.boxes / np.array(frame.scale * 2, np.float32)).astype(np.float32, copy=False)

@@ -1,0 +1,21 @@
+"""Score fusion: how sure of the class times how good the box."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import Fusion
+
+
+def fuse(
+    scores: NDArray[np.float32], quality: NDArray[np.float32], fusion: Fusion
+) -> NDArray[np.float32]:
+    """scores ** score_exponent * quality ** quality_exponent, of arrays that broadcast.
+
+    Exponents (1, 1) are the product of FCOS and ATSS, (0.5, 0.5) its square root, (a, 1 - a) the IoU-aware
+    score of arXiv 1912.05992, equation 6.
+    """
+    return _power(scores, fusion.score_exponent) * _power(quality, fusion.quality_exponent)
+
+
+def _power(base: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
+    return base if exponent == 1.0 else np.power(base, np.float32(exponent))
