@@ -1,0 +1,113 @@
+"""ResNet (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...plugins.deform_conv.op import DeformConv
+
+Style = Literal["pytorch", "caffe"]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut (figure 5, left)."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int, style: Style, deformable: bool) -> None:
+        super().__init__()
+        if deformable:
+            raise ValueError("a basic block has no deformable form; use depth 50 or more")
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = _shortcut(in_channels, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(out)) + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions around a shortcut (figure 5, right).
+
+    The stride sits in the 3x3 in the "pytorch" style and in the first 1x1 in the "caffe" style.
+    """
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, width: int, stride: int, style: Style, deformable: bool) -> None:
+        super().__init__()
+        stride1, stride2 = (stride, 1) if style == "caffe" else (1, stride)
+        conv3x3 = DeformConv if deformable else nn.Conv2d
+        self.conv1 = nn.Conv2d(in_channels, width, 1, stride1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = conv3x3(width, width, 3, stride2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.downsample = _shortcut(in_channels, 4 * width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = torch.relu(self.bn1(self.conv1(x)))
+        out = torch.relu(self.bn2(self.conv2(out)))
+        return torch.relu(self.bn3(self.conv3(out)) + self.downsample(x))
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+    )
+
+
+_DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    10: (BasicBlock, (1, 1, 1, 1)),
+    18: (BasicBlock, (2, 2, 2, 2)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+}
+
+
+class ResNet(nn.Module):
+    """Image to four levels C2..C5 at strides 4, 8, 16, 32.
+
+    Shapes: (n, 3, h, w) to four (n, channels[i], ceil(h / stride), ceil(w / stride)).
+    `width` is the stem's number of channels (64 in the paper); `deformable` says for each stage whether its
+    3x3 convolutions are deformable (Dai et al., arXiv 1703.06211).
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        width: int = 64,
+        style: Style = "pytorch",
+        deformable: tuple[bool, bool, bool, bool] = (False, False, False, False),
+    ) -> None:
+        super().__init__()
+        block, counts = _DEPTHS[depth]
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        in_channels = width
+        for i, count in enumerate(counts):
+            blocks: list[nn.Module] = []
+            for j in range(count):
+                stride = 2 if i > 0 and j == 0 else 1
+                blocks.append(block(in_channels, width << i, stride, style, deformable[i]))
+                in_channels = (width << i) * block.expansion
+            setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
+        self.channels = tuple((width << i) * block.expansion for i in range(4))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = torch.relu(self.bn1(self.conv1(image)))
+        x = F.max_pool2d(x, 3, 2, 1)
+        levels: list[Tensor] = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            levels.append(x)
+        return levels

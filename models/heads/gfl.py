@@ -1,0 +1,115 @@
+"""Generalized Focal Loss heads, v1 (Li et al., arXiv 2006.04388) and v2 (Li et al., arXiv 2011.12885).
+
+Each box side is a discrete distribution over 0..reg_max strides. Version 2 adds a quality predicted from the
+shape of those distributions.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..blocks import ConvNorm, Scale
+from ..points import grid_points
+
+
+class Integral(nn.Module):
+    """Expectation of a distribution over 0..reg_max (GFL, equation 5).
+
+    The last axis of the logits, r = reg_max + 1 bins, is reduced. The bins are kept as the buffer `project`,
+    which published checkpoints hold.
+    """
+
+    def __init__(self, reg_max: int) -> None:
+        super().__init__()
+        self.register_buffer("project", torch.linspace(0, reg_max, reg_max + 1))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        # A plain matrix product: four times faster in ONNX Runtime than the same sum over a 4-d tensor.
+        bins = logits.shape[-1]
+        expectation = logits.reshape(-1, bins).softmax(-1) @ self.project[:, None]
+        return expectation.reshape(logits.shape[:-1])
+
+
+class GFLHead(nn.Module):
+    """Pyramid levels to class scores and boxes; with `quality_channels`, the version-2 quality as well.
+
+    `forward` gives raw logits per level: `classes` (n, classes, h, w), `sides` (n, 4 * bins, h, w) and, in
+    version 2, `quality` (n, 1, h, w). `decode` turns them into the network's outputs.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        stacked: int = 4,
+        strides: Sequence[int] = (8, 16, 32, 64, 128),
+        reg_max: int = 16,
+        quality_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.strides, self.reg_max = tuple(strides), reg_max
+        self.cls_convs = nn.ModuleList(ConvNorm(channels, channels, 3, norm="gn") for _ in range(stacked))
+        self.reg_convs = nn.ModuleList(ConvNorm(channels, channels, 3, norm="gn") for _ in range(stacked))
+        self.gfl_cls = nn.Conv2d(channels, classes, 3, padding=1)
+        self.gfl_reg = nn.Conv2d(channels, 4 * (reg_max + 1), 3, padding=1)
+        self.scales = nn.ModuleList(Scale() for _ in strides)
+        self.integral = Integral(reg_max)
+        self.reg_conf: nn.Module | None = None
+        if quality_channels is not None:
+            self.reg_conf = nn.Sequential(
+                nn.Conv2d(4 * (_TOP_BINS + 1), quality_channels, 1),
+                nn.ReLU(),
+                nn.Conv2d(quality_channels, 1, 1),
+            )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.01)
+        nn.init.constant_(self.gfl_cls.bias, -math.log(99))  # every class starts at a score of 0.01
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        logits: dict[str, list[Tensor]] = {"classes": [], "sides": []}
+        for x, scale in zip(levels, self.scales, strict=True):
+            classes, sides = x, x
+            for conv in self.cls_convs:
+                classes = conv(classes)
+            for conv in self.reg_convs:
+                sides = conv(sides)
+            sides = scale(self.gfl_reg(sides))
+            logits["classes"].append(self.gfl_cls(classes))
+            logits["sides"].append(sides)
+            if self.reg_conf is not None:
+                statistics = _side_statistics(sides, self.reg_max + 1)
+                logits.setdefault("quality", []).append(self.reg_conf(statistics))
+        return logits
+
+    def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+        """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and, in version 2, `quality` (n, a), in fp32."""
+        flat = {name: _points_first(levels) for name, levels in logits.items()}
+        points, strides = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, flat["sides"])
+        n, a, _ = flat["sides"].shape
+        ltrb = self.integral(flat["sides"].reshape(n, a, 4, self.reg_max + 1)) * strides
+        boxes = torch.cat((points - ltrb[..., :2], points + ltrb[..., 2:]), -1)
+        outputs = {"boxes": boxes, "scores": flat["classes"].sigmoid()}
+        if "quality" in flat:
+            outputs["quality"] = flat["quality"].sigmoid().squeeze(-1)
+        return outputs
+
+
+_TOP_BINS = 4  # GFL v2, section 4.3: the four largest bins of a side and their mean tell how sharp it is
+
+
+def _side_statistics(sides: Tensor, bins: int) -> Tensor:
+    """Side logits (n, 4 * bins, h, w) to the quality branch's input (n, 4 * 5, h, w)."""
+    n, _, h, w = sides.shape
+    # The softmax needs fp32: in half precision a flat distribution loses its order.
+    probability = sides.float().reshape(n, 4, bins, h, w).softmax(2)
+    top = probability.topk(_TOP_BINS, 2).values
+    return torch.cat((top, top.mean(2, keepdim=True)), 2).reshape(n, -1, h, w).to(sides.dtype)
+
+
+def _points_first(levels: Sequence[Tensor]) -> Tensor:
+    """Levels (n, c, h, w) to one fp32 (n, a, c), coarser levels last."""
+    return torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1).float()

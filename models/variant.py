@@ -1,0 +1,43 @@
+"""What the zoo says of each named model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ..deploy.card import DenseDecode, Fusion, Input, Suppress
+
+State = Mapping[str, Tensor]
+
+RGB = Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+"""The preprocessing of networks that start from PyTorch's ImageNet weights."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published checkpoint: where it is, and the COCO box AP that its authors state."""
+
+    url: str
+    ap: float
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One named model: how to build it, what its Card says, and where its weights are.
+
+    `build` takes the number of classes; `classes_key` names the parameter whose first axis is that number, and
+    `mapping` turns a checkpoint's keys into the model's.
+    """
+
+    name: str
+    paper: str
+    summary: str
+    build: Callable[[int], nn.Module]
+    decode: DenseDecode
+    classes_key: str
+    input: Input = RGB
+    fusion: Fusion = Fusion()
+    suppress: Suppress = Suppress()
+    labels: tuple[str, ...] = ()
+    published: Published | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
