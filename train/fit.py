@@ -1,0 +1,81 @@
+"""The optimisation loop: AdamW, warm-up and cosine decay, averaged weights."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from .losses import total
+
+Batch = tuple[Tensor, list[Tensor], list[Tensor]]
+Losses = Callable[[nn.Module, Tensor, list[Tensor], list[Tensor]], dict[str, Tensor]]
+
+
+def fit(
+    model: nn.Module,
+    batches: Iterator[Batch],
+    losses: Losses,
+    *,
+    steps: int,
+    rate: float = 2e-3,
+    decay: float = 0.05,
+    device: str = "cpu",
+) -> nn.Module:
+    """Train `model` for `steps` batches of (images, boxes, labels); the result holds the averaged weights."""
+    model = model.to(device, memory_format=torch.channels_last).train()
+    average = copy.deepcopy(model)
+    # Biases and normalisation weights are not decayed: shrinking them shifts what a layer emits.
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    free = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}], lr=rate
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    with _progress() as progress:
+        task = progress.add_task("training", total=steps, losses="")
+        for step in range(steps):
+            images, boxes, labels = _to(next(batches), device)
+            terms = losses(model, images, boxes, labels)
+            optimiser.zero_grad(set_to_none=True)
+            total(terms).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimiser.step()
+            schedule.step()
+            _follow(average, model, step)
+            if step % 20 == 0:
+                text = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
+                progress.update(task, losses=text)
+            progress.advance(task)
+    return average.eval()
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = min(1.0, (step + 1) / min(300, steps))
+    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, model: nn.Module, step: int) -> None:
+    """Move the averaged weights and statistics a little towards the current ones."""
+    momentum = min(0.999, (1 + step) / (10 + step))
+    current = model.state_dict()
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(current[name], 1 - momentum)
+        else:
+            value.copy_(current[name])
+
+
+def _to(batch: Batch, device: str) -> Batch:
+    images, boxes, labels = batch
+    images = images.to(device, memory_format=torch.channels_last)
+    return images, [b.to(device) for b in boxes], [c.to(device) for c in labels]
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[losses]}"), console=Console(stderr=True))
