@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from ..deploy.card import DenseDecode, Fusion, Input, Suppress
+from ..deploy.card import Card, DenseDecode, Fusion, Input, Provenance, Suppress
 
 State = Mapping[str, Tensor]
 
@@ -41,3 +41,17 @@ class Variant:
     labels: tuple[str, ...] = ()
     published: Published | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
+
+    def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:
+        """The Card of this variant with one label per class, however its weights and precision came to be."""
+        return Card(
+            model=self.name,
+            task="detection",
+            input=self.input,
+            decode=self.decode,
+            fusion=self.fusion,
+            suppress=self.suppress,
+            labels=labels,
+            ops=ops,
+            provenance=provenance,
+        )

@@ -47,7 +47,7 @@ def fit(
             schedule.step()
             _follow(average, model, step)
             if step % 20 == 0:
-                text = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
+                text = " ".join(f"{name} {value.item():.3f}" for name, value in terms.items())
                 progress.update(task, losses=text)
             progress.advance(task)
     return average.eval()

@@ -9,9 +9,9 @@ from ...deploy.card import DenseDecode, Fusion
 from ..backbones.resnet import ResNet
 from ..detector import DenseDetector
 from ..heads.gfl import GFLHead
-from ..labels import COCO
+from ..labels import COCO, MARKERS
 from ..necks.fpn import FPN
-from ..variant import Published, Variant
+from ..variant import RGB, Published, Variant
 
 _OPENMMLAB = "https://download.openmmlab.com/mmdetection/v2.0"
 _DCN_C3_C5 = (False, True, True, True)
@@ -93,6 +93,16 @@ VARIANTS = (
         ),
     ),
     _GFL_V2,
+    replace(
+        _GFL,
+        name="gfl_markers",
+        summary="small GFL that finds printed codes and markers; bundled",
+        build=partial(build, depth=18, width=16, channels=48, stacked=2, strides=_STRIDES[:4]),
+        input=replace(RGB, size=(416, 416)),
+        decode=DenseDecode(_STRIDES[:4]),
+        labels=MARKERS,
+        published=None,
+    ),
     replace(_GFL, name="gfl_test", summary="tiny GFL for tests", build=partial(build, **_SMALL), published=None),
     replace(
         _GFL_V2,

@@ -1,0 +1,121 @@
+"""Decoding and everything after it, on hand-made outputs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from oracles import nms
+from test_card import CARD
+
+from detforge.deploy.backends import Arrays
+from detforge.deploy.card import DenseDecode, Fusion, GraphDecode, Suppress
+from detforge.deploy.decode import decode
+from detforge.deploy.errors import IncompatibleError
+from detforge.deploy.postprocess import postprocess
+from detforge.deploy.preprocess import Frame
+
+STRIDES = (8, 16)
+CANVAS = (32, 64)
+POINTS = 4 * 8 + 2 * 4
+CARD = replace(CARD, decode=DenseDecode(STRIDES, top_k=20), suppress=Suppress(conf=0.05))
+
+
+def outputs(seed: int, quality: bool = False) -> Arrays:
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(-10, 60, (POINTS, 2))
+    values = {
+        "boxes": np.concatenate((corner, corner + rng.uniform(1, 40, (POINTS, 2))), 1).astype(np.float32),
+        "scores": rng.uniform(0, 1, (POINTS, 2)).astype(np.float32) ** 2,
+    }
+    if quality:
+        values["quality"] = rng.uniform(0, 1, POINTS).astype(np.float32)
+    return values
+
+
+def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int) -> list[tuple[float, int, tuple[float, ...]]]:
+    """Every (score, label, box) that the selection of mmdet 3 keeps, level by level, one pair at a time."""
+    kept = []
+    for start, end in ((0, 32), (32, POINTS)):
+        pairs = []
+        for p in range(start, end):
+            for c in range(2):
+                score = float(values["scores"][p, c])
+                quality = float(values["quality"][p]) if "quality" in values else 1.0
+                fused = score**fusion.score_exponent * quality**fusion.quality_exponent
+                if "quality" not in values:
+                    fused = score
+                pairs.append((fused if fusion.rank_by == "fused" else score, fused, c, tuple(values["boxes"][p].tolist())))
+        pairs = sorted((p for p in pairs if p[0] > conf), key=lambda p: -p[0])[:top_k]
+        kept += [p[1:] for p in pairs]
+    return kept
+
+
+@pytest.mark.parametrize("rank_by", ["score", "fused"])
+@pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 0.5), (0.4, 0.6)])
+def test_dense_selection_with_quality(rank_by: str, exponents: tuple[float, float]) -> None:
+    fusion = Fusion(*exponents, rank_by)
+    values = outputs(3, quality=True)
+    found = decode(values, replace(CARD, fusion=fusion), CANVAS)
+    rows = zip(found.scores.tolist(), found.labels.tolist(), map(tuple, found.boxes.tolist()), strict=True)
+    expected = naive(values, fusion, 0.05, 20)
+    for (score, *rest), (wanted, *wanted_rest) in zip(sorted(rows), sorted(expected), strict=True):
+        assert score == pytest.approx(wanted, rel=1e-5)
+        assert rest == wanted_rest
+
+
+def test_dense_selection_without_quality() -> None:
+    values = outputs(4)
+    found = decode(values, CARD, CANVAS)
+    assert sorted(found.scores.tolist()) == sorted(p[0] for p in naive(values, Fusion(), 0.05, 20))
+
+
+def test_a_canvas_that_contradicts_the_card_is_refused() -> None:
+    with pytest.raises(IncompatibleError, match="strides"):
+        decode(outputs(0), CARD, (64, 64))
+
+
+def test_nan_and_inf_are_no_detections() -> None:
+    values = outputs(5)
+    values["scores"][:] = np.nan
+    values["boxes"][0] = np.nan
+    values["scores"][0, 0] = 0.9
+    values["boxes"][1] = (-np.inf, -np.inf, np.inf, np.inf)
+    values["scores"][1, 1] = 0.8
+    found = postprocess(values, CARD, Frame(CANVAS, CANVAS, CANVAS))
+    assert found.boxes.tolist() == [[0, 0, 64, 32]]
+    assert found.labels.tolist() == [1]
+
+
+def test_postprocess_equals_the_oracle_in_image_pixels() -> None:
+    values = outputs(6)
+    card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=9))
+    frame = Frame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)
+    found = postprocess(values, card, frame)
+    rows = naive(values, Fusion(), 0.05, 20)
+    boxes = np.clip([r[2] for r in rows], 0, [50, 30, 50, 30])
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    boxes, scores, labels = boxes[solid], np.array([r[0] for r in rows])[solid], np.array([r[1] for r in rows])[solid]
+    kept = nms(boxes, scores, labels, 0.5, 9)
+    np.testing.assert_allclose(found.boxes, boxes[kept] * 2, rtol=1e-6)
+    np.testing.assert_allclose(found.scores, scores[kept], rtol=1e-6)
+    assert found.labels.tolist() == labels[kept].tolist()
+    assert found.image_size == (100, 60)
+
+
+def test_chosen_classes_leave_room_for_one_another() -> None:
+    card = replace(CARD, suppress=Suppress(conf=0.05, max_det=5))
+    found = postprocess(outputs(7), card, Frame(CANVAS, CANVAS, CANVAS), classes={1})
+    assert found.labels.tolist() == [1] * 5
+
+
+def test_graph_outputs_are_cut_at_their_count() -> None:
+    values = {
+        "boxes": np.array([[0, 0, 8, 8], [4, 4, 20, 20], [0, 0, 0, 0]], np.float32),
+        "scores": np.array([0.9, 0.1, 0], np.float32),
+        "labels": np.array([1, 0, 0]),
+        "num": np.array(2),
+    }
+    frame = Frame(image_size=(64, 128), resized_size=CANVAS, canvas_size=CANVAS)
+    found = postprocess(values, replace(CARD, decode=GraphDecode()), frame)
+    assert found.boxes.tolist() == [[0, 0, 16, 16], [8, 8, 40, 40]]
+    assert len(postprocess(values, replace(CARD, decode=GraphDecode(), suppress=Suppress()), frame)) == 1
