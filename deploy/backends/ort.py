@@ -33,9 +33,14 @@ class OrtBackend:
         try:
             self._session = ort.InferenceSession(path, options, providers=providers)
         except Exception as error:  # ONNX Runtime's own classes share no base but this one
-            raise IncompatibleError(f"{path}: not a model that ONNX Runtime can open; {_first_line(error)}; export it anew with detexport") from error
+            raise IncompatibleError(
+                f"{path}: not a model that ONNX Runtime can open; {_first_line(error)}; export it anew with detexport"
+            ) from error
         if device != "cpu" and self._session.get_providers()[0] != "CUDAExecutionProvider":
-            raise IncompatibleError(f"device {device}: CUDA did not start; its libraries are missing or too old; see detexport --doctor or use --device cpu")
+            raise IncompatibleError(
+                f"device {device}: CUDA did not start; its libraries are missing or too old; "
+                "see detexport --doctor or use --device cpu"
+            )
         self.inputs = tuple(Port(i.name, _shape(i.shape)) for i in self._session.get_inputs())
         self.outputs = tuple(Port(o.name, _shape(o.shape)) for o in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map

@@ -56,7 +56,7 @@ _GFL_V2 = replace(
     fusion=Fusion(quality_exponent=1.0, rank_by="fused"),
     published=None,
 )
-_SMALL = dict(depth=18, width=8, channels=32, stacked=1)
+_tiny = partial(build, depth=18, width=8, channels=32, stacked=1)
 
 VARIANTS = (
     _GFL,
@@ -103,12 +103,12 @@ VARIANTS = (
         labels=MARKERS,
         published=None,
     ),
-    replace(_GFL, name="gfl_test", summary="tiny GFL for tests", build=partial(build, **_SMALL), published=None),
+    replace(_GFL, name="gfl_test", summary="tiny GFL for tests", build=_tiny, published=None),
     replace(
         _GFL_V2,
         name="gflv2_test",
         summary="tiny GFL v2 for tests",
-        build=partial(build, **_SMALL, quality_channels=16),
+        build=partial(_tiny, quality_channels=16),
     ),
 )
 ALIASES = {"gfl": "gfl_r50", "gflv2": "gflv2_r50", "ld_r18": "gfl_r18"}

@@ -1,13 +1,12 @@
 """The Card: what it says survives the trip through JSON, and everything else is refused by name."""
 
+import contextlib
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from detforge.deploy.card import (
     SCHEMA,
     Card,
@@ -20,6 +19,8 @@ from detforge.deploy.card import (
     Provenance,
     Suppress,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 CARD = Card(
     model="gfl_test",
@@ -92,8 +93,7 @@ def changed(path: str, value: Any) -> str:
     ],
 )
 def test_a_malformed_field_is_named(path: str, value: Any) -> None:
-    name = path if path != "decode.kind" else "decode.kind"
-    with pytest.raises(CardError, match=name.replace(".", r"\.")):
+    with pytest.raises(CardError, match=re.escape(path)):
         Card.from_json(changed(path, value))
 
 
@@ -109,7 +109,7 @@ def test_what_is_no_card_is_refused(text: str) -> None:
 
 
 def test_infinite_numbers_are_refused() -> None:
-    with pytest.raises(CardError, match="suppress.conf"):
+    with pytest.raises(CardError, match=r"suppress\.conf"):
         Card.from_json(changed("suppress.conf", 0.5).replace('"conf": 0.5', '"conf": 1e999'))
 
 
@@ -124,7 +124,5 @@ json_values = st.recursive(
 def test_any_value_in_any_field_parses_or_raises_card_error(name: str, value: Any) -> None:
     data = json.loads(CARD.to_json())
     data[name] = value
-    try:
+    with contextlib.suppress(CardError):
         Card.from_json(json.dumps(data))
-    except CardError:
-        pass

@@ -1,0 +1,67 @@
+"""What several test files share.
+
+Its presence puts tests/ on the path, so that every test can say `from golden.reader import load`.
+"""
+
+from pathlib import Path
+
+import hypothesis
+import onnx
+import pytest
+from detforge.deploy.card import METADATA_KEY, Card, DenseDecode, Fusion, Input, Provenance, Suppress
+from onnx import TensorProto, helper
+
+hypothesis.settings.register_profile("steady", deadline=None)  # time is not what these tests are about
+hypothesis.settings.load_profile("steady")
+
+COLOR_CARD = Card(
+    model="colors",
+    task="detection",
+    input=Input("canvas", (64, 64), 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    decode=DenseDecode(strides=(32,)),
+    fusion=Fusion(),
+    suppress=Suppress(conf=0.25),
+    labels=("blue", "green", "red"),
+    ops=(),
+    provenance=Provenance("none", None, "fp32", {}),
+)
+"""Of `write_color_model`: the mean of each channel in every 32 px cell is the score of that colour there."""
+
+
+def write_color_model(path: Path, card: str | None = None) -> Path:
+    """A network by hand: four cells of a 64 px canvas as boxes, their mean colours as scores."""
+    cells = [0, 0, 32, 32, 32, 0, 64, 32, 0, 32, 32, 64, 32, 32, 64, 64]
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["means"], kernel_shape=[32, 32], strides=[32, 32]),
+        helper.make_node("Reshape", ["means", "flat"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["scores"], perm=[0, 2, 1]),
+        helper.make_node("Shape", ["image"], ["batch"], start=0, end=1),
+        helper.make_node("Concat", ["batch", "cell_shape"], ["box_shape"], axis=0),
+        helper.make_node("Expand", ["cells", "box_shape"], ["boxes"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colors",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 64, 64])],
+        [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", 4, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 4, 3]),
+        ],
+        [
+            helper.make_tensor("cells", TensorProto.FLOAT, [1, 4, 4], cells),
+            helper.make_tensor("flat", TensorProto.INT64, [3], [0, 3, 4]),
+            helper.make_tensor("cell_shape", TensorProto.INT64, [2], [4, 4]),
+        ],
+    )
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    if card is not None:
+        helper.set_model_props(model, {METADATA_KEY: card})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def color_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model file of `write_color_model` with its Card."""
+    return write_color_model(tmp_path_factory.mktemp("models") / "colors.onnx", COLOR_CARD.to_json())

@@ -1,0 +1,74 @@
+"""ONNX Runtime as a backend: what it promises, and what it refuses."""
+
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from detforge.deploy.backends import open_backend, ort
+from detforge.deploy.errors import IncompatibleError, InputError
+
+
+def test_runs_and_names_its_ports(color_model: Path) -> None:
+    session = open_backend(str(color_model))
+    assert [(port.name, port.shape) for port in session.inputs] == [("image", (None, 3, 64, 64))]
+    image = np.zeros((2, 3, 64, 64), np.float32)
+    image[1, 2, :32, 32:] = 0.5
+    outputs = session.run({"image": image})
+    assert outputs["scores"].shape == (2, 4, 3)
+    assert outputs["scores"][1].tolist() == [[0, 0, 0], [0, 0, 0.5], [0, 0, 0], [0, 0, 0]]
+
+
+def test_cuda_is_refused_where_there_is_none(color_model: Path) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA; the test with a faked list covers the refusal")
+    with pytest.raises(IncompatibleError, match="has no CUDA"):
+        open_backend(str(color_model), device="cuda:0")
+
+
+def test_a_session_that_falls_back_to_the_cpu_is_refused(color_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a machine without CUDA's libraries does: the provider is on the list, the session runs on the CPU.
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    start = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda path, options, providers: start(path, options, providers[1:])
+    )
+    with pytest.raises(IncompatibleError, match="CUDA did not start"):
+        open_backend(str(color_model), device="cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("installed", "message"),
+    [(set(), "not installed"), ({"onnxruntime", "onnxruntime-gpu"}, "overwrite each other")],
+)
+def test_missing_or_doubled_installations_are_refused(
+    installed: set[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def distribution(name: str) -> None:
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(ort.packages, "distribution", distribution)
+    with pytest.raises(IncompatibleError, match=message):
+        ort.check_installation()
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model file"):
+        open_backend(str(tmp_path / "absent.onnx"))
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"\x08\x0aonnx?")
+    with pytest.raises(IncompatibleError, match=r"broken\.onnx: not a model"):
+        open_backend(str(broken))
+
+
+def test_the_containers_quota_bounds_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr(ort, "Path", lambda _: quota)
+    monkeypatch.setattr(ort.os, "sched_getaffinity", lambda _: range(8), raising=False)
+    for text, count in (("300000 100000", 3), ("50000 100000", 1), ("max 100000", 8), ("9900000 100000", 8)):
+        quota.write_text(text)
+        assert ort.available_processors() == count
+    quota.unlink()
+    assert ort.available_processors() == 8

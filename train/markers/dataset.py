@@ -1,0 +1,97 @@
+"""Batches of generated scenes: drawn once into a file, then read back with cheap variation."""
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from ...deploy.card import Input
+from ..fit import Batch
+from .scene import Scene, compose
+
+SIZE = 416
+"""The side of a scene, px."""
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Images (n, 416, 416, 3) uint8 BGR and, for each, boxes (g, 4) xyxy px and labels (g,)."""
+
+    images: NDArray[np.uint8]
+    boxes: list[NDArray[np.float32]]
+    labels: list[NDArray[np.int64]]
+
+
+def draw_scenes(path: Path, count: int, seed: int) -> Scenes:
+    """Draw `count` scenes into the folder `path`, or read them back when they are there.
+
+    Scene i depends on (seed, i) alone, so any number of processes draws the same ones.
+    """
+    images_file, boxes_file = path / f"images-{seed}-{count}.npy", path / f"boxes-{seed}-{count}.npz"
+    if not boxes_file.exists():
+        path.mkdir(parents=True, exist_ok=True)
+        images = np.lib.format.open_memmap(images_file, "w+", np.uint8, (count, SIZE, SIZE, 3))
+        rows: list[tuple[float, ...]] = []
+        with multiprocessing.Pool() as pool:
+            scenes = pool.imap(_draw, [(seed, i) for i in range(count)], chunksize=16)
+            for i, scene in enumerate(track(scenes, "drawing", total=count, console=Console(stderr=True))):
+                images[i] = scene.image
+                rows += [(i, *box, label) for box, label in zip(scene.boxes, scene.labels, strict=True)]
+        images.flush()
+        np.savez(boxes_file, rows=np.array(rows, np.float32).reshape(-1, 6))
+    rows_read = np.load(boxes_file)["rows"]
+    owners = rows_read[:, 0].astype(int)
+    return Scenes(
+        np.load(images_file, mmap_mode="r"),
+        [rows_read[owners == i, 1:5] for i in range(count)],
+        [rows_read[owners == i, 5].astype(np.int64) for i in range(count)],
+    )
+
+
+def _draw(key: tuple[int, int]) -> Scene:
+    cv2.setNumThreads(1)  # one process a core already
+    return compose(np.random.default_rng(key), SIZE)
+
+
+def batches(scenes: Scenes, spec: Input, size: int, seed: int) -> Iterator[Batch]:
+    """Endless shuffled batches, normalised as the Card says, turned by right angles and scaled.
+
+    Every batch has one side of 320..448 px, so that the network meets a symbol at several sizes. There is no
+    mirroring: a mirrored code is not a code.
+    """
+    rng = np.random.default_rng(seed)
+    mean = np.array(spec.mean, np.float32)
+    std = np.array(spec.std, np.float32)
+    while True:
+        order = rng.permutation(len(scenes.images))
+        for start in range(0, len(order) - size + 1, size):
+            side = int(rng.integers(10, 15)) * 32
+            images: list[NDArray[np.float32]] = []
+            boxes: list[torch.Tensor] = []
+            labels: list[torch.Tensor] = []
+            for i in order[start : start + size]:
+                image, objects = _turn(scenes.images[i], scenes.boxes[i], int(rng.integers(4)))
+                image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+                image = image[..., ::-1] if spec.color == "rgb" else image
+                images.append((image - mean) / std)
+                boxes.append(torch.from_numpy(objects * np.float32(side / SIZE)))
+                labels.append(torch.from_numpy(scenes.labels[i]))
+            pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+            yield pixels, boxes, labels
+
+
+def _turn(
+    image: NDArray[np.uint8], boxes: NDArray[np.float32], quarters: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Turn a square image and its boxes counter-clockwise by quarters of a full turn."""
+    for _ in range(quarters):
+        x1, y1, x2, y2 = boxes.T
+        boxes = np.stack((y1, SIZE - x2, y2, SIZE - x1), 1)
+    return np.ascontiguousarray(np.rot90(image, quarters)), boxes
