@@ -5,14 +5,14 @@ from pathlib import Path
 
 from .errors import InputError, UsageError
 
-BUNDLED = Path(__file__).parent / "models" / "gfl_markers.onnx"
+BUNDLED = Path(__file__).parent / "bundled" / "gfl_markers.onnx"
 EXPORTS = Path("exports")
 
 
 def choose_model(name: str | None) -> Path:
-    """The file `name`, or the newest export of the variant `name`; without a name the newest export, else the bundled one.
+    """The model file that `name` means: a file, or the newest export of a variant.
 
-    InputError when a file is missing, UsageError when no export has that name.
+    Without a name the newest export of all, else the bundled model. UsageError when no export has that name.
     """
     exported = _newest_first()
     if name is None:

@@ -1,11 +1,12 @@
 """What the three commands share: arguments, one-line errors, exit codes."""
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Generator, Sequence
+from typing import NoReturn, TextIO
 
 from .errors import DetforgeError
 
@@ -25,26 +26,77 @@ class Parser(argparse.ArgumentParser):
 def run(command: Callable[[argparse.Namespace], int], parser: Parser, argv: Sequence[str] | None = None) -> int:
     """Parse the arguments, run the command, and turn what it raises into one line and the exit code."""
     arguments = parser.parse_args(argv)
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="backslashreplace")  # a file name need not be text
     try:
-        return command(arguments)
+        code = command(arguments)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130  # what shells expect of an interrupted program
     except BrokenPipeError:
-        # The reader of stdout went away; stop quietly, and keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # the reader of stdout went away; stop quietly
     except Exception as error:
-        if arguments.debug:
-            traceback.print_exc()
-        line, code = _describe(error)
-        print(f"error: {line}", file=sys.stderr)
-        return code
+        return complain(error, arguments.debug)
+    finally:
+        _settle_stdout()
+
+
+def complain(error: Exception, debug: bool = False) -> int:
+    """Print an error as one line on stderr, after its traceback when `debug`; gives its exit code."""
+    if debug:
+        traceback.print_exception(error)
+    line, code = _describe(error)
+    print(f"error: {line}", file=sys.stderr)
+    return code
+
+
+@contextlib.contextmanager
+def native_code_muted() -> Generator[None]:
+    """Keep what C libraries (libpng, libjpeg, FFmpeg, OpenCV) write about bad files off stderr.
+
+    They write to descriptor 2 whatever their own settings say, so for a while that leads nowhere and
+    `sys.stderr` has a descriptor of its own. For commands only: the whole process falls silent.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    stderr = sys.stderr
+    if _descriptor(stderr) == 2:
+        sys.stderr = open(kept, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = stderr
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _settle_stdout() -> None:
+    """Keep Python from complaining at exit about a stdout that takes no more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):  # replaced by something that is no file, in tests and notebooks
+        return None
 
 
 def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, DetforgeError):
         return " ".join(str(error).split()), error.exit_code
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space", 1
+    if isinstance(error, OSError) and error.strerror:
+        where = "output" if error.filename is None else error.filename
+        return f"{where}: {error.strerror}; check the path, its permissions and the free space", 1
     message = " ".join(str(error).split()) or type(error).__name__
-    return f"{message}; a failure of our own ({type(error).__name__}); run again with --debug and report it", 1
+    return (
+        f"{message}; a failure of our own ({type(error).__name__}); run again with --debug and report it",
+        1,
+    )

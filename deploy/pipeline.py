@@ -14,7 +14,7 @@ from .errors import IncompatibleError, UsageError
 from .instances import Instances
 from .postprocess import postprocess
 from .preprocess import Frame, Image, frame_for, preprocess_into
-from .sources import frames
+from .sources import pictures
 
 
 class Detector:
@@ -48,8 +48,8 @@ class Detector:
     def stream(self, source: str, batch: int = 1) -> Iterator[Instances]:
         """Detect in every frame of a video, camera, folder or image, `batch` frames a run, in order."""
         group: list[Image] = []
-        for frame in frames(source):
-            group.append(frame.image)
+        for picture in pictures(source):
+            group.append(picture.image)
             if len(group) == batch:
                 yield from self(group)
                 group = []
@@ -124,7 +124,9 @@ def read_card(session: Backend, path: str) -> Card:
     try:
         return Card.from_json(text)
     except CardError as error:
-        raise IncompatibleError(f"{path}: its Card does not parse; {error}; export it anew or update detforge") from None
+        raise IncompatibleError(
+            f"{path}: its Card does not parse; {error}; export it anew or update detforge"
+        ) from None
 
 
 def _adjust(

@@ -6,9 +6,7 @@ from numpy.typing import NDArray
 from .card import Fusion
 
 
-def fuse(
-    scores: NDArray[np.float32], quality: NDArray[np.float32], fusion: Fusion
-) -> NDArray[np.float32]:
+def fuse(scores: NDArray[np.float32], quality: NDArray[np.float32], fusion: Fusion) -> NDArray[np.float32]:
     """scores ** score_exponent * quality ** quality_exponent, of arrays that broadcast.
 
     Exponents (1, 1) are the product of FCOS and ATSS, (0.5, 0.5) its square root, (a, 1 - a) the IoU-aware

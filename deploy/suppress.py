@@ -15,7 +15,5 @@ def suppress(candidates: Candidates, spec: Suppress) -> Candidates:
     """
     # No IoU reaches 2, so that threshold suppresses nothing.
     iou = spec.iou if spec.kind == "hard" else 2.0
-    kept = _native.nms(
-        np.ascontiguousarray(candidates.boxes), candidates.scores, candidates.labels, iou, spec.max_det
-    )
+    kept = _native.nms(np.ascontiguousarray(candidates.boxes), candidates.scores, candidates.labels, iou, spec.max_det)
     return candidates[kept]

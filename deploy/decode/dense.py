@@ -49,6 +49,4 @@ def _best_of_levels(
     pairs: NDArray[np.int64], ranked: NDArray[np.float32], ends: NDArray[np.int64], top_k: int
 ) -> NDArray[np.int64]:
     levels = np.split(pairs, np.searchsorted(pairs, ends[:-1]))
-    return np.concatenate(
-        [x if len(x) <= top_k else x[np.argsort(-ranked[x], kind="stable")[:top_k]] for x in levels]
-    )
+    return np.concatenate([x if len(x) <= top_k else x[np.argsort(-ranked[x], kind="stable")[:top_k]] for x in levels])

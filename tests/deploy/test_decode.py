@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from oracles import nms
-from test_card import CARD
-
 from detforge.deploy.backends import Arrays
 from detforge.deploy.card import DenseDecode, Fusion, GraphDecode, Suppress
 from detforge.deploy.decode import decode
 from detforge.deploy.errors import IncompatibleError
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
+from oracles import nms
+from test_card import CARD
 
 STRIDES = (8, 16)
 CANVAS = (32, 64)
@@ -44,7 +43,14 @@ def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int) -> list[tuple
                 fused = score**fusion.score_exponent * quality**fusion.quality_exponent
                 if "quality" not in values:
                     fused = score
-                pairs.append((fused if fusion.rank_by == "fused" else score, fused, c, tuple(values["boxes"][p].tolist())))
+                pairs.append(
+                    (
+                        fused if fusion.rank_by == "fused" else score,
+                        fused,
+                        c,
+                        tuple(values["boxes"][p].tolist()),
+                    )
+                )
         pairs = sorted((p for p in pairs if p[0] > conf), key=lambda p: -p[0])[:top_k]
         kept += [p[1:] for p in pairs]
     return kept
@@ -94,7 +100,11 @@ def test_postprocess_equals_the_oracle_in_image_pixels() -> None:
     rows = naive(values, Fusion(), 0.05, 20)
     boxes = np.clip([r[2] for r in rows], 0, [50, 30, 50, 30])
     solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    boxes, scores, labels = boxes[solid], np.array([r[0] for r in rows])[solid], np.array([r[1] for r in rows])[solid]
+    boxes, scores, labels = (
+        boxes[solid],
+        np.array([r[0] for r in rows])[solid],
+        np.array([r[1] for r in rows])[solid],
+    )
     kept = nms(boxes, scores, labels, 0.5, 9)
     np.testing.assert_allclose(found.boxes, boxes[kept] * 2, rtol=1e-6)
     np.testing.assert_allclose(found.scores, scores[kept], rtol=1e-6)

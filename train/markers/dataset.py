@@ -63,7 +63,7 @@ def _draw(key: tuple[int, int]) -> Scene:
 def batches(scenes: Scenes, spec: Input, size: int, seed: int) -> Iterator[Batch]:
     """Endless shuffled batches, normalised as the Card says, turned by right angles and scaled.
 
-    Every batch has one side of 320..448 px, so that the network meets a symbol at several sizes. There is no
+    Every batch has one side of 288..416 px, so that the network meets a symbol at several sizes. There is no
     mirroring: a mirrored code is not a code.
     """
     rng = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def batches(scenes: Scenes, spec: Input, size: int, seed: int) -> Iterator[Batch
     while True:
         order = rng.permutation(len(scenes.images))
         for start in range(0, len(order) - size + 1, size):
-            side = int(rng.integers(10, 15)) * 32
+            side = int(rng.integers(9, 14)) * 32
             images: list[NDArray[np.float32]] = []
             boxes: list[torch.Tensor] = []
             labels: list[torch.Tensor] = []
