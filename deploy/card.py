@@ -7,7 +7,7 @@ of range is an error that names the field, and a newer schema is refused.
 import json
 import types
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 SCHEMA = 1
 METADATA_KEY = "detforge_card"
@@ -148,12 +148,12 @@ class Card:
     def from_json(cls, text: str) -> "Card":
         """Parse strictly; CardError names the first field that does not fit."""
         try:
-            data = json.loads(text)
+            data: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise CardError(f"not JSON ({error})") from None
         if not isinstance(data, dict):
             raise CardError("not a JSON object")
-        schema = data.get("schema")
+        schema: Any = cast(dict[str, Any], data).get("schema")
         if not isinstance(schema, int) or isinstance(schema, bool):
             raise CardError("field 'schema' is missing or not a number")
         if schema > SCHEMA:
@@ -194,7 +194,7 @@ def _parse_union(choices: tuple[Any, ...], value: Any, name: str) -> Any:
     if len(choices) == 1:
         return _parse(choices[0], value, name)
     # Several forms share a field (the decoders do): the tag `kind` tells them apart.
-    tag = value.get("kind") if isinstance(value, dict) else None
+    tag: Any = cast(dict[str, Any], value).get("kind") if isinstance(value, dict) else None
     known = {choice.kind: choice for choice in choices}
     _require(isinstance(tag, str) and tag in known, f"{name}.kind", " or ".join(known))
     return _parse_object(known[str(tag)], value, name)

@@ -3,14 +3,14 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from .errors import DetforgeError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A temporary path beside `path`, with its suffix, which becomes `path` when the block succeeds.
 
     Folders are made. When the block fails nothing is left; DetforgeError says why a file cannot be written.

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .backends import Arrays
 from .card import Card
@@ -28,9 +29,9 @@ def _clip(found: Candidates, frame: Frame) -> Candidates:
     height, width = frame.resized_size
     limit = np.array([width, height, width, height], np.float32)
     boxes = np.clip(found.boxes, 0, limit)
-    has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     return Candidates(boxes, found.scores, found.labels)[has_area]
 
 
-def _restore(found: Candidates, frame: Frame) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+def _restore(found: Candidates, frame: Frame) -> NDArray[np.float32]:
     return (found.boxes / np.array(frame.scale * 2, np.float32)).astype(np.float32, copy=False)

@@ -1,5 +1,6 @@
 """ONNX Runtime, on the CPU and on CUDA."""
 
+import importlib
 import os
 from collections.abc import Mapping
 from importlib import metadata as packages
@@ -21,8 +22,8 @@ class OrtBackend:
 
     def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None) -> None:
         check_installation()
-        import onnxruntime as ort
-
+        # Its types are partly unknown to a checker, so that it is Any here and nowhere else.
+        ort: Any = importlib.import_module("onnxruntime")
         if not Path(path).is_file():
             raise InputError(f"{path}: no such model file; export one with detexport")
         options = ort.SessionOptions()

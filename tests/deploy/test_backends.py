@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+
 from detforge.deploy.backends import open_backend, ort
 from detforge.deploy.errors import IncompatibleError, InputError
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
+
 from detforge.deploy import cli
 
 

@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from detforge.deploy.card import (
     SCHEMA,
     Card,
@@ -19,8 +22,6 @@ from detforge.deploy.card import (
     Provenance,
     Suppress,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 CARD = Card(
     model="gfl_test",

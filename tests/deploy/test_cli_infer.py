@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
+
 from detforge.deploy import choose, cli
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.pipeline import Detector

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from oracles import nms
+from test_card import CARD
+
 from detforge.deploy.backends import Arrays
 from detforge.deploy.card import DenseDecode, Fusion, GraphDecode, Suppress
 from detforge.deploy.decode import decode
 from detforge.deploy.errors import IncompatibleError
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
-from oracles import nms
-from test_card import CARD
 
 STRIDES = (8, 16)
 CANVAS = (32, 64)

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from detforge.deploy.draw import color_of, draw
 from detforge.deploy.instances import Instances
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from detforge.deploy.errors import DetforgeError, InputError
 from detforge.deploy.image import decode_image, read_image, write_image
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
+
 from detforge.deploy import Detector, Instances, load
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.card import METADATA_KEY, SCHEMA, GraphDecode

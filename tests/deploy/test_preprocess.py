@@ -5,6 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+
 from detforge.deploy.card import Input
 from detforge.deploy.preprocess import frame_for, preprocess
 

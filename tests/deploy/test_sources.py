@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from detforge.deploy import sources
 from detforge.deploy.errors import InputError
 from detforge.deploy.sources import items, pictures

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from oracles import iou, nms
+
 from detforge.deploy import _native
 from detforge.deploy.card import Suppress
 from detforge.deploy.decode.candidates import Candidates
 from detforge.deploy.suppress import suppress
-from oracles import iou, nms
 
 
 def clusters(n: int, seed: int) -> Candidates:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from golden.reader import load_ops
+
 from detforge.deploy.card import Suppress
 from detforge.deploy.decode.candidates import Candidates
 from detforge.deploy.suppress import suppress
-from golden.reader import load_ops
 
 CASES = {case["name"]: case for case in load_ops("nms")}
 

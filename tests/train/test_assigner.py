@@ -26,7 +26,9 @@ def naive(points: np.ndarray, strides: np.ndarray, objects: np.ndarray) -> list[
             level = [i for i in range(len(points)) if strides[i] == stride]
             level.sort(key=lambda i: np.hypot(*(points[i] - centre)))
             candidates += level[:9]
-        ious = [box_iou(np.concatenate((points[i] - 4 * strides[i], points[i] + 4 * strides[i])), box) for i in candidates]
+        ious = [
+            box_iou(np.concatenate((points[i] - 4 * strides[i], points[i] + 4 * strides[i])), box) for i in candidates
+        ]
         threshold = np.mean(ious) + np.std(ious, ddof=1)
         for i, value in zip(candidates, ious, strict=True):
             x, y = points[i]

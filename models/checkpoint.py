@@ -1,0 +1,141 @@
+"""Checkpoints to networks: files are untrusted, their weights are read and checked, nothing in them runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..deploy.errors import InputError
+from .download import digest_in, fetch, sha256
+from .unpickle import MalformedError, read_pth
+from .variant import Variant
+
+__all__ = ["Checkpoint", "fetch", "load_variant", "random_model", "read_checkpoint"]
+
+_COUNTER = "num_batches_tracked"  # of batch norms; means nothing once training is over
+_MAX_CLASSES = 65536  # more is a damaged file, and would ask for any amount of memory
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights by name as the file has them, its name and sha256, and the labels that it states, if any."""
+
+    state: dict[str, Tensor]
+    name: str
+    sha256: str | None
+    labels: tuple[str, ...] | None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a .pth (OpenMMLab 2.x and 3.x, official repositories) or .safetensors file.
+
+    The weights are those under `state_dict` or `model`, or the file itself; a `module.` prefix is dropped.
+    Raises InputError when the file is missing, corrupt, renamed or of another kind.
+    """
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: cannot be read; there is no such file; check the path")
+        digest = sha256(path)
+        expected = digest_in(path.name)
+        if expected is not None and not digest.startswith(expected):
+            raise InputError(
+                f"{path}: corrupt or renamed; its sha256 starts with {digest[:8]}, its name says {expected}; "
+                "download it again, or drop the digits from the name if the file is your own"
+            )
+        state, meta = _read_safetensors(path) if path.suffix == ".safetensors" else read_pth(path)
+        if not state:
+            raise MalformedError("without weights")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read; {error.strerror or error}; check its permissions") from error
+    except MalformedError as error:
+        raise InputError(f"{path}: not a usable checkpoint; {error}; download or save it again") from error
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    return Checkpoint(state, path.name, digest, _labels(meta))
+
+
+def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
+    """The variant's network in fp32 with the checkpoint's weights, for as many classes as they have.
+
+    Strict: InputError names the first key that is missing, unexpected, misshapen or not finite.
+    """
+    state = {_mapped(key, variant): value for key, value in checkpoint.state.items() if not key.endswith(_COUNTER)}
+    classifier = state.get(variant.classes_key)
+    if classifier is None or classifier.ndim == 0 or not 1 <= len(classifier) <= _MAX_CLASSES:
+        raise InputError(
+            f"{checkpoint.name}: not a checkpoint of {variant.name}; it lacks {variant.classes_key} or its classes; "
+            "choose the model that it belongs to with --model"
+        )
+    model = variant.build(len(classifier))
+    expected = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}
+    if problems := _problems(state, expected):
+        more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
+        raise InputError(
+            f"{checkpoint.name}: does not fit {variant.name}; {problems[0]}{more}; "
+            "choose the model that it belongs to with --model"
+        )
+    model.load_state_dict(state)  # converts to fp32; batch norms start their counters anew
+    for key, value in expected.items():
+        if not np.isfinite(value.numpy()).all():
+            raise InputError(
+                f"{checkpoint.name}: {key} holds infinite or undefined values; the training diverged or the file is "
+                "damaged; use another checkpoint"
+            )
+    return model.eval()
+
+
+def random_model(variant: Variant, seed: int = 0) -> nn.Module:
+    """The variant's network with seeded random weights, for its own labels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return variant.build(len(variant.labels)).eval()
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], None]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path), None
+    except SafetensorError as error:
+        raise MalformedError(f"damaged ({error})") from error
+
+
+def _labels(meta: Any) -> tuple[str, ...] | None:
+    """Labels as OpenMMLab 2.x (`CLASSES`) and 3.x (`dataset_meta.classes`) keep them."""
+    if not isinstance(meta, dict):
+        return None
+    dataset = meta.get("dataset_meta")
+    labels = dataset.get("classes") if isinstance(dataset, dict) else meta.get("CLASSES")
+    if not isinstance(labels, list | tuple) or not labels or not all(type(label) is str for label in labels):
+        return None
+    return tuple(labels)
+
+
+def _mapped(key: str, variant: Variant) -> str:
+    for old, new in variant.mapping.items():
+        key = key.replace(old, new)
+    return key
+
+
+def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """What keeps the weights from fitting, in the order of the network, unexpected keys last."""
+    problems: list[str] = []
+    for key, wanted in expected.items():
+        found = state.get(key)
+        if found is None:
+            problems.append(f"{key} is missing, of shape {_shape(wanted)}")
+        elif found.shape != wanted.shape:
+            problems.append(f"{key} has shape {_shape(found)}, not {_shape(wanted)}")
+        elif found.is_floating_point() != wanted.is_floating_point():
+            problems.append(f"{key} holds {found.dtype}, not {wanted.dtype}")
+    unexpected = [key for key in state if key not in expected]
+    # Their names come from the file, so they are quoted and cut.
+    return problems + [f"{key[:100]!r} is unexpected, of shape {_shape(state[key])}" for key in unexpected]
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"

@@ -1,0 +1,269 @@
+"""Reads the weights in a PyTorch checkpoint (.pth) without running any of the code that it may name.
+
+Both formats are read: the zip archive of PyTorch 1.6 and later, and the stream of pickles before it. A pickle
+is a program; here it may make containers, texts and numbers, and name tensors. Whatever else it asks for, like
+the training records that OpenMMLab 3.x keeps beside its weights, becomes an `Inert` object.
+"""
+
+import io
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import torch
+from torch import Tensor
+
+_ZIP = b"PK\x03\x04"
+_STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the number that opens PyTorch's older format
+
+
+class MalformedError(Exception):
+    """The file is no checkpoint, or a broken one; the message says why."""
+
+
+class Inert:
+    """Stands for a function, a class or an object that we do not know; does nothing and keeps nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> "Inert":
+        return self
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A run of `numel` values in the file."""
+
+    dtype: torch.dtype
+    key: str
+    numel: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor's place in a storage, counted in values."""
+
+    storage: Storage
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        numbers = (self.offset, *self.size, *self.stride)
+        if not all(type(number) is int and 0 <= number < 2**48 for number in numbers):
+            raise MalformedError("a tensor has an impossible shape")
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
+        # With a stride of zero one value could become terabytes, so the count is bounded as well.
+        if prod(self.size) and (last >= self.storage.numel or prod(self.size) > self.storage.numel):
+            raise MalformedError("a tensor reaches beyond its data")
+
+
+def read_pth(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """The weights of a .pth file and what its `meta` holds; entries that are no tensors are left out.
+
+    Raises MalformedError, and OSError when the file cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(_STREAM))
+        try:
+            if start.startswith(_ZIP):
+                return _read_zip(file)
+            if start == _STREAM:
+                return _read_stream(file)
+        except (MalformedError, OSError):
+            raise
+        except Exception as error:  # a hostile file makes the unpickler fail in any way it likes
+            raise MalformedError(f"damaged or cut short ({type(error).__name__})") from error
+    raise MalformedError("not a PyTorch checkpoint" if start else "empty")
+
+
+def _read_zip(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
+    size = file.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
+        if "constants.pkl" in entries:
+            raise MalformedError("a TorchScript program, not a checkpoint")
+        if "data.pkl" not in entries:
+            raise MalformedError("a zip archive, but not from PyTorch")
+        # PyTorch never compresses, so a file that unpacks to more than itself is a trap.
+        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+        if not stored or sum(entry.file_size for entry in archive.infolist()) > size:
+            raise MalformedError("its entries unpack to more than the file holds")
+        if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
+            raise MalformedError("in big-endian byte order")
+        content = _Unpickler(io.BytesIO(archive.read(entries["data.pkl"]))).load()
+        return _pick(content, lambda storage: archive.read(entries[f"data/{storage.key}"]))
+
+
+def _read_stream(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    _, version, system = (_Unpickler(file).load() for _ in range(3))
+    if version != 1001 or system["little_endian"] is not True:
+        raise MalformedError("of an unknown version or in big-endian byte order")
+    unpickler = _Unpickler(file)
+    content = unpickler.load()
+    starts: dict[str, int] = {}
+    for key in _Unpickler(file).load():
+        (numel,) = struct.unpack("<q", file.read(8))
+        starts[key] = file.tell()
+        if numel != unpickler.storages[key].numel:
+            raise MalformedError("damaged")
+        if file.seek(unpickler.storages[key].nbytes, io.SEEK_CUR) > size:
+            raise MalformedError("cut short")
+
+    def read(storage: Storage) -> bytes:
+        file.seek(starts[storage.key])
+        return file.read(storage.nbytes)
+
+    return _pick(content, read)
+
+
+def _pick(content: Any, read: Callable[[Storage], bytes]) -> tuple[dict[str, Tensor], Any]:
+    """The weights among the content, read from the file, and `meta`."""
+    if not isinstance(content, dict):
+        raise MalformedError("without weights; it holds something else, such as a whole model")
+    state = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content)
+    values: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
+    for key, stored in state.items():
+        if not isinstance(stored, StoredTensor):
+            continue
+        storage = stored.storage
+        if storage.numel and storage.key not in values:
+            values[storage.key] = torch.frombuffer(bytearray(read(storage)), dtype=storage.dtype, count=storage.numel)
+        source = values.get(storage.key, torch.empty(0, dtype=storage.dtype))
+        weights[key] = source.as_strided(stored.size, stored.stride, stored.offset)
+    return weights, content.get("meta")
+
+
+def _mapping(pairs: Any = ()) -> dict[str, Any]:
+    """A dict of the pairs whose key is a text: hashing a deeply nested key would overrun the C stack."""
+    return {key: value for key, value in pairs if type(key) is str}
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> StoredTensor:
+    if not isinstance(storage, Storage):
+        raise MalformedError("a tensor has no data")
+    return StoredTensor(storage, offset, tuple(size), tuple(stride))
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): _mapping,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch", "DoubleStorage"): torch.float64,
+    ("torch", "FloatStorage"): torch.float32,
+    ("torch", "HalfStorage"): torch.float16,
+    ("torch", "BFloat16Storage"): torch.bfloat16,
+    ("torch", "LongStorage"): torch.int64,
+    ("torch", "IntStorage"): torch.int32,
+    ("torch", "ShortStorage"): torch.int16,
+    ("torch", "CharStorage"): torch.int8,
+    ("torch", "ByteStorage"): torch.uint8,
+    ("torch", "BoolStorage"): torch.bool,
+}
+"""All that a pickle can reach: nothing but what stands here ever runs."""
+
+# The registry of extensions may hold anything, and the buffers are allocated before their size is checked.
+_REFUSED = (
+    pickle.EXT1,
+    pickle.EXT2,
+    pickle.EXT4,
+    pickle.BYTEARRAY8,
+    pickle.NEXT_BUFFER,
+    pickle.READONLY_BUFFER,
+)
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's unpickler with `_KNOWN` for its whole world, and no way to change an object's attributes.
+
+    The one written in C would set attributes, hash keys and size its memo as the file says.
+    """
+
+    dispatch: ClassVar = {
+        code: step for code, step in pickle._Unpickler.dispatch.items() if bytes([code]) not in _REFUSED
+    }
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, encoding="latin1")
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _KNOWN.get((module, name), Inert)
+
+    def persistent_load(self, pid: Any) -> Any:
+        if pid[0] == "module":  # a class with its source, in the older format
+            return Inert
+        kind, dtype, key, _, numel, *view = pid
+        if kind != "storage" or not isinstance(dtype, torch.dtype) or any(item is not None for item in view):
+            raise MalformedError("in a form that PyTorch no longer writes")
+        if type(key) is not str or type(numel) is not int or not 0 <= numel < 2**48:
+            raise MalformedError("damaged")
+        return self.storages.setdefault(key, Storage(dtype, key, numel))
+
+    def _drop_state(self) -> None:
+        self.stack.pop()
+
+    def _append(self) -> None:
+        self._extend([self.stack.pop()])
+
+    def _appends(self) -> None:
+        self._extend(self.pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        if isinstance(self.stack[-1], list):
+            self.stack[-1].extend(items)
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._update([key, value])
+
+    def _set_items(self) -> None:
+        self._update(self.pop_mark())
+
+    def _update(self, items: list[Any]) -> None:
+        if isinstance(self.stack[-1], dict):
+            self.stack[-1].update(_mapping(zip(items[::2], items[1::2], strict=True)))
+
+    def _dict(self) -> None:
+        items = self.pop_mark()
+        self.stack.append({})
+        self._update(items)
+
+    def _empty_set(self) -> None:
+        self.stack.append(Inert())
+
+    def _add_items(self) -> None:
+        self.pop_mark()
+
+    def _frozen_set(self) -> None:
+        self.pop_mark()
+        self.stack.append(Inert())
+
+    dispatch |= {
+        pickle.BUILD[0]: _drop_state,
+        pickle.APPEND[0]: _append,
+        pickle.APPENDS[0]: _appends,
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: _set_items,
+        pickle.DICT[0]: _dict,
+        pickle.EMPTY_SET[0]: _empty_set,
+        pickle.ADDITEMS[0]: _add_items,
+        pickle.FROZENSET[0]: _frozen_set,
+    }

@@ -1,0 +1,74 @@
+"""Cuts the full goldens down to the small files of this folder: `python tests/golden/trim.py FOLDER NAME...`.
+
+Of the recorded values of a tensor every fourth (padded case: every second) is kept.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from reader import FOLDER
+
+STEPS = {"a": 4, "b": 2}
+OPERATORS = {
+    "deform_conv": (
+        "ops_mmcv",
+        [f"{op}_{i}" for op in ("deform_conv2d", "modulated_deform_conv2d") for i in (1, 2, 4, 5)],
+    ),
+    "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
+    "points": ("ops_det", ["prior_points0", "prior_points05"]),
+}
+
+
+def trim_network(source: Path, name: str) -> None:
+    """Write one network's golden."""
+    with np.load(source / f"{name}.npz") as file:
+        full = dict(file)
+    meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
+    arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
+    cases: dict[str, Any] = {}
+    for tag, case in meta["cases"].items():
+        cases[tag] = {
+            "input_shape": case["input_shape"],
+            "image_size": case["img_shape"],
+            "seed": 1 if tag == "b" else 0,
+            "step": STEPS[tag],
+            "raw": {key: [info["shape"], info["std"], info["k"]] for key, info in case["raw"].items()},
+        }
+        arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
+        for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
+            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
+    manifest = {
+        "config": meta["config"],
+        "framework": meta["framework"],
+        "state": [[key, shape, None if kind == "ov" else gain] for key, shape, kind, gain in state],
+        "cases": cases,
+    }
+    _write(name, manifest, arrays)
+
+
+def trim_operator(source: Path, name: str) -> None:
+    """Write the chosen cases of one operator; of batched feature maps the first image."""
+    file_name, chosen = OPERATORS[name]
+    with np.load(source / f"{file_name}.npz") as file:
+        full = dict(file)
+    cases = [case for case in json.loads(bytes(full["meta"]))["cases"] if case["name"] in chosen]
+    arrays: dict[str, Any] = {}
+    for case in cases:
+        for side in ("in", "out"):
+            for argument, key in case[side].items():
+                batched = full[key].ndim == 4 and argument != "weight"
+                arrays[key] = full[key][:1] if batched else full[key]
+    _write(name, cases, arrays)
+
+
+def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
+    text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
+    np.savez_compressed(FOLDER / f"{name}.npz", manifest=text, **arrays)
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[2:]:
+        (trim_operator if wanted in OPERATORS else trim_network)(Path(sys.argv[1]), wanted)

@@ -1,0 +1,104 @@
+"""Networks against OpenMMLab's numbers, tensor by tensor and detection by detection."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from golden.reader import Golden, load
+from torch import Tensor, nn
+
+from detforge.deploy.card import Card, Provenance, Suppress
+from detforge.deploy.instances import Instances
+from detforge.deploy.postprocess import postprocess
+from detforge.deploy.preprocess import Frame
+from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.zoo import find
+
+NETWORKS = ("gfl_r50", "gfl_r101_dcn", "gflv2_r50", "ld_r18")
+TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst
+
+
+@dataclass(frozen=True)
+class Run:
+    """Our network on a golden: the reference's names to our tensors, and our detections, for each case."""
+
+    golden: Golden
+    model: nn.Module
+    raw: dict[str, dict[str, Tensor]]
+    found: dict[str, Instances]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def run(request: pytest.FixtureRequest) -> Run:
+    golden, variant = load(request.param), find(request.param)
+    state = {key: torch.from_numpy(value) for key, value in golden.state.items()}
+    model = load_variant(variant, Checkpoint(state, request.param, None, None))
+    suppress = Suppress(conf=0.05, iou=0.6)
+    provenance = Provenance(request.param, None, "fp32", {})
+    card = Card(
+        variant.name,
+        "detection",
+        variant.input,
+        variant.decode,
+        variant.fusion,
+        suppress,
+        variant.labels,
+        (),
+        provenance,
+    )
+    raw, found = {}, {}
+    for tag, case in golden.cases.items():
+        with torch.inference_mode():
+            levels = model.backbone(torch.from_numpy(case.image))
+            features = model.neck([levels[i] for i in model.levels])
+            logits = model.bbox_head(features)
+            outputs = model.bbox_head.decode(logits)
+        raw[tag] = named(levels, features, logits)
+        frame = Frame(case.image_size, case.image_size, case.image.shape[2:])
+        found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+    return Run(golden, model, raw, found)
+
+
+def named(levels: list[Tensor], features: list[Tensor], logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+    """The tensors under the reference's names; its version-2 head multiplies score and quality at once."""
+    classes = logits["classes"]
+    if "quality" in logits:
+        classes = [c.sigmoid() * q.sigmoid() for c, q in zip(classes, logits["quality"], strict=True)]
+    groups = {"backbone": levels, "neck": features, "head/0": classes, "head/1": logits["sides"]}
+    return {f"{group}/{i}": tensor for group, tensors in groups.items() for i, tensor in enumerate(tensors)}
+
+
+@pytest.mark.parametrize("tag", ["a", "b"])
+def test_every_tensor_equals_the_reference(run: Run, tag: str) -> None:
+    errors = {name: s.error(run.raw[tag][name].numpy()) for name, s in run.golden.cases[tag].raw.items()}
+    worst = max(errors, key=errors.__getitem__)
+    assert errors[worst] < TOLERANCE, worst
+
+
+@pytest.mark.parametrize("tag", ["a", "b"])
+def test_detections_equal_the_reference(run: Run, tag: str) -> None:
+    case, found = run.golden.cases[tag], run.found[tag]
+    partners = (
+        (case.labels[:, None] == found.labels)
+        & (np.abs(case.scores[:, None] - found.scores) < 1e-4)
+        & (np.abs(case.boxes[:, None] - found.boxes).max(-1) < 0.01)
+    )
+    assert len(found) == len(case.scores) == 100
+    assert partners.any(0).all()
+    assert partners.any(1).all()
+
+
+def test_parameters_are_those_of_the_reference(run: Run) -> None:
+    buffers = ("running_mean", "running_var", "num_batches_tracked", "project")
+    expected = sum(value.size for key, value in run.golden.state.items() if not key.endswith(buffers))
+    assert sum(p.numel() for p in run.model.parameters()) == expected
+
+
+def test_forward_gives_the_decoded_outputs(run: Run) -> None:
+    with torch.inference_mode():
+        outputs = run.model(torch.zeros(2, 3, 64, 96))
+    points = 8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1
+    assert outputs.pop("boxes").shape == (2, points, 4)
+    assert outputs.pop("scores").shape == (2, points, 80)
+    assert all(value.shape == (2, points) for value in outputs.values())

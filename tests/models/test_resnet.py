@@ -1,0 +1,29 @@
+"""What the goldens do not show of the ResNet: its styles."""
+
+import pytest
+import torch
+
+from detforge.models.backbones.resnet import ResNet, Style
+
+
+@pytest.mark.parametrize(("style", "strides"), [("pytorch", (1, 2)), ("caffe", (2, 1))])
+def test_style_places_the_stride(style: Style, strides: tuple[int, int]) -> None:
+    backbone = ResNet(50, width=4, style=style)
+    for stage in (backbone.layer2, backbone.layer3, backbone.layer4):
+        first, rest = stage[0], stage[1:]
+        assert (first.conv1.stride[0], first.conv2.stride[0]) == strides
+        assert all(block.conv1.stride == block.conv2.stride == (1, 1) for block in rest)
+    with torch.inference_mode():
+        levels = backbone(torch.zeros(1, 3, 65, 97))
+    assert [tuple(x.shape) for x in levels] == [
+        (1, 16, 17, 25),
+        (1, 32, 9, 13),
+        (1, 64, 5, 7),
+        (1, 128, 3, 4),
+    ]
+    assert backbone.channels == (16, 32, 64, 128)
+
+
+def test_basic_blocks_have_no_deformable_form() -> None:
+    with pytest.raises(ValueError, match="depth 50"):
+        ResNet(18, deformable=(False, False, False, True))
