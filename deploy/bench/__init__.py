@@ -1,0 +1,1 @@
+"""The benchmark: what each stage takes, and what a user waits in all."""

@@ -1,0 +1,224 @@
+"""detbench: measure what each stage of a model takes, and what a user waits in all."""
+
+import argparse
+import contextlib
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..choose import choose_model
+from ..console import Parser, native_code_muted, run
+from ..errors import InputError, UsageError, VerificationError
+from ..files import write_text
+from .gate import misses, parse_gate
+from .report import Case, Report, Result, read_report, to_csv
+
+if TYPE_CHECKING:
+    from .measure import ImageFile, Timer
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; gives its exit code."""
+    return run(_bench, _parser(), argv)
+
+
+def _parser() -> Parser:
+    parser = Parser("detbench", "Measure the latency of each stage, end to end, and the memory of models.")
+    add = parser.add_argument
+    add(
+        "--model",
+        action="append",
+        metavar="NAME|FILE",
+        help="model file or exported variant, may be repeated; default: the newest in exports/",
+    )
+    add("--backend", choices=["auto", "ort"], default="auto", help="runtime (default: %(default)s)")
+    add("--device", type=_device, default="cpu", metavar="cpu|cuda:N", help="where to run (default: %(default)s)")
+    add("--threads", type=_whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--batch", type=_batches, default=[1], metavar="N,N", help="images a batch, 1,8 for both (default: 1)")
+    add("--images", type=Path, default=IMAGES, metavar="DIR", help="real images (default: the bundled ones)")
+    add(
+        "--duration",
+        type=_seconds(0.01),
+        default=10.0,
+        metavar="S",
+        help="seconds for each model and batch (default: 10)",
+    )
+    add("--warmup", type=_seconds(0.0), default=1.0, metavar="S", help="seconds before, uncounted (default: 1)")
+    add("--streams", type=_whole(1, 256), default=1, metavar="N", help="clients on one session (default: 1)")
+    add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
+    add("--csv", type=Path, metavar="FILE", help="the latencies as CSV")
+    add("--compare", type=Path, metavar="FILE", help="a JSON report of before, to print the changes")
+    add(
+        "--fail-if",
+        action="append",
+        type=parse_gate,
+        default=[],
+        metavar="GATE",
+        help="exit with 6 when 'p99>+10%%' (over --compare), 'infer.p50>+2ms' or 'mean>20ms'; may be repeated",
+    )
+    return parser
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    with contextlib.nullcontext() if arguments.debug else native_code_muted():
+        return _bench_quietly(arguments)
+
+
+def _bench_quietly(arguments: argparse.Namespace) -> int:
+    from .environment import Watch  # what needs NumPy and OpenCV is imported late: --help is to answer at once
+    from .measure import measure, read_images
+
+    base = None if arguments.compare is None else read_report(arguments.compare)
+    if base is None and (gates := [gate for gate in arguments.fail_if if gate.over_base]):
+        raise UsageError(f"--fail-if '{gates[0].text}' needs a report to be over; give one with --compare")
+    models = _models(arguments.model or [None])
+    images = read_images(arguments.images)
+    timers = _timers(arguments, models, images)
+    if base is not None:
+        _check_common([timer.case for timer in timers], base, str(arguments.compare))
+    watch = Watch()
+    with _progress(len(timers) * arguments.duration) as advance:
+        measure(timers, arguments.duration, arguments.warmup, advance)
+    report = Report(
+        watch.environment(_threads(arguments)),
+        {
+            "models": {name: str(path) for name, path in models.items()},
+            "images": {"folder": str(arguments.images), "count": len(images)},
+            "duration_s": arguments.duration,
+            "warmup_s": arguments.warmup,
+        },
+        tuple(timer.result() for timer in timers),
+    )
+    _deliver(report, base, arguments)
+    _check_gates(report, base, arguments)
+    return 0
+
+
+def _models(names: Sequence[str | None]) -> dict[str, Path]:
+    """The model files, each once, by what the report calls them: the file's name, or its path to tell two apart."""
+    paths = list({path.resolve(): path for path in map(choose_model, names)}.values())
+    count = Counter(path.name for path in paths)
+    return {path.name if count[path.name] == 1 else str(path): path for path in paths}
+
+
+def _timers(arguments: argparse.Namespace, models: dict[str, Path], images: "Sequence[ImageFile]") -> "list[Timer]":
+    from ..pipeline import load
+    from ..preprocess import frame_for
+    from .measure import Timer
+
+    backend = "ort"  # the only one so far, so auto means it
+    timers: list[Timer] = []
+    for name, path in models.items():
+        print(f"model: {path}", file=sys.stderr)
+        detector = load(str(path), backend=arguments.backend, device=arguments.device, threads=arguments.threads)
+        canvases = {frame_for(image.size, detector.card.input).canvas_size for image in images}
+        if len(canvases) > 1 and max(arguments.batch) > 1:
+            print(
+                f"note: {name} sees these images in {len(canvases)} sizes, so a batch of different ones runs in parts",
+                file=sys.stderr,
+            )
+        for batch in arguments.batch:
+            case = Case(name, backend, arguments.device, batch, arguments.streams)
+            timers.append(Timer(case, detector, images))
+    return timers
+
+
+def _threads(arguments: argparse.Namespace) -> int:
+    from ..backends.ort import available_processors
+
+    return arguments.threads or available_processors()
+
+
+def _check_common(cases: Sequence[Case], base: Report, name: str) -> None:
+    """InputError when the base has none of the cases; a warning for each that it lacks."""
+    known = {result.case for result in base.results}
+    lacking = [case for case in cases if case not in known]
+    if len(lacking) == len(cases):
+        raise InputError(f"{name}: nothing in common with this run; it has no {cases[0]}; run what it holds")
+    for case in lacking:
+        print(f"warning: {name} has no {case}; not compared", file=sys.stderr)
+
+
+def _deliver(report: Report, base: Report | None, arguments: argparse.Namespace) -> None:
+    """Print the tables, on stderr where stdout is for JSON, and write the files."""
+    from .table import Printer
+
+    printer = Printer(sys.stderr if arguments.json == "-" else sys.stdout)
+    printer.report(report)
+    if base is not None:
+        printer.comparison(report.results, _by_case(base), str(arguments.compare))
+        for name in ("cpu", "gpus", "threads"):
+            before, now = base.environment.get(name), report.environment[name]
+            if before != now:
+                print(f"warning: {arguments.compare} was measured with {name} {before}, not {now}", file=sys.stderr)
+    if arguments.json == "-":
+        sys.stdout.write(report.to_json())
+    elif arguments.json is not None:
+        write_text(Path(arguments.json), report.to_json())
+    if arguments.csv is not None:
+        write_text(arguments.csv, to_csv(report.results))
+
+
+def _check_gates(report: Report, base: Report | None, arguments: argparse.Namespace) -> None:
+    missed = misses(arguments.fail_if, report.results, {} if base is None else _by_case(base))
+    if missed:
+        others = f" (and {len(missed) - 1} more)" if len(missed) > 1 else ""
+        raise VerificationError(f"{missed[0]}{others}; find what slowed it down, or widen the gate")
+
+
+def _by_case(report: Report) -> dict[Case, Result]:
+    return {result.case: result for result in report.results}
+
+
+@contextlib.contextmanager
+def _progress(seconds: float) -> Generator[Callable[[float], object]]:
+    """Advances a bar on stderr, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    # No thread that redraws by itself: it would be measured too.
+    with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("measuring", total=seconds)
+        bar.refresh()
+        yield lambda done: bar.update(task, advance=done, refresh=True)
+
+
+def _batches(text: str) -> list[int]:
+    return list(dict.fromkeys(map(_whole(1, 1024), text.split(","))))
+
+
+def _seconds(low: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= 86400:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds, {low:g}..86400")
+        return value
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {low}..{high}")
+        return int(text)
+
+    return parse
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch("cpu|cuda(:[0-9]{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither cpu nor cuda:N")
+    return text

@@ -1,0 +1,119 @@
+"""On what a benchmark ran, and what may have disturbed it."""
+
+import contextlib
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..backends.ort import available_processors
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class Watch:
+    """Notes the machine's load and throttling from its making to `environment`."""
+
+    def __init__(self) -> None:
+        self._load = _load()
+        self._throttled = _throttled()
+
+    def environment(self, threads: int) -> dict[str, Any]:
+        """What the report says of the machine, as JSON; None is what the system does not tell."""
+        throttled = _throttled()
+        seen = None if throttled is None or self._throttled is None else throttled - self._throttled
+        return {
+            "cpu": _cpu(),
+            "processors": available_processors(),
+            "cpu_quota": _quota(),
+            "gpus": _gpus(),
+            "threads": threads,
+            "versions": _versions(),
+            "load_at_start": self._load,
+            "load_at_end": _load(),
+            "throttled_periods": seen,
+        }
+
+
+def reset_peak_memory() -> None:
+    """Let `peak_memory` start anew, on Linux."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # see proc(5): resets the high-water mark
+
+
+def peak_memory() -> float | None:
+    """The most resident memory since `reset_peak_memory`, in MiB; None where the system does not tell."""
+    text = _read(Path("/proc/self/status")) or ""
+    found = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) / 1024 if found else None
+
+
+def _cpu() -> str:
+    text = _read(Path("/proc/cpuinfo")) or ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    query = [command, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []  # the tool without its driver
+    return answer.stdout.split("\n")[:-1]
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__}
+    for name in ("detforge", "onnxruntime", "onnxruntime-gpu"):
+        with contextlib.suppress(packages.PackageNotFoundError):
+            versions[name] = packages.version(name)
+    return versions
+
+
+def _load() -> float | None:
+    """The mean number of runnable processes in the last minute."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _groups() -> list[Path]:
+    """Where this process's CPU limits may be: its own group and the root (cgroup v2), or the one of v1."""
+    lines = (_read(Path("/proc/self/cgroup")) or "").splitlines()
+    own = [_CGROUPS / line[len("0::/") :] for line in lines if line.startswith("0::/")]
+    return [*own, _CGROUPS, _CGROUPS / "cpu"]
+
+
+def _quota() -> float | None:
+    """The processors' worth of time that the container may use; None without a limit."""
+    for group in _groups():
+        v1 = (_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
+        quota, period = (_read(group / "cpu.max") or " ".join(filter(None, v1)) or "max 1").split()
+        if quota not in ("max", "-1"):
+            return int(quota) / int(period)
+    return None
+
+
+def _throttled() -> int | None:
+    """How many periods the container was stopped in because its quota was used up."""
+    for group in _groups():
+        lines = (_read(group / "cpu.stat") or "").splitlines()
+        counts = dict(line.split() for line in lines)
+        if "nr_throttled" in counts:
+            return int(counts["nr_throttled"])
+    return None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None

@@ -1,0 +1,133 @@
+"""Timing of a detector, from the bytes of image files to the detections."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..image import decode_image
+from ..pipeline import Detector
+from ..sources import is_video, items
+from .environment import peak_memory, reset_peak_memory
+from .report import STAGES, Case, Latency, Result
+
+_TURN_S = 0.5
+_MOST_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """The bytes of an image file, and its (height, width) px."""
+
+    name: str
+    data: bytes
+    size: tuple[int, int]
+
+
+def read_images(folder: Path) -> list[ImageFile]:
+    """The images of a folder, at most 256 in natural order; InputError when there is none or one is broken."""
+    names = [item for item in items(str(folder)) if not is_video(item)]
+    if not names:
+        raise InputError(f"{folder}: no image in this folder; give another with --images")
+    files: list[ImageFile] = []
+    for name in names[:_MOST_IMAGES]:
+        try:
+            data = Path(name).read_bytes()
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read; {error.strerror}; check its permissions") from error
+        height, width, _ = decode_image(data, name).shape
+        files.append(ImageFile(name, data, (height, width)))
+    return files
+
+
+class Timer:
+    """Runs one case and keeps its timings; batches take the images in turn."""
+
+    def __init__(self, case: Case, detector: Detector, images: Sequence[ImageFile]) -> None:
+        self.case = case
+        self.seconds = 0.0
+        self._detector = detector
+        self._images = images
+        self._turn = itertools.count()  # clients share it: its next() is atomic
+        self._samples: list[tuple[float, ...]] = []
+        self._peak: float | None = None
+
+    def warm_up(self, seconds: float) -> float:
+        """Run without keeping the timings, not at all for 0 seconds; gives the last batch's seconds."""
+        return self._run(seconds, settle=False)[-1][-1] / 1e3 if seconds else 0.0
+
+    def measure(self, seconds: float, *, settle: bool) -> None:
+        """Run for that long, a batch for each client at least; `settle` has every client run one before, uncounted."""
+        reset_peak_memory()
+        samples = self._run(seconds, settle)
+        self._peak = max((peak for peak in (self._peak, peak_memory()) if peak is not None), default=None)
+        self._samples += samples
+        self.seconds += sum(sample[-1] for sample in samples) / 1e3 / self.case.streams
+
+    def result(self) -> Result:
+        """The figures of everything measured so far."""
+        columns = zip(*self._samples, strict=True)
+        ms = {stage: latency(column) for stage, column in zip(STAGES, columns, strict=True)}
+        # Clients wait for nothing but their answers, so each one's rate is the inverse of its mean latency.
+        images = self.case.batch * self.case.streams * 1e3
+        fps = {stage: images / ms[stage].mean for stage in ("infer", "e2e")}
+        return Result(self.case, len(self._samples), ms, fps["infer"], fps["e2e"], self._peak)
+
+    def _run(self, seconds: float, settle: bool) -> list[tuple[float, ...]]:
+        streams = self.case.streams
+        together = threading.Barrier(streams, timeout=60)  # else the first may be done before the last begins
+        if streams == 1:
+            return self._client(seconds, settle, together)
+        with ThreadPoolExecutor(streams) as pool:
+            clients = [pool.submit(self._client, seconds, settle, together) for _ in range(streams)]
+            return [sample for client in clients for sample in client.result()]
+
+    def _client(self, seconds: float, settle: bool, together: threading.Barrier) -> list[tuple[float, ...]]:
+        together.wait()
+        if settle:
+            self._time_batch()
+        end = time.perf_counter() + seconds
+        samples = [self._time_batch()]
+        while time.perf_counter() < end:
+            samples.append(self._time_batch())
+        return samples
+
+    def _time_batch(self) -> tuple[float, ...]:
+        """One batch's milliseconds in each of STAGES."""
+        first = next(self._turn) * self.case.batch
+        files = [self._images[(first + i) % len(self._images)] for i in range(self.case.batch)]
+        started = time.perf_counter()
+        pixels = [decode_image(file.data, file.name) for file in files]
+        decoded = time.perf_counter()
+        found = self._detector(pixels)
+        finished = time.perf_counter()
+        # An image's timing is its share of the runs that it was part of, so the shares add up to the batch's.
+        stages = [sum(instances.timing[stage] for instances in found) for stage in ("pre", "infer", "post")]
+        return (decoded - started) * 1e3, *stages, (finished - started) * 1e3
+
+
+def measure(timers: Sequence[Timer], duration: float, warmup: float, advance: Callable[[float], object]) -> None:
+    """Measure every case for `duration` seconds, in short turns so that the machine's noise hits all alike.
+
+    `advance` hears of every turn's seconds. Where cases alternate, a turn's first batch finds another's data in
+    the caches and its threads still spinning, and does not count.
+    """
+    slowest = max(timer.warm_up(warmup) for timer in timers)
+    turn = max(_TURN_S, slowest)  # of the length that the slowest needs, so that it is in every round
+    while waiting := [timer for timer in timers if timer.seconds < duration]:
+        for timer in waiting:
+            before = timer.seconds
+            timer.measure(min(turn, duration - before), settle=len(timers) > 1)
+            advance(timer.seconds - before)
+
+
+def latency(samples: Sequence[float]) -> Latency:
+    """Mean and percentiles, which interpolate between samples, of at least one."""
+    p50, p90, p99 = np.percentile(samples, (50, 90, 99)).tolist()
+    return Latency(float(np.mean(samples)), p50, p90, p99)

@@ -1,0 +1,132 @@
+"""What a benchmark found, and its way to JSON and back and to CSV."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from ..errors import InputError
+
+SCHEMA = 1
+STAGES = ("decode", "pre", "infer", "post", "e2e")
+METRICS = ("mean", "p50", "p90", "p99")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured; two reports are compared where these agree. `model` is the name of its file."""
+
+    model: str
+    backend: str
+    device: str
+    batch: int
+    streams: int
+
+    def __str__(self) -> str:
+        streams = f", {self.streams} streams" if self.streams > 1 else ""
+        return f"{self.model} on {self.backend} {self.device}, batch {self.batch}{streams}"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds for a whole batch."""
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """One case's figures over `batches` batches.
+
+    `ms` has a Latency for each of STAGES: e2e runs from the bytes of the image files to the detections and is
+    measured around the whole. The rates are in images a second; the model's counts infer alone. `peak_mib` is the
+    process's resident memory at its highest while the case ran, None where the system does not tell.
+    """
+
+    case: Case
+    batches: int
+    ms: dict[str, Latency]
+    model_fps: float
+    e2e_fps: float
+    peak_mib: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run: its results, in what environment and with which settings."""
+
+    environment: dict[str, Any]
+    settings: dict[str, Any]
+    results: tuple[Result, ...]
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, allow_nan=False) + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """A report from its JSON file; InputError when it is missing, or names the field that does not fit."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read; {error.strerror}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON; {error}; make a report with detbench --json") from error
+    try:
+        schema = _get(data, "schema", int)
+        if schema != SCHEMA:
+            raise ValueError(f"its schema is {schema}, not {SCHEMA}")
+        results = tuple(_result(result) for result in _get(data, "results", list))
+        return Report(_get(data, "environment", dict), _get(data, "settings", dict), results)
+    except ValueError as error:
+        raise InputError(f"{path}: not a report of detbench; {error}; make one with detbench --json") from error
+
+
+def to_csv(results: Sequence[Result]) -> str:
+    """A line for each case and stage, under a line of names; what does not apply is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [field.name for field in fields(Case)]
+    writer.writerow([*names, "batches", "stage", *(f"{metric}_ms" for metric in METRICS), "fps", "peak_mib"])
+    for result in results:
+        case = [getattr(result.case, name) for name in names]
+        fps = {"infer": result.model_fps, "e2e": result.e2e_fps}
+        for stage, latency in result.ms.items():
+            figures = [getattr(latency, metric) for metric in METRICS]
+            writer.writerow([*case, result.batches, stage, *figures, fps.get(stage), result.peak_mib])
+    return text.getvalue()
+
+
+def _result(data: Any) -> Result:
+    ms = _get(data, "ms", dict)
+    return Result(
+        case=_scalars(Case, _get(data, "case", dict)),
+        batches=_get(data, "batches", int),
+        ms={stage: _scalars(Latency, _get(ms, stage, dict)) for stage in STAGES},
+        model_fps=_get(data, "model_fps", float),
+        e2e_fps=_get(data, "e2e_fps", float),
+        peak_mib=None if data.get("peak_mib") is None else _get(data, "peak_mib", float),
+    )
+
+
+def _scalars(kind: type[T], data: Any) -> T:
+    """A dataclass of texts and numbers from its JSON object."""
+    return kind(**{name: _get(data, name, wanted) for name, wanted in kind.__annotations__.items()})
+
+
+def _get(data: Any, name: str, kind: type[Any]) -> Any:
+    """A field of a JSON object; ValueError when it is missing or of another type."""
+    value = cast("dict[str, Any]", data).get(name) if isinstance(data, dict) else None
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"field '{name}' is missing or not of type {kind.__name__}")
+    return value

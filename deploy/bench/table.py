@@ -1,0 +1,103 @@
+"""What detbench prints for people."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from .report import METRICS, STAGES, Case, Report, Result
+
+_TITLES = {"e2e": "end to end"}
+_WIDTH = 100  # of a pipe, which has none
+
+
+class Printer:
+    """Prints to a stream, in colours and bound to its width on a terminal only."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, markup=False, emoji=False, highlight=False)
+        if not self._console.is_terminal:
+            self._console.width = _WIDTH
+
+    def report(self, report: Report) -> None:
+        """The latencies, then the environment."""
+        table = _table("latency, ms for a whole batch")
+        for result in report.results:
+            fps = {"infer": f"{result.model_fps:.1f}", "e2e": f"{result.e2e_fps:.1f}"}
+            _add(table, result, lambda s, m, r=result: f"{getattr(r.ms[s], m):.2f}", fps)
+        self._print(table)
+        images = report.settings["images"]
+        self._line("end to end", "from the bytes of an image file to its detections")
+        self._line("images", f"{images['count']} in {images['folder']}")
+        for name, text in _environment(report.environment):
+            self._line(name, text)
+
+    def comparison(self, results: Sequence[Result], base: Mapping[Case, Result], name: str) -> None:
+        """How much each result that the base has too is above or below it."""
+        table = _table(f"change since {name}, %")
+        for result in results:
+            before = base.get(result.case)
+            if before is None:
+                continue
+            fps = {
+                "infer": _change(result.model_fps, before.model_fps),
+                "e2e": _change(result.e2e_fps, before.e2e_fps),
+            }
+            _add(
+                table,
+                result,
+                lambda s, m, r=result, b=before: _change(getattr(r.ms[s], m), getattr(b.ms[s], m)),
+                fps,
+            )
+        self._print(table)
+
+    def _print(self, table: Table) -> None:
+        # Figures are never cut: a terminal that is too narrow wraps the lines.
+        needed = Measurement.get(self._console, self._console.options.update_width(_WIDTH), table).minimum
+        self._console.width = max(self._console.width, needed)
+        self._console.print(table)
+
+    def _line(self, name: str, text: str) -> None:
+        self._console.print(f"{name + ':':11} {text}", soft_wrap=True)
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("case", overflow="fold", min_width=18)
+    table.add_column("stage", no_wrap=True, min_width=10)
+    for name in (*METRICS, "FPS"):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _add(table: Table, result: Result, cell: Callable[[str, str], str], fps: Mapping[str, str]) -> None:
+    """Five lines for the five stages, beside as many facts on the case."""
+    case = result.case
+    streams = f", {case.streams} streams" if case.streams > 1 else ""
+    facts = [case.model, f"{case.backend} {case.device}{streams}", f"batch {case.batch}"]
+    facts += [f"{result.batches} batches"]
+    facts += [f"peak {result.peak_mib:.0f} MiB"] if result.peak_mib is not None else []
+    for fact, stage in zip_longest(facts, STAGES, fillvalue=""):
+        figures = [cell(stage, metric) for metric in METRICS]
+        table.add_row(fact, _TITLES.get(stage, stage), *figures, fps.get(stage, ""))
+    table.add_section()
+
+
+def _change(now: float, before: float) -> str:
+    return f"{(now / before - 1) * 100:+.1f}" if before else ""
+
+
+def _environment(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    quota = f", quota {facts['cpu_quota']:.1f}" if facts["cpu_quota"] is not None else ""
+    lines = [("cpu", f"{facts['cpu']}, {facts['processors']} processors{quota}, {facts['threads']} threads used")]
+    lines += [("gpu", name) for name in facts["gpus"]]
+    lines += [("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))]
+    if facts["load_at_start"] is not None:
+        lines += [("load", f"{facts['load_at_start']} at the start, {facts['load_at_end']} at the end")]
+    if facts["throttled_periods"] is not None:
+        lines += [("throttled", f"{facts['throttled_periods']} periods")]
+    return lines

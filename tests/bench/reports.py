@@ -1,0 +1,27 @@
+"""Reports with known figures, for the tests."""
+
+from detforge.deploy.bench.report import STAGES, Case, Latency, Report, Result
+
+CASE = Case("gfl.onnx", "ort", "cpu", 1, 1)
+ENVIRONMENT = {
+    "cpu": "Some [bold] CPU",
+    "processors": 2,
+    "cpu_quota": 1.5,
+    "gpus": ["Some GPU"],
+    "threads": 2,
+    "versions": {"python": "3.11.7"},
+    "load_at_start": 0.5,
+    "load_at_end": 1.5,
+    "throttled_periods": 3,
+}
+SETTINGS = {"images": {"folder": "photos", "count": 3}, "duration_s": 10.0}
+
+
+def result(case: Case = CASE, factor: float = 1.0, peak_mib: float | None = 210.5) -> Result:
+    """Stage number i takes i + 1 ms in the mean, and 10, 20 and 30 more at p50, p90, p99; all times `factor`."""
+    ms = {stage: Latency(*((i + 1 + more) * factor for more in (0, 10, 20, 30))) for i, stage in enumerate(STAGES)}
+    return Result(case, 42, ms, 123.25 / factor, 98.5 / factor, peak_mib)
+
+
+def report(*results: Result) -> Report:
+    return Report(ENVIRONMENT, SETTINGS, results or (result(),))
