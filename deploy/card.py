@@ -5,18 +5,15 @@ of range is an error that names the field, and a newer schema is refused.
 """
 
 import json
-import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+from .parse import FieldError, parse, require
 
 SCHEMA = 1
 METADATA_KEY = "detforge_card"
 
 Precision = Literal["fp32", "fp16"]
-
-
-class CardError(ValueError):
-    """The Card is missing, malformed or of a newer schema; the message names the field."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,10 @@ class Input:
     layout: Literal["nchw"] = "nchw"
 
     def __post_init__(self) -> None:
-        _require(all(1 <= side <= 16384 for side in self.size), "input.size", "sides of 1..16384 px")
-        _require(self.resize == "canvas" or self.size[0] <= self.size[1], "input.size", "short side first")
-        _require(1 <= self.pad_multiple <= 1024, "input.pad_multiple", "1..1024")
-        _require(all(s > 0 for s in self.std), "input.std", "positive values")
+        require(all(1 <= side <= 16384 for side in self.size), "input.size", "sides of 1..16384 px")
+        require(self.resize == "canvas" or self.size[0] <= self.size[1], "input.size", "short side first")
+        require(1 <= self.pad_multiple <= 1024, "input.pad_multiple", "1..1024")
+        require(all(s > 0 for s in self.std), "input.std", "positive values")
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,8 @@ class DenseDecode:
     kind: Literal["dense"] = "dense"
 
     def __post_init__(self) -> None:
-        _require(bool(self.strides) and all(s >= 1 for s in self.strides), "decode.strides", "positive strides")
-        _require(1 <= self.top_k <= 100_000, "decode.top_k", "1..100000")
+        require(bool(self.strides) and all(s >= 1 for s in self.strides), "decode.strides", "positive strides")
+        require(1 <= self.top_k <= 100_000, "decode.top_k", "1..100000")
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Fusion:
 
     def __post_init__(self) -> None:
         for name in ("score_exponent", "quality_exponent"):
-            _require(0.0 <= getattr(self, name) <= 4.0, f"fusion.{name}", "0..4")
+            require(0.0 <= getattr(self, name) <= 4.0, f"fusion.{name}", "0..4")
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,8 @@ class Suppress:
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
-            _require(0.0 <= getattr(self, name) <= 1.0, f"suppress.{name}", "0..1")
-        _require(1 <= self.max_det <= 100_000, "suppress.max_det", "1..100000")
+            require(0.0 <= getattr(self, name) <= 1.0, f"suppress.{name}", "0..1")
+        require(1 <= self.max_det <= 100_000, "suppress.max_det", "1..100000")
 
 
 @dataclass(frozen=True)
@@ -135,87 +132,27 @@ class Card:
     labels: tuple[str, ...]
     ops: tuple[str, ...]
     provenance: Provenance
-    schema: int = field(default=SCHEMA)
+    schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        _require(bool(self.model), "model", "a name")
-        _require(bool(self.labels), "labels", "at least one label")
+        require(bool(self.model), "model", "a name")
+        require(bool(self.labels), "labels", "at least one label")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
-        """Parse strictly; CardError names the first field that does not fit."""
+        """Parse strictly; FieldError names the first field that does not fit."""
         try:
             data: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise CardError(f"not JSON ({error})") from None
+            raise FieldError(f"not JSON ({error})") from None
         if not isinstance(data, dict):
-            raise CardError("not a JSON object")
+            raise FieldError("not a JSON object")
         schema: Any = cast(dict[str, Any], data).get("schema")
         if not isinstance(schema, int) or isinstance(schema, bool):
-            raise CardError("field 'schema' is missing or not a number")
+            raise FieldError("field 'schema' is missing or not a number")
         if schema > SCHEMA:
-            raise CardError(f"schema {schema} is newer than {SCHEMA}, the newest this version reads")
-        return _parse(cls, data, "")
-
-
-def _require(condition: bool, name: str, wanted: str) -> None:
-    if not condition:
-        raise CardError(f"field '{name}' must hold {wanted}")
-
-
-def _parse(kind: Any, value: Any, name: str) -> Any:
-    """`value` from JSON as the annotated type `kind`; `name` is the path of the field."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return _parse_union(arguments, value, name)
-    if origin is Literal:
-        _require(value in arguments and type(value) is type(arguments[0]), name, " or ".join(map(str, arguments)))
-        return value
-    if origin is tuple:
-        _require(isinstance(value, list), name, "a list")
-        items = arguments[:1] * len(value) if arguments[-1] is ... else arguments
-        _require(len(items) == len(value), name, f"{len(items)} items")
-        return tuple(_parse(item, v, f"{name}[{i}]") for i, (item, v) in enumerate(zip(items, value, strict=True)))
-    if origin is dict:
-        _require(isinstance(value, dict), name, "an object")
-        return {key: _parse(arguments[1], v, f"{name}.{key}") for key, v in value.items()}
-    if is_dataclass(kind):
-        return _parse_object(kind, value, name)
-    return _parse_scalar(kind, value, name)
-
-
-def _parse_union(choices: tuple[Any, ...], value: Any, name: str) -> Any:
-    if value is None and type(None) in choices:
-        return None
-    choices = tuple(choice for choice in choices if choice is not type(None))
-    if len(choices) == 1:
-        return _parse(choices[0], value, name)
-    # Several forms share a field (the decoders do): the tag `kind` tells them apart.
-    tag: Any = cast(dict[str, Any], value).get("kind") if isinstance(value, dict) else None
-    known = {choice.kind: choice for choice in choices}
-    _require(isinstance(tag, str) and tag in known, f"{name}.kind", " or ".join(known))
-    return _parse_object(known[str(tag)], value, name)
-
-
-def _parse_object(kind: Any, value: Any, name: str) -> Any:
-    _require(isinstance(value, dict), name, "an object")
-    prefix = f"{name}." if name else ""
-    hints = get_type_hints(kind)
-    for key in value:
-        if key not in hints:
-            raise CardError(f"field '{prefix}{key}' is unknown")
-    for f in fields(kind):
-        if f.name not in value:
-            raise CardError(f"field '{prefix}{f.name}' is missing")
-    return kind(**{key: _parse(hints[key], v, prefix + key) for key, v in value.items()})
-
-
-def _parse_scalar(kind: Any, value: Any, name: str) -> Any:
-    if kind is float and type(value) is int:
-        value = float(value)
-    _require(type(value) is kind, name, {str: "a text", int: "a whole number", float: "a number"}[kind])
-    _require(kind is not float or value - value == 0, name, "a finite number")
-    return value
+            raise FieldError(f"schema {schema} is newer than {SCHEMA}, the newest this version reads")
+        return parse(cls, data, "")

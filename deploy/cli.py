@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .choose import choose_model
-from .console import Parser, complain, native_code_muted, run
+from .console import Parser, complain, device, native_code_muted, run, whole
 from .errors import IncompatibleError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def _parser() -> Parser:
     add("--backend", choices=["auto", "ort"], default="auto", help="runtime (default: %(default)s)")
     add(
         "--device",
-        type=_device,
+        type=device,
         default="cpu",
         metavar="cpu|cuda:N",
         help="where to run (default: %(default)s)",
@@ -48,22 +47,22 @@ def _parser() -> Parser:
         action="store_true",
         help="run on the CPU, with a warning, when the device is absent",
     )
-    add("--threads", type=_whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
     add("--conf", type=_part, metavar="P", help="least score, 0..1 (default: the model's)")
     add("--iou", type=_part, metavar="P", help="NMS threshold, 0..1 (default: the model's)")
     add(
         "--max-det",
-        type=_whole(1, 100_000),
+        type=whole(1, 100_000),
         metavar="N",
         help="most detections an image (default: the model's)",
     )
     add("--classes", type=_names, metavar="A,B", help="only these classes")
     add("--fusion", type=_part, metavar="A", help="score^A * quality^(1-A), 0..1 (default: the model's rule)")
     add("--nms", choices=["hard", "none"], help="suppression (default: the model's)")
-    add("--batch", type=_whole(1, 1024), default=1, metavar="N", help="pictures a run (default: %(default)s)")
+    add("--batch", type=whole(1, 1024), default=1, metavar="N", help="pictures a run (default: %(default)s)")
     add(
         "--tile",
-        type=_whole(32, 16384),
+        type=whole(32, 16384),
         metavar="PX",
         help="also detect in tiles of this side (large images)",
     )
@@ -198,15 +197,6 @@ def _progress(items: list[str]) -> Generator[Callable[[], object]]:
         yield lambda: bar.advance(task)
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {low}..{high}")
-        return int(text)
-
-    return parse
-
-
 def _part(text: str) -> float:
     try:
         value = float(text)
@@ -222,12 +212,6 @@ def _overlap(text: str) -> float:
     if value > 0.9:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of 0..0.9")
     return value
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch("cpu|cuda(:[0-9]{1,3})?", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is neither cpu nor cuda:N")
-    return text
 
 
 def _names(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Generator, Sequence
@@ -49,6 +50,24 @@ def complain(error: Exception, debug: bool = False) -> int:
     line, code = _describe(error)
     print(f"error: {line}", file=sys.stderr)
     return code
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of a flag that takes a whole number of low..high."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {low}..{high}")
+        return int(text)
+
+    return parse
+
+
+def device(text: str) -> str:
+    """The type of --device."""
+    if not re.fullmatch("cpu|cuda(:[0-9]{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither cpu nor cuda:N")
+    return text
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ from typing import overload
 import numpy as np
 
 from .backends import Arrays, Backend, open_backend
-from .card import METADATA_KEY, Card, CardError
+from .card import METADATA_KEY, Card
 from .decode import READS
 from .errors import IncompatibleError, UsageError
 from .instances import Instances
+from .parse import FieldError
 from .postprocess import postprocess
 from .preprocess import Frame, Image, frame_for, preprocess_into
 from .sources import pictures
@@ -111,7 +112,7 @@ def load(
     card = read_card(session, path)
     try:
         card = _adjust(card, session, conf, iou, max_det, fusion, nms)
-    except CardError as error:
+    except FieldError as error:
         raise UsageError(f"{error}") from None
     return Detector(session, card, None if classes is None else _class_indices(classes, card))
 
@@ -123,7 +124,7 @@ def read_card(session: Backend, path: str) -> Card:
         raise IncompatibleError(f"{path}: not a model of ours; it holds no Card; export it with detexport")
     try:
         return Card.from_json(text)
-    except CardError as error:
+    except FieldError as error:
         raise IncompatibleError(
             f"{path}: its Card does not parse; {error}; export it anew or update detforge"
         ) from None

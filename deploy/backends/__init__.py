@@ -1,10 +1,13 @@
 """What runs a network: one small protocol, one file per runtime."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
+
+from ..errors import UsageError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,7 +40,14 @@ class Backend(Protocol):
 
 
 def open_backend(path: str, *, backend: str = "auto", device: str = "cpu", threads: int | None = None) -> Backend:
-    """The backend for a model file; InputError when the file is missing, IncompatibleError when it cannot run."""
+    """The backend for a model file, on "cpu" or "cuda:N".
+
+    Raises UsageError for an unknown name, InputError when the file is missing, IncompatibleError when it cannot run.
+    """
+    if backend not in ("auto", "ort"):
+        raise UsageError(f"unknown backend '{backend}'; choose auto or ort")
+    if not re.fullmatch("cpu|cuda(:[0-9]+)?", device):
+        raise UsageError(f"unknown device '{device}'; choose cpu or cuda:N")
     from .ort import OrtBackend  # a runtime is imported when it is used, never before
 
     return OrtBackend(path, device=device, threads=threads)

@@ -1,7 +1,6 @@
 """ONNX Runtime, on the CPU and on CUDA."""
 
 import importlib
-import os
 from collections.abc import Mapping
 from importlib import metadata as packages
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IncompatibleError, InputError
+from ..processors import available_processors
 from . import Arrays, Port
 
 
@@ -62,16 +62,6 @@ def check_installation() -> None:
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; "
             "pip uninstall both, then install one of detforge[cpu] and detforge[gpu]"
         )
-
-
-def available_processors() -> int:
-    """The processors that this process may use: its affinity, bounded by the container's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(count, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2, or its quota is "max"
-        return count
 
 
 def _is_installed(distribution: str) -> bool:

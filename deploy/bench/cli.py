@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import math
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..choose import choose_model
-from ..console import Parser, native_code_muted, run
+from ..console import Parser, device, native_code_muted, run, whole
 from ..errors import InputError, UsageError, VerificationError
 from ..files import write_text
+from ..processors import available_processors
 from .gate import misses, parse_gate
 from .report import Case, Report, Result, read_report, to_csv
 
@@ -38,8 +38,8 @@ def _parser() -> Parser:
         help="model file or exported variant, may be repeated; default: the newest in exports/",
     )
     add("--backend", choices=["auto", "ort"], default="auto", help="runtime (default: %(default)s)")
-    add("--device", type=_device, default="cpu", metavar="cpu|cuda:N", help="where to run (default: %(default)s)")
-    add("--threads", type=_whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--device", type=device, default="cpu", metavar="cpu|cuda:N", help="where to run (default: %(default)s)")
+    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
     add("--batch", type=_batches, default=[1], metavar="N,N", help="images a batch, 1,8 for both (default: 1)")
     add("--images", type=Path, default=IMAGES, metavar="DIR", help="real images (default: the bundled ones)")
     add(
@@ -50,7 +50,7 @@ def _parser() -> Parser:
         help="seconds for each model and batch (default: 10)",
     )
     add("--warmup", type=_seconds(0.0), default=1.0, metavar="S", help="seconds before, uncounted (default: 1)")
-    add("--streams", type=_whole(1, 256), default=1, metavar="N", help="clients on one session (default: 1)")
+    add("--streams", type=whole(1, 256), default=1, metavar="N", help="clients on one session (default: 1)")
     add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
     add("--csv", type=Path, metavar="FILE", help="the latencies as CSV")
     add("--compare", type=Path, metavar="FILE", help="a JSON report of before, to print the changes")
@@ -130,8 +130,6 @@ def _timers(arguments: argparse.Namespace, models: dict[str, Path], images: "Seq
 
 
 def _threads(arguments: argparse.Namespace) -> int:
-    from ..backends.ort import available_processors
-
     return arguments.threads or available_processors()
 
 
@@ -193,7 +191,7 @@ def _progress(seconds: float) -> Generator[Callable[[float], object]]:
 
 
 def _batches(text: str) -> list[int]:
-    return list(dict.fromkeys(map(_whole(1, 1024), text.split(","))))
+    return list(dict.fromkeys(map(whole(1, 1024), text.split(","))))
 
 
 def _seconds(low: float) -> Callable[[str], float]:
@@ -207,18 +205,3 @@ def _seconds(low: float) -> Callable[[str], float]:
         return value
 
     return parse
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {low}..{high}")
-        return int(text)
-
-    return parse
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch("cpu|cuda(:[0-9]{1,3})?", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is neither cpu nor cuda:N")
-    return text

@@ -12,9 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..backends.ort import available_processors
-
-_CGROUPS = Path("/sys/fs/cgroup")
+from ..processors import available_processors, cpu_quota, throttled_periods
 
 
 class Watch:
@@ -22,16 +20,16 @@ class Watch:
 
     def __init__(self) -> None:
         self._load = _load()
-        self._throttled = _throttled()
+        self._throttled = throttled_periods()
 
     def environment(self, threads: int) -> dict[str, Any]:
         """What the report says of the machine, as JSON; None is what the system does not tell."""
-        throttled = _throttled()
+        throttled = throttled_periods()
         seen = None if throttled is None or self._throttled is None else throttled - self._throttled
         return {
             "cpu": _cpu(),
             "processors": available_processors(),
-            "cpu_quota": _quota(),
+            "cpu_quota": cpu_quota(),
             "gpus": _gpus(),
             "threads": threads,
             "versions": _versions(),
@@ -83,33 +81,6 @@ def _versions() -> dict[str, str]:
 def _load() -> float | None:
     """The mean number of runnable processes in the last minute."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-def _groups() -> list[Path]:
-    """Where this process's CPU limits may be: its own group and the root (cgroup v2), or the one of v1."""
-    lines = (_read(Path("/proc/self/cgroup")) or "").splitlines()
-    own = [_CGROUPS / line[len("0::/") :] for line in lines if line.startswith("0::/")]
-    return [*own, _CGROUPS, _CGROUPS / "cpu"]
-
-
-def _quota() -> float | None:
-    """The processors' worth of time that the container may use; None without a limit."""
-    for group in _groups():
-        v1 = (_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
-        quota, period = (_read(group / "cpu.max") or " ".join(filter(None, v1)) or "max 1").split()
-        if quota not in ("max", "-1"):
-            return int(quota) / int(period)
-    return None
-
-
-def _throttled() -> int | None:
-    """How many periods the container was stopped in because its quota was used up."""
-    for group in _groups():
-        lines = (_read(group / "cpu.stat") or "").splitlines()
-        counts = dict(line.split() for line in lines)
-        if "nr_throttled" in counts:
-            return int(counts["nr_throttled"])
-    return None
 
 
 def _read(path: Path) -> str | None:

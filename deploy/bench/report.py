@@ -3,19 +3,17 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from ..errors import InputError
+from ..parse import FieldError, parse, require
 
 SCHEMA = 1
 STAGES = ("decode", "pre", "infer", "post", "e2e")
 METRICS = ("mean", "p50", "p90", "p99")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,9 @@ class Result:
     e2e_fps: float
     peak_mib: float | None
 
+    def __post_init__(self) -> None:
+        require(set(self.ms) == set(STAGES), "results.ms", ", ".join(STAGES))
+
 
 @dataclass(frozen=True)
 class Report:
@@ -67,9 +68,13 @@ class Report:
     environment: dict[str, Any]
     settings: dict[str, Any]
     results: tuple[Result, ...]
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        require(self.schema == SCHEMA, "schema", str(SCHEMA))
 
     def to_json(self) -> str:
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, allow_nan=False) + "\n"
+        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
 
 
 def read_report(path: Path) -> Report:
@@ -81,13 +86,9 @@ def read_report(path: Path) -> Report:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON; {error}; make a report with detbench --json") from error
     try:
-        schema = _get(data, "schema", int)
-        if schema != SCHEMA:
-            raise ValueError(f"its schema is {schema}, not {SCHEMA}")
-        results = tuple(_result(result) for result in _get(data, "results", list))
-        return Report(_get(data, "environment", dict), _get(data, "settings", dict), results)
-    except ValueError as error:
-        raise InputError(f"{path}: not a report of detbench; {error}; make one with detbench --json") from error
+        return parse(Report, data, "")
+    except FieldError as error:
+        raise InputError(f"{path}: not a report of this detbench; {error}; make one with detbench --json") from error
 
 
 def to_csv(results: Sequence[Result]) -> str:
@@ -103,30 +104,3 @@ def to_csv(results: Sequence[Result]) -> str:
             figures = [getattr(latency, metric) for metric in METRICS]
             writer.writerow([*case, result.batches, stage, *figures, fps.get(stage), result.peak_mib])
     return text.getvalue()
-
-
-def _result(data: Any) -> Result:
-    ms = _get(data, "ms", dict)
-    return Result(
-        case=_scalars(Case, _get(data, "case", dict)),
-        batches=_get(data, "batches", int),
-        ms={stage: _scalars(Latency, _get(ms, stage, dict)) for stage in STAGES},
-        model_fps=_get(data, "model_fps", float),
-        e2e_fps=_get(data, "e2e_fps", float),
-        peak_mib=None if data.get("peak_mib") is None else _get(data, "peak_mib", float),
-    )
-
-
-def _scalars(kind: type[T], data: Any) -> T:
-    """A dataclass of texts and numbers from its JSON object."""
-    return kind(**{name: _get(data, name, wanted) for name, wanted in kind.__annotations__.items()})
-
-
-def _get(data: Any, name: str, kind: type[Any]) -> Any:
-    """A field of a JSON object; ValueError when it is missing or of another type."""
-    value = cast("dict[str, Any]", data).get(name) if isinstance(data, dict) else None
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(f"field '{name}' is missing or not of type {kind.__name__}")
-    return value

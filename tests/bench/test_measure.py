@@ -181,37 +181,3 @@ def test_peak_memory_starts_anew_and_sees_what_is_gone() -> None:
     assert before is not None and low is not None and high is not None
     assert before - low > 150
     assert 90 < high - low < 150
-
-
-@pytest.mark.parametrize(
-    ("files", "quota", "throttled"),
-    [
-        ({"cpu.max": "150000 100000\n", "cpu.stat": "usage_usec 5\nnr_periods 9\nnr_throttled 7\n"}, 1.5, 7),
-        ({"cpu.max": "max 100000\n", "cpu.stat": "usage_usec 5\n"}, None, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0, None),
-        (
-            {
-                "cpu/cpu.cfs_quota_us": "-1\n",
-                "cpu/cpu.cfs_period_us": "100000\n",
-                "cpu/cpu.stat": "nr_periods 0\nnr_throttled 3\nthrottled_time 0\n",
-            },
-            None,
-            3,
-        ),
-        ({}, None, None),
-    ],
-    ids=["v2", "v2 without limit", "v1", "v1 without limit", "none"],
-)
-def test_quota_and_throttling_of_both_cgroup_versions(
-    files: dict[str, str],
-    quota: float | None,
-    throttled: int | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(environment, "_CGROUPS", tmp_path)
-    assert environment._quota() == quota
-    assert environment._throttled() == throttled

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from detforge.deploy.backends import open_backend, ort
-from detforge.deploy.errors import IncompatibleError, InputError
+from detforge.deploy.errors import IncompatibleError, InputError, UsageError
 
 
 def test_runs_and_names_its_ports(color_model: Path) -> None:
@@ -64,12 +64,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         open_backend(str(broken))
 
 
-def test_the_containers_quota_bounds_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(ort, "Path", lambda _: quota)
-    monkeypatch.setattr(ort.os, "sched_getaffinity", lambda _: range(8), raising=False)
-    for text, count in (("300000 100000", 3), ("50000 100000", 1), ("max 100000", 8), ("9900000 100000", 8)):
-        quota.write_text(text)
-        assert ort.available_processors() == count
-    quota.unlink()
-    assert ort.available_processors() == 8
+@pytest.mark.parametrize("options", [{"backend": "caffe"}, {"device": "gpu0"}, {"device": "cuda:x"}])
+def test_unknown_names_are_refused(color_model: Path, options: dict) -> None:
+    with pytest.raises(UsageError, match="unknown"):
+        open_backend(str(color_model), **options)

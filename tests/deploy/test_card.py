@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from detforge.deploy.card import (
     SCHEMA,
     Card,
-    CardError,
     DenseDecode,
     Fusion,
     GraphDecode,
@@ -22,6 +21,7 @@ from detforge.deploy.card import (
     Provenance,
     Suppress,
 )
+from detforge.deploy.parse import FieldError
 
 CARD = Card(
     model="gfl_test",
@@ -94,23 +94,23 @@ def changed(path: str, value: Any) -> str:
     ],
 )
 def test_a_malformed_field_is_named(path: str, value: Any) -> None:
-    with pytest.raises(CardError, match=re.escape(path)):
+    with pytest.raises(FieldError, match=re.escape(path)):
         Card.from_json(changed(path, value))
 
 
 def test_a_newer_schema_is_refused_before_anything_else() -> None:
-    with pytest.raises(CardError, match=f"schema {SCHEMA + 1} is newer"):
+    with pytest.raises(FieldError, match=f"schema {SCHEMA + 1} is newer"):
         Card.from_json(json.dumps({"schema": SCHEMA + 1, "something": "new"}))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "NaN", '"x"', "{}", '{"schema": true}', "[" * 100_000])
 def test_what_is_no_card_is_refused(text: str) -> None:
-    with pytest.raises(CardError):
+    with pytest.raises(FieldError):
         Card.from_json(text)
 
 
 def test_infinite_numbers_are_refused() -> None:
-    with pytest.raises(CardError, match=r"suppress\.conf"):
+    with pytest.raises(FieldError, match=r"suppress\.conf"):
         Card.from_json(changed("suppress.conf", 0.5).replace('"conf": 0.5', '"conf": 1e999'))
 
 
@@ -122,8 +122,8 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(sorted(json.loads(CARD.to_json()))), json_values)
-def test_any_value_in_any_field_parses_or_raises_card_error(name: str, value: Any) -> None:
+def test_any_value_in_any_field_parses_or_raises_field_error(name: str, value: Any) -> None:
     data = json.loads(CARD.to_json())
     data[name] = value
-    with contextlib.suppress(CardError):
+    with contextlib.suppress(FieldError):
         Card.from_json(json.dumps(data))

@@ -25,7 +25,7 @@ def main() -> None:
     """Run the training with the numbers that made the weights that ship."""
     parser = argparse.ArgumentParser(description="Train gfl_markers on generated photographs.")
     parser.add_argument("--scenes", type=int, default=16_000, help="training scenes (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=3_600, help="batches of 16 (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=3_000, help="batches of 16 (default: %(default)s)")
     parser.add_argument("--cache", type=Path, default=Path("runs/markers"), help="where scenes are kept")
     parser.add_argument("-o", "--output", type=Path, default=Path("models/weights/gfl_markers.safetensors"))
     arguments = parser.parse_args()

@@ -1,0 +1,49 @@
+"""How many processors this process may use: its affinity, and the container's quota (cgroup v1 and v2)."""
+
+import math
+import os
+from pathlib import Path
+
+_OWN = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available_processors() -> int:
+    """Whole processors, at least one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return count if quota is None else max(1, min(count, math.floor(quota)))
+
+
+def cpu_quota() -> float | None:
+    """The processors' worth of time that the container may use; None without a limit."""
+    for group in _groups():
+        v1 = (_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
+        quota, period = (_read(group / "cpu.max") or " ".join(filter(None, v1)) or "max 1").split()
+        if quota not in ("max", "-1"):
+            return int(quota) / int(period)
+    return None
+
+
+def throttled_periods() -> int | None:
+    """How many periods the container was stopped in because its quota was used up; None where it has none."""
+    for group in _groups():
+        lines = (_read(group / "cpu.stat") or "").splitlines()
+        counts = dict(line.split() for line in lines)
+        if "nr_throttled" in counts:
+            return int(counts["nr_throttled"])
+    return None
+
+
+def _groups() -> list[Path]:
+    """Where the limits may be: this process's own group and the root (cgroup v2), or the one of v1."""
+    lines = (_read(_OWN) or "").splitlines()
+    own = [_CGROUPS / line[len("0::/") :] for line in lines if line.startswith("0::/")]
+    return [*own, _CGROUPS, _CGROUPS / "cpu"]
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None
