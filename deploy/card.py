@@ -98,11 +98,15 @@ class Suppress:
 
 @dataclass(frozen=True)
 class Parity:
-    """What the verification measured between PyTorch and the exported file, at its worst."""
+    """What the verification measured between PyTorch and the exported file, at its worst.
+
+    `detections` is how many final detections were compared, on both sides.
+    """
 
     max_abs: float
     max_rel: float
     cosine: float
+    detections: int
     match_rate: float
     box_shift_px: float
     score_shift: float

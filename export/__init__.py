@@ -1,0 +1,17 @@
+"""Export: a network and its Card to one ONNX file, and the proof that the two agree."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import Report, export
+
+__all__ = ["Report", "export"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use, so that detexport --help does not wait for PyTorch.
+    if name in __all__:
+        from . import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

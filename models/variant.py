@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -11,6 +12,10 @@ State = Mapping[str, Tensor]
 
 RGB = Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """The preprocessing of networks that start from PyTorch's ImageNet weights."""
+
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Where the weights lie that come with this package."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Variant:
     """One named model: how to build it, what its Card says, and where its weights are.
 
     `build` takes the number of classes; `classes_key` names the parameter whose first axis is that number, and
-    `mapping` turns a checkpoint's keys into the model's.
+    `mapping` turns a checkpoint's keys into the model's. `bundled` weights come with this package.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Variant:
     suppress: Suppress = Suppress()
     labels: tuple[str, ...] = ()
     published: Published | None = None
+    bundled: Path | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:

@@ -8,8 +8,9 @@ from pathlib import Path
 import hypothesis
 import onnx
 import pytest
-from detforge.deploy.card import METADATA_KEY, Card, DenseDecode, Fusion, Input, Provenance, Suppress
 from onnx import TensorProto, helper
+
+from detforge.deploy.card import METADATA_KEY, Card, DenseDecode, Fusion, Input, Provenance, Suppress
 
 hypothesis.settings.register_profile("steady", deadline=None)  # time is not what these tests are about
 hypothesis.settings.load_profile("steady")

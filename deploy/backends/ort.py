@@ -1,6 +1,5 @@
 """ONNX Runtime, on the CPU and on CUDA."""
 
-import importlib
 from collections.abc import Mapping
 from importlib import metadata as packages
 from pathlib import Path
@@ -22,8 +21,9 @@ class OrtBackend:
 
     def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None) -> None:
         check_installation()
-        # Its types are partly unknown to a checker, so that it is Any here and nowhere else.
-        ort: Any = importlib.import_module("onnxruntime")
+        import onnxruntime  # pyright: ignore[reportMissingTypeStubs] it has types of its own, in part
+
+        ort: Any = onnxruntime
         if not Path(path).is_file():
             raise InputError(f"{path}: no such model file; export one with detexport")
         options = ort.SessionOptions()

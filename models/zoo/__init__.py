@@ -2,6 +2,7 @@
 
 import difflib
 
+from ...deploy.errors import UsageError
 from ..variant import Variant
 from . import gfl
 
@@ -9,18 +10,11 @@ VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (*gfl.VARIA
 ALIASES: dict[str, str] = {**gfl.ALIASES}
 
 
-class UnknownModel(KeyError):
-    """No variant has this name; the message offers the nearest ones."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
 def find(name: str) -> Variant:
-    """The variant of this name or alias."""
+    """The variant of this name or alias; UsageError offers the nearest names."""
     variant = VARIANTS.get(ALIASES.get(name, name))
     if variant is None:
         near = difflib.get_close_matches(name, [*VARIANTS, *ALIASES], 3, 0.4)
         hint = f"nearest: {', '.join(near)}" if near else "see detexport --list"
-        raise UnknownModel(f"unknown model '{name}'; {hint}")
+        raise UsageError(f"unknown model '{name}'; {hint}")
     return variant

@@ -11,7 +11,7 @@ from ..detector import DenseDetector
 from ..heads.gfl import GFLHead
 from ..labels import COCO, MARKERS
 from ..necks.fpn import FPN
-from ..variant import RGB, Published, Variant
+from ..variant import RGB, WEIGHTS, Published, Variant
 
 _OPENMMLAB = "https://download.openmmlab.com/mmdetection/v2.0"
 _DCN_C3_C5 = (False, True, True, True)
@@ -102,6 +102,7 @@ VARIANTS = (
         decode=DenseDecode(_STRIDES[:4]),
         labels=MARKERS,
         published=None,
+        bundled=WEIGHTS / "gfl_markers.safetensors",
     ),
     replace(_GFL, name="gfl_test", summary="tiny GFL for tests", build=_tiny, published=None),
     replace(

@@ -32,7 +32,7 @@ CARD = Card(
     suppress=Suppress(),
     labels=("Hund", "猫"),
     ops=("detforge::DFL",),
-    provenance=Provenance("a.pth", "00" * 32, "fp16", {"torch": "2.13"}, Parity(1e-5, 1e-4, 1.0, 1.0, 0.01, 1e-4)),
+    provenance=Provenance("a.pth", "00" * 32, "fp16", {"torch": "2.13"}, Parity(1e-5, 1e-4, 1.0, 40, 1.0, 0.01, 1e-4)),
 )
 
 

@@ -1,0 +1,50 @@
+"""The model table of detexport --list."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..models.variant import Variant
+from ..models.zoo import ALIASES, VARIANTS
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model: `checkpoint` says where its default weights come from, "published", "bundled" or "none"."""
+
+    name: str
+    aliases: tuple[str, ...]
+    task: str
+    paper: str
+    summary: str
+    input: str
+    classes: int
+    parameters: int
+    checkpoint: str
+    url: str | None
+    coco_ap: float | None
+
+
+def entries() -> list[Entry]:
+    """Every variant of the zoo, in its order."""
+    return [_entry(variant) for variant in VARIANTS.values()]
+
+
+def _entry(variant: Variant) -> Entry:
+    published = variant.published
+    with torch.device("meta"):  # counts without memory and without drawing weights
+        network = variant.build(len(variant.labels))
+    first, second = variant.input.size
+    return Entry(
+        name=variant.name,
+        aliases=tuple(alias for alias, name in ALIASES.items() if name == variant.name),
+        task="detection",
+        paper=variant.paper,
+        summary=variant.summary,
+        input=f"{first}-{second} px" if variant.input.resize == "edges" else f"{first}x{second} px",
+        classes=len(variant.labels),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        checkpoint="bundled" if variant.bundled else "published" if published else "none",
+        url=None if published is None else published.url,
+        coco_ap=None if published is None else published.ap,
+    )

@@ -1,0 +1,131 @@
+"""A network in PyTorch to an ONNX graph: fold, halve, trace, clean."""
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Generator
+from importlib import metadata as packages
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from ..deploy.card import METADATA_KEY, Card, Precision
+from ..deploy.errors import ExportError
+from ..plugins.deform_conv import op as deform_conv
+from ..plugins.nms import op as nms
+from .fold import fold_batch_norms
+
+OPSET, IR_VERSION = 20, 10
+INPUT = "image"
+
+_TRANSLATIONS: dict[Any, Any] = {
+    torch.ops.detforge.deform_conv.default: deform_conv.to_onnx,
+    torch.ops.detforge.nms.default: nms.to_onnx,
+}
+_EXPORTER: Any = torch.onnx  # typed in part only, as the checker is
+_CHECKER: Any = onnx.checker
+# Every level of a stride-128 pyramid has two or more rows and columns here, so no axis of one is taken for fixed.
+_TRACED_BATCH, _TRACED_CANVAS = 2, (256, 384)
+
+
+def prepare(model: nn.Module, precision: Precision) -> nn.Module:
+    """A copy for export: normalisation folded, and in fp16 a trunk of half-precision weights; raises ExportError."""
+    with _as_export_error():
+        model = copy.deepcopy(model)
+        fold_batch_norms(model, torch.zeros(1, 3, 128, 128))
+        return model.half() if precision == "fp16" else model
+
+
+def to_onnx(
+    model: nn.Module, *, canvas: tuple[int, int] | None = None, batch: int | None = None
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph of a network whose `forward` names its outputs, and the operators of ours in it.
+
+    The input is `image` (n, 3, h, w) float32; n, h and w stay free unless `batch` and `canvas` = (h, w) fix them.
+    Raises ExportError.
+    """
+    image = torch.zeros(batch or _TRACED_BATCH, 3, *(canvas or _TRACED_CANVAS))
+    free = ({} if batch else {0: "batch"}) | ({} if canvas else {2: "height", 3: "width"})
+    with _as_export_error(), _quiet():
+        with torch.inference_mode():
+            names = list(model(torch.zeros(1, 3, 128, 128)))
+        program = _EXPORTER.export(
+            model,
+            (image,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=names,
+            dynamic_shapes=(free,) if free else None,
+            custom_translation_table=_TRANSLATIONS,
+            verbose=False,
+        )
+        proto: onnx.ModelProto = program.model_proto
+        _clean(proto)
+        _CHECKER.check_model(proto, full_check=True)
+    nodes = program.exported_program.graph.nodes
+    return proto, tuple(sorted({n.target.name().split("::")[1] for n in nodes if n.target in _TRANSLATIONS}))
+
+
+def attach(proto: onnx.ModelProto, card: Card) -> None:
+    """Put the Card into the model, replacing one that is there."""
+    del proto.metadata_props[:]
+    proto.metadata_props.add(key=METADATA_KEY, value=card.to_json())
+    proto.graph.name = card.model
+
+
+@contextlib.contextmanager
+def _as_export_error() -> Generator[None]:
+    """Make one line of whatever is raised: the exporter and everything below it raise what they like."""
+    try:
+        yield
+    except Exception as error:
+        raise ExportError(f"the export failed; {_root(error)}; run again with --debug for the whole story") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Silence what the exporter says to its own developers: warnings, and a log of packages it does without."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _clean(proto: onnx.ModelProto) -> None:
+    """Leave nothing of the machine that exported: stack traces, paths, notes, formulas for every shape."""
+    _strip(proto)
+    del proto.graph.value_info[:]
+    sides = [d for o in proto.graph.output for d in o.type.tensor_type.shape.dim if d.dim_param]
+    formulas = dict.fromkeys(d.dim_param for d in sides if d.dim_param not in ("batch", "height", "width"))
+    names = {formula: f"points{i or ''}" for i, formula in enumerate(formulas)}
+    for side in sides:
+        side.dim_param = names.get(side.dim_param, side.dim_param)
+    proto.ir_version = IR_VERSION
+    proto.producer_name, proto.producer_version = "detforge", packages.version("detforge")
+
+
+def _strip(message: Any) -> None:
+    """Clear the notes of a message and of all messages in it."""
+    for field, value in message.ListFields():
+        if field.name in ("metadata_props", "doc_string"):
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            parts: Any = value if hasattr(value, "add") else [value]
+            for part in parts:
+                _strip(part)
+
+
+def _root(error: BaseException) -> str:
+    """The first line of the error that everything else followed from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

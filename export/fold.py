@@ -1,0 +1,72 @@
+"""Batch normalisation folded into the convolution before it, while the weights are still fp32."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..plugins.deform_conv.op import DeformConv
+
+
+class Shift(nn.Module):
+    """Adds one constant a channel: what a normalisation leaves behind a convolution that carries no bias."""
+
+    def __init__(self, shift: Tensor) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(shift[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.shift
+
+
+def fold_batch_norms(model: nn.Module, image: Tensor) -> None:
+    """Fold, in place, every BatchNorm2d that normalises the result of one convolution and of nothing else.
+
+    Which layer feeds which is seen in a run on `image`. Layers that run more than once, as heads shared by
+    several levels do, are left alone: their convolution may feed several normalisations.
+    """
+    for convolution, name in _pairs(model, image):
+        norm = model.get_submodule(name)
+        scale, shift = _affine(norm)
+        with torch.no_grad():
+            convolution.weight.mul_(scale[:, None, None, None])
+        rest: nn.Module = Shift(shift)
+        if isinstance(convolution, nn.Conv2d):
+            bias = 0 if convolution.bias is None else convolution.bias.detach() * scale
+            convolution.bias = nn.Parameter(bias + shift)
+            rest = nn.Identity()
+        model.set_submodule(name, rest)
+
+
+def _affine(norm: Any) -> tuple[Tensor, Tensor]:
+    """The normalisation in eval mode as x * scale + shift, both (c,)."""
+    scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias.detach() - norm.running_mean * scale
+
+
+def _pairs(model: Any, image: Tensor) -> list[tuple[Any, str]]:
+    """Each convolution that runs once, with the name of the normalisation that reads its result and runs once."""
+    runs: dict[nn.Module, int] = {}
+    makers: dict[int, nn.Module] = {}
+    alive: list[Tensor] = []  # an id names a tensor only while the tensor lives
+    found: list[tuple[nn.Module, nn.Module]] = []
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        runs[module] = runs.get(module, 0) + 1
+        if isinstance(module, nn.BatchNorm2d):
+            if maker := makers.get(id(inputs[0])):
+                found.append((maker, module))
+        else:
+            makers[id(output)] = module
+            alive.append(output)
+
+    kinds = (nn.Conv2d, DeformConv, nn.BatchNorm2d)
+    hooks = [m.register_forward_hook(watch) for m in model.modules() if isinstance(m, kinds)]
+    try:
+        with torch.inference_mode():
+            model(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    names: dict[Any, str] = {module: name for name, module in model.named_modules()}
+    return [(c, names[norm]) for c, norm in found if runs[c] == 1 and runs[norm] == 1]

@@ -1,0 +1,42 @@
+"""Pictures to verify with: made up where the user gives none."""
+
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..deploy.errors import InputError
+from ..deploy.preprocess import Image
+from ..deploy.sources import pictures
+
+_LIMIT = 8
+"""So many pictures of a folder are used: more tell little and cost a run of two networks each."""
+
+
+def read_folder(folder: Path) -> list[Image]:
+    """The first pictures of a folder, in the order of their names; InputError when there is none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give one with photographs to --images")
+    return [picture.image for picture in islice(pictures(str(folder)), _LIMIT)]
+
+
+def make_up(size: tuple[int, int], seed: int) -> Image:
+    """A picture (h, w, 3) uint8 that has what photographs have: soft light, solid shapes, edges and grain."""
+    h, w = size
+    random = np.random.default_rng(seed)
+    light = random.uniform(30, 220, (4, 5, 3)).astype(np.float32)
+    image = cv2.resize(light, (w, h), interpolation=cv2.INTER_CUBIC)
+    for _ in range(24):
+        x, y = int(random.integers(w)), int(random.integers(h))
+        half = (
+            int(random.integers(4, max(5, min(h, w) // 4))),
+            int(random.integers(4, max(5, min(h, w) // 4))),
+        )
+        color = tuple(random.uniform(0, 255, 3).tolist())
+        if random.random() < 0.5:
+            cv2.ellipse(image, (x, y), half, float(random.uniform(0, 180)), 0, 360, color, -1)
+        else:
+            cv2.rectangle(image, (x - half[0], y - half[1]), (x + half[0], y + half[1]), color, -1)
+    grain = random.normal(0, 4, (h, w, 3))
+    return np.clip(np.add(cv2.GaussianBlur(image, (0, 0), 0.8), grain), 0, 255).astype(np.uint8)

@@ -1,0 +1,218 @@
+"""The parity report: an exported file against the network in PyTorch that it came from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..deploy.backends import Arrays
+from ..deploy.backends.ort import OrtBackend
+from ..deploy.card import Card, DenseDecode, Input, Parity, Precision
+from ..deploy.instances import Instances
+from ..deploy.postprocess import postprocess
+from ..deploy.preprocess import Frame, Image, preprocess
+from .convert import INPUT
+from .graph_nms import CONF
+from .photographs import make_up
+
+_MATCH_IOU = 0.9
+_SHORT_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far the file may be from PyTorch: |difference| <= atol * unit + rtol * |value|, and the share of matches.
+
+    The unit is 1 for scores, and for the boxes of a point 8 of its strides, which is how far a side may lie from it:
+    an error in the network's own terms grows by as much on its way to px.
+    """
+
+    atol: float
+    rtol: float
+    match_rate: float
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    "fp32": Tolerance(1e-4, 1e-4, 0.99),
+    "fp16": Tolerance(2e-2, 1e-2, 0.95),
+}
+
+
+@dataclass
+class Difference:
+    """What sets one output apart, at its worst over all runs."""
+
+    max_abs: float = 0.0
+    max_rel: float = 0.0
+    cosine: float = 1.0
+    excess: float = 0.0  # the largest |difference| in shares of what is allowed
+
+    def add(self, got: NDArray[Any], expected: NDArray[Any], unit: Any, tolerance: Tolerance) -> None:
+        """Take in one run; `unit` broadcasts against the arrays."""
+        a, b = got.astype(np.float64), expected.astype(np.float64)
+        if a.shape != b.shape or not np.isfinite(a).all():
+            self.max_abs, self.max_rel, self.cosine, self.excess = _BROKEN, _BROKEN, -1.0, _BROKEN
+            return
+        distance, size = np.abs(a - b), np.abs(b)
+        # Relative to at least a hundredth of the largest value: next to zero a ratio says nothing.
+        floor = max(1e-2 * float(size.max(initial=0)), 1e-12)
+        norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+        self.max_abs = max(self.max_abs, float(distance.max(initial=0)))
+        self.max_rel = max(self.max_rel, float((distance / np.maximum(size, floor)).max(initial=0)))
+        self.cosine = min(self.cosine, float((a * b).sum()) / norms if norms else float(not a.any() and not b.any()))
+        allowed = tolerance.atol * unit + tolerance.rtol * size + 1e-12
+        self.excess = max(self.excess, float((distance / allowed).max(initial=0)))
+
+
+_BROKEN = 1e30
+"""Stands for infinite, which JSON cannot hold."""
+
+
+@dataclass
+class Comparison:
+    """The parity report: differences by output, and how the final detections of both sides match.
+
+    `detections` counts those of both sides that were compared; box shifts are in model px.
+    """
+
+    tolerance: Tolerance
+    outputs: dict[str, Difference] = field(default_factory=dict[str, Difference])
+    runs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    detections: int = 0
+    matched: int = 0
+    box_shift_px: float = 0.0
+    score_shift: float = 0.0
+
+    @property
+    def match_rate(self) -> float:
+        return self.matched / self.detections if self.detections else 1.0
+
+    @property
+    def problem(self) -> str | None:
+        """What exceeds its tolerance, or None."""
+        for name, difference in self.outputs.items():
+            if difference.excess > 1:
+                return (
+                    f"{name} differs by up to {difference.max_abs:.3g}, {difference.excess:.3g} times what is allowed"
+                )
+        if self.match_rate < self.tolerance.match_rate:
+            return f"only {self.matched} of {self.detections} detections match"
+        return None
+
+    @property
+    def parity(self) -> Parity:
+        """The worst numbers, for the Card."""
+        rows = self.outputs.values()
+        return Parity(
+            max(row.max_abs for row in rows),
+            max(row.max_rel for row in rows),
+            min(row.cosine for row in rows),
+            self.detections,
+            self.match_rate,
+            self.box_shift_px,
+            self.score_shift,
+        )
+
+
+def compare(
+    model: nn.Module,
+    path: Path,
+    card: Card,
+    decode: DenseDecode,
+    images: Sequence[Image] | None,
+    tolerance: Tolerance,
+) -> Comparison:
+    """Run the file at `path` and `model`, in fp32 PyTorch, on the same pictures; made-up ones where `images` is None.
+
+    `decode` says how to read the model's outputs. A file that suppresses by itself is compared by its scores, best
+    first, and by its detections.
+    """
+    backend = OrtBackend(str(path))
+    card = replace(card, suppress=replace(card.suppress, conf=CONF))
+    comparison = Comparison(tolerance)
+    for batch in _batches(images, card.input, backend.inputs[0].shape[0]):
+        canvas = batch.shape[2], batch.shape[3]
+        with torch.inference_mode():
+            expected: Arrays = {name: value.numpy() for name, value in model(torch.tensor(batch)).items()}
+        got = backend.run({INPUT: batch})
+        comparison.runs.append(batch.shape)
+        wanted = [_detections(expected, i, replace(card, decode=decode), canvas) for i in range(len(batch))]
+        if card.decode.kind == "graph":
+            expected = {"scores": _padded([found.scores for found in wanted], card.suppress.max_det)}
+        units = {"boxes": 8 * _strides(decode, canvas)[:, None]}
+        for name, value in expected.items():
+            comparison.outputs.setdefault(name, Difference()).add(got[name], value, units.get(name, 1.0), tolerance)
+        for i, reference in enumerate(wanted):
+            _match(comparison, _detections(got, i, card, canvas), reference, card)
+    return comparison
+
+
+def _batches(images: Sequence[Image] | None, spec: Input, fixed: int | None) -> Iterator[NDArray[np.float32]]:
+    """Inputs (n, 3, h, w): for every canvas a batch of one and batches of two, or batches of the fixed size."""
+    if images is None:
+        sizes = [(480, 640), (480, 640)]
+        if spec.resize == "edges":
+            sizes += [(600, 400), (600, 400)]
+            # The weights are the same at any size, and small canvases keep an export under a minute.
+            short = min(spec.size[0], _SHORT_SIDE)
+            spec = replace(spec, size=(short, min(spec.size[1], 2 * short)))
+        images = [make_up(size, seed) for seed, size in enumerate(sizes)]
+    groups: dict[tuple[int, ...], list[NDArray[np.float32]]] = {}
+    for image in images:
+        canvas, _ = preprocess(image, spec)
+        groups.setdefault(canvas.shape, []).append(canvas)
+    for group in groups.values():
+        step = fixed or 2
+        if not fixed:
+            yield np.stack(group[:1])
+        for start in range(0, len(group), step):
+            yield np.stack([group[(start + i) % len(group)] for i in range(step)])
+
+
+def _detections(outputs: Arrays, index: int, card: Card, canvas: tuple[int, int]) -> Instances:
+    """The final detections of one image of a batch, in model px and cut at the canvas."""
+    row = {name: value[index] for name, value in outputs.items()}
+    return postprocess(row, card, Frame(canvas, canvas, canvas))
+
+
+def _match(comparison: Comparison, got: Instances, expected: Instances, card: Card) -> None:
+    """Look for each detection's partner on the other side: the same label, an IoU of 0.9 or more.
+
+    Detections so near a limit that the tolerance may carry them over it are no mismatch: those next to the
+    threshold, and next to the last score that a full list has room for.
+    """
+    full = [found.scores[-1] for found in (got, expected) if len(found) == card.suppress.max_det]
+    floor = float(max([CONF, *full])) * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
+    for ours, theirs in ((got, expected), (expected, got)):
+        overlaps = _iou(ours.boxes, theirs.boxes) * (ours.labels[:, None] == theirs.labels)
+        for i in np.flatnonzero(ours.scores > floor):
+            comparison.detections += 1
+            if len(theirs) == 0 or overlaps[i].max() < _MATCH_IOU:
+                continue
+            j = int(overlaps[i].argmax())
+            shift = float(np.abs(ours.boxes[i] - theirs.boxes[j]).max())
+            comparison.matched += 1
+            comparison.box_shift_px = max(comparison.box_shift_px, shift)
+            comparison.score_shift = max(comparison.score_shift, float(abs(ours.scores[i] - theirs.scores[j])))
+
+
+def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of boxes (n, 4) and (m, 4) xyxy as (n, m)."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    intersection = np.clip(high - low, 0, None).prod(2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b)]
+    return intersection / np.maximum(areas[0][:, None] + areas[1][None, :] - intersection, 1e-9)
+
+
+def _strides(decode: DenseDecode, canvas: tuple[int, int]) -> NDArray[np.float64]:
+    """Each point's stride (a,), in the order of the outputs."""
+    return np.concatenate([np.full(-(-canvas[0] // s) * -(-canvas[1] // s), float(s)) for s in decode.strides])
+
+
+def _padded(rows: Sequence[NDArray[np.float32]], length: int) -> NDArray[np.float32]:
+    return np.stack([np.pad(row, (0, length - len(row))) for row in rows])

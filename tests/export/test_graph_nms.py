@@ -1,0 +1,163 @@
+"""Suppression inside the file against a slow oracle, and against the runtime's own."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from detforge.deploy.backends.ort import OrtBackend
+from detforge.deploy.card import Card, DenseDecode, Fusion, Provenance
+from detforge.deploy.postprocess import postprocess
+from detforge.deploy.preprocess import Frame
+from detforge.export.convert import to_onnx
+from detforge.export.graph_nms import GraphNms
+from detforge.models.zoo import VARIANTS
+from detforge.models.zoo.gfl import build
+from detforge.plugins.nms.op import nms
+
+CONF, IOU, MAX_DET = 0.05, 0.6, 40
+DECODE = DenseDecode((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
+
+
+def overlap(a, b):
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    if w <= 0 or h <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return w * h / (areas - w * h)
+
+
+def oracle(boxes, ranked, scores, canvas):
+    """Rows (x1, y1, x2, y2, score, label) of one image, by the definition, in float64."""
+    rows, start = [], 0
+    for stride in DECODE.strides:
+        end = start + -(-canvas[0] // stride) * -(-canvas[1] // stride)
+        level = [(ranked[i, c], i, c) for i in range(start, end) for c in range(ranked.shape[1])]
+        for value, i, c in sorted(level, key=lambda item: -item[0])[: DECODE.top_k]:
+            x1, x2 = np.clip(boxes[i, [0, 2]], 0, canvas[1])
+            y1, y2 = np.clip(boxes[i, [1, 3]], 0, canvas[0])
+            if value > CONF and x2 > x1 and y2 > y1:
+                rows.append((x1, y1, x2, y2, scores[i, c], c))
+        start = end
+    kept = []
+    for row in sorted(rows, key=lambda row: -row[4]):
+        if all(row[5] != other[5] or overlap(row, other) <= IOU for other in kept):
+            kept.append(row)
+    return np.array(kept[:MAX_DET], np.float64).reshape(-1, 6)
+
+
+def network(quality_channels):
+    torch.manual_seed(0)
+    model = build(
+        3, depth=10, width=8, channels=16, stacked=1, strides=DECODE.strides, quality_channels=quality_channels
+    )
+    with torch.no_grad():
+        model.bbox_head.gfl_cls.weight.mul_(40)  # scores of every size
+        model.bbox_head.gfl_reg.weight.mul_(5)
+        model.bbox_head.gfl_reg.bias.copy_(-0.7 * torch.arange(17.0).repeat(4))  # boxes of one or two strides
+    return model.eval()
+
+
+def check(model, fusion, canvases, path):
+    backend = OrtBackend(str(path))
+    for seed, (n, *canvas) in enumerate(canvases):
+        canvas = tuple(canvas)
+        image = torch.randn(n, 3, *canvas, generator=torch.Generator().manual_seed(seed))
+        got = backend.run({"image": image.numpy()})
+        assert got["boxes"].shape == (n, MAX_DET, 4)
+        assert got["labels"].dtype == got["num"].dtype == np.int64
+        with torch.inference_mode():
+            raw = {name: value.numpy() for name, value in model(image).items()}
+        for i in range(n):
+            row = {name: value[i] for name, value in raw.items()}
+            scores = row["scores"].astype(np.float64)
+            fused = scores * row["quality"][:, None] if "quality" in row else scores
+            expected = oracle(row["boxes"].astype(np.float64), fused, fused, canvas)
+            num = int(got["num"][i])
+            assert num == len(expected) > 2
+            assert np.abs(got["boxes"][i, :num] - expected[:, :4]).max() < 1e-3
+            assert np.abs(got["scores"][i, :num] - expected[:, 4]).max() < 1e-5
+            assert (got["labels"][i, :num] == expected[:, 5]).all()
+            assert not any(got[name][i, num:].any() for name in ("boxes", "scores", "labels"))
+            ours = postprocess(row, runtime_card(fusion), Frame(canvas, canvas, canvas))
+            assert np.abs(ours.boxes - got["boxes"][i, :num]).max() < 1e-3
+            assert (ours.labels == got["labels"][i, :num]).all()
+
+
+def runtime_card(fusion) -> Card:
+    card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
+    suppress = replace(card.suppress, conf=CONF, iou=IOU, max_det=MAX_DET)
+    return replace(card, decode=DECODE, fusion=fusion, suppress=suppress)
+
+
+def test_version_2_at_any_size_and_batch(tmp_path):
+    fusion = Fusion(quality_exponent=1.0, rank_by="fused")
+    model = network(16)
+    proto, ops = to_onnx(GraphNms(model, DECODE, fusion, IOU, MAX_DET))
+    assert ops == ("nms",)
+    onnx.save(proto, tmp_path / "model.onnx")
+    check(model, fusion, [(1, 64, 96), (3, 96, 64), (2, 32, 32), (1, 160, 128)], tmp_path / "model.onnx")
+
+
+def test_version_1_on_a_fixed_canvas(tmp_path):
+    model = network(None)
+    proto, _ = to_onnx(GraphNms(model, DECODE, Fusion(), IOU, MAX_DET), canvas=(96, 64), batch=2)
+    onnx.save(proto, tmp_path / "model.onnx")
+    check(model, Fusion(), [(2, 96, 64)], tmp_path / "model.onnx")
+
+
+def test_eager_wrapper_equals_the_oracle():
+    model = network(None)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        raw = {name: value[0].double().numpy() for name, value in model(image).items()}
+        got = GraphNms(model, DECODE, Fusion(), IOU, MAX_DET)(image)
+    expected = oracle(raw["boxes"], raw["scores"], raw["scores"], (64, 64))
+    assert int(got["num"][0]) == len(expected)
+    assert np.abs(got["scores"][0, : len(expected)].numpy() - expected[:, 4]).max() < 1e-6
+
+
+def test_more_rows_than_candidates():
+    model = network(None)
+    with torch.inference_mode():
+        got = GraphNms(model, DECODE, Fusion(), IOU, 200)(torch.randn(1, 3, 32, 32))
+    assert got["boxes"].shape == (1, 200, 4)
+
+
+class Bare(torch.nn.Module):
+    """The operator alone: channel 0 holds corners and sizes, channel 1 scores, channel 2 labels."""
+
+    def forward(self, image):
+        boxes = torch.cat((image[:, 0, :, :2], image[:, 0, :, :2] + image[:, 0, :, 2:]), -1)
+        keep = nms(boxes, image[:, 1, :, 0], image[:, 2, :, 0].long(), 3, 0.5, 4)
+        return {"keep": keep.to(torch.float32)}
+
+
+@pytest.mark.parametrize("count", [1, 2, 37])
+def test_operator_alone(count, tmp_path):
+    """Reference and exported nodes agree: ties, empty boxes, scores of 0, more of a label than its limit."""
+    random = np.random.default_rng(count)
+    image = np.zeros((2, 3, count, 4), np.float32)
+    image[:, 0] = random.integers(0, 8, (2, count, 4))
+    image[:, 1, :, 0] = random.integers(0, 6, (2, count)) / 5
+    image[:, 2, :, 0] = random.integers(0, 3, (2, count))
+    model = Bare()
+    proto, _ = to_onnx(Fixed(model), canvas=(count, 4), batch=2)
+    onnx.save(proto, tmp_path / "op.onnx")
+    got = OrtBackend(str(tmp_path / "op.onnx")).run({"image": image})["keep"]
+    expected = model(torch.from_numpy(image))["keep"].numpy()
+    assert np.array_equal(got, expected)
+
+
+class Fixed(torch.nn.Module):
+    """`Bare` for images of any size, since `to_onnx` runs a network once to learn its outputs' names."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, image):
+        return self.model(image[..., :4])

@@ -1,0 +1,118 @@
+"""The parity report sees what is wrong, and says when there was nothing to see."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from detforge.deploy.card import DenseDecode, Input, Provenance
+from detforge.deploy.errors import InputError
+from detforge.export import verify
+from detforge.export.photographs import make_up, read_folder
+from detforge.export.verify import TOLERANCES, Difference, compare
+from detforge.models.zoo import VARIANTS
+
+DECODE = DenseDecode((32,))
+
+
+class Toy(nn.Module):
+    """A box around every 32 px cell, scored by its mean brightness."""
+
+    def forward(self, image):
+        n, _, h, w = image.shape
+        y, x = torch.meshgrid(torch.arange(0.0, h, 32), torch.arange(0.0, w, 32), indexing="ij")
+        corners = torch.stack((x, y), -1).reshape(1, -1, 2).expand(n, -1, -1)
+        scores = torch.nn.functional.avg_pool2d(image, 32).flatten(2).transpose(1, 2).sigmoid()
+        return {"boxes": torch.cat((corners, corners + 32), -1), "scores": scores}
+
+
+class FakeBackend:
+    """Stands for the exported file: the toy, with something done to its outputs."""
+
+    def __init__(self, spoil) -> None:
+        self.spoil = spoil
+        self.inputs = [type("Port", (), {"shape": (None, 3, None, None)})]
+
+    def run(self, feeds):
+        outputs = {name: value.numpy().copy() for name, value in Toy()(torch.from_numpy(feeds["image"])).items()}
+        self.spoil(outputs)
+        return outputs
+
+
+def report(monkeypatch, spoil, images=None):
+    monkeypatch.setattr(verify, "OrtBackend", lambda path: FakeBackend(spoil))
+    card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
+    card = replace(card, decode=DECODE)
+    return compare(Toy(), "toy.onnx", card, DECODE, images, TOLERANCES["fp32"])
+
+
+def test_equal_files_pass(monkeypatch):
+    result = report(monkeypatch, lambda outputs: None)
+    assert result.problem is None
+    assert result.detections > 50
+    assert (result.match_rate, result.box_shift_px, result.parity.max_abs) == (1.0, 0.0, 0.0)
+
+
+def nan(outputs):
+    outputs["scores"][0, 0, 0] = np.nan
+
+
+def shifted(outputs):
+    outputs["boxes"] += 1
+
+
+def swapped(outputs):
+    outputs["scores"] = outputs["scores"][..., ::-1]
+
+
+@pytest.mark.parametrize("spoil", [nan, shifted, swapped])
+def test_broken_files_fail(monkeypatch, spoil):
+    result = report(monkeypatch, spoil)
+    assert result.problem is not None
+    assert np.isfinite(result.parity.max_abs)
+
+
+def test_shapes_that_differ_fail():
+    difference = Difference()
+    difference.add(np.zeros((2, 3)), np.zeros((2, 4)), 1.0, TOLERANCES["fp32"])
+    assert difference.excess > 1
+
+
+def test_nothing_to_compare(monkeypatch):
+    dark = [np.zeros((64, 64, 3), np.uint8)]
+
+    class Dark(Toy):
+        def forward(self, image):
+            outputs = super().forward(image)
+            return {**outputs, "scores": outputs["scores"] * 1e-3}
+
+    monkeypatch.setattr(verify, "OrtBackend", lambda path: FakeBackend(lambda o: o["scores"].__imul__(1e-3)))
+    card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
+    result = compare(Dark(), "toy.onnx", replace(card, decode=DECODE), DECODE, dark, TOLERANCES["fp32"])
+    assert (result.detections, result.problem) == (0, None)
+
+
+def test_batches_follow_a_fixed_size():
+    spec = Input("canvas", (64, 96), 32, "bgr", (0.0,) * 3, (1.0,) * 3)
+    shapes = [batch.shape for batch in verify._batches([make_up((50, 70), i) for i in range(4)], spec, 3)]
+    assert shapes == [(3, 3, 64, 96)] * 2
+
+
+def test_made_up_pictures_are_the_same_every_time():
+    assert np.array_equal(make_up((48, 64), 5), make_up((48, 64), 5))
+    assert make_up((48, 64), 5).std() > 20
+
+
+def test_folder_of_pictures(tmp_path):
+    with pytest.raises(InputError):
+        read_folder(tmp_path)
+    with pytest.raises(InputError):
+        read_folder(tmp_path / "none")
+    for i in range(10):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), make_up((20, 30), i))
+    images = read_folder(tmp_path)
+    assert len(images) == 8
+    assert np.array_equal(images[3], make_up((20, 30), 3))
