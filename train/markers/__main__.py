@@ -1,7 +1,7 @@
 """Reproduce the weights of `gfl_markers`: `python -m detforge.train.markers`.
 
-Draws the training scenes (about 30 ms each on one core), trains (seeded; on a GPU where there is one), measures on
-scenes that training never saw, and writes `gfl_markers.safetensors`.
+Draws the training scenes (about 30 ms each on one core), trains (seeded; on a GPU where there is one), and writes
+`gfl_markers.safetensors`. Then `detexport --model gfl_markers` exports it and `benchmarks/markers.py` measures it.
 """
 
 import argparse
@@ -16,36 +16,32 @@ from ...models.zoo import find
 from ..fit import fit
 from ..gfl import gfl_losses
 from .dataset import batches, draw_scenes
-from .evaluate import evaluate
 
 SEED = 20_261_121
+BATCH = 16
 
 
 def main() -> None:
     """Run the training with the numbers that made the weights that ship."""
     parser = argparse.ArgumentParser(description="Train gfl_markers on generated photographs.")
     parser.add_argument("--scenes", type=int, default=16_000, help="training scenes (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=3_000, help="batches of 16 (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=3_000, help=f"batches of {BATCH} (default: %(default)s)")
     parser.add_argument("--cache", type=Path, default=Path("runs/markers"), help="where scenes are kept")
     parser.add_argument("-o", "--output", type=Path, default=Path("models/weights/gfl_markers.safetensors"))
     arguments = parser.parse_args()
 
     variant = find("gfl_markers")
     scenes = draw_scenes(arguments.cache, arguments.scenes, SEED)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     model = fit(
         random_model(variant, SEED),
-        batches(scenes, variant.input, 16, SEED),
+        batches(scenes, variant.input, BATCH, SEED),
         gfl_losses,
         steps=arguments.steps,
-        device=device,
-    ).cpu()
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
     with replacing(arguments.output) as temporary:
-        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, temporary)
+        save_file({key: value.cpu().contiguous() for key, value in model.state_dict().items()}, temporary)
     print(f"wrote {arguments.output}")
-    held_back = draw_scenes(arguments.cache, 1_000, SEED + 1)
-    for name, value in evaluate(model, variant, held_back).items():
-        print(f"{name:24} {value:.3f}")
 
 
 if __name__ == "__main__":
