@@ -39,7 +39,8 @@ def draw_scenes(path: Path, count: int, seed: int) -> Scenes:
         path.mkdir(parents=True, exist_ok=True)
         images = np.lib.format.open_memmap(images_file, "w+", np.uint8, (count, SIZE, SIZE, 3))
         rows: list[tuple[float, ...]] = []
-        with multiprocessing.Pool() as pool:
+        # Spawned, not forked: a fork of a process in which PyTorch has threads may wait for ever.
+        with multiprocessing.get_context("spawn").Pool() as pool:
             scenes = pool.imap(_draw, [(seed, i) for i in range(count)], chunksize=16)
             for i, scene in enumerate(track(scenes, "drawing", total=count, console=Console(stderr=True))):
                 images[i] = scene.image
