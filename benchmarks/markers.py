@@ -10,6 +10,7 @@ IoU 0.5 with the threshold that the Card states.
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,6 @@ from detforge.train.markers.evaluate import average_precision
 
 EVALUATION = Path(__file__).parents[1] / "examples" / "evaluation"
 
-Boxes = list[NDArray[np.float32]]
-Labels = list[NDArray[np.int64]]
-
 
 def main() -> None:
     """Print the measures of both sets."""
@@ -37,15 +35,27 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/markers"))
     arguments = parser.parse_args()
     scenes = draw_scenes(arguments.cache, arguments.scenes, SEED + 1)
-    measure("generated, held back", arguments.model, list(scenes.images), scenes.boxes, scenes.labels)
-    measure("examples/evaluation", arguments.model, *read_evaluation())
+    drawn = [Photograph(*each) for each in zip(scenes.images, scenes.boxes, scenes.labels, strict=True)]
+    measure("generated, held back", arguments.model, drawn)
+    measure("examples/evaluation", arguments.model, read_evaluation())
 
 
-def measure(title: str, model: str, images: Sequence[Image], boxes: Boxes, labels: Labels) -> None:
-    """Detect in every image and print AP, recall and precision."""
-    everything = load(model, conf=0.01)
-    found = [everything(np.ascontiguousarray(image)) for image in images]
-    print(f"{title}: {len(images)} images, {sum(map(len, boxes))} objects")
+@dataclass(frozen=True)
+class Photograph:
+    """An image, its true boxes (g, 4) xyxy px and labels (g,), and boxes (k, 4) in which nothing counts."""
+
+    image: Image
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ignored: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
+
+
+def measure(title: str, model: str, photographs: Sequence[Photograph]) -> None:
+    """Detect in every photograph and print AP, recall and precision."""
+    detector = load(model, conf=0.01)
+    found = [outside(detector(np.ascontiguousarray(each.image)), each.ignored) for each in photographs]
+    boxes, labels = [each.boxes for each in photographs], [each.labels for each in photographs]
+    print(f"{title}: {len(photographs)} images, {sum(map(len, boxes))} objects")
     for name, value in average_precision(found, boxes, labels).items():
         print(f"  {name:20} {value:.3f}")
     conf = load(model).card.suppress.conf
@@ -76,18 +86,27 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.prod(sides) / union)
 
 
-def read_evaluation() -> tuple[list[Image], Boxes, Labels]:
-    """The photographs of examples/evaluation with their boxes and labels."""
+def outside(instances: Instances, ignored: NDArray[np.float32]) -> Instances:
+    """The detections that do not lie for more than half in an ignored box."""
+    low = np.maximum(instances.boxes[:, None, :2], ignored[None, :, :2])
+    high = np.minimum(instances.boxes[:, None, 2:], ignored[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(2).max(1, initial=0)
+    return instances[shared <= (instances.boxes[:, 2:] - instances.boxes[:, :2]).prod(1) / 2]
+
+
+def read_evaluation() -> list[Photograph]:
+    """The photographs of examples/evaluation; what they mark as crowd is ignored."""
     truth = json.loads((EVALUATION / "annotations.json").read_text(encoding="utf-8"))
-    images, boxes, labels = [], [], []
+    photographs = []
     for entry in truth["images"]:
         own = [a for a in truth["annotations"] if a["image_id"] == entry["id"]]
-        corners = np.array([a["bbox"] for a in own], np.float32).reshape(-1, 4)
-        corners[:, 2:] += corners[:, :2]
-        images.append(read_image(EVALUATION / entry["file_name"]))
-        boxes.append(corners)
-        labels.append(np.array([a["category_id"] for a in own], np.int64))
-    return images, boxes, labels
+        boxes = np.array([a["bbox"] for a in own], np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        labels = np.array([a["category_id"] for a in own], np.int64)
+        is_crowd = np.array([a["iscrowd"] for a in own], bool)
+        image = read_image(EVALUATION / entry["file_name"])
+        photographs.append(Photograph(image, boxes[~is_crowd], labels[~is_crowd], boxes[is_crowd]))
+    return photographs
 
 
 if __name__ == "__main__":
