@@ -60,16 +60,18 @@ def measure(title: str, model: str, photographs: Sequence[Photograph]) -> None:
         print(f"  {name:20} {value:.3f}")
     conf = load(model).card.suppress.conf
     for label, name in enumerate(found[0].names):
-        hits, wanted, given = count(found, boxes, labels, label, conf)
+        hits, wanted, given = count(found, photographs, label, conf)
         print(f"  {name:20} recall {hits}/{wanted}, precision {hits}/{given} at {conf}")
 
 
-def count(found: Sequence[Instances], boxes: Boxes, labels: Labels, label: int, conf: float) -> tuple[int, int, int]:
+def count(
+    found: Sequence[Instances], photographs: Sequence[Photograph], label: int, conf: float
+) -> tuple[int, int, int]:
     """True positives at IoU 0.5, objects, and detections of one label, best detections matched first."""
     hits = wanted = given = 0
-    for instances, true_boxes, true_labels in zip(found, boxes, labels, strict=True):
+    for instances, truth in zip(found, photographs, strict=True):
         detections = instances.boxes[(instances.labels == label) & (instances.scores > conf)]
-        free = list(true_boxes[true_labels == label])
+        free = list(truth.boxes[truth.labels == label])
         wanted, given = wanted + len(free), given + len(detections)
         for box in detections:
             overlaps = [iou(box, other) for other in free]
