@@ -1,23 +1,25 @@
 # Both targets start from nothing: they make the environment, install, and do the whole job.
 PYTHON ?= python3
 BIN := .venv/bin
+# The package is installed anew when its definition or its native part changes.
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/native/*)
 
 .PHONY: demo test
 demo: .venv/demo
-	$(BIN)/python examples/demo.py
+	$(BIN)/detexport --model gfl_markers --fp16
+	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx
+	$(BIN)/detbench --model exports/gfl_markers-fp16.onnx --duration 5
 
 test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# Installed anew whenever the package's definition or its native part changes.
-SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/native/*)
 .venv/demo: .venv/bin/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -c constraints.txt ".[cpu,export]"
 	touch $@
