@@ -21,7 +21,7 @@ def fit(
     losses: Losses,
     *,
     steps: int,
-    rate: float = 2e-3,
+    rate: float,
     decay: float = 0.05,
     device: str = "cpu",
 ) -> nn.Module:

@@ -8,7 +8,7 @@ import pytest
 
 from detforge.models.labels import MARKERS
 from detforge.models.zoo import find
-from detforge.train.markers.dataset import SIZE, batches, draw_scenes
+from detforge.train.markers.dataset import SIZE, Scenes, batches, draw_scenes
 from detforge.train.markers.scene import compose
 from detforge.train.markers.symbols import LABELS
 
@@ -68,15 +68,15 @@ def best_overlap(box: np.ndarray, scene) -> float:
 
 def test_batches_turn_boxes_with_their_pixels(tmp_path: Path) -> None:
     """A red rectangle stays red whatever the turn and the scale."""
-    drawn = draw_scenes(tmp_path, 4, seed=1)
-    again = draw_scenes(tmp_path, 4, seed=1)  # read back
+    drawn = draw_scenes(tmp_path, 4, seed=1, sizes=(416, 832))
+    again = draw_scenes(tmp_path, 4, seed=1, sizes=(416, 832))  # read back
     assert all((a == b).all() for a, b in zip(drawn.boxes, again.boxes, strict=True))
     images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
     images[:, 100:180, 40:300, 2] = 255
     box = np.array([[40, 100, 300, 180]], np.float32)
-    red = type(drawn)(images, [box] * 4, [np.zeros(1, np.int64)] * 4)
+    red = Scenes(list(images), [box] * 4, [np.zeros(1, np.int64)] * 4)
     spec = find("gfl_markers").input
-    stream = batches(red, spec, 4, seed=0)
+    stream = batches(red, spec, 4, (288, 416), seed=0)
     for _ in range(6):
         pixels, boxes, _ = next(stream)
         value = pixels[:, 0].numpy() * spec.std[0] + spec.mean[0]

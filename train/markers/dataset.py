@@ -1,7 +1,7 @@
 """Batches of generated scenes: drawn once into a file, then read back with cheap variation."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +22,21 @@ SIZE = 416
 
 @dataclass(frozen=True)
 class Scenes:
-    """Images (n, 416, 416, 3) uint8 BGR and, for each, boxes (g, 4) xyxy px and labels (g,)."""
+    """Images (416, 416, 3) uint8 BGR and, for each, boxes (g, 4) xyxy px and labels (g,)."""
 
-    images: NDArray[np.uint8]
+    images: Sequence[NDArray[np.uint8]]
     boxes: list[NDArray[np.float32]]
     labels: list[NDArray[np.int64]]
 
+    def __add__(self, other: "Scenes") -> "Scenes":
+        return Scenes([*self.images, *other.images], self.boxes + other.boxes, self.labels + other.labels)
 
-def draw_scenes(path: Path, count: int, seed: int) -> Scenes:
+
+def draw_scenes(path: Path, count: int, seed: int, sizes: tuple[int, ...] = (SIZE,)) -> Scenes:
     """Draw `count` scenes into the folder `path`, or read them back when they are there.
 
-    Scene i depends on (seed, i) alone, so any number of processes draws the same ones.
+    Scene i depends on (seed, i) alone, so any number of processes draws the same ones. It is composed at one of
+    `sizes` px in turn and then reduced to 416 px as the runtime reduces a photograph.
     """
     images_file, boxes_file = path / f"images-{seed}-{count}.npy", path / f"boxes-{seed}-{count}.npz"
     if not boxes_file.exists():
@@ -41,7 +45,7 @@ def draw_scenes(path: Path, count: int, seed: int) -> Scenes:
         rows: list[tuple[float, ...]] = []
         # Spawned, not forked: a fork of a process in which PyTorch has threads may wait for ever.
         with multiprocessing.get_context("spawn").Pool() as pool:
-            scenes = pool.imap(_draw, [(seed, i) for i in range(count)], chunksize=16)
+            scenes = pool.imap(_draw, [(seed, i, sizes[i % len(sizes)]) for i in range(count)], chunksize=16)
             for i, scene in enumerate(track(scenes, "drawing", total=count, console=Console(stderr=True))):
                 images[i] = scene.image
                 rows += [(i, *box, label) for box, label in zip(scene.boxes, scene.labels, strict=True)]
@@ -50,22 +54,26 @@ def draw_scenes(path: Path, count: int, seed: int) -> Scenes:
     rows_read = np.load(boxes_file)["rows"]
     owners = rows_read[:, 0].astype(int)
     return Scenes(
-        np.load(images_file, mmap_mode="r"),
+        list(np.load(images_file, mmap_mode="r")),
         [rows_read[owners == i, 1:5] for i in range(count)],
         [rows_read[owners == i, 5].astype(np.int64) for i in range(count)],
     )
 
 
-def _draw(key: tuple[int, int]) -> Scene:
+def _draw(key: tuple[int, int, int]) -> Scene:
     cv2.setNumThreads(1)  # one process a core already
-    return compose(np.random.default_rng(key), SIZE)
+    seed, index, size = key
+    scene = compose(np.random.default_rng((seed, index)), size)
+    # The runtime's bilinear resize skips pixels when it reduces, and fine modules turn into other patterns.
+    image = cv2.resize(scene.image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    return Scene(image, scene.boxes * np.float32(SIZE / size), scene.labels)
 
 
-def batches(scenes: Scenes, spec: Input, size: int, seed: int) -> Iterator[Batch]:
+def batches(scenes: Scenes, spec: Input, size: int, sides: tuple[int, int], seed: int) -> Iterator[Batch]:
     """Endless shuffled batches, normalised as the Card says, turned by right angles and scaled.
 
-    Every batch has one side of 288..416 px, so that the network meets a symbol at several sizes. There is no
-    mirroring: a mirrored code is not a code.
+    Every batch has one side, a multiple of 32 px within `sides`, so that the network meets a symbol at several
+    sizes. There is no mirroring: a mirrored code is not a code.
     """
     rng = np.random.default_rng(seed)
     mean = np.array(spec.mean, np.float32)
@@ -73,7 +81,7 @@ def batches(scenes: Scenes, spec: Input, size: int, seed: int) -> Iterator[Batch
     while True:
         order = rng.permutation(len(scenes.images))
         for start in range(0, len(order) - size + 1, size):
-            side = int(rng.integers(9, 14)) * 32
+            side = int(rng.integers(sides[0] // 32, sides[1] // 32 + 1)) * 32
             images: list[NDArray[np.float32]] = []
             boxes: list[torch.Tensor] = []
             labels: list[torch.Tensor] = []
