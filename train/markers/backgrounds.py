@@ -1,7 +1,8 @@
 """What lies behind the symbols: photographs, surfaces, and look-alikes.
 
 The photographs come inside packages that pip installs, so nothing is downloaded. Their licences:
-scikit-image's are in the public domain or CC0 (`skimage.data` says so picture by picture); scikit-learn's
+scikit-image's are in the public domain, CC0 or without known restrictions, as `skimage.data` says picture by
+picture; scikit-learn's
 `china` and `flower` are CC BY 2.0, by danielbuechele and vultilion on Flickr.
 """
 
