@@ -2,8 +2,7 @@
 
 The photographs come inside packages that pip installs, so nothing is downloaded. Their licences:
 scikit-image's are in the public domain, CC0 or without known restrictions, as `skimage.data` says picture by
-picture; scikit-learn's
-`china` and `flower` are CC BY 2.0, by danielbuechele and vultilion on Flickr.
+picture; scikit-learn's `china` and `flower` are CC BY 2.0, by danielbuechele and vultilion on Flickr.
 """
 
 from functools import cache

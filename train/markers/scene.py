@@ -11,8 +11,8 @@ import numpy as np
 
 from .backgrounds import background
 from .camera import Lens, random_lens, shoot
-from .cards import Card, empty_card, symbol_card
 from .paint import Image, Rng, chance, color, noise
+from .slips import Slip, empty_slip, symbol_slip
 from .symbols import ARUCO, BARCODE, CHESSBOARD, QR_CODE, Mark
 from .warp import Bend, Pose, frame, paste, random_bend, random_view
 
@@ -42,12 +42,12 @@ def compose(rng: Rng, size: int = 416) -> Scene:
     image, lens = background(rng, size), random_lens(rng)
     placed: list[_Placed] = []
     for _ in range(int(rng.integers(1, 3)) if chance(rng, 0.25) else 0):
-        _place(rng, image, empty_card(rng), lens, placed, wanted=2)
+        _place(rng, image, empty_slip(rng), lens, placed, wanted=2)
     wanted = 0 if chance(rng, 0.11) else int(rng.choice(_COUNTS, p=_COUNT_SHARES))
     for _ in range(wanted):
-        card = symbol_card(rng)
-        if len(placed) < wanted and len(placed) + len(card.marks) <= _COUNTS[-1]:
-            _place(rng, image, card, lens, placed, wanted)
+        slip = symbol_slip(rng)
+        if len(placed) < wanted and len(placed) + len(slip.marks) <= _COUNTS[-1]:
+            _place(rng, image, slip, lens, placed, wanted)
     hidden = np.zeros((size, size), np.uint8)
     if placed and chance(rng, 0.25):
         _occlude(rng, image, hidden, placed)
@@ -74,33 +74,33 @@ class _Placed:
         return cv2.countNonZero(mask & ~hidden) / max(cv2.contourArea(self.outline), 1)
 
 
-def _place(rng: Rng, image: Image, card: Card, lens: Lens, placed: list[_Placed], wanted: int) -> None:
-    """Paint the card where its symbols are legible and cover no earlier ones; leave it out if that fails."""
+def _place(rng: Rng, image: Image, slip: Slip, lens: Lens, placed: list[_Placed], wanted: int) -> None:
+    """Paint the slip where its symbols are legible and cover no earlier ones; leave it out if that fails."""
     bend = random_bend(rng)
     for _ in range(_ATTEMPTS):
-        pose = _random_pose(rng, card, bend, len(image), wanted)
-        new = [_Placed(mark.label, pose.outline(mark.corners)) for mark in card.marks]
-        pairs = zip(new, card.marks, strict=True)
+        pose = _random_pose(rng, slip, bend, len(image), wanted)
+        new = [_Placed(mark.label, pose.outline(mark.corners)) for mark in slip.marks]
+        pairs = zip(new, slip.marks, strict=True)
         if not all(_acceptable(rng, one, mark, lens, len(image)) for one, mark in pairs):
             continue
-        border = pose.outline(frame(card.image))
+        border = pose.outline(frame(slip.image))
         if not any(_covers(border, one.outline) for one in placed):
-            paste(image, card.image, card.alpha, pose)
+            paste(image, slip.image, slip.alpha, pose)
             placed += new
             return
 
 
-def _random_pose(rng: Rng, card: Card, bend: Bend, size: int, wanted: int) -> Pose:
-    """A view in which the card's first symbol has a log-uniform size, mostly within the frame."""
-    height, width = card.image.shape[:2]
+def _random_pose(rng: Rng, slip: Slip, bend: Bend, size: int, wanted: int) -> Pose:
+    """A view in which the slip's first symbol has a log-uniform size, mostly within the frame."""
+    height, width = slip.image.shape[:2]
     centre, half = np.float32((width / 2, height / 2)), max(height, width) / 2
     view = random_view(rng, height, width)
-    corners = card.marks[0].corners if card.marks else frame(card.image)
+    corners = slip.marks[0].corners if slip.marks else frame(slip.image)
     # First at any scale, to see how large it comes out; then at the scale and place wanted.
     outline = Pose(view, bend, centre, half).outline(corners)
     largest = 0.92 * size / np.sqrt(max(wanted - 1, 1))
-    # A speck that looks like a code could as well be one: a card without symbols comes larger.
-    smallest = 0.05 * size if card.marks else 0.15 * size
+    # A speck that looks like a code could as well be one: a slip without symbols comes larger.
+    smallest = 0.05 * size if slip.marks else 0.15 * size
     target = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
     scale = target / max(np.linalg.norm(side[-1] - side[0]) for side in np.split(outline, 4))
     low, high = outline.min(0) * scale, outline.max(0) * scale

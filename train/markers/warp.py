@@ -1,6 +1,6 @@
-"""From a flat card to its place in the photograph: bends, then perspective.
+"""From a flat slip to its place in the photograph: bends, then perspective.
 
-A point goes from the flat card to the bent card (both in card pixels) and through a homography to the
+A point goes from the flat slip to the bent slip (both in slip pixels) and through a homography to the
 photograph. A bend is given backwards, flat = bent + displacement(bent), which is what sampling a picture
 needs; outlines go forwards by iterating bent = flat - displacement(bent), which converges since
 displacements are gentle.
@@ -19,7 +19,7 @@ _POINTS_PER_SIDE = 24
 
 @dataclass(frozen=True)
 class Bend:
-    """A sum of waves and, where `radius` is finite, a cylinder. The unit is half the card's long side.
+    """A sum of waves and, where `radius` is finite, a cylinder. The unit is half the slip's long side.
 
     waves: (n, 6) float32, each direction x, y, shift x, y, wave number, phase.
     axis: unit vector across the cylinder.
@@ -55,9 +55,9 @@ class Bend:
 
 @dataclass(frozen=True)
 class Pose:
-    """How a card of `half` (half its long side, px) around `centre` lies in the photograph.
+    """How a slip of `half` (half its long side, px) around `centre` lies in the photograph.
 
-    matrix: (3, 3) float64 homography from bent card px to photograph px.
+    matrix: (3, 3) float64 homography from bent slip px to photograph px.
     """
 
     matrix: np.ndarray
@@ -66,7 +66,7 @@ class Pose:
     half: float
 
     def outline(self, corners: np.ndarray) -> np.ndarray:
-        """The outline of a quadrilateral on the card, (4, 2) px, in the photograph. (96, 2) float32 px."""
+        """The outline of a quadrilateral on the slip, (4, 2) px, in the photograph. (96, 2) float32 px."""
         steps = np.linspace(0, 1, _POINTS_PER_SIDE, endpoint=False, dtype=np.float32)[:, None]
         sides = [a + steps * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
         flat = (np.concatenate(sides) - self.centre) / self.half
@@ -78,7 +78,7 @@ class Pose:
         return cv2.perspectiveTransform(points[None], self.matrix)[0]
 
     def sample(self, left: int, top: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where each pixel of a window lies on the flat card, x and y in px, and its light gain.
+        """Where each pixel of a window lies on the flat slip, x and y in px, and its light gain.
 
         Each is (height, width) float32.
         """
@@ -115,7 +115,7 @@ def random_bend(rng: Rng) -> Bend:
 
 
 def random_view(rng: Rng, height: int, width: int) -> np.ndarray:
-    """A camera's view of a card turned in space, its scale and place left open. (3, 3) float64 homography."""
+    """A camera's view of a slip turned in space, its scale and place left open. (3, 3) float64 homography."""
     roll = rng.uniform(-np.pi, np.pi) if chance(rng, 0.55) else rng.normal(0, 0.12)
     tilt = (0.0, 0.0) if chance(rng, 0.25) else np.clip(rng.normal(0, 0.42, 2), -1.05, 1.05)
     turn = np.eye(3)
@@ -132,7 +132,7 @@ def random_view(rng: Rng, height: int, width: int) -> np.ndarray:
 
 
 def paste(photograph: Image, picture: Image, alpha: np.ndarray, pose: Pose) -> None:
-    """Paint a card into the photograph, in place, lit by its bends; uint8 BGR, alpha (h, w) uint8."""
+    """Paint a slip into the photograph, in place, lit by its bends; uint8 BGR, alpha (h, w) uint8."""
     height, width = picture.shape[:2]
     border = pose.outline(frame(picture))
     left, top = np.maximum(np.floor(border.min(0)).astype(int) - 1, 0)
@@ -144,7 +144,7 @@ def paste(photograph: Image, picture: Image, alpha: np.ndarray, pose: Pose) -> N
     fit = ((edges[0] + edges[2]) / 2 / width, (edges[1] + edges[3]) / 2 / height)
     size = tuple(max(min(int(1.3 * f * side), side), 2) for f, side in zip(fit, (width, height), strict=True))
     layers = cv2.resize(cv2.merge([*cv2.split(picture), alpha]), size, interpolation=cv2.INTER_AREA)
-    # Colours weighed by their opacity: what lies outside the card then counts as nothing, not as black.
+    # Colours weighed by their opacity: what lies outside the slip then counts as nothing, not as black.
     layers[..., :3] = layers[..., :3] * (layers[..., 3:] / np.float32(255))
 
     x, y, gain = pose.sample(left, top, right - left, bottom - top)

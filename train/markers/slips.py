@@ -17,10 +17,10 @@ _LABEL_SHARES = (0.28, 0.34, 0.17, 0.21)  # barcodes are the soonest illegible, 
 
 
 @dataclass(frozen=True)
-class Card:
+class Slip:
     """A flat thing with symbols on it.
 
-    image: (h, w, 3) uint8 BGR. alpha: (h, w) uint8, 0 where the card ends. marks: its symbols.
+    image: (h, w, 3) uint8 BGR. alpha: (h, w) uint8, 0 where the slip ends. marks: its symbols.
     """
 
     image: Image
@@ -28,8 +28,8 @@ class Card:
     marks: tuple[Mark, ...]
 
 
-def symbol_card(rng: Rng) -> Card:
-    """A random card with one symbol, or, one time in seven, a sheet of up to six."""
+def symbol_slip(rng: Rng) -> Slip:
+    """A random slip with one symbol, or, one time in seven, a sheet of up to six."""
     label = int(rng.choice(len(LABELS), p=_LABEL_SHARES))
     kind = rng.random()
     if kind < 0.36:
@@ -42,13 +42,13 @@ def symbol_card(rng: Rng) -> Card:
     return _poster(rng, draw(rng, label))
 
 
-def empty_card(rng: Rng) -> Card:
-    """A card with no symbol, only something that looks like one."""
+def empty_slip(rng: Rng) -> Slip:
+    """A slip with no symbol, only something that looks like one."""
     height, width = (int(side) for side in rng.integers(80, 320, 2))
     return _cut(rng, lookalike(rng, height, width), ())
 
 
-def _label(rng: Rng, symbol: Symbol) -> Card:
+def _label(rng: Rng, symbol: Symbol) -> Slip:
     """A label: the symbol somewhere among lines of text, sometimes with a coloured band and a frame."""
     height, width = symbol.image.shape[:2]
     before = (rng.uniform(0.02, 0.7, 2) * (height, width)).astype(int)
@@ -72,7 +72,7 @@ def _label(rng: Rng, symbol: Symbol) -> Card:
     return _cut(rng, canvas, (_put(canvas, symbol, before[1], before[0]),))
 
 
-def _sheet(rng: Rng, label: int) -> Card:
+def _sheet(rng: Rng, label: int) -> Slip:
     """A sheet with 2 to 6 symbols in a grid: a marker board, a page of tickets, a parcel's codes."""
     rows, cols = ((1, 2), (2, 1), (2, 2), (1, 3), (2, 3))[int(rng.integers(5))]
     mixed = label != ARUCO and chance(rng, 0.5)
@@ -88,7 +88,7 @@ def _sheet(rng: Rng, label: int) -> Card:
     return _cut(rng, canvas, tuple(marks))
 
 
-def _poster(rng: Rng, symbol: Symbol) -> Card:
+def _poster(rng: Rng, symbol: Symbol) -> Slip:
     """The symbol, with its quiet zone, printed into a picture."""
     height, width = symbol.image.shape[:2]
     side = int(max(height, width) * rng.uniform(1.1, 2.2))
@@ -121,8 +121,8 @@ def _headline(rng: Rng, band: Image) -> None:
     band[top : top + height, 4 : 4 + line.shape[1]][line > 127] = color(rng, 220, 255, 0.1)
 
 
-def _cut(rng: Rng, image: Image, marks: tuple[Mark, ...]) -> Card:
-    """Cut the card out: square, with round corners, or torn along its edges, never into a symbol."""
+def _cut(rng: Rng, image: Image, marks: tuple[Mark, ...]) -> Slip:
+    """Cut the slip out: square, with round corners, or torn along its edges, never into a symbol."""
     height, width = image.shape[:2]
     alpha = np.full((height, width), 255, np.uint8)
     inner = [(m.corners.min(0), m.corners.max(0)) for m in marks]
@@ -136,4 +136,4 @@ def _cut(rng: Rng, image: Image, marks: tuple[Mark, ...]) -> Card:
         if chance(rng, 0.15):
             edge = np.minimum(x[None], y[:, None])
             alpha[edge < slack * 0.4 * (1 + noise(rng, height, width, 40))] = 0
-    return Card(image, alpha, marks)
+    return Slip(image, alpha, marks)
