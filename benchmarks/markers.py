@@ -1,4 +1,4 @@
-"""Measure the bundled marker model as it ships: the exported file, in the runtime, at 416 px.
+"""Measure the bundled marker model as it ships: the exported file, in the runtime.
 
     python benchmarks/markers.py [--model FILE] [--scenes 1000]
 
