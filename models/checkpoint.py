@@ -38,7 +38,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         if not path.is_file():
-            raise InputError(f"{path}: cannot be read; there is no such file; check the path")
+            what = "it is a folder" if path.is_dir() else "there is no such file"
+            raise InputError(f"{path}: cannot be read; {what}; check the path")
         digest = sha256(path)
         expected = digest_in(path.name)
         if expected is not None and not digest.startswith(expected):
