@@ -6,8 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.labels import MARKERS
 from detforge.models.zoo import find
+from detforge.train.fit import fit
+from detforge.train.markers import __main__ as training
+from detforge.train.markers.__main__ import BATCH
 from detforge.train.markers.dataset import SIZE, Scenes, batches, draw_scenes
 from detforge.train.markers.scene import compose
 from detforge.train.markers.symbols import LABELS
@@ -64,6 +68,23 @@ def best_overlap(box: np.ndarray, scene) -> float:
     is_board = scene.labels == LABELS.index("chessboard")
     values = np.where(is_board, shared / own, shared / (areas + own - shared))
     return float(values.max(initial=0))
+
+
+def test_the_training_command_writes_weights_that_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both stages with 32 scenes and one step each."""
+
+    def few(cache: Path, count: int, seed: int, sizes: tuple[int, ...] = (SIZE,)) -> Scenes:
+        drawn = [compose(np.random.default_rng((seed, i))) for i in range(BATCH)]
+        return Scenes([s.image for s in drawn], [s.boxes for s in drawn], [s.labels for s in drawn])
+
+    monkeypatch.setattr(training, "draw_scenes", few)
+    monkeypatch.setattr(training, "fit", lambda *given, steps, **options: fit(*given, steps=1, **options))
+    monkeypatch.setattr("sys.argv", ["train", "-o", str(tmp_path / "weights.safetensors")])
+    training.main()
+    assert capsys.readouterr().out.startswith("wrote ")
+    load_variant(find("gfl_markers"), read_checkpoint(tmp_path / "weights.safetensors"))
 
 
 def test_batches_turn_boxes_with_their_pixels(tmp_path: Path) -> None:
