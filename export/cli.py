@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..deploy.console import Parser, run
-from ..deploy.errors import UsageError
+from ..deploy.errors import IncompatibleError, UsageError
 
 if TYPE_CHECKING:
     from .api import Report
@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; gives its exit code."""
-    return run(_command, _parser(), argv)
+    return run(_with_packages, _parser(), argv)
+
+
+def _with_packages(arguments: argparse.Namespace) -> int:
+    """The command, or how to install what it needs and the runtime does without."""
+    try:
+        return _command(arguments)
+    except ModuleNotFoundError as error:
+        raise IncompatibleError(
+            f"detexport needs {error.name}, which is not installed; pip install 'detforge[export]'"
+        ) from error
 
 
 def _parser() -> Parser:

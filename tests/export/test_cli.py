@@ -50,6 +50,13 @@ def test_exit_codes(line, code, words, tmp_path, monkeypatch, capsys):
     assert not out
 
 
+def test_missing_packages_are_named_with_their_extra():
+    code = "import sys; sys.modules['torch'] = None; from detforge.export.cli import main; sys.exit(main(['--list']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 4
+    assert done.stderr == "error: detexport needs torch, which is not installed; pip install 'detforge[export]'\n"
+
+
 def test_rejected_file_is_kept_under_another_name(tmp_path, capsys):
     line = "--model gfl_test --checkpoint random --imgsz 64 64 --batch 1 --fp16 --atol 0 --rtol 0 -o"
     assert main([*line.split(), str(tmp_path / "m.onnx")]) == 6
