@@ -18,8 +18,8 @@ def available_processors() -> int:
 def cpu_quota() -> float | None:
     """The processors' worth of time that the container may use; None without a limit."""
     for group in _groups():
-        v1 = (_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
-        quota, period = (_read(group / "cpu.max") or " ".join(filter(None, v1)) or "max 1").split()
+        v1 = (read_system_file(group / "cpu.cfs_quota_us"), read_system_file(group / "cpu.cfs_period_us"))
+        quota, period = (read_system_file(group / "cpu.max") or " ".join(filter(None, v1)) or "max 1").split()
         if quota not in ("max", "-1"):
             return int(quota) / int(period)
     return None
@@ -28,7 +28,7 @@ def cpu_quota() -> float | None:
 def throttled_periods() -> int | None:
     """How many periods the container was stopped in because its quota was used up; None where it has none."""
     for group in _groups():
-        lines = (_read(group / "cpu.stat") or "").splitlines()
+        lines = (read_system_file(group / "cpu.stat") or "").splitlines()
         counts = dict(line.split() for line in lines)
         if "nr_throttled" in counts:
             return int(counts["nr_throttled"])
@@ -37,12 +37,13 @@ def throttled_periods() -> int | None:
 
 def _groups() -> list[Path]:
     """Where the limits may be: this process's own group and the root (cgroup v2), or the one of v1."""
-    lines = (_read(_OWN) or "").splitlines()
+    lines = (read_system_file(_OWN) or "").splitlines()
     own = [_CGROUPS / line[len("0::/") :] for line in lines if line.startswith("0::/")]
     return [*own, _CGROUPS, _CGROUPS / "cpu"]
 
 
-def _read(path: Path) -> str | None:
+def read_system_file(path: Path) -> str | None:
+    """The text of a file of /proc or /sys; None where the system has no such file or does not show it."""
     try:
         return path.read_text()
     except OSError:

@@ -23,3 +23,8 @@ def grid_points(
         points.append(grid)
         steps.append(torch.full_like(grid[:, :1], stride))
     return torch.cat(points), torch.cat(steps)
+
+
+def points_first(levels: Sequence[Tensor]) -> Tensor:
+    """Levels (n, c, h, w) to one (n, a, c), in the order of `grid_points`."""
+    return torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1)

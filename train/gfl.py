@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..models.detector import DenseDetector
-from ..models.points import grid_points
+from ..models.points import grid_points, points_first
 from .assigner import atss
 from .boxes import iou
 from .losses import distribution_focal_loss, giou_loss, quality_focal_loss
@@ -19,8 +19,7 @@ def gfl_losses(
     head = model.bbox_head
     logits = model.logits(images)
     sizes = [x.shape[2:] for x in logits["sides"]]
-    classes = torch.cat([x.flatten(2).transpose(1, 2) for x in logits["classes"]], 1)
-    sides = torch.cat([x.flatten(2).transpose(1, 2) for x in logits["sides"]], 1)
+    classes, sides = points_first(logits["classes"]), points_first(logits["sides"])
     points, strides = grid_points(sizes, head.strides, sides)
     assigned = [atss(points, strides, [h * w for h, w in sizes], objects) for objects in boxes]
     image, point = torch.nonzero(torch.stack(assigned) >= 0, as_tuple=True)

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..processors import available_processors, cpu_quota, throttled_periods
+from ..processors import available_processors, cpu_quota, read_system_file, throttled_periods
 
 
 class Watch:
@@ -47,13 +47,13 @@ def reset_peak_memory() -> None:
 
 def peak_memory() -> float | None:
     """The most resident memory since `reset_peak_memory`, in MiB; None where the system does not tell."""
-    text = _read(Path("/proc/self/status")) or ""
+    text = read_system_file(Path("/proc/self/status")) or ""
     found = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
     return int(found[0]) / 1024 if found else None
 
 
 def _cpu() -> str:
-    text = _read(Path("/proc/cpuinfo")) or ""
+    text = read_system_file(Path("/proc/cpuinfo")) or ""
     names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
@@ -81,10 +81,3 @@ def _versions() -> dict[str, str]:
 def _load() -> float | None:
     """The mean number of runnable processes in the last minute."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except OSError:
-        return None

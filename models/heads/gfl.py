@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..blocks import ConvNorm, Scale
-from ..points import grid_points
+from ..points import grid_points, points_first
 
 
 class Integral(nn.Module):
@@ -87,7 +87,7 @@ class GFLHead(nn.Module):
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and, in version 2, `quality` (n, a), in fp32."""
-        flat = {name: _points_first(levels) for name, levels in logits.items()}
+        flat = {name: points_first(levels).float() for name, levels in logits.items()}
         points, strides = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, flat["sides"])
         n, a, _ = flat["sides"].shape
         ltrb = self.integral(flat["sides"].reshape(n, a, 4, self.reg_max + 1)) * strides
@@ -108,8 +108,3 @@ def _side_statistics(sides: Tensor, bins: int) -> Tensor:
     probability = sides.float().reshape(n, 4, bins, h, w).softmax(2)
     top = probability.topk(_TOP_BINS, 2).values
     return torch.cat((top, top.mean(2, keepdim=True)), 2).reshape(n, -1, h, w).to(sides.dtype)
-
-
-def _points_first(levels: Sequence[Tensor]) -> Tensor:
-    """Levels (n, c, h, w) to one fp32 (n, a, c), coarser levels last."""
-    return torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1).float()

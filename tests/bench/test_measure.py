@@ -50,7 +50,7 @@ def image_files(*widths: int) -> list[ImageFile]:
 def timer(batch: int, streams: int = 1, widths: tuple[int, ...] = (1, 2, 3)) -> tuple[Timer, FakeDetector]:
     detector = FakeDetector(streams)
     case = Case("a.onnx", "ort", "cpu", batch, streams)
-    return Timer(case, detector, image_files(*widths)), detector  # type: ignore[arg-type]
+    return Timer(case, detector, image_files(*widths)), detector
 
 
 def percentile(samples: list[float], percent: int) -> float:
@@ -134,7 +134,7 @@ def test_cases_take_turns(slowest: float, turns: list[float]) -> None:
     log: list[Any] = []
     heard: list[float] = []
     pair = [FakeTimer("a", 0.125, log), FakeTimer("b", slowest, log)]
-    measure(pair, 1.25, 0.5, heard.append)  # type: ignore[arg-type]
+    measure(pair, 1.25, 0.5, heard.append)
     expected = [(name, turn, True) for turn in turns for name in "ab"]
     assert log == [("warm", "a", 0.5), ("warm", "b", 0.5), *expected]
     assert sum(heard) == sum(case.seconds for case in pair)
@@ -142,7 +142,7 @@ def test_cases_take_turns(slowest: float, turns: list[float]) -> None:
 
 def test_a_case_alone_has_nothing_to_settle() -> None:
     log: list[Any] = []
-    measure([FakeTimer("a", 0.1, log)], 0.5, 0.0, lambda _: None)  # type: ignore[list-item]
+    measure([FakeTimer("a", 0.1, log)], 0.5, 0.0, lambda _: None)
     assert log == [("warm", "a", 0.0), ("a", 0.5, False)]
 
 

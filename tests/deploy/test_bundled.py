@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from oracles import iou
 
 from detforge.deploy import load
 from detforge.deploy.backends import open_backend
@@ -51,11 +52,11 @@ def test_it_finds_what_it_is_for(label: str, least_hits: int, most_false: int) -
     for entry in truth["images"]:
         own = [a for a in truth["annotations"] if a["image_id"] == entry["id"]]
         crowd = [a["bbox"] for a in own if a["iscrowd"]]
-        boxes = [np.array(a["bbox"]) for a in own if a["category_id"] == category and not a["iscrowd"]]
+        boxes = [xyxy(a["bbox"]) for a in own if a["category_id"] == category and not a["iscrowd"]]
         found = detector(read_image(EVALUATION / entry["file_name"])).boxes
         # What lies in a crowd region counts neither for nor against.
         given += sum(not any(covers(region, box) for region in crowd) for box in found)
-        hits += sum(any(overlap(box, other) > 0.5 for other in found) for box in boxes)
+        hits += sum(any(iou(box, other) > 0.5 for other in found) for box in boxes)
     assert hits >= least_hits
     assert given - hits <= most_false
 
@@ -66,9 +67,7 @@ def covers(coco: list[float], box: np.ndarray) -> bool:
     return coco[0] <= x <= coco[0] + coco[2] and coco[1] <= y <= coco[1] + coco[3]
 
 
-def overlap(coco: np.ndarray, box: np.ndarray) -> float:
-    """IoU of a COCO box xywh and a box xyxy."""
-    x1, y1, x2, y2 = *coco[:2], *(coco[:2] + coco[2:])
-    w = max(0.0, min(x2, box[2]) - max(x1, box[0]))
-    h = max(0.0, min(y2, box[3]) - max(y1, box[1]))
-    return w * h / ((x2 - x1) * (y2 - y1) + (box[2] - box[0]) * (box[3] - box[1]) - w * h)
+def xyxy(coco: list[float]) -> np.ndarray:
+    """A COCO box xywh by its corners."""
+    x, y, w, h = coco
+    return np.array([x, y, x + w, y + h])
