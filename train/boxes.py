@@ -11,13 +11,18 @@ def area(boxes: Tensor) -> Tensor:
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of boxes whose leading axes broadcast: (..., 4) x (..., 4) to (...,)."""
-    overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
-    return overlap / (area(a) + area(b) - overlap).clamp(min=1e-6)
+    overlap, union = _overlap_and_union(a, b)
+    return overlap / union
 
 
 def giou(a: Tensor, b: Tensor) -> Tensor:
     """Generalized IoU (Rezatofighi et al., arXiv 1902.09630, algorithm 1), -1..1, broadcasting like `iou`."""
+    overlap, union = _overlap_and_union(a, b)
     hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
-    value = iou(a, b)
-    union = (area(a) + area(b)) / (1 + value)  # from value = overlap / union, overlap + union = a + b
-    return value - (hull - union) / hull.clamp(min=1e-6)
+    return overlap / union - (hull - union) / hull.clamp(min=1e-6)
+
+
+def _overlap_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Areas (...,) in both and in either; the union is kept from zero, for it divides."""
+    overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+    return overlap, (area(a) + area(b) - overlap).clamp(min=1e-6)

@@ -22,7 +22,6 @@ def fit(
     *,
     steps: int,
     rate: float,
-    decay: float = 0.05,
     device: str = "cpu",
 ) -> nn.Module:
     """Train `model` for `steps` batches of (images, boxes, labels); the result holds the averaged weights."""
@@ -32,7 +31,7 @@ def fit(
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}], lr=rate
+        [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}], lr=rate
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     with _progress() as progress:

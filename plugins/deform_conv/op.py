@@ -59,17 +59,7 @@ def deform_conv(
 
 
 @deform_conv.register_fake
-def _(
-    x: Tensor,
-    offset: Tensor,
-    weight: Tensor,
-    mask: Tensor | None,
-    stride: int,
-    padding: int,
-    dilation: int,
-    groups: int,
-    offset_groups: int,
-) -> Tensor:
+def _(x: Tensor, offset: Tensor, weight: Tensor, *_: Any) -> Tensor:
     return x.new_empty((x.shape[0], weight.shape[0], offset.shape[2], offset.shape[3]))
 
 

@@ -33,7 +33,7 @@ def nms(boxes: Tensor, scores: Tensor, labels: Tensor, classes: int, iou: float,
 
 
 @nms.register_fake
-def _(boxes: Tensor, scores: Tensor, labels: Tensor, classes: int, iou: float, limit: int) -> Tensor:
+def _(boxes: Tensor, scores: Tensor, labels: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(labels, dtype=torch.bool)
 
 

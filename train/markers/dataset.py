@@ -38,7 +38,8 @@ def draw_scenes(path: Path, count: int, seed: int, sizes: tuple[int, ...] = (SIZ
     Scene i depends on (seed, i) alone, so any number of processes draws the same ones. It is composed at one of
     `sizes` px in turn and then reduced to 416 px as the runtime reduces a photograph.
     """
-    images_file, boxes_file = path / f"images-{seed}-{count}.npy", path / f"boxes-{seed}-{count}.npz"
+    name = "-".join(map(str, (seed, count, *sizes)))
+    images_file, boxes_file = path / f"images-{name}.npy", path / f"boxes-{name}.npz"
     if not boxes_file.exists():
         path.mkdir(parents=True, exist_ok=True)
         images = np.lib.format.open_memmap(images_file, "w+", np.uint8, (count, SIZE, SIZE, 3))
