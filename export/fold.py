@@ -8,17 +8,6 @@ from torch import Tensor, nn
 from ..plugins.deform_conv.op import DeformConv
 
 
-class Shift(nn.Module):
-    """Adds one constant a channel: what a normalisation leaves behind a convolution that carries no bias."""
-
-    def __init__(self, shift: Tensor) -> None:
-        super().__init__()
-        self.shift = nn.Parameter(shift[:, None, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.shift
-
-
 def fold_batch_norms(model: nn.Module, image: Tensor) -> None:
     """Fold, in place, every BatchNorm2d that normalises the result of one convolution and of nothing else.
 
@@ -30,12 +19,9 @@ def fold_batch_norms(model: nn.Module, image: Tensor) -> None:
         scale, shift = _affine(norm)
         with torch.no_grad():
             convolution.weight.mul_(scale[:, None, None, None])
-        rest: nn.Module = Shift(shift)
-        if isinstance(convolution, nn.Conv2d):
-            bias = 0 if convolution.bias is None else convolution.bias.detach() * scale
-            convolution.bias = nn.Parameter(bias + shift)
-            rest = nn.Identity()
-        model.set_submodule(name, rest)
+        bias = 0 if convolution.bias is None else convolution.bias.detach() * scale
+        convolution.bias = nn.Parameter(bias + shift)
+        model.set_submodule(name, nn.Identity())
 
 
 def _affine(norm: Any) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,9 @@
 
 x is sampled bilinearly and is zero outside the image; d_k(p) is the learned offset of tap k, stored as (dy, dx)
 pairs, tap by tap in row-major order, offset group by offset group; m_k(p) is the mask (1 when absent).
-
-The exported node is the standard ONNX `DeformConv` (opset 19).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,29 +20,31 @@ def deform_conv(
     offset: Tensor,
     weight: Tensor,
     mask: Tensor | None,
-    stride: int,
-    padding: int,
-    dilation: int,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
     groups: int,
     offset_groups: int,
 ) -> Tensor:
     """Deformable convolution, the reference in plain torch.
 
     Shapes: x (n, c, h, w), offset (n, 2 * offset_groups * kh * kw, h', w') in input pixels, weight
-    (c', c / groups, kh, kw), mask (n, offset_groups * kh * kw, h', w') or None, result (n, c', h', w').
+    (c', c / groups, kh, kw), mask (n, offset_groups * kh * kw, h', w') or None, bias (c',) or None, result
+    (n, c', h', w'). Stride, padding and dilation are (vertical, horizontal).
     """
     n, channels, height, width = x.shape
     out_channels, _, kh, kw = weight.shape
     out_h, out_w = offset.shape[2:]
     taps = kh * kw
 
-    def positions(size: int, kernel: int) -> Tensor:
-        start = torch.arange(size, device=x.device) * stride - padding
-        return (start[None, :] + torch.arange(kernel, device=x.device)[:, None] * dilation).to(x.dtype)
+    def positions(axis: int, size: int, kernel: int) -> Tensor:
+        start = torch.arange(size, device=x.device) * stride[axis] - padding[axis]
+        return (start[None, :] + torch.arange(kernel, device=x.device)[:, None] * dilation[axis]).to(x.dtype)
 
     shift = offset.reshape(n * offset_groups, taps, 2, out_h, out_w)
-    y = positions(out_h, kh).repeat_interleave(kw, 0)[:, :, None] + shift[:, :, 0]
-    x_ = positions(out_w, kw).repeat(kh, 1)[:, None, :] + shift[:, :, 1]
+    y = positions(0, out_h, kh).repeat_interleave(kw, 0)[:, :, None] + shift[:, :, 0]
+    x_ = positions(1, out_w, kw).repeat(kh, 1)[:, None, :] + shift[:, :, 1]
     # grid_sample's own coordinates: -1 and 1 are the outer edges of the first and the last pixel.
     grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), -1)
     samples = F.grid_sample(
@@ -55,7 +56,8 @@ def deform_conv(
         samples = samples * mask.reshape(n, offset_groups, 1, taps, out_h, out_w)
     samples = samples.reshape(n, groups, channels // groups * taps, out_h * out_w)
     kernel = weight.reshape(groups, out_channels // groups, channels // groups * taps)
-    return torch.matmul(kernel, samples).reshape(n, out_channels, out_h, out_w)
+    result = torch.matmul(kernel, samples).reshape(n, out_channels, out_h, out_w)
+    return result if bias is None else result + bias[:, None, None]
 
 
 @deform_conv.register_fake
@@ -68,9 +70,10 @@ def to_onnx(
     offset: Any,
     weight: Any,
     mask: Any,
-    stride: int,
-    padding: int,
-    dilation: int,
+    bias: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
     groups: int,
     offset_groups: int,
 ) -> Any:
@@ -81,35 +84,52 @@ def to_onnx(
         x,
         weight,
         offset,
-        None,
+        bias,
         mask,
-        strides=[stride, stride],
-        pads=[padding] * 4,
-        dilations=[dilation, dilation],
+        strides=list(stride),
+        pads=[*padding, *padding],
+        dilations=list(dilation),
         group=groups,
         offset_group=offset_groups,
     )
 
 
 class DeformConv(nn.Module):
-    """A deformable convolution whose offsets a plain convolution of the same geometry predicts.
+    """A deformable convolution whose offsets, and masks when `modulated`, a plain convolution predicts.
 
-    Shapes as for `nn.Conv2d`. Parameters: `weight` and `conv_offset.*`, as OpenMMLab stores them.
+    Shapes as for `nn.Conv2d`. Parameters: `weight`, `bias` and `conv_offset.*`, as OpenMMLab stores them;
+    `conv_offset` gives 2 * offset_groups * kernel^2 offsets, then a mask logit for every tap.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, *, bias: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        *,
+        groups: int = 1,
+        offset_groups: int = 1,
+        bias: bool = True,
+        modulated: bool = False,
     ) -> None:
         super().__init__()
-        if bias:
-            raise ValueError("the published deformable layers carry no bias")
-        self.stride, self.padding = stride, padding
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel, kernel))
-        self.conv_offset = nn.Conv2d(in_channels, 2 * kernel * kernel, kernel, stride, padding)
+        self.stride, self.padding = (stride, stride), (padding, padding)
+        self.groups, self.offset_groups, self.modulated = groups, offset_groups, modulated
+        taps = offset_groups * kernel * kernel
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.conv_offset = nn.Conv2d(in_channels, (3 if modulated else 2) * taps, kernel, stride, padding)
         nn.init.kaiming_normal_(self.weight)
         nn.init.zeros_(self.conv_offset.weight)  # training starts from a plain convolution
         nn.init.zeros_(self.conv_offset.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        offset = self.conv_offset(x)
-        return deform_conv(x, offset, self.weight, None, self.stride, self.padding, 1, 1, 1)
+        offset, mask = self.conv_offset(x), None
+        if self.modulated:
+            taps = offset.shape[1] // 3
+            offset, mask = offset.split((2 * taps, taps), 1)
+            mask = mask.sigmoid()
+        geometry = (self.stride, self.padding, (1, 1), self.groups, self.offset_groups)
+        return deform_conv(x, offset, self.weight, mask, self.bias, *geometry)

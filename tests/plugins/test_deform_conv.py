@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +24,16 @@ def test_equals_mmcv(name: str, dtype: torch.dtype) -> None:
     case = CASES[name]
     given = {argument: torch.from_numpy(value).to(dtype) for argument, value in case["in"].items()}
     geometry = [case["args"][argument] for argument in GEOMETRY]
-    result = deform_conv(given["x"], given["offset"], given["weight"], given.get("mask"), *geometry)
-    if "bias" in given:
-        result = result + given["bias"][:, None, None]
+    tensors = (given.get(argument) for argument in ("x", "offset", "weight", "mask", "bias"))
+    result = deform_conv(*tensors, *both_axes(geometry))
     assert result.dtype == dtype
     np.testing.assert_allclose(result.numpy(), case["out"]["y"], atol=1e-5, rtol=1e-5)
+
+
+def both_axes(geometry: Sequence[Any]) -> list[Any]:
+    """The geometry with one stride, padding and dilation for each axis."""
+    *steps, groups, offset_groups = geometry
+    return [*(step if isinstance(step, list) else [step, step] for step in steps), groups, offset_groups]
 
 
 def arguments(x: tuple[int, ...], weight: tuple[int, ...], geometry: tuple[int, ...], scale: float) -> list[Tensor]:
@@ -78,13 +85,15 @@ def test_equals_the_formula(
     x: tuple[int, ...], weight: tuple[int, ...], geometry: tuple[int, ...], scale: float
 ) -> None:
     given = arguments(x, weight, geometry, scale)
-    np.testing.assert_allclose(deform_conv(*given, *geometry).numpy(), formula(*given, geometry), atol=1e-11)
+    np.testing.assert_allclose(
+        deform_conv(*given, None, *both_axes(geometry)).numpy(), formula(*given, geometry), atol=1e-11
+    )
 
 
 def test_without_offsets_it_is_a_convolution() -> None:
     x, offset, weight, _ = arguments((2, 4, 7, 9), (6, 2, 3, 3), (2, 1, 1, 2, 1), 0.0)
     expected = F.conv2d(x, weight, stride=2, padding=1, groups=2)
-    torch.testing.assert_close(deform_conv(x, offset, weight, None, 2, 1, 1, 2, 1), expected)
+    torch.testing.assert_close(deform_conv(x, offset, weight, None, None, *both_axes((2, 1, 1, 2, 1))), expected)
 
 
 def test_layer_starts_as_a_convolution_and_keeps_published_names() -> None:
@@ -97,4 +106,6 @@ def test_layer_starts_as_a_convolution_and_keeps_published_names() -> None:
 def test_shape_rule_equals_the_result() -> None:
     geometry = (2, 1, 1, 2, 2)
     given = arguments((2, 4, 7, 9), (6, 2, 3, 3), geometry, 1.0)
-    torch.library.opcheck(deform_conv, (*given, *geometry), test_utils=("test_schema", "test_faketensor"))
+    torch.library.opcheck(
+        deform_conv, (*given, None, *both_axes(geometry)), test_utils=("test_schema", "test_faketensor")
+    )
