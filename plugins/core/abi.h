@@ -1,0 +1,40 @@
+/* The operators as C functions: of libdetforge_cpu, and of libdetforge_cuda where that was built.
+
+   Tensors are contiguous and row-major. The result's dims may be left 0: they are filled in, and with data == NULL
+   nothing else happens, so a first call tells the shape to allocate. Attributes are the node's integers, one after
+   the other in the order of detforge_attribute. */
+#ifndef DETFORGE_ABI_H
+#define DETFORGE_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    void* data;
+    int64_t dims[4];
+    int32_t rank;
+} detforge_tensor;
+
+enum { DETFORGE_FLOAT = 0, DETFORGE_HALF = 1, DETFORGE_BFLOAT16 = 2 };
+
+/* The i-th operator's name, NULL after the last. */
+const char* detforge_op(int i);
+
+/* Both return NULL, or what was wrong with the call: a text that stays valid.
+   dtype: of every tensor. The CPU takes float and half, CUDA bfloat16 as well. */
+const char* detforge_run_cpu(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
+                             detforge_tensor* output, const int64_t* attributes, int attribute_count, int threads);
+/* On the current device, in order on `stream` (a cudaStream_t). `workspace` holds *workspace_bytes; with NULL the
+   number is filled in and nothing runs. */
+const char* detforge_run_cuda(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
+                              detforge_tensor* output, const int64_t* attributes, int attribute_count,
+                              void* workspace, size_t* workspace_bytes, void* stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
