@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The package is installed anew when its definition or its native part changes.
-SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/native/*)
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/native/*) \
+    $(wildcard plugins/CMakeLists.txt plugins/core/*.* plugins/*/*.h plugins/*/*.cpp plugins/*/*.cu)
+# The oldest ONNX Runtime that we support, and one between it and the newest: the operators are tested in all three.
+RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 
 .PHONY: demo test
 demo: .venv/demo
@@ -10,7 +13,7 @@ demo: .venv/demo
 	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx
 	$(BIN)/detbench --model exports/gfl_markers-fp16.onnx --duration 5
 
-test: .venv/dev
+test: .venv/dev $(RUNTIMES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -27,3 +30,6 @@ test: .venv/dev
 .venv/dev: .venv/bin/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	touch $@
+
+$(RUNTIMES): .venv/onnxruntime-%: | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ "onnxruntime==$*.*"

@@ -14,17 +14,13 @@ from torch import nn
 
 from ..deploy.card import METADATA_KEY, Card, Precision
 from ..deploy.errors import ExportError
-from ..plugins.deform_conv import op as deform_conv
-from ..plugins.nms import op as nms
+from ..plugins.core.node import DOMAIN
+from ..plugins.operators import FUNCTIONS, TRANSLATIONS
 from .fold import fold_batch_norms
 
 OPSET, IR_VERSION = 20, 10
 INPUT = "image"
 
-_TRANSLATIONS: dict[Any, Any] = {
-    torch.ops.detforge.deform_conv.default: deform_conv.to_onnx,
-    torch.ops.detforge.nms.default: nms.to_onnx,
-}
 _EXPORTER: Any = torch.onnx  # typed in part only, as the checker is
 _CHECKER: Any = onnx.checker
 # Every level of a stride-128 pyramid has two or more rows and columns here, so no axis of one is taken for fixed.
@@ -60,14 +56,16 @@ def to_onnx(
             input_names=[INPUT],
             output_names=names,
             dynamic_shapes=(free,) if free else None,
-            custom_translation_table=_TRANSLATIONS,
+            custom_translation_table=TRANSLATIONS,
             verbose=False,
         )
         proto: onnx.ModelProto = program.model_proto
         _clean(proto)
+        used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
+        proto.functions.extend(FUNCTIONS[name] for name in sorted(used))
         _CHECKER.check_model(proto, full_check=True)
     nodes = program.exported_program.graph.nodes
-    return proto, tuple(sorted({n.target.name().split("::")[1] for n in nodes if n.target in _TRANSLATIONS}))
+    return proto, tuple(sorted({n.target.name().split("::")[1] for n in nodes if n.target in TRANSLATIONS}))
 
 
 def attach(proto: onnx.ModelProto, card: Card) -> None:

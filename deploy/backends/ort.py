@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...plugins.core.libraries import library
 from ..errors import IncompatibleError, InputError
 from ..processors import available_processors
 from . import Arrays, Port
@@ -16,10 +17,12 @@ from . import Arrays, Port
 class OrtBackend:
     """An ONNX file in an ONNX Runtime session.
 
-    `device` is "cpu" or "cuda:N"; `threads` defaults to the processors that this process may use.
+    `device` is "cpu" or "cuda:N"; `threads` defaults to the processors that this process may use. Our operators'
+    kernels for the device run where their library was built; without it, or with `kernels` False, ONNX Runtime runs
+    the functions that the file carries, with equal results.
     """
 
-    def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None, kernels: bool = True) -> None:
         check_installation()
         import onnxruntime  # pyright: ignore[reportMissingTypeStubs] it has types of its own, in part
 
@@ -31,6 +34,8 @@ class OrtBackend:
         options.intra_op_num_threads = threads or available_processors()
         options.inter_op_num_threads = 1
         providers = _providers(device, ort.get_available_providers())
+        if kernels:
+            _register_kernels(options, device)
         try:
             self._session = ort.InferenceSession(path, options, providers=providers)
         except Exception as error:  # ONNX Runtime's own classes share no base but this one
@@ -52,6 +57,11 @@ class OrtBackend:
         return {name: np.asarray(value) for name, value in zip(self._names, values, strict=True)}
 
 
+def kernel_library(device: str) -> Path | None:
+    """The library of our operators' kernels for a device; None where it was not built."""
+    return library("detforge_ort" if device == "cpu" else "detforge_ort_cuda")
+
+
 def check_installation() -> None:
     """Refuse to run without ONNX Runtime, or with both distributions, which overwrite each other's files."""
     installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
@@ -70,6 +80,18 @@ def _is_installed(distribution: str) -> bool:
     except packages.PackageNotFoundError:
         return False
     return True
+
+
+def _register_kernels(options: Any, device: str) -> None:
+    path = kernel_library(device)
+    if path is None:
+        return
+    try:
+        options.register_custom_ops_library(str(path))
+    except Exception as error:
+        raise IncompatibleError(
+            f"{path}: the operators' library cannot be used; {_first_line(error)}; install detforge anew"
+        ) from error
 
 
 def _providers(device: str, available: list[str]) -> list[Any]:

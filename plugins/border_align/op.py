@@ -9,8 +9,12 @@ The channels of x lie in four groups: top, left, bottom, right. Top and left sta
 at (x2, y2). A point more than one pixel outside gives 0, one less far outside takes the outermost pixel.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from ..core.node import node
 
 
 @torch.library.custom_op("detforge::border_align", mutates_args=())
@@ -57,3 +61,89 @@ def _bilinear(values: Tensor, px: Tensor, py: Tensor) -> Tensor:
     upper = corner(top, left) * (1 - fx) + corner(top, left + 1) * fx
     lower = corner(top + 1, left) * (1 - fx) + corner(top + 1, left + 1) * fx
     return (upper * (1 - fy) + lower * fy) * inside[:, None]
+
+
+# GridSample in coordinates whose -1 and 1 are the outer edges of the first and the last pixel. Points are clamped to
+# the outermost pixels' centres; those more than one pixel outside go to 10, far out, where GridSample gives 0.
+FUNCTIONS = (
+    """
+    <domain: "detforge", opset_import: ["" : 20]>
+    BorderAlign <pool_size, plugin_version, plugin_namespace> (x, boxes) => (y) {
+        zero = Constant <value_int = 0> ()
+        one = Constant <value_int = 1> ()
+        four = Constant <value = int64[1] {4}> ()
+
+        sides = Constant <value = int64[4, 2] {0, 1, 0, 1, 2, 3, 2, 3}> ()
+        other_ends = Constant <value = int64[4, 2] {2, 1, 0, 3, 0, 3, 2, 1}> ()
+        corners = Cast <to = 1> (boxes)
+        start = Gather <axis = 2> (corners, sides)
+        end = Gather <axis = 2> (corners, other_ends)
+        run = Sub (end, start)
+        pool = Constant <value_int: int = @pool_size> ()
+        count = Add (pool, one)
+        t = Range (zero, count, one)
+        t_float = Cast <to = 1> (t)
+        pool_float = Cast <to = 1> (pool)
+        fraction = Div (t_float, pool_float)
+        last_axis = Constant <value = int64[1] {1}> ()
+        step = Unsqueeze (fraction, last_axis)
+        axis_of_steps = Constant <value = int64[1] {3}> ()
+        starts = Unsqueeze (start, axis_of_steps)
+        runs = Unsqueeze (run, axis_of_steps)
+        shift = Mul (runs, step)
+        points = Add (starts, shift)
+
+        height_width = Shape <start = 2> (x)
+        width_height_order = Constant <value = int64[2] {1, 0}> ()
+        width_height = Gather (height_width, width_height_order)
+        size = Cast <to = 1> (width_height)
+        zero_float = Constant <value_float = 0.0> ()
+        one_float = Constant <value_float = 1.0> ()
+        minus_one = Constant <value_float = -1.0> ()
+        two = Constant <value_float = 2.0> ()
+        far = Constant <value_float = 10.0> ()
+        not_before = GreaterOrEqual (points, minus_one)
+        not_after = LessOrEqual (points, size)
+        inside = And (not_before, not_after)
+        last = Sub (size, one_float)
+        not_negative = Max (points, zero_float)
+        clamped = Min (not_negative, last)
+        doubled = Mul (clamped, two)
+        edges = Add (doubled, one_float)
+        share = Div (edges, size)
+        place = Sub (share, one_float)
+        grid_by_box = Where (inside, place, far)
+
+        n = Shape <start = 0, end = 1> (x)
+        all_channels = Shape <start = 1, end = 2> (x)
+        channels = Div (all_channels, four)
+        groups = Mul (n, four)
+        map_sizes = Concat <axis = 0> (groups, channels, height_width)
+        maps = Reshape <allowzero = 1> (x, map_sizes)
+        maps_float = Cast <to = 1> (maps)
+        grid_by_side = Transpose <perm = [0, 2, 1, 3, 4]> (grid_by_box)
+        grid_tail = Shape <start = 2> (grid_by_side)
+        grid_sizes = Concat <axis = 0> (groups, grid_tail)
+        grid = Reshape <allowzero = 1> (grid_by_side, grid_sizes)
+        samples = GridSample <align_corners = 0, mode = "linear", padding_mode = "zeros"> (maps_float, grid)
+
+        samples_axis = Constant <value = int64[1] {3}> ()
+        largest = ReduceMax <keepdims = 0> (samples, samples_axis)
+        box_count = Shape <start = 1, end = 2> (boxes)
+        side_sizes = Concat <axis = 0> (n, four, channels, box_count)
+        by_side = Reshape <allowzero = 1> (largest, side_sizes)
+        pooled = Transpose <perm = [0, 2, 3, 1]> (by_side)
+        y = CastLike (pooled, x)
+    }""",
+)
+
+_NODE = node(FUNCTIONS[0])
+
+
+def to_onnx(x: Any, boxes: Any, pool_size: int) -> Any:
+    """The node that stands for `border_align` in an exported graph."""
+    return _NODE(x, boxes, pool_size=pool_size)
+
+
+REFERENCES = {"BorderAlign": border_align}
+TRANSLATIONS = {torch.ops.detforge.border_align.default: to_onnx}

@@ -32,7 +32,7 @@ bool read(const detforge_tensor& from, Tensor& to) {
     return true;
 }
 
-// Checks the call, fills in the result's shape and, when there is memory for the result, calls run(Tag<Op>, call).
+// Checks the call, fills in the result's shape, and calls run(Tag<Op>, call).
 template <class Run>
 const char* dispatch(const Arguments& given, DType last_dtype, const Run& run) {
     if (given.dtype < 0 || given.dtype > static_cast<int>(last_dtype)) return "a dtype that this library lacks";
@@ -57,7 +57,7 @@ const char* dispatch(const Arguments& given, DType last_dtype, const Run& run) {
         call.output.data = given.output->data;
         given.output->rank = call.output.shape.rank;
         for (int axis = 0; axis < 4; ++axis) given.output->dims[axis] = call.output.shape[axis];
-        if (call.output.data != nullptr) problem = run(tag, call);
+        problem = run(tag, call);
     });
     return problem;
 }
@@ -81,7 +81,9 @@ extern "C" const char* detforge_run_cpu(const char* op, int dtype, const detforg
         const Arguments given{op, dtype, inputs, input_count, output, attributes, attribute_count};
         return dispatch(given, DType::kHalf, [&](auto tag, const Call& call) -> const char* {
             Threads context(threads);
-            run_cpu<typename decltype(tag)::type>(call, static_cast<DType>(dtype), context);
+            if (call.output.data != nullptr) {
+                run_cpu<typename decltype(tag)::type>(call, static_cast<DType>(dtype), context);
+            }
             return nullptr;
         });
     } catch (const std::exception&) {
@@ -100,9 +102,10 @@ extern "C" const char* detforge_run_cuda(const char* op, int dtype, const detfor
     return dispatch(given, DType::kBFloat16, [&](auto tag, const Call& call) -> const char* {
         using Op = typename decltype(tag)::type;
         const size_t needed = Op::workspace(call, static_cast<DType>(dtype));
-        const bool enough = needed == 0 || (workspace != nullptr && *workspace_bytes >= needed);
+        const size_t given_bytes = *workspace_bytes;
         *workspace_bytes = needed;
-        if (!enough) return workspace == nullptr ? nullptr : "the workspace is too small";
+        if (call.output.data == nullptr) return nullptr;
+        if (needed > 0 && (workspace == nullptr || given_bytes < needed)) return "the workspace is too small";
         const int error = Op::cuda(call, static_cast<DType>(dtype), workspace, stream);
         return error == 0 ? nullptr : cudaGetErrorString(static_cast<cudaError_t>(error));
     });

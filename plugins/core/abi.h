@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__GNUC__)
+#define DETFORGE_API __attribute__((visibility("default")))
+#else
+#define DETFORGE_API
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -22,17 +28,18 @@ typedef struct {
 enum { DETFORGE_FLOAT = 0, DETFORGE_HALF = 1, DETFORGE_BFLOAT16 = 2 };
 
 /* The i-th operator's name, NULL after the last. */
-const char* detforge_op(int i);
+DETFORGE_API const char* detforge_op(int i);
 
 /* Both return NULL, or what was wrong with the call: a text that stays valid.
    dtype: of every tensor. The CPU takes float and half, CUDA bfloat16 as well. */
-const char* detforge_run_cpu(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
-                             detforge_tensor* output, const int64_t* attributes, int attribute_count, int threads);
-/* On the current device, in order on `stream` (a cudaStream_t). `workspace` holds *workspace_bytes; with NULL the
-   number is filled in and nothing runs. */
-const char* detforge_run_cuda(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
-                              detforge_tensor* output, const int64_t* attributes, int attribute_count,
-                              void* workspace, size_t* workspace_bytes, void* stream);
+DETFORGE_API const char* detforge_run_cpu(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
+                                          detforge_tensor* output, const int64_t* attributes, int attribute_count,
+                                          int threads);
+/* On the current device, in order on `stream` (a cudaStream_t), with *workspace_bytes of `workspace` on it: as many as
+   the first call, whose output->data is NULL, filled in. */
+DETFORGE_API const char* detforge_run_cuda(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
+                                           detforge_tensor* output, const int64_t* attributes, int attribute_count,
+                                           void* workspace, size_t* workspace_bytes, void* stream);
 
 #ifdef __cplusplus
 }

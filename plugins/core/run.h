@@ -22,9 +22,10 @@ void run_cpu(Call call, DType dtype, Context& context) {
     if (dtype == DType::kFloat) return Op::cpu(call, context);
     std::array<Tensor, static_cast<size_t>(Op::inputs)> inputs;
     for (size_t i = 0; i < inputs.size(); ++i) {
-        inputs[i] = call.inputs[i];
-        inputs[i].data = context.allocate_array<float>(inputs[i].size());
-        convert(to_float, call.inputs[i].as<const Half>(), inputs[i].as<float>(), inputs[i].size(), context);
+        const Tensor& half = call.inputs[i];
+        float* data = context.allocate_array<float>(half.size());
+        convert(to_float, half.as<const Half>(), data, half.size(), context);
+        inputs[i] = {data, half.shape};
     }
     const Tensor half = call.output;
     call.inputs = inputs.data();

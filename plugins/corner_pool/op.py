@@ -13,6 +13,8 @@ Shapes: (n, c, h, w) to the same. A NaN stays on its whole way.
 import torch
 from torch import Tensor
 
+from ..core.node import node
+
 
 @torch.library.custom_op("detforge::top_pool", mutates_args=())
 def top_pool(x: Tensor) -> Tensor:
@@ -44,3 +46,38 @@ def _from_the_end(x: Tensor, axis: int) -> Tensor:
 
 for _pool in (top_pool, bottom_pool, left_pool, right_pool):
     _pool.register_fake(torch.empty_like)
+
+
+def _function(name: str, axis: int, rest: str, direction: int) -> str:
+    """A scan along `axis`, forward (0) or backward (1), whose state holds the maximum at the `rest` of the axes."""
+    return f"""
+        <domain: "detforge", opset_import: ["" : 20]>
+        {name} <plugin_version, plugin_namespace> (x) => (y) {{
+            sizes = Shape (x)
+            rest = Constant <value = int64[3] {rest}> ()
+            state_sizes = Gather (sizes, rest)
+            infinity = Constant <value = float[1] {{-inf}}> ()
+            lowest = CastLike (infinity, x)
+            state = Expand (lowest, state_sizes)
+            last, y = Scan <
+                num_scan_inputs = 1, scan_input_axes = [{axis}], scan_output_axes = [{axis}],
+                scan_input_directions = [{direction}], scan_output_directions = [{direction}],
+                body = step (before, line) => (after, result) {{
+                    after = Max (before, line)
+                    result = Identity (after)
+                }}
+            > (state, x)
+        }}"""
+
+
+FUNCTIONS = (
+    _function("TopPool", 2, "{0, 1, 3}", 1),
+    _function("BottomPool", 2, "{0, 1, 3}", 0),
+    _function("LeftPool", 3, "{0, 1, 2}", 1),
+    _function("RightPool", 3, "{0, 1, 2}", 0),
+)
+
+REFERENCES = {"TopPool": top_pool, "BottomPool": bottom_pool, "LeftPool": left_pool, "RightPool": right_pool}
+_OPS = torch.ops.detforge
+_OVERLOADS = [op.default for op in (_OPS.top_pool, _OPS.bottom_pool, _OPS.left_pool, _OPS.right_pool)]
+TRANSLATIONS = dict(zip(_OVERLOADS, map(node, FUNCTIONS), strict=True))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.node import node
+
 
 @torch.library.custom_op("detforge::deform_conv", mutates_args=())
 def deform_conv(
@@ -65,35 +67,6 @@ def _(x: Tensor, offset: Tensor, weight: Tensor, *_: Any) -> Tensor:
     return x.new_empty((x.shape[0], weight.shape[0], offset.shape[2], offset.shape[3]))
 
 
-def to_onnx(
-    x: Any,
-    offset: Any,
-    weight: Any,
-    mask: Any,
-    bias: Any,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-    offset_groups: int,
-) -> Any:
-    """The node that stands for `deform_conv` in an exported graph."""
-    from onnxscript import opset20  # only an export needs it
-
-    return opset20.DeformConv(
-        x,
-        weight,
-        offset,
-        bias,
-        mask,
-        strides=list(stride),
-        pads=[*padding, *padding],
-        dilations=list(dilation),
-        group=groups,
-        offset_group=offset_groups,
-    )
-
-
 class DeformConv(nn.Module):
     """A deformable convolution whose offsets, and masks when `modulated`, a plain convolution predicts.
 
@@ -133,3 +106,76 @@ class DeformConv(nn.Module):
             mask = mask.sigmoid()
         geometry = (self.stride, self.padding, (1, 1), self.groups, self.offset_groups)
         return deform_conv(x, offset, self.weight, mask, self.bias, *geometry)
+
+
+def _function(name: str, inputs: str, standard_inputs: str) -> str:
+    return f"""
+        <domain: "detforge", opset_import: ["" : 20]>
+        {name} <strides, pads, dilations, group, offset_group, plugin_version, plugin_namespace> ({inputs}) => (y) {{
+            y = DeformConv <
+                strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations,
+                group: int = @group, offset_group: int = @offset_group
+            > ({standard_inputs})
+        }}"""
+
+
+# ONNX's own operator takes the same inputs in another order.
+FUNCTIONS = (
+    _function("DeformConv", "x, offset, weight, bias", "x, weight, offset, bias"),
+    _function("ModulatedDeformConv", "x, offset, mask, weight, bias", "x, weight, offset, bias, mask"),
+)
+
+_NODE, _MODULATED_NODE = map(node, FUNCTIONS)
+
+
+def to_onnx(
+    x: Any,
+    offset: Any,
+    weight: Any,
+    mask: Any,
+    bias: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    offset_groups: int,
+) -> Any:
+    """The node that stands for `deform_conv` in an exported graph; its bias is an input, so none is zeros."""
+    from onnxscript import opset20 as op  # only an export needs it
+
+    if bias is None:
+        bias = op.CastLike(op.Constant(value_floats=[0.0] * weight.shape[0]), weight)
+    attributes: dict[str, Any] = {
+        "strides": stride,
+        "pads": (*padding, *padding),
+        "dilations": dilation,
+        "group": groups,
+        "offset_group": offset_groups,
+    }
+    if mask is None:
+        return _NODE(x, offset, weight, bias, **attributes)
+    return _MODULATED_NODE(x, offset, mask, weight, bias, **attributes)
+
+
+def _plain(x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor, **attributes: Any) -> Tensor:
+    return _modulated(x, offset, None, weight, bias, **attributes)
+
+
+def _modulated(
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    group: int,
+    offset_group: int,
+) -> Tensor:
+    return deform_conv(x, offset, weight, mask, bias, strides, pads[:2], dilations, group, offset_group)
+
+
+REFERENCES = {"DeformConv": _plain, "ModulatedDeformConv": _modulated}
+TRANSLATIONS = {torch.ops.detforge.deform_conv.default: to_onnx}

@@ -71,3 +71,6 @@ def _column(classes: int) -> Any:
     import onnx
 
     return onnx.helper.make_tensor("classes", onnx.TensorProto.INT64, [classes, 1], range(classes))
+
+
+TRANSLATIONS = {torch.ops.detforge.nms.default: to_onnx}

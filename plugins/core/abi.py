@@ -1,0 +1,93 @@
+"""The C functions of a compiled library (abi.h), over addresses: of NumPy arrays, or of tensors on a GPU."""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A contiguous tensor: where it starts, and its shape."""
+
+    address: int
+    shape: tuple[int, ...]
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("dims", ctypes.c_int64 * 4), ("rank", ctypes.c_int32))
+
+    @classmethod
+    def of(cls, buffer: Buffer) -> "_Tensor":
+        return cls(buffer.address, (ctypes.c_int64 * 4)(*buffer.shape), len(buffer.shape))
+
+
+class Library:
+    """libdetforge_cpu or libdetforge_cuda. Every method raises ValueError with the library's own words."""
+
+    def __init__(self, path: Path) -> None:
+        self._library: Any = ctypes.CDLL(str(path))
+        for name in ("detforge_op", "detforge_run_cpu", "detforge_run_cuda"):
+            if hasattr(self._library, name):
+                getattr(self._library, name).restype = ctypes.c_char_p
+
+    def ops(self) -> list[str]:
+        """The names of the operators inside."""
+        names: list[str] = []
+        while name := self._library.detforge_op(len(names)):
+            names.append(name.decode())
+        return names
+
+    def shape(self, call: "Call") -> tuple[int, ...]:
+        """The shape of the result."""
+        result = _Tensor()
+        _check(self._library.detforge_run_cpu(*replace(call, dtype="float32").arguments(result), 1))
+        return tuple(result.dims[: result.rank])
+
+    def run_cpu(self, call: "Call", output: Buffer, threads: int = 1) -> None:
+        """Run on the CPU, in float32 or float16."""
+        _check(self._library.detforge_run_cpu(*call.arguments(_Tensor.of(output)), threads))
+
+    def workspace(self, call: "Call") -> int:
+        """The bytes of workspace that `run_cuda` needs."""
+        size = ctypes.c_size_t(0)
+        _check(self._library.detforge_run_cuda(*call.arguments(_Tensor()), None, ctypes.byref(size), None))
+        return size.value
+
+    def run_cuda(self, call: "Call", output: Buffer, workspace: Buffer, stream: int = 0) -> None:
+        """Run on the current GPU, in order on a stream; `workspace` is bytes, (`workspace(call)`,)."""
+        size = ctypes.c_size_t(workspace.shape[0])
+        arguments = call.arguments(_Tensor.of(output))
+        _check(self._library.detforge_run_cuda(*arguments, workspace.address, ctypes.byref(size), stream))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of an operator: its node's name, a dtype of DTYPES, and inputs and attributes in the node's order."""
+
+    op: str
+    dtype: str
+    inputs: Sequence[Buffer]
+    attributes: Mapping[str, int | tuple[int, ...]]
+
+    def arguments(self, output: _Tensor) -> list[Any]:
+        """What both C functions take first."""
+        values = self.attributes.values()
+        numbers = [number for value in values for number in (value if isinstance(value, tuple) else (value,))]
+        return [
+            self.op.encode(),
+            DTYPES[self.dtype],
+            (_Tensor * len(self.inputs))(*map(_Tensor.of, self.inputs)),
+            len(self.inputs),
+            ctypes.byref(output),
+            (ctypes.c_int64 * max(1, len(numbers)))(*numbers),
+            len(numbers),
+        ]
+
+
+def _check(problem: bytes | None) -> None:
+    if problem is not None:
+        raise ValueError(problem.decode())

@@ -1,0 +1,45 @@
+"""Nodes of the domain `detforge`, and the functions that define them for runtimes without our libraries."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import onnx
+
+DOMAIN, VERSION = "detforge", 1
+_TYPES = ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"]
+
+
+@cache
+def function(text: str) -> onnx.FunctionProto:
+    """The function that a text in ONNX's own syntax describes."""
+    return onnx.parser.parse_function(text)
+
+
+def node(text: str) -> Callable[..., Any]:
+    """What adds the node of a function to a graph that is being exported: inputs, then attributes by name."""
+
+    def add(*inputs: Any, **attributes: int | Sequence[int]) -> Any:
+        from onnxscript import values  # only an export needs it
+
+        definition = function(text)
+        op = values.Op(values.Opset(DOMAIN, VERSION), definition.name, _schema(definition, attributes))
+        # TensorRT's parser finds a plugin by these two.
+        return op(*inputs, **attributes, plugin_version=str(VERSION), plugin_namespace=DOMAIN)
+
+    return add
+
+
+def _schema(definition: onnx.FunctionProto, attributes: dict[str, int | Sequence[int]]) -> onnx.defs.OpSchema:
+    schema, kinds = onnx.defs.OpSchema, onnx.defs.OpSchema.AttrType
+    texts = {"plugin_version": kinds.STRING, "plugin_namespace": kinds.STRING}
+    numbers = {name: kinds.INT if isinstance(value, int) else kinds.INTS for name, value in attributes.items()}
+    return schema(
+        definition.name,
+        DOMAIN,
+        VERSION,
+        inputs=[schema.FormalParameter(name, "T") for name in definition.input],
+        outputs=[schema.FormalParameter(name, "T") for name in definition.output],
+        type_constraints=[("T", _TYPES, "")],
+        attributes=[schema.Attribute(name, kind, required=True) for name, kind in (texts | numbers).items()],
+    )

@@ -1,0 +1,27 @@
+"""Every operator, merged by explicit import: an operator is one folder plus one line here."""
+
+from typing import Any
+
+import onnx
+
+from .border_align import op as border_align
+from .core.node import function
+from .corner_pool import op as corner_pool
+from .deform_conv import op as deform_conv
+from .dfl import op as dfl
+from .nms import op as nms
+
+OPERATORS = (border_align, corner_pool, deform_conv, dfl, nms)
+
+TRANSLATIONS: dict[Any, Any] = {key: value for operator in OPERATORS for key, value in operator.TRANSLATIONS.items()}
+"""What each torch operator becomes in an exported graph."""
+
+FUNCTIONS: dict[str, onnx.FunctionProto] = {
+    (made := function(text)).name: made for operator in OPERATORS for text in getattr(operator, "FUNCTIONS", ())
+}
+"""The functions that define our nodes, by the nodes' names."""
+
+REFERENCES: dict[str, Any] = {
+    name: call for operator in OPERATORS for name, call in getattr(operator, "REFERENCES", {}).items()
+}
+"""The torch operator behind each node: what takes the node's inputs, and its attributes by name."""
