@@ -1,9 +1,235 @@
-"""detbench --ops: every operator against what a user would run instead, measured in turns in one run."""
+"""What `detbench --ops` runs: every operator against what a user would run instead, measured in turns in one run."""
 
-from collections.abc import Callable
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import torch
 from numpy.typing import NDArray
+from onnx import helper
+from rich.console import Console
+from rich.table import Table
 
+from ..deploy.backends.ort import OrtBackend, kernel_library
+from ..deploy.console import Parser, run, whole
+from ..deploy.errors import IncompatibleError
+from ..deploy.files import write_text
+from ..deploy.processors import available_processors
+from ..plugins.core.node import DOMAIN, VERSION
+from ..plugins.operators import FUNCTIONS, REFERENCES
+
+Arrays = tuple[NDArray[np.float32], ...]
 Run = Callable[[], object]
-Array = NDArray[np.float32]
+
+_FLOAT = onnx.TensorProto.FLOAT
+_ONNX: Any = onnx  # typed in part only
+_TORCH: Any = torch
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One operator on one size: its inputs, the multiplications it needs, and rival graphs in ONNX's own syntax."""
+
+    name: str
+    op: str
+    inputs: Callable[[np.random.Generator], Arrays]
+    attributes: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict[str, int | tuple[int, ...]])
+    flops: float = 0.0
+    rivals: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way to run one workload: the median milliseconds, and how many times ours they are, turn by turn."""
+
+    workload: str
+    way: str
+    ms: float
+    ratio: float
+
+
+def _maps(*shape: int) -> Callable[[np.random.Generator], Arrays]:
+    return lambda rng: (rng.standard_normal(shape, np.float32),)
+
+
+def _borders(rng: np.random.Generator) -> Arrays:
+    corners = np.sort(99 * rng.random((1, 100 * 100, 2, 2), np.float32), 2)
+    return rng.standard_normal((1, 256, 100, 100), np.float32), corners.reshape(1, -1, 4)
+
+
+def _deformable(rng: np.random.Generator) -> Arrays:
+    x, weight = rng.standard_normal((1, 256, 64, 64), np.float32), rng.standard_normal((256, 256, 3, 3), np.float32)
+    offset = 2 * rng.standard_normal((1, 18, 64, 64), np.float32)
+    return x, offset, weight / np.float32(48), np.zeros(256, np.float32)
+
+
+def _shifted_maxima(axis: int, length: int) -> str:
+    """Corner pooling without a scan: log2(length) times the maximum with a copy that is shifted twice as far."""
+    lines: list[str] = []
+    name, step = "x", 1
+    while step < length:
+        lines.append(f"""
+            from_{step} = Constant <value = int64[1] {{{step}}}> ()
+            shifted_{step} = Slice ({name}, from_{step}, end, axis)
+            after_{step} = Constant <value = int64[2] {{0, {step}}}> ()
+            padded_{step} = Pad (shifted_{step}, after_{step}, lowest, axis)
+            max_{step} = Max ({name}, padded_{step})""")
+        name, step = f"max_{step}", step * 2
+    return f"""
+        end = Constant <value = int64[1] {{{length}}}> ()
+        axis = Constant <value = int64[1] {{{axis}}}> ()
+        lowest = Constant <value_float = -inf> ()
+        {"".join(lines)}
+        y = Identity ({name})"""
+
+
+_CONVOLUTION = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 1, "offset_group": 1}
+
+WORKLOADS = (
+    Workload("border_align 1x256x100x100, pool 10", "BorderAlign", _borders, {"pool_size": 10}),
+    Workload(
+        "corner_pool over W, 1x128x128x128",
+        "LeftPool",
+        _maps(1, 128, 128, 128),
+        rivals={"shifted maxima": _shifted_maxima(3, 128)},
+    ),
+    Workload(
+        "corner_pool over H, 1x128x128x128",
+        "TopPool",
+        _maps(1, 128, 128, 128),
+        rivals={"shifted maxima": _shifted_maxima(2, 128)},
+    ),
+    Workload("dfl 8400x4x17", "Dfl", _maps(1, 8400, 4 * 17)),
+    Workload(
+        "deform_conv 1x256x64x64, 3x3",
+        "DeformConv",
+        _deformable,
+        _CONVOLUTION,
+        2.0 * 256 * 256 * 9 * 64 * 64,
+        {"plain Conv": "y = Conv <pads = [1, 1, 1, 1]> (x, weight, bias)"},
+    ),
+)
+
+
+def measure(workload: Workload, threads: int, seconds: float, folder: Path) -> list[Measured]:
+    """Every way to run a workload, in turns for that long; ours comes first."""
+    inputs = workload.inputs(np.random.default_rng(0))
+    ways = _ways(workload, inputs, threads, folder)
+    for way in ways.values():
+        way()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times["kernel"]) < 3:
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            times[name].append((time.perf_counter() - started) * 1e3)
+    ours = times["kernel"]
+    return [
+        Measured(workload.name, name, statistics.median(ms), statistics.median(map(_ratio, ms, ours)))
+        for name, ms in times.items()
+    ]
+
+
+def _ratio(theirs: float, ours: float) -> float:
+    return theirs / ours
+
+
+def _ways(workload: Workload, inputs: Arrays, threads: int, folder: Path) -> dict[str, Run]:
+    function = FUNCTIONS[workload.op]
+    names = list(function.input)
+    feeds = dict(zip(names, inputs, strict=True))
+    tensors = [_TORCH.from_numpy(x) for x in inputs]
+    path = folder / "case.onnx"
+    path.write_bytes(_node(workload, feeds).SerializeToString())
+    kernel = OrtBackend(str(path), threads=threads)
+    stock = OrtBackend(str(path), threads=threads, kernels=False)
+    reference = REFERENCES[workload.op]
+    ways: dict[str, Run] = {
+        "kernel": lambda: kernel.run(feeds),
+        "function": lambda: stock.run(feeds),
+        "torch": lambda: reference(*tensors, **workload.attributes),
+    }
+    for name, text in workload.rivals.items():
+        path.write_bytes(_graph(text, feeds).SerializeToString())
+        rival = OrtBackend(str(path), threads=threads)
+        ports = [port.name for port in rival.inputs]
+        ways[name] = lambda rival=rival, ports=ports: rival.run({port: feeds[port] for port in ports})
+    return ways
+
+
+def _node(workload: Workload, feeds: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
+    """The workload's node alone, with its function."""
+    marks = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
+    node = helper.make_node(workload.op, [*feeds], ["y"], domain=DOMAIN, **workload.attributes, **marks)
+    values = [helper.make_tensor_value_info(name, _FLOAT, x.shape) for name, x in feeds.items()]
+    graph = helper.make_graph([node], "workload", values, [helper.make_tensor_value_info("y", _FLOAT, None)])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(DOMAIN, VERSION)]
+    return helper.make_model(graph, functions=[FUNCTIONS[workload.op]], opset_imports=opsets, ir_version=10)
+
+
+def _graph(text: str, feeds: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
+    """A rival graph; of the inputs it has those that its text names."""
+    used = [f"float[{','.join(map(str, x.shape))}] {name}" for name, x in feeds.items() if name in text]
+    header = f'<ir_version: 10, opset_import: ["" : 20]> rival ({", ".join(used)}) => (float y)'
+    return _ONNX.parser.parse_model(f"{header} {{ {text} }}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; gives its exit code."""
+    parser = Parser("detbench --ops", "Measure every operator against its alternatives, in turns in one run.")
+    add = parser.add_argument
+    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--duration", type=float, default=10.0, metavar="S", help="seconds for each operator (default: 10)")
+    add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
+    return run(_bench, parser, argv)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    if kernel_library("cpu") is None:
+        raise IncompatibleError(
+            "the operators' kernels are not installed; ONNX Runtime's headers were missing when detforge was built; "
+            "set ORT_INCLUDE_DIR and install it again"
+        )
+    threads = arguments.threads or available_processors()
+    torch.set_num_threads(threads)
+    results: list[Measured] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for workload in WORKLOADS:
+            print(f"measuring {workload.name}", file=sys.stderr)
+            results += measure(workload, threads, arguments.duration, Path(folder))
+    text = json.dumps({"threads": threads, "results": [asdict(result) for result in results]}, indent=2) + "\n"
+    _print(results, sys.stderr if arguments.json == "-" else sys.stdout)
+    if arguments.json == "-":
+        sys.stdout.write(text)
+    elif arguments.json is not None:
+        write_text(Path(arguments.json), text)
+    return 0
+
+
+def _print(results: Sequence[Measured], stream: Any) -> None:
+    table = Table(title="median of turns; ratio to our kernel", box=None)
+    for column in ("operator", "way", "ms", "x kernel"):
+        table.add_column(column, justify="left" if column in ("operator", "way") else "right")
+    last = None
+    for result in results:
+        name = result.workload if result.workload != last else ""
+        table.add_row(name, result.way, f"{result.ms:.2f}", f"{result.ratio:.2f}")
+        last = result.workload
+    console = Console(file=stream)
+    if not console.is_terminal:
+        console.width = 100
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import importlib.util
 import math
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..choose import choose_model
 from ..console import Parser, device, native_code_muted, run, whole
-from ..errors import InputError, UsageError, VerificationError
+from ..errors import IncompatibleError, InputError, UsageError, VerificationError
 from ..files import write_text
 from ..processors import available_processors
 from .gate import misses, parse_gate
@@ -51,6 +53,7 @@ def _parser() -> Parser:
     )
     add("--warmup", type=_seconds(0.0), default=1.0, metavar="S", help="seconds before, uncounted (default: 1)")
     add("--streams", type=whole(1, 256), default=1, metavar="N", help="clients on one session (default: 1)")
+    add("--ops", action="store_true", help="measure the operators against their alternatives, not a model")
     add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
     add("--csv", type=Path, metavar="FILE", help="the latencies as CSV")
     add("--compare", type=Path, metavar="FILE", help="a JSON report of before, to print the changes")
@@ -66,8 +69,25 @@ def _parser() -> Parser:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.ops:
+        return _bench_ops(arguments)
     with contextlib.nullcontext() if arguments.debug else native_code_muted():
         return _bench_quietly(arguments)
+
+
+def _bench_ops(arguments: argparse.Namespace) -> int:
+    """In a process of its own: the alternatives need torch and onnx, which the runtime does without."""
+    taken, parser = ("ops", "duration", "threads", "json", "debug"), _parser()
+    if others := [
+        name for name, value in vars(arguments).items() if name not in taken and value != parser.get_default(name)
+    ]:
+        raise UsageError(f"--{others[0].replace('_', '-')} has no meaning with --ops; leave it out")
+    if missing := [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]:
+        raise IncompatibleError(f"--ops needs {missing[0]}, which is not installed; pip install 'detforge[cpu,export]'")
+    command = [sys.executable, "-m", "detforge.export.bench_ops", "--duration", str(arguments.duration)]
+    for flag, value in (("--threads", arguments.threads), ("--json", arguments.json)):
+        command += [] if value is None else [flag, str(value)]
+    return subprocess.run(command, check=False).returncode
 
 
 def _bench_quietly(arguments: argparse.Namespace) -> int:

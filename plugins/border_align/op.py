@@ -7,6 +7,7 @@ to corner, and keeps the largest value of every channel:
 
 The channels of x lie in four groups: top, left, bottom, right. Top and left start at (x1, y1), bottom and right
 at (x2, y2). A point more than one pixel outside gives 0, one less far outside takes the outermost pixel.
+A NaN is the largest sample.
 """
 
 from typing import Any
@@ -30,7 +31,8 @@ def border_align(x: Tensor, boxes: Tensor, pool_size: int) -> Tensor:
     sides = ((x1, y1, w, none), (x1, y1, none, h), (x2, y2, -w, none), (x2, y2, none, -h))
     steps = torch.arange(pool_size + 1, device=x.device, dtype=boxes.dtype) / pool_size
     pooled: list[Tensor] = []
-    for values, (start_x, start_y, run_x, run_y) in zip(x.split(channels // 4, 1), sides, strict=True):
+    groups = x.unflatten(1, (4, channels // 4)).unbind(1)
+    for values, (start_x, start_y, run_x, run_y) in zip(groups, sides, strict=True):
         px = start_x[..., None] + run_x[..., None] * steps
         py = start_y[..., None] + run_y[..., None] * steps
         pooled.append(_bilinear(values, px, py).amax(-1))
@@ -55,16 +57,17 @@ def _bilinear(values: Tensor, px: Tensor, py: Tensor) -> Tensor:
 
     def corner(row: Tensor, column: Tensor) -> Tensor:
         index = row.clamp(max=height - 1).long() * width + column.clamp(max=width - 1).long()
-        picked = flat.gather(2, index.reshape(n, 1, -1).expand(-1, channels, -1))
+        picked = flat.gather(2, index.flatten(1)[:, None].expand(-1, channels, -1))
         return picked.reshape(n, channels, *px.shape[1:])
 
     upper = corner(top, left) * (1 - fx) + corner(top, left + 1) * fx
     lower = corner(top + 1, left) * (1 - fx) + corner(top + 1, left + 1) * fx
-    return (upper * (1 - fy) + lower * fy) * inside[:, None]
+    return (upper * (1 - fy) + lower * fy).where(inside[:, None], values.new_zeros(()))
 
 
 # GridSample in coordinates whose -1 and 1 are the outer edges of the first and the last pixel. Points are clamped to
-# the outermost pixels' centres; those more than one pixel outside go to 10, far out, where GridSample gives 0.
+# the outermost pixels' centres; those more than one pixel outside go to 10, far out, where GridSample gives 0. The
+# sum is there because ReduceMax may lose a NaN.
 FUNCTIONS = (
     """
     <domain: "detforge", opset_import: ["" : 20]>
@@ -128,7 +131,10 @@ FUNCTIONS = (
         samples = GridSample <align_corners = 0, mode = "linear", padding_mode = "zeros"> (maps_float, grid)
 
         samples_axis = Constant <value = int64[1] {3}> ()
-        largest = ReduceMax <keepdims = 0> (samples, samples_axis)
+        largest_number = ReduceMax <keepdims = 0> (samples, samples_axis)
+        sum = ReduceSum <keepdims = 0> (samples, samples_axis)
+        has_nan = IsNaN (sum)
+        largest = Where (has_nan, sum, largest_number)
         box_count = Shape <start = 1, end = 2> (boxes)
         side_sizes = Concat <axis = 0> (n, four, channels, box_count)
         by_side = Reshape <allowzero = 1> (largest, side_sizes)

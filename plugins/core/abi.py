@@ -60,8 +60,8 @@ class Library:
     def run_cuda(self, call: "Call", output: Buffer, workspace: Buffer, stream: int = 0) -> None:
         """Run on the current GPU, in order on a stream; `workspace` is bytes, (`workspace(call)`,)."""
         size = ctypes.c_size_t(workspace.shape[0])
-        arguments = call.arguments(_Tensor.of(output))
-        _check(self._library.detforge_run_cuda(*arguments, workspace.address, ctypes.byref(size), stream))
+        arguments, address = call.arguments(_Tensor.of(output)), ctypes.c_void_p(workspace.address)
+        _check(self._library.detforge_run_cuda(*arguments, address, ctypes.byref(size), ctypes.c_void_p(stream)))
 
 
 @dataclass(frozen=True)

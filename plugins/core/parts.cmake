@@ -4,6 +4,8 @@
 #
 # ORT_INCLUDE_DIR and TENSORRT_ROOT, CMake or environment variables, say where the headers are. With
 # DETFORGE_FETCH_HEADERS=ON those that are not found are downloaded, each with its hash checked.
+include(${CMAKE_CURRENT_LIST_DIR}/fetch_headers.cmake)
+
 foreach(part ORT CUDA TENSORRT)
     set(DETFORGE_${part} AUTO CACHE STRING "AUTO, ON or OFF")
     set_property(CACHE DETFORGE_${part} PROPERTY STRINGS AUTO ON OFF)
@@ -19,17 +21,6 @@ function(report part built reason)
     else()
         message(STATUS "detforge: ${part} is left out: ${reason}")
     endif()
-endfunction()
-
-# fetch_headers(LIST FOLDER): the headers that LIST names, one "url sha256" a line after the base url, into FOLDER.
-function(fetch_headers list folder)
-    file(STRINGS ${list} lines REGEX "^[^#]")
-    list(POP_FRONT lines base)
-    foreach(line ${lines})
-        string(REGEX MATCH "^([^ ]+) +([^ ]+)$" _ "${line}")
-        get_filename_component(name ${CMAKE_MATCH_1} NAME)
-        file(DOWNLOAD ${base}/${CMAKE_MATCH_1} ${folder}/${name} EXPECTED_HASH SHA256=${CMAKE_MATCH_2} TLS_VERIFY ON)
-    endforeach()
 endfunction()
 
 if(DETFORGE_ORT)

@@ -1,41 +1,53 @@
+#include <algorithm>
+#include <limits>
+
 #include "../core/simd.h"
 #include "kernel.h"
 
 namespace detforge {
 namespace {
 
-// One plane (h, w): row after row, whole rows at a time.
-DETFORGE_CLONES void pool_rows(const float* x, float* y, int64_t height, int64_t width, bool from_end) {
-    const int64_t step = from_end ? -width : width;
-    int64_t row = from_end ? (height - 1) * width : 0;
-    for (int64_t j = 0; j < width; ++j) y[row + j] = x[row + j];
-    for (int64_t i = 1; i < height; ++i) {
-        row += step;
-        for (int64_t j = 0; j < width; ++j) y[row + j] = running_max(y[row - step + j], x[row + j]);
-    }
-}
+constexpr int64_t kAtOnce = 16384; // values that are copied before they are pooled
+constexpr int64_t kLanes = 16;      // rows that advance side by side
 
-// Rows (count, w): each value waits for the one before it, so several rows advance side by side.
-template <int kRows>
-DETFORGE_INLINE void pool_columns(const float* x, float* y, int64_t width, int64_t first, int64_t step) {
-    float maximum[kRows];
-    for (int row = 0; row < kRows; ++row) maximum[row] = y[row * width + first] = x[row * width + first];
-    for (int64_t k = 1, j = first + step; k < width; ++k, j += step) {
-        for (int row = 0; row < kRows; ++row) {
-            y[row * width + j] = maximum[row] = running_max(maximum[row], x[row * width + j]);
+// One plane (h, w): row after row, whole rows at a time. From the end, some rows are copied downwards first, as
+// processors foresee them, and then pooled upwards in the second cache.
+DETFORGE_CLONES void pool_rows(const float* x, float* y, int64_t height, int64_t width, bool from_end) {
+    if (!from_end) {
+        for (int64_t j = 0; j < width; ++j) y[j] = x[j];
+        for (int64_t i = width; i < height * width; i += width) {
+            for (int64_t j = i; j < i + width; ++j) y[j] = running_max(y[j - width], x[j]);
+        }
+        return;
+    }
+    const int64_t step = std::max<int64_t>(1, kAtOnce / width);
+    for (int64_t end = height; end > 0; end -= std::min(step, end)) {
+        const int64_t first = std::max<int64_t>(0, end - step);
+        std::copy(x + first * width, x + end * width, y + first * width);
+        for (int64_t i = std::min(end, height - 1) - 1; i >= first; --i) {
+            for (int64_t j = i * width; j < (i + 1) * width; ++j) y[j] = running_max(y[j + width], y[j]);
         }
     }
 }
 
-constexpr int64_t kSideBySide = 8;
-
-DETFORGE_CLONES void pool_along_width(const float* x, float* y, int64_t rows, int64_t width, bool from_end) {
-    const int64_t first = from_end ? width - 1 : 0, step = from_end ? -1 : 1;
-    int64_t row = 0;
-    for (; row + kSideBySide <= rows; row += kSideBySide) {
-        pool_columns<kSideBySide>(x + row * width, y + row * width, width, first, step);
+// Up to kLanes rows (rows, w). Each value waits for the one before it, so the rows advance side by side, transposed.
+DETFORGE_CLONES void pool_columns(const float* x, float* y, int64_t rows, int64_t width, bool from_end) {
+    float tile[kLanes][kLanes] = {}, maximum[kLanes];
+    for (float& each : maximum) each = -std::numeric_limits<float>::infinity();
+    for (int64_t done = 0; done < width; done += kLanes) {
+        const int64_t count = std::min(kLanes, width - done), step = from_end ? -1 : 1;
+        const int64_t first = from_end ? width - 1 - done : done;
+        for (int64_t i = 0; i < rows; ++i) {
+            for (int64_t j = 0; j < count; ++j) tile[j][i] = x[i * width + first + j * step];
+        }
+        for (int64_t j = 0; j < count; ++j) {
+#pragma GCC unroll 1  // or GCC makes 16 scalars of it
+            for (int64_t i = 0; i < kLanes; ++i) tile[j][i] = maximum[i] = running_max(maximum[i], tile[j][i]);
+        }
+        for (int64_t i = 0; i < rows; ++i) {
+            for (int64_t j = 0; j < count; ++j) y[i * width + first + j * step] = tile[j][i];
+        }
     }
-    for (; row < rows; ++row) pool_columns<1>(x + row * width, y + row * width, width, first, step);
 }
 
 }  // namespace
@@ -51,7 +63,10 @@ void CornerPool<kAxis, kFrom>::cpu(const Call& call, Context& context) {
         if constexpr (kAxis == Axis::kHeight) {
             pool_rows(from, to, height, width, kFrom == From::kEnd);
         } else {
-            pool_along_width(from, to, height, width, kFrom == From::kEnd);
+            for (int64_t i = 0; i < height; i += kLanes) {
+                const int64_t rows = std::min(kLanes, height - i);
+                pool_columns(from + i * width, to + i * width, rows, width, kFrom == From::kEnd);
+            }
         }
     });
 }

@@ -50,23 +50,34 @@ for _pool in (top_pool, bottom_pool, left_pool, right_pool):
 
 def _function(name: str, axis: int, rest: str, direction: int) -> str:
     """A scan along `axis`, forward (0) or backward (1), whose state holds the maximum at the `rest` of the axes."""
+    # An empty map goes around the scan: ONNX Runtime 1.31 divides by its length.
     return f"""
         <domain: "detforge", opset_import: ["" : 20]>
         {name} <plugin_version, plugin_namespace> (x) => (y) {{
-            sizes = Shape (x)
-            rest = Constant <value = int64[3] {rest}> ()
-            state_sizes = Gather (sizes, rest)
-            infinity = Constant <value = float[1] {{-inf}}> ()
-            lowest = CastLike (infinity, x)
-            state = Expand (lowest, state_sizes)
-            last, y = Scan <
-                num_scan_inputs = 1, scan_input_axes = [{axis}], scan_output_axes = [{axis}],
-                scan_input_directions = [{direction}], scan_output_directions = [{direction}],
-                body = step (before, line) => (after, result) {{
-                    after = Max (before, line)
-                    result = Identity (after)
+            count = Size (x)
+            zero = Constant <value_int = 0> ()
+            has_values = Greater (count, zero)
+            y = If <
+                then_branch = pool () => (pooled) {{
+                    sizes = Shape (x)
+                    rest = Constant <value = int64[3] {rest}> ()
+                    state_sizes = Gather (sizes, rest)
+                    infinity = Constant <value = float[1] {{-inf}}> ()
+                    lowest = CastLike (infinity, x)
+                    state = Expand (lowest, state_sizes)
+                    last, pooled = Scan <
+                        num_scan_inputs = 1, scan_input_axes = [{axis}], scan_output_axes = [{axis}],
+                        scan_input_directions = [{direction}], scan_output_directions = [{direction}],
+                        body = step (before, line) => (after, result) {{
+                            after = Max (before, line)
+                            result = Identity (after)
+                        }}
+                    > (state, x)
+                }},
+                else_branch = keep () => (empty) {{
+                    empty = Identity (x)
                 }}
-            > (state, x)
+            > (has_values)
         }}"""
 
 

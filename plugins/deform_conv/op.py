@@ -45,10 +45,11 @@ def deform_conv(
         return (start[None, :] + torch.arange(kernel, device=x.device)[:, None] * dilation[axis]).to(x.dtype)
 
     shift = offset.reshape(n * offset_groups, taps, 2, out_h, out_w)
-    y = positions(0, out_h, kh).repeat_interleave(kw, 0)[:, :, None] + shift[:, :, 0]
-    x_ = positions(1, out_w, kw).repeat(kh, 1)[:, None, :] + shift[:, :, 1]
+    # A place far outside, infinite or not a number, gives 0 as one just outside does.
+    y = (positions(0, out_h, kh).repeat_interleave(kw, 0)[:, :, None] + shift[:, :, 0]).clamp(-2, height + 1)
+    x_ = (positions(1, out_w, kw).repeat(kh, 1)[:, None, :] + shift[:, :, 1]).clamp(-2, width + 1)
     # grid_sample's own coordinates: -1 and 1 are the outer edges of the first and the last pixel.
-    grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), -1)
+    grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), -1).nan_to_num(-3)
     samples = F.grid_sample(
         x.reshape(n * offset_groups, channels // offset_groups, height, width),
         grid.reshape(n * offset_groups, taps * out_h, out_w, 2),

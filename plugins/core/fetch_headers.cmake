@@ -1,0 +1,11 @@
+# fetch_headers(LIST FOLDER): into FOLDER the headers that LIST names: a base url, then a "file sha256" a line.
+function(fetch_headers list folder)
+    file(STRINGS ${list} lines REGEX "^[^#]")
+    list(POP_FRONT lines base)
+    foreach(line ${lines})
+        separate_arguments(line)
+        list(GET line 0 name)
+        list(GET line 1 hash)
+        file(DOWNLOAD ${base}/${name} ${folder}/${name} EXPECTED_HASH SHA256=${hash} TLS_VERIFY ON)
+    endforeach()
+endfunction()

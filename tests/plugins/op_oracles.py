@@ -1,0 +1,133 @@
+"""Each operator's formula in float64, one place at a time."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def corner_pool(x: Array, direction: str) -> Array:
+    """The largest value from each place to the "top", "bottom", "left" or "right" corner's far border."""
+    y = np.empty_like(x)
+    for n, c, i, j in np.ndindex(x.shape):
+        ways = {
+            "top": x[n, c, i:, j],
+            "bottom": x[n, c, : i + 1, j],
+            "left": x[n, c, i, j:],
+            "right": x[n, c, i, : j + 1],
+        }
+        y[n, c, i, j] = ways[direction].max()
+    return y
+
+
+def border_align(x: Array, boxes: Array, pool_size: int) -> Array:
+    """The largest of the pool_size + 1 samples of every border."""
+    n, channels, _, _ = x.shape
+    y = np.empty((n, channels // 4, boxes.shape[1], 4))
+    for image, c, k, side in np.ndindex(y.shape):
+        x1, y1, x2, y2 = boxes[image, k]
+        start, end = [
+            ((x1, y1), (x2, y1)),
+            ((x1, y1), (x1, y2)),
+            ((x2, y2), (x1, y2)),
+            ((x2, y2), (x2, y1)),
+        ][side]
+        values = x[image, side * (channels // 4) + c]
+        samples = []
+        for t in range(pool_size + 1):
+            px, py = (start[axis] + t / pool_size * (end[axis] - start[axis]) for axis in (0, 1))
+            samples.append(_border_sample(values, px, py))
+        y[image, c, k, side] = np.max(samples)
+    return y
+
+
+def _border_sample(values: Array, px: float, py: float) -> float:
+    height, width = values.shape
+    if not (-1 <= px <= width and -1 <= py <= height):
+        return 0.0
+    px, py = min(max(px, 0), width - 1), min(max(py, 0), height - 1)
+    left, top = math.floor(px), math.floor(py)
+    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+    upper = values[top, left] * (left + 1 - px) + values[top, right] * (px - left)
+    lower = values[bottom, left] * (left + 1 - px) + values[bottom, right] * (px - left)
+    return upper * (top + 1 - py) + lower * (py - top)
+
+
+def dfl(logits: Array) -> Array:
+    """The expectation of every side's bin."""
+    n, a, channels = logits.shape
+    y = np.empty((n, a, 4))
+    for image, point, side in np.ndindex(y.shape):
+        row = logits[image, point].reshape(4, channels // 4)[side]
+        shares = np.exp(row - row.max())
+        y[image, point, side] = sum(b * share for b, share in enumerate(shares)) / shares.sum()
+    return y
+
+
+def dfl_boxes(logits: Array, points: Array, strides: Array) -> Array:
+    """The box that the distances span around every point."""
+    y = dfl(logits)
+    for image, point in np.ndindex(y.shape[:2]):
+        left, top, right, bottom = y[image, point] * strides[point, 0]
+        px, py = points[point]
+        y[image, point] = px - left, py - top, px + right, py + bottom
+    return y
+
+
+def deform_conv(
+    x: Array,
+    offset: Array,
+    mask: Array | None,
+    weight: Array,
+    bias: Array | None,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    group: int,
+    offset_group: int,
+) -> Array:
+    """y(p) = sum_k w_k * m_k(p) * x(p + p_k + d_k(p)) + b, one product at a time; pads are ONNX's four."""
+    channels, (out_channels, per_group, kh, kw) = x.shape[1], weight.shape
+    y = np.zeros((x.shape[0], out_channels, *offset.shape[2:]))
+    for n, o, i, j in np.ndindex(y.shape):
+        for part, ki, kj in np.ndindex(per_group, kh, kw):
+            c = o // (out_channels // group) * per_group + part
+            tap = c // (channels // offset_group) * kh * kw + ki * kw + kj
+            row = i * strides[0] - pads[0] + ki * dilations[0] + offset[n, 2 * tap, i, j]
+            column = j * strides[1] - pads[1] + kj * dilations[1] + offset[n, 2 * tap + 1, i, j]
+            share = 1.0 if mask is None else mask[n, tap, i, j]
+            y[n, o, i, j] += weight[o, part, ki, kj] * share * _zero_padded_sample(x[n, c], row, column)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def _zero_padded_sample(values: Array, row: float, column: float) -> float:
+    height, width = values.shape
+    if not (-1 < row < height and -1 < column < width):
+        return 0.0
+    top, left = math.floor(row), math.floor(column)
+    corners = itertools.product((top, top + 1), (left, left + 1))
+    return sum(
+        values[p, q] * (1 - abs(row - p)) * (1 - abs(column - q))
+        for p, q in corners
+        if 0 <= p < height and 0 <= q < width
+    )
+
+
+ORACLES: dict[str, Callable[..., Any]] = {
+    "TopPool": partial(corner_pool, direction="top"),
+    "BottomPool": partial(corner_pool, direction="bottom"),
+    "LeftPool": partial(corner_pool, direction="left"),
+    "RightPool": partial(corner_pool, direction="right"),
+    "BorderAlign": border_align,
+    "Dfl": dfl,
+    "DflBoxes": dfl_boxes,
+    "DeformConv": lambda x, offset, weight, bias, **geometry: deform_conv(x, offset, None, weight, bias, **geometry),
+    "ModulatedDeformConv": deform_conv,
+}
+"""By the nodes' names, with the nodes' inputs and attributes."""

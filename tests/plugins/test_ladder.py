@@ -1,0 +1,93 @@
+"""Every way to run an operator gives the float64 oracle's answer, on every case."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from ladder import CASES, FUNCTIONS, assert_equals_oracle, model, oracle, rounded_inputs, run_cpu, to_storage
+
+from detforge.plugins.core.abi import Library
+from detforge.plugins.core.libraries import library
+from detforge.plugins.operators import REFERENCES
+
+# Every installed ONNX Runtime: the environment's own, and those beside it that `make test` installs.
+RUNTIMES = {onnxruntime.__version__: None} | {
+    path.name.removeprefix("onnxruntime-"): path for path in sorted(Path(sys.prefix).glob("onnxruntime-*"))
+}
+# Stock ONNX Runtime has DeformConv, which our functions of it call, on the CPU from 1.25 on; our kernels run before.
+FIRST_WITH_DEFORM_CONV = (1, 25)
+no_ort_library = pytest.mark.skipif(
+    library("detforge_ort") is None, reason="libdetforge_ort was not built: no ONNX Runtime headers (ORT_INCLUDE_DIR)"
+)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_torch_reference(name: str) -> None:
+    inputs = (torch.from_numpy(x).double() for x in rounded_inputs(name, "float32"))
+    result = REFERENCES[CASES[name].op](*inputs, **CASES[name].attributes)
+    expected = oracle(name, "float32")
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.fixture(scope="module")
+def c_library() -> Library:
+    path = library("detforge_cpu")
+    assert path is not None
+    return Library(path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("name", CASES)
+def test_c_function(c_library: Library, name: str, dtype: str) -> None:
+    assert_equals_oracle(run_cpu(c_library, name, dtype), name, dtype)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every case as an ONNX file with its inputs, in both precisions."""
+    folder = tmp_path_factory.mktemp("cases")
+    for i, name in enumerate(CASES):
+        for dtype in ("float32", "float16"):
+            path = folder / f"{i}.{dtype}.onnx"
+            path.write_bytes(model(name, dtype).SerializeToString())
+            inputs = (to_storage(x, dtype) for x in rounded_inputs(name, dtype))
+            np.savez(path.with_suffix(".npz"), **dict(zip(FUNCTIONS[CASES[name].op].input, inputs, strict=True)))
+    return folder
+
+
+def run_all(files: Path, version: str, kernels: Path | None) -> None:
+    """Run the files in one version of ONNX Runtime; each result is compared with the oracle."""
+    old = tuple(map(int, version.split(".")[:2])) < FIRST_WITH_DEFORM_CONV
+    script = [sys.executable, str(Path(__file__).with_name("run_onnx.py")), str(files)]
+    others = RUNTIMES[version]
+    environment = None if others is None else {"PYTHONPATH": str(others)}
+    done = subprocess.run(
+        [*script, *([str(kernels)] if kernels else [])], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for i, name in enumerate(CASES):
+        for dtype in ("float32", "float16"):
+            result = files / f"{i}.{dtype}.{'kernel' if kernels else 'stock'}.npy"
+            if old and kernels is None and "DeformConv" in CASES[name].op:
+                assert not result.exists()
+            else:
+                assert_equals_oracle(np.load(result).astype(np.float32), name, dtype)
+
+
+@pytest.mark.parametrize("version", RUNTIMES)
+def test_function_in_onnx_runtime(files: Path, version: str) -> None:
+    run_all(files, version, None)
+
+
+@no_ort_library
+@pytest.mark.parametrize("version", RUNTIMES)
+def test_kernel_in_onnx_runtime(files: Path, version: str) -> None:
+    run_all(files, version, library("detforge_ort"))
+
+
+def test_three_versions_of_onnx_runtime_are_tested() -> None:
+    assert len(RUNTIMES) >= 3, "install others beside this one, as `make test` does"

@@ -1,0 +1,152 @@
+"""The TensorRT plugins' own code, driven by a harness in TensorRT's place."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from emulator.build import build as build_kernels
+from harness.driver import Field, Plugins, build, build_plugins
+from ladder import (
+    CASES,
+    Array,
+    assert_equals_oracle,
+    from_storage,
+    oracle,
+    rounded_inputs,
+    run_emulated,
+    stored,
+    to_storage,
+)
+
+from detforge.plugins.core.abi import DTYPES, Buffer, Call
+from detforge.plugins.core.libraries import library
+
+LIBRARY = library("detforge_trt")
+TENSORRT = os.environ.get("TENSORRT_ROOT")
+pytestmark = pytest.mark.skipif(
+    TENSORRT is None or shutil.which("nvcc") is None, reason="needs TensorRT's headers (TENSORRT_ROOT) and nvcc"
+)
+
+INT32, INT64, FLOAT32 = 5, 10, 1  # of TensorRT's PluginFieldType
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The harness, compiled."""
+    assert TENSORRT is not None
+    return build(tmp_path_factory.mktemp("harness"), Path(TENSORRT))
+
+
+@pytest.fixture(scope="module")
+def plugins(harness: Path) -> Plugins:
+    """The library of plugins in the harness."""
+    if LIBRARY is None:
+        pytest.skip("libdetforge_trt was not built")
+    return Plugins(harness, LIBRARY)
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory, harness: Path) -> Plugins:
+    """The plugins over kernels whose GPU is this computer, in the harness."""
+    assert TENSORRT is not None
+    folder = tmp_path_factory.mktemp("emulated")
+    other = shutil.copy(harness, folder)  # one harness drives one library
+    return Plugins(Path(other), build_plugins(folder, Path(TENSORRT), build_kernels(folder)))
+
+
+def test_every_operator_is_a_plugin(plugins: Plugins) -> None:
+    assert set(plugins.ops()) == {case.op for case in CASES.values()}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_all_before_enqueue(plugins: Plugins, name: str, dtype: str) -> None:
+    with stored(name, dtype) as call:
+        assert plugins.shape(call) == oracle(name, "float32").shape
+        assert plugins.workspace(call) >= 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_enqueue_on_an_emulated_gpu(emulated: Plugins, name: str, dtype: str) -> None:
+    assert_equals_oracle(run_emulated(emulated, name, dtype), name, dtype)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_enqueue(plugins: Plugins, name: str, dtype: str) -> None:
+    assert_equals_oracle(run_on(torch.device("cuda"), plugins, name, dtype), name, dtype)
+
+
+def run_on(device: torch.device, plugins: Plugins, name: str, dtype: str) -> Array:
+    """The case through a plugin's enqueue, as float32."""
+
+    def buffer(x: torch.Tensor) -> Buffer:
+        return Buffer(x.data_ptr(), tuple(x.shape))
+
+    inputs = [torch.from_numpy(to_storage(x, dtype)).to(device) for x in rounded_inputs(name, dtype)]
+    call = Call(CASES[name].op, dtype, [buffer(x) for x in inputs], CASES[name].attributes)
+    output = torch.empty(plugins.shape(call), dtype=inputs[0].dtype, device=device)
+    workspace = torch.empty(plugins.workspace(call), dtype=torch.uint8, device=device)
+    plugins.run_cuda(call, buffer(output), buffer(workspace))  # on the default stream, as .cpu() below
+    return from_storage(output.cpu().numpy(), dtype)
+
+
+def field(name: str, values: list[int], kind: int = INT32) -> Field:
+    data = np.array(values, {INT32: np.int32, INT64: np.int64, FLOAT32: np.float32}[kind])
+    made = Field(name.encode(), data.ctypes.data, kind, data.size)
+    made.keep = data
+    return made
+
+
+@pytest.mark.parametrize("kind", [INT32, INT64])
+def test_integers_of_both_widths_are_attributes(plugins: Plugins, kind: int) -> None:
+    plugins.make("BorderAlign", [field("other", [1]), field("pool_size", [10], kind)])
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([], "pool_size is missing"),
+        ([field("pool", [10])], "pool_size is missing"),
+        ([field("pool_size", [10], FLOAT32)], "pool_size is not of integers"),
+        ([field("pool_size", [10, 10])], "pool_size has 2 values"),
+        ([field("pool_size", [])], "pool_size has 0 values"),
+        ([field("pool_size", [2**31], INT64)], "pool_size is out of range"),
+    ],
+)
+def test_wrong_attributes_are_refused(plugins: Plugins, given: list[Field], problem: str) -> None:
+    with pytest.raises(ValueError, match=f"detforge BorderAlign: attribute {problem}; export the model again"):
+        plugins.make("BorderAlign", given)
+
+
+def test_inputs_that_do_not_fit_are_refused(plugins: Plugins) -> None:
+    with stored("BorderAlign: typical", "float32") as call:
+        x, boxes = call.inputs
+        odd = replace(x, shape=(x.shape[0], x.shape[1] + 1, *x.shape[2:]))
+        problem = re.escape(f"detforge BorderAlign: x is not (n, 4 * c, h, w): the inputs are {odd.shape}, ")
+        with pytest.raises(ValueError, match=problem + ".*; check what the model feeds this node"):
+            plugins.shape(replace(call, inputs=(odd, boxes)))
+        with pytest.raises(ValueError, match="detforge BorderAlign: the node has 1 inputs and not 2; export the model"):
+            plugins.shape(replace(call, inputs=(x,)))
+
+
+def test_the_library_stands_alone() -> None:
+    """It exports what TensorRT asks for and nothing else, and needs neither TensorRT nor CUDA to be loaded."""
+    if LIBRARY is None:
+        pytest.skip("libdetforge_trt was not built")
+
+    def symbols(kind: str) -> set[str]:
+        listed = subprocess.run(["nm", "-D", kind, LIBRARY], capture_output=True, text=True, check=True)
+        return {line.split()[-1].partition("@")[0] for line in listed.stdout.splitlines()}
+
+    assert symbols("--defined-only") == {"getCreators", "setLoggerFinder"}
+    foreign = re.compile("cuda|cu[A-Z]|getLogger|getInfer|getPlugin")
+    assert not [name for name in symbols("--undefined-only") if foreign.match(name)]
