@@ -16,7 +16,7 @@ from .suppress import suppress
 
 def postprocess(outputs: Arrays, card: Card, frame: Frame, classes: Collection[int] | None = None) -> Instances:
     """One image's outputs, without the batch axis, to its Instances; `classes` limits the labels."""
-    found = _clip(decode(outputs, card, frame.canvas_size), frame)
+    found = _clip(decode(outputs, card, frame.canvas_size), frame, card.suppress.inclusive)
     if classes is not None:
         found = found[np.isin(found.labels, list(classes))]
     found = suppress(found, card.suppress)
@@ -24,12 +24,13 @@ def postprocess(outputs: Arrays, card: Card, frame: Frame, classes: Collection[i
     return Instances(_restore(found, frame), found.scores, found.labels, card.labels, (width, height))
 
 
-def _clip(found: Candidates, frame: Frame) -> Candidates:
+def _clip(found: Candidates, frame: Frame, inclusive: bool) -> Candidates:
     """Cut the boxes at the image's border, as the references do before they suppress; empty ones go."""
     height, width = frame.resized_size
-    limit = np.array([width, height, width, height], np.float32)
+    limit = np.array([width, height, width, height], np.float32) - inclusive
     boxes = np.clip(found.boxes, 0, limit)
-    has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    sides = boxes[:, 2:] - boxes[:, :2] + inclusive
+    has_area = (sides[:, 0] > 0) & (sides[:, 1] > 0)
     return Candidates(boxes, found.scores, found.labels)[has_area]
 
 

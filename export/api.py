@@ -72,7 +72,8 @@ def export(
     pictures = None if images is None else read_folder(Path(images))
     with report("checkpoint"):
         network, source = _load(variant, checkpoint)
-        names = _labels(variant, source, network.get_parameter(variant.classes_key).shape[0], labels)
+        classes = variant.count_classes(network.get_parameter(variant.classes_key))
+        names = _labels(variant, source, classes, labels)
     card = variant.card(names, Provenance(source.name, source.sha256, precision, _versions()))
     card = replace(
         card,
@@ -102,7 +103,7 @@ def _convert(
     """The graph with its Card inside."""
     traced = prepare(network, card.provenance.precision)
     if card.decode.kind == "graph":
-        traced = GraphNms(traced, decode, card.fusion, card.suppress.iou, card.suppress.max_det)
+        traced = GraphNms(traced, decode, card.fusion, card.suppress)
     proto, ops = to_onnx(traced, canvas=imgsz, batch=batch)
     if missing := READS[card.decode.kind] - {output.name for output in proto.graph.output}:
         raise ExportError(

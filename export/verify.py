@@ -210,8 +210,8 @@ def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _strides(decode: DenseDecode, canvas: tuple[int, int]) -> NDArray[np.float64]:
-    """Each point's stride (a,), in the order of the outputs."""
-    return np.concatenate([np.full(-(-canvas[0] // s) * -(-canvas[1] // s), float(s)) for s in decode.strides])
+    """Each prediction's stride (a,), in the order of the outputs."""
+    return np.repeat(np.array(decode.strides, np.float64), decode.level_sizes(*canvas))
 
 
 def _padded(rows: Sequence[NDArray[np.float32]], length: int) -> NDArray[np.float32]:

@@ -63,14 +63,15 @@ def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
 
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite.
     """
-    state = {_mapped(key, variant): value for key, value in checkpoint.state.items() if not key.endswith(_COUNTER)}
+    unused = (_COUNTER, *variant.unused)
+    state = {_mapped(k, variant): v for k, v in checkpoint.state.items() if not any(part in k for part in unused)}
     classifier = state.get(variant.classes_key)
-    if classifier is None or classifier.ndim == 0 or not 1 <= len(classifier) <= _MAX_CLASSES:
+    if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
             f"{checkpoint.name}: not a checkpoint of {variant.name}; it lacks {variant.classes_key} or its classes; "
             "choose the model that it belongs to with --model"
         )
-    model = variant.build(len(classifier))
+    model = variant.build(variant.count_classes(classifier))
     expected = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}
     if problems := _problems(state, expected):
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""

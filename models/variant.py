@@ -1,7 +1,7 @@
 """What the zoo says of each named model."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,6 +13,11 @@ State = Mapping[str, Tensor]
 RGB = Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """The preprocessing of networks that start from PyTorch's ImageNet weights."""
 
+CAFFE_1 = replace(RGB, color="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
+"""Of networks that start from Detectron's ImageNet weights."""
+
+CAFFE_2 = replace(CAFFE_1, mean=(103.53, 116.28, 123.675))
+"""Of networks that start from Detectron2's ImageNet weights."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the weights lie that come with this package."""
@@ -30,8 +35,9 @@ class Published:
 class Variant:
     """One named model: how to build it, what its Card says, and where its weights are.
 
-    `build` takes the number of classes; `classes_key` names the parameter whose first axis is that number, and
-    `mapping` turns a checkpoint's keys into the model's. `bundled` weights come with this package.
+    `build` takes the number of classes; `classes_key` names the parameter whose first axis is that number, once for
+    every anchor of a cell. `mapping` turns parts of a checkpoint's keys into the model's, in its order, and keys with
+    a part in `unused` are left out: only training needs them. `bundled` weights come with this package.
     """
 
     name: str
@@ -47,6 +53,11 @@ class Variant:
     published: Published | None = None
     bundled: Path | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+
+    def count_classes(self, classifier: Tensor) -> int:
+        """The number of classes that the parameter of `classes_key` serves."""
+        return len(classifier) // getattr(self.decode, "anchors", 1)
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:
         """The Card of this variant with one label per class, however its weights and precision came to be."""

@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from ...deploy.card import DenseDecode, Fusion, Suppress
-from ..backbones.resnet import ResNet
+from ..backbones.resnet import Deformable, ResNet
 from ..detector import DenseDetector
 from ..heads.gfl import GFLHead
 from ..labels import COCO, MARKERS
@@ -14,7 +14,7 @@ from ..necks.fpn import FPN
 from ..variant import RGB, WEIGHTS, Published, Variant
 
 _OPENMMLAB = "https://download.openmmlab.com/mmdetection/v2.0"
-_DCN_C3_C5 = (False, True, True, True)
+_DCN_C3_C5 = (None, "v1", "v1", "v1")
 _STRIDES = (8, 16, 32, 64, 128)
 
 
@@ -23,7 +23,7 @@ def build(
     *,
     depth: int,
     width: int = 64,
-    deformable: tuple[bool, bool, bool, bool] = (False, False, False, False),
+    deformable: tuple[Deformable, Deformable, Deformable, Deformable] = (None, None, None, None),
     channels: int = 256,
     stacked: int = 4,
     strides: tuple[int, ...] = _STRIDES,
@@ -53,7 +53,7 @@ _GFL_V2 = replace(
     paper="arXiv 2011.12885",
     summary="GFL with a quality read off the shape of its box distributions",
     build=partial(build, depth=50, quality_channels=64),
-    fusion=Fusion(quality_exponent=1.0, rank_by="fused"),
+    fusion=Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused"),
     published=None,
 )
 _tiny = partial(build, depth=18, width=8, channels=32, stacked=1)

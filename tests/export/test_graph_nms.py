@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.card import Card, DenseDecode, Fusion, Provenance
+from detforge.deploy.card import Card, DenseDecode, Fusion, Provenance, Suppress
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.export.convert import to_onnx
@@ -18,6 +18,7 @@ from detforge.models.zoo.gfl import build
 from detforge.plugins.nms.op import nms
 
 CONF, IOU, MAX_DET = 0.05, 0.6, 40
+SUPPRESS = Suppress(conf=CONF, iou=IOU, max_det=MAX_DET)
 DECODE = DenseDecode((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
 
 
@@ -89,14 +90,13 @@ def check(model, fusion, canvases, path):
 
 def runtime_card(fusion) -> Card:
     card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
-    suppress = replace(card.suppress, conf=CONF, iou=IOU, max_det=MAX_DET)
-    return replace(card, decode=DECODE, fusion=fusion, suppress=suppress)
+    return replace(card, decode=DECODE, fusion=fusion, suppress=SUPPRESS)
 
 
 def test_version_2_at_any_size_and_batch(tmp_path):
-    fusion = Fusion(quality_exponent=1.0, rank_by="fused")
+    fusion = Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused")
     model = network(16)
-    proto, ops = to_onnx(GraphNms(model, DECODE, fusion, IOU, MAX_DET))
+    proto, ops = to_onnx(GraphNms(model, DECODE, fusion, SUPPRESS))
     assert ops == ("nms",)
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, fusion, [(1, 64, 96), (3, 96, 64), (2, 32, 32), (1, 160, 128)], tmp_path / "model.onnx")
@@ -104,7 +104,7 @@ def test_version_2_at_any_size_and_batch(tmp_path):
 
 def test_version_1_on_a_fixed_canvas(tmp_path):
     model = network(None)
-    proto, _ = to_onnx(GraphNms(model, DECODE, Fusion(), IOU, MAX_DET), canvas=(96, 64), batch=2)
+    proto, _ = to_onnx(GraphNms(model, DECODE, Fusion(), SUPPRESS), canvas=(96, 64), batch=2)
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, Fusion(), [(2, 96, 64)], tmp_path / "model.onnx")
 
@@ -114,7 +114,7 @@ def test_eager_wrapper_equals_the_oracle():
     image = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         raw = {name: value[0].double().numpy() for name, value in model(image).items()}
-        got = GraphNms(model, DECODE, Fusion(), IOU, MAX_DET)(image)
+        got = GraphNms(model, DECODE, Fusion(), SUPPRESS)(image)
     expected = oracle(raw["boxes"], raw["scores"], raw["scores"], (64, 64))
     assert int(got["num"][0]) == len(expected)
     assert np.abs(got["scores"][0, : len(expected)].numpy() - expected[:, 4]).max() < 1e-6
@@ -123,7 +123,7 @@ def test_eager_wrapper_equals_the_oracle():
 def test_more_rows_than_candidates():
     model = network(None)
     with torch.inference_mode():
-        got = GraphNms(model, DECODE, Fusion(), IOU, 200)(torch.randn(1, 3, 32, 32))
+        got = GraphNms(model, DECODE, Fusion(), replace(SUPPRESS, max_det=200))(torch.randn(1, 3, 32, 32))
     assert got["boxes"].shape == (1, 200, 4)
 
 

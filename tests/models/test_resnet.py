@@ -26,4 +26,4 @@ def test_style_places_the_stride(style: Style, strides: tuple[int, int]) -> None
 
 def test_basic_blocks_have_no_deformable_form() -> None:
     with pytest.raises(ValueError, match="depth 50"):
-        ResNet(18, deformable=(False, False, False, True))
+        ResNet(18, deformable=(None, None, None, "v1"))
