@@ -4,10 +4,12 @@ import difflib
 
 from ...deploy.errors import UsageError
 from ..variant import Variant
-from . import gfl
+from . import gfl, vfnet
 
-VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (*gfl.VARIANTS,)}
-ALIASES: dict[str, str] = {**gfl.ALIASES}
+_PAPERS = (gfl, vfnet)
+
+VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
+ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}
 
 
 def find(name: str) -> Variant:

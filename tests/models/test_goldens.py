@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from golden.reader import Golden, load
+from golden.reader import Case, Golden, load
 from torch import Tensor, nn
 
 from detforge.deploy.card import Card, Provenance, Suppress
@@ -15,7 +15,7 @@ from detforge.deploy.preprocess import Frame
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.zoo import find
 
-NETWORKS = ("gfl_r50", "gfl_r101_dcn", "gflv2_r50", "ld_r18")
+NETWORKS = ("gfl_r50", "gfl_r101_dcn", "gflv2_r50", "ld_r18", "vfnet_r50", "vfnet_r50_mdconv")
 TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst
 
 
@@ -54,18 +54,20 @@ def run(request: pytest.FixtureRequest) -> Run:
             features = model.neck([levels[i] for i in model.levels])
             logits = model.bbox_head(features)
             outputs = model.bbox_head.decode(logits)
-        raw[tag] = named(levels, features, logits)
+        raw[tag] = named(levels, features, logits, case)
         frame = Frame(case.image_size, case.image_size, case.image.shape[2:])
         found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
     return Run(golden, model, raw, found)
 
 
-def named(levels: list[Tensor], features: list[Tensor], logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
-    """The tensors under the reference's names; its version-2 head multiplies score and quality at once."""
-    classes = logits["classes"]
-    if "quality" in logits:
-        classes = [c.sigmoid() * q.sigmoid() for c, q in zip(classes, logits["quality"], strict=True)]
-    groups = {"backbone": levels, "neck": features, "head/0": classes, "head/1": logits["sides"]}
+def named(
+    levels: list[Tensor], features: list[Tensor], logits: dict[str, list[Tensor]], case: Case
+) -> dict[str, Tensor]:
+    """The tensors under the reference's names, which number the outputs of a head."""
+    outputs = list(logits.values())
+    if "quality" in logits and "head/2/0" not in case.raw:  # GFL v2 multiplies score and quality in its head
+        outputs = [[c.sigmoid() * q.sigmoid() for c, q in zip(outputs[0], outputs.pop(), strict=True)], outputs[1]]
+    groups = {"backbone": levels, "neck": features, **{f"head/{i}": output for i, output in enumerate(outputs)}}
     return {f"{group}/{i}": tensor for group, tensors in groups.items() for i, tensor in enumerate(tensors)}
 
 
@@ -84,7 +86,7 @@ def test_detections_equal_the_reference(run: Run, tag: str) -> None:
         & (np.abs(case.scores[:, None] - found.scores) < 1e-4)
         & (np.abs(case.boxes[:, None] - found.boxes).max(-1) < 0.01)
     )
-    assert len(found) == len(case.scores) == 100
+    assert len(found) == len(case.scores) > 80
     assert partners.any(0).all()
     assert partners.any(1).all()
 
