@@ -46,6 +46,8 @@ class Input:
         require(1 <= short <= 16384 and 1 <= long <= 16384, "input.size", "sides of 1..16384 px")
         require(self.resize == "canvas" or short <= long, "input.size", "short side first")
         require(1 <= self.pad_multiple <= 1024, "input.pad_multiple", "1..1024")
+        is_power = self.pad_multiple & (self.pad_multiple - 1) == 0
+        require(self.pad_to == "ceil" or is_power, "input.pad_multiple", f'a power of two, to pad to "{self.pad_to}"')
         require(all(s > 0 for s in self.std), "input.std", "positive values")
 
 

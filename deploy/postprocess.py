@@ -1,12 +1,13 @@
 """Network outputs to Instances: decode, fuse, suppress, restore."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Arrays
-from .card import Card
+from .card import Card, CornerDecode, PeakDecode
 from .decode import decode
 from .decode.candidates import Candidates
 from .instances import Instances
@@ -14,14 +15,41 @@ from .preprocess import Frame
 from .suppress import suppress
 
 
-def postprocess(outputs: Arrays, card: Card, frame: Frame, classes: Collection[int] | None = None) -> Instances:
-    """One image's outputs, without the batch axis, to its Instances; `classes` limits the labels."""
-    found = _clip(decode(outputs, card, frame.canvas_size), frame, card.suppress.inclusive)
+def postprocess(
+    outputs: Arrays,
+    card: Card,
+    frame: Frame,
+    classes: Collection[int] | None = None,
+    mirrored: Arrays | None = None,
+) -> Instances:
+    """One image's outputs, without the batch axis, to its Instances; `classes` limits the labels.
+
+    `mirrored` holds the outputs for the image with left and right exchanged; what both show is suppressed together.
+    """
+    found = _candidates(outputs, card, frame)
+    if mirrored is not None:
+        found = found + _mirror(_candidates(mirrored, card, frame), frame)
     if classes is not None:
         found = found[np.isin(found.labels, list(classes))]
     found = suppress(found, card.suppress)
     height, width = frame.image_size
     return Instances(_restore(found, frame), found.scores, found.labels, card.labels, (width, height))
+
+
+def _candidates(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
+    """Boxes in px of the resized image; whether they are cut at its border is part of what the references agree on."""
+    found = decode(outputs, card, frame)
+    uncut = isinstance(card.decode, PeakDecode) or (
+        isinstance(card.decode, CornerDecode) and card.decode.cut == "origin"
+    )
+    return found if uncut else _clip(found, frame, card.suppress.inclusive)
+
+
+def _mirror(found: Candidates, frame: Frame) -> Candidates:
+    boxes = (
+        found.boxes * np.array([-1, 1, -1, 1], np.float32) + np.array([1, 0, 1, 0], np.float32) * frame.resized_size[1]
+    )
+    return replace(found, boxes=boxes[:, [2, 1, 0, 3]])
 
 
 def _clip(found: Candidates, frame: Frame, inclusive: bool) -> Candidates:

@@ -72,7 +72,7 @@ def test_every_rule_of_selection(
     for conf, top_k in ((0.05, 20), (0.3, 7), (0.0, 1000)):
         spec = DenseDecode(STRIDES, top_k=top_k, unit=unit)
         card = replace(CARD, fusion=fusion, decode=spec, suppress=Suppress(conf=conf))
-        found = decode(values, card, CANVAS)
+        found = decode(values, card, Frame(CANVAS, CANVAS, CANVAS))
         rows = np.column_stack((found.scores, found.labels, found.boxes))
         expected = np.array(naive(defined, fusion, conf, top_k, unit)).reshape(-1, 6)
         np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
@@ -80,13 +80,13 @@ def test_every_rule_of_selection(
 
 def test_dense_selection_without_quality() -> None:
     values = outputs(4)
-    found = decode(values, CARD, CANVAS)
+    found = decode(values, CARD, Frame(CANVAS, CANVAS, CANVAS))
     assert sorted(found.scores.tolist()) == pytest.approx(sorted(p[0] for p in naive(values, Fusion(), 0.05, 20)))
 
 
 def test_a_canvas_that_contradicts_the_card_is_refused() -> None:
     with pytest.raises(IncompatibleError, match="strides"):
-        decode(outputs(0), CARD, (64, 64))
+        decode(outputs(0), CARD, Frame((64, 64), (64, 64), (64, 64)))
 
 
 def test_nan_and_inf_are_no_detections() -> None:
