@@ -64,7 +64,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite.
     """
     unused = (_COUNTER, *variant.unused)
-    state = {_mapped(k, variant): v for k, v in checkpoint.state.items() if not any(part in k for part in unused)}
+    state = {_mapped(k, variant): v for k, v in checkpoint.state.items() if not any(part in f"^{k}" for part in unused)}
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
@@ -119,7 +119,10 @@ def _labels(meta: Any) -> tuple[str, ...] | None:
 
 def _mapped(key: str, variant: Variant) -> str:
     for old, new in variant.mapping.items():
-        key = key.replace(old, new)
+        if not old.startswith("^"):
+            key = key.replace(old, new)
+        elif key.startswith(old[1:]):
+            key = new + key[len(old) - 1 :]
     return key
 
 

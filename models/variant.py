@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from ..deploy.card import Card, DenseDecode, Fusion, Input, Provenance, Suppress
+from ..deploy.card import Card, Decode, Fusion, Input, Provenance, Suppress
 
 State = Mapping[str, Tensor]
 
@@ -18,6 +20,18 @@ CAFFE_1 = replace(RGB, color="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.
 
 CAFFE_2 = replace(CAFFE_1, mean=(103.53, 116.28, 123.675))
 """Of networks that start from Detectron2's ImageNet weights."""
+
+KEEP_RGB = replace(RGB, resize="keep", size=None, pad_multiple=128, pad_to="or", centered=True)
+"""Of CornerNet and its descendants in OpenMMLab: images as large as they are, in the middle of the canvas."""
+
+KEEP_BGR = replace(
+    KEEP_RGB,
+    color="bgr",
+    mean=(104.0136177, 114.0342201, 119.9165958),
+    std=(73.6027614, 69.8908182, 70.9150793),
+    pad_value=0.0,
+)
+"""The same by their authors: another colour order and normalisation, and black around the image."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the weights lie that come with this package."""
@@ -31,20 +45,26 @@ class Published:
     ap: float
 
 
+def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:
+    """A checkpoint of mmdet: most repeat their folder's name in the file's."""
+    return Published(f"https://download.openmmlab.com/mmdetection/v2.0/{folder}/{name}/{name}{suffix}.pth", ap)
+
+
 @dataclass(frozen=True)
 class Variant:
     """One named model: how to build it, what its Card says, and where its weights are.
 
     `build` takes the number of classes; `classes_key` names the parameter whose first axis is that number, once for
-    every anchor of a cell. `mapping` turns parts of a checkpoint's keys into the model's, in its order, and keys with
-    a part in `unused` are left out: only training needs them. `bundled` weights come with this package.
+    every anchor of a cell. `mapping` turns parts of a checkpoint's keys into the model's, in its order ("^" stands for
+    the start of a key), and keys with a part in `unused` are left out: only training needs them. `bundled` weights
+    come with this package.
     """
 
     name: str
     paper: str
     summary: str
     build: Callable[[int], nn.Module]
-    decode: DenseDecode
+    decode: Decode
     classes_key: str
     input: Input = RGB
     fusion: Fusion = Fusion()
@@ -54,6 +74,13 @@ class Variant:
     bundled: Path | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+
+    def derive(
+        self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
+    ) -> "Variant":
+        """The same network with other arguments to `build`, and whatever else changes."""
+        builder = partial(self.build, **build)
+        return replace(self, name=name, summary=summary, published=published, build=builder, **changes)
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes that the parameter of `classes_key` serves."""

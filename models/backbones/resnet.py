@@ -1,6 +1,7 @@
 """ResNet (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385) and its grouped form ResNeXt
 (Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", arXiv 1611.05431)."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -13,6 +14,7 @@ from ...plugins.deform_conv.op import DeformConv
 Style = Literal["pytorch", "caffe"]
 Deformable = Literal["v1", "v2"] | None
 """Whether 3x3 convolutions are deformable: v1 (Dai et al., arXiv 1703.06211), modulated v2 (Zhu et al., 1811.11168)."""
+Stages = tuple[Deformable, Deformable, Deformable, Deformable]
 
 
 class BasicBlock(nn.Module):
@@ -88,7 +90,7 @@ class ResNet(nn.Module):
 
     Shapes: (n, 3, h, w) to four (n, channels[i], ceil(h / stride), ceil(w / stride)).
     `width` is the stem's number of channels (64 in the paper). `groups` makes a ResNeXt: how many, and how wide in the
-    first stage, so (32, 4) is 32x4d. `deformable` holds one form for each stage.
+    first stage, so (32, 4) is 32x4d. `deformable` holds one form for each stage, and `norm_eps` is added to variances.
     """
 
     def __init__(
@@ -98,7 +100,8 @@ class ResNet(nn.Module):
         width: int = 64,
         style: Style = "pytorch",
         groups: tuple[int, int] | None = None,
-        deformable: tuple[Deformable, Deformable, Deformable, Deformable] = (None, None, None, None),
+        deformable: Stages = (None, None, None, None),
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         block, counts = _DEPTHS[depth]
@@ -114,6 +117,9 @@ class ResNet(nn.Module):
                 blocks.append(block(in_channels, width << i, stride, style, wide, deformable[i]))
                 in_channels = (width << i) * block.expansion
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = norm_eps
         self.channels = tuple((width << i) * block.expansion for i in range(4))
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -124,3 +130,16 @@ class ResNet(nn.Module):
             x = stage(x)
             levels.append(x)
         return levels
+
+
+Backbone = Callable[..., ResNet]
+R18, R34, R50, R101 = (partial(ResNet, depth) for depth in (18, 34, 50, 101))
+R50_CAFFE, R101_CAFFE = partial(R50, style="caffe"), partial(R101, style="caffe")
+X101_32X4D, X101_64X4D = partial(R101, groups=(32, 4)), partial(R101, groups=(64, 4))
+TINY = partial(R18, width=8)
+
+# Where stages are deformable, most often all but the first.
+DCN_C3_C5: Stages = (None, "v1", "v1", "v1")
+DCN_C4_C5: Stages = (None, None, "v1", "v1")
+DCN_V2_C3_C5: Stages = (None, "v2", "v2", "v2")
+DCN_V2_C4_C5: Stages = (None, None, "v2", "v2")

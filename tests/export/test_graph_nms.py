@@ -1,6 +1,7 @@
 """Suppression inside the file against a slow oracle, and against the runtime's own."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.export.convert import to_onnx
 from detforge.export.graph_nms import GraphNms
+from detforge.models.backbones.resnet import ResNet
 from detforge.models.zoo import VARIANTS
 from detforge.models.zoo.gfl import build
 from detforge.plugins.nms.op import nms
@@ -53,7 +55,12 @@ def oracle(boxes, ranked, scores, canvas):
 def network(quality_channels):
     torch.manual_seed(0)
     model = build(
-        3, depth=10, width=8, channels=16, stacked=1, strides=DECODE.strides, quality_channels=quality_channels
+        3,
+        backbone=partial(ResNet, 10, width=8),
+        channels=16,
+        stacked=1,
+        strides=DECODE.strides,
+        quality_channels=quality_channels,
     )
     with torch.no_grad():
         model.bbox_head.gfl_cls.weight.mul_(40)  # scores of every size
