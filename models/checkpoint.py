@@ -63,8 +63,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
 
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite.
     """
-    unused = (_COUNTER, *variant.unused)
-    state = {_mapped(k, variant): v for k, v in checkpoint.state.items() if not any(part in f"^{k}" for part in unused)}
+    state = _adapted(checkpoint.state, variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
@@ -115,6 +114,14 @@ def _labels(meta: Any) -> tuple[str, ...] | None:
     if not isinstance(labels, list | tuple) or not labels or not all(type(label) is str for label in labels):
         return None
     return tuple(labels)
+
+
+def _adapted(state: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]:
+    """A checkpoint's weights under the network's names, without those that only training needs."""
+    unused = (_COUNTER, *variant.unused)
+    used = {_mapped(k, variant): v for k, v in state.items() if not any(part in f"^{k}" for part in unused)}
+    # cvpods and maskrcnn-benchmark keep a lone factor as a vector of one.
+    return {key: value.squeeze() if key.endswith(".scale") else value for key, value in used.items()}
 
 
 def _mapped(key: str, variant: Variant) -> str:

@@ -4,9 +4,9 @@ import difflib
 
 from ...deploy.errors import UsageError
 from ..variant import Variant
-from . import gfl, vfnet
+from . import atss, autoassign, borderdet, centernet, cornernet, fcos, gfl, iou_aware_retinanet, retinanet, vfnet
 
-_PAPERS = (gfl, vfnet)
+_PAPERS = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

@@ -426,7 +426,7 @@ def test_classes_follow_the_checkpoint() -> None:
         ({"neck.lateral_convs.0.conv.weight": None}, "neck.lateral_convs.0.conv.weight is missing, of shape 32x16x1x1"),
         ({"extra": torch.ones(2, 3)}, "'extra' is unexpected, of shape 2x3"),
         ({"backbone.bn1.weight": torch.ones(9)}, "backbone.bn1.weight has shape 9, not 8"),
-        ({"bbox_head.scales.0.scale": torch.ones(1)}, "bbox_head.scales.0.scale has shape 1, not scalar"),
+        ({"bbox_head.scales.0.scale": torch.ones(2)}, "bbox_head.scales.0.scale has shape 2, not scalar"),
         ({"backbone.bn1.weight": torch.ones(8).long()}, "backbone.bn1.weight holds torch.int64, not torch.float32"),
         ({"backbone.bn1.weight": torch.full((8,), torch.nan)}, "backbone.bn1.weight holds infinite or undefined"),
         ({"backbone.bn1.weight": torch.full((8,), 1e39, dtype=torch.float64)}, "infinite"),
