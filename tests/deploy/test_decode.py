@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from oracles import nms
+from oracles import iou, nms
 from test_card import CARD
 
 from detforge.deploy.backends import Arrays
@@ -119,6 +119,25 @@ def test_postprocess_equals_the_oracle_in_image_pixels() -> None:
     np.testing.assert_allclose(found.scores, scores[kept], rtol=1e-6)
     assert found.labels.tolist() == labels[kept].tolist()
     assert found.image_size == (100, 60)
+
+
+def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
+    """Before 2020: sides are x2 - x1 + 1, and the image of width W ends at W - 1."""
+    values = outputs(8)
+    values["boxes"][:4] = [[3, 3, 3, 20], [3, 3, 3, 20], [70, 3, 80, 9], [8, 8, 12, 7]]  # thin, twin, outside, empty
+    card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=1000, inclusive=True))
+    found = postprocess(values, card, Frame(CANVAS, CANVAS, CANVAS))
+    rows = sorted(naive(values, Fusion(), 0.05, 20), key=lambda row: -row[0])
+    kept: list[tuple[float, int, np.ndarray]] = []
+    for score, label, *corners in rows:
+        box = np.clip(corners, 0, [63, 31, 63, 31])
+        if (box[2:] + 1 <= box[:2]).any():
+            continue
+        wider = [np.concatenate((other[:2], other[2:] + 1)) for _, c, other in kept if c == label]
+        if all(iou(other, np.concatenate((box[:2], box[2:] + 1))) <= 0.5 for other in wider):
+            kept.append((score, int(label), box))
+    assert found.labels.tolist() == [label for _, label, _ in kept]
+    np.testing.assert_allclose(found.boxes, [box for *_, box in kept], rtol=1e-6)
 
 
 def test_chosen_classes_leave_room_for_one_another() -> None:

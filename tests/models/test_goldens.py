@@ -1,6 +1,6 @@
 """Networks against OpenMMLab's numbers, tensor by tensor and detection by detection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,15 +8,31 @@ import torch
 from golden.reader import Case, Golden, load
 from torch import Tensor, nn
 
-from detforge.deploy.card import Card, Provenance, Suppress
+from detforge.deploy.card import Provenance
 from detforge.deploy.instances import Instances
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.fcos import FCOSHead
+from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
-NETWORKS = ("gfl_r50", "gfl_r101_dcn", "gflv2_r50", "ld_r18", "vfnet_r50", "vfnet_r50_mdconv", "autoassign_r50")
+NETWORKS = (
+    "retinanet_r50",
+    "free_anchor_r50",
+    "pisa_retinanet_r50",
+    "fcos_r50",
+    "fcos_r50_center_normbbox",
+    "fcos_r50_dcn",
+    "atss_r50",
+    "gfl_r50",
+    "gfl_r101_dcn",
+    "gflv2_r50",
+    "ld_r18",
+    "vfnet_r50",
+    "vfnet_r50_mdconv",
+    "autoassign_r50",
+)
 TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst
 
 
@@ -25,6 +41,7 @@ class Run:
     """Our network on a golden: the reference's names to our tensors, and our detections, for each case."""
 
     golden: Golden
+    variant: Variant
     model: nn.Module
     raw: dict[str, dict[str, Tensor]]
     found: dict[str, Instances]
@@ -35,19 +52,8 @@ def run(request: pytest.FixtureRequest) -> Run:
     golden, variant = load(request.param), find(request.param)
     state = {key: torch.from_numpy(value) for key, value in golden.state.items()}
     model = load_variant(variant, Checkpoint(state, request.param, None, None))
-    suppress = Suppress(conf=0.05, iou=0.6)
-    provenance = Provenance(request.param, None, "fp32", {})
-    card = Card(
-        variant.name,
-        "detection",
-        variant.input,
-        variant.decode,
-        variant.fusion,
-        suppress,
-        variant.labels,
-        (),
-        provenance,
-    )
+    card = variant.card(variant.labels, Provenance(request.param, None, "fp32", {}))
+    card = replace(card, suppress=replace(card.suppress, conf=0.05))
     raw, found = {}, {}
     for tag, case in golden.cases.items():
         with torch.inference_mode():
@@ -58,7 +64,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         raw[tag] = named(model.bbox_head, levels, features, logits, case)
         frame = Frame(case.image_size, case.image_size, case.image.shape[2:])
         found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
-    return Run(golden, model, raw, found)
+    return Run(golden, variant, model, raw, found)
 
 
 def named(
@@ -104,7 +110,7 @@ def test_parameters_are_those_of_the_reference(run: Run) -> None:
 def test_forward_gives_the_decoded_outputs(run: Run) -> None:
     with torch.inference_mode():
         outputs = run.model(torch.zeros(2, 3, 64, 96))
-    points = 8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1
+    points = (8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1) * run.variant.decode.anchors
     assert outputs.pop("boxes").shape == (2, points, 4)
     assert outputs.pop("scores").shape == (2, points, 80)
     assert all(value.shape == (2, points) for value in outputs.values())
