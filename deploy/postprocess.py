@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Arrays
-from .card import Card, CornerDecode, PeakDecode
+from .card import Card
 from .decode import decode
 from .decode.candidates import Candidates
 from .instances import Instances
@@ -37,12 +37,11 @@ def postprocess(
 
 
 def _candidates(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
-    """Boxes in px of the resized image; whether they are cut at its border is part of what the references agree on."""
+    """Boxes in px of the resized image, those of dense heads cut at its border, as the references have them."""
     found = decode(outputs, card, frame)
-    uncut = isinstance(card.decode, PeakDecode) or (
-        isinstance(card.decode, CornerDecode) and card.decode.cut == "origin"
-    )
-    return found if uncut else _clip(found, frame, card.suppress.inclusive)
+    if card.decode.kind in ("peaks", "corners"):
+        return found
+    return _clip(found, frame, card.suppress.inclusive)
 
 
 def _mirror(found: Candidates, frame: Frame) -> Candidates:

@@ -11,7 +11,7 @@ import onnx
 from torch import nn
 
 from ..deploy.backends.ort import check_installation
-from ..deploy.card import Card, DenseDecode, GraphDecode, Input, Precision, Provenance
+from ..deploy.card import Card, Decode, DenseDecode, GraphDecode, Input, Precision, Provenance
 from ..deploy.decode import READS
 from ..deploy.errors import ExportError, InputError, UsageError, VerificationError
 from ..deploy.files import replacing
@@ -67,6 +67,8 @@ def export(
     _check_values(precision, nms, verify, batch, max_det)
     spec = variant.input if imgsz is None else _canvas(variant.input, imgsz)
     tolerance = _tolerance(precision, atol, rtol)
+    if nms == "graph" and not isinstance(variant.decode, DenseDecode):
+        raise UsageError(f"{variant.name} is decoded at run time, from its peaks; export it with --nms none")
     if verify == "tensor":
         check_installation()  # better now than after the work
     pictures = None if images is None else read_folder(Path(images))
@@ -98,11 +100,11 @@ def export(
 
 
 def _convert(
-    network: nn.Module, card: Card, decode: DenseDecode, imgsz: tuple[int, int] | None, batch: int | None
+    network: nn.Module, card: Card, decode: Decode, imgsz: tuple[int, int] | None, batch: int | None
 ) -> tuple[onnx.ModelProto, Card]:
     """The graph with its Card inside."""
     traced = prepare(network, card.provenance.precision)
-    if card.decode.kind == "graph":
+    if isinstance(card.decode, GraphDecode) and isinstance(decode, DenseDecode):
         traced = GraphNms(traced, decode, card.fusion, card.suppress)
     proto, ops = to_onnx(traced, canvas=imgsz, batch=batch)
     if missing := READS[card.decode.kind] - {output.name for output in proto.graph.output}:
@@ -183,13 +185,14 @@ def _check_values(precision: str, nms: str, verify: str, batch: int | None, max_
 
 def _canvas(spec: Input, imgsz: tuple[int, int]) -> Input:
     """The same preprocessing onto one canvas of (height, width) px."""
-    step = spec.pad_multiple
+    step, missing = spec.pad_multiple, int(spec.pad_to == "or")
     for side in imgsz:
         if side not in _SIDES:
             raise UsageError(f"--imgsz {side} is out of range; give sides of {_SIDES[0]} to {_SIDES[-1]} px")
-        if side % step:
-            near = side // step * step
-            raise UsageError(f"--imgsz {side} is not a multiple of {step}; use {near} or {near + step}")
+        if (side + missing) % step:
+            near = max(step, (side + missing) // step * step) - missing
+            rule = f"one less than a multiple of {step}" if missing else f"a multiple of {step}"
+            raise UsageError(f"--imgsz {side} is not {rule}; use {near} or {near + step}")
     return replace(spec, resize="canvas", size=imgsz)
 
 

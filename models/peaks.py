@@ -15,7 +15,8 @@ def top_peaks(heat: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     # A small map of few classes may have fewer values than there are peaks to find.
     scores, index = F.pad(peaks.flatten(1), (0, count)).topk(count)
     cells = heat.shape[2] * heat.shape[3]
-    return scores, index // cells, index % cells
+    labels = index // cells
+    return scores, labels, index - labels * cells  # the exporter knows no remainder of a size that is free
 
 
 def at_cells(x: Tensor, cells: Tensor) -> Tensor:
@@ -26,7 +27,8 @@ def at_cells(x: Tensor, cells: Tensor) -> Tensor:
 def cell_points(cells: Tensor, like: Tensor) -> Tensor:
     """Positions (n, k, 2) xy of cells (n, k), in cells of the map `like` (n, c, h, w) and in its type."""
     width = like.shape[3]
-    return torch.stack((cells % width, cells // width), -1).to(like.dtype)
+    rows = cells // width
+    return torch.stack((cells - rows * width, rows), -1).to(like.dtype)
 
 
 def cell_size(canvas: tuple[int, int], like: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Outputs of CornerNet (arXiv 1808.01244, section 4.2): the best peaks of two heatmaps, which are paired here."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,9 @@ def decode(outputs: Arrays, spec: CornerDecode, conf: float, frame: Frame) -> Ca
     boxes = corners - np.array([left, top, left, top], np.float32)
     found = Candidates(boxes, scores[tl, br], outputs["tl_labels"][tl])
     if spec.cut == "origin":
-        found = Candidates(np.maximum(boxes, 0), found.scores, found.labels)
+        found = replace(found, boxes=np.maximum(boxes, 0))
     found = found[np.all(found.boxes[:, 2:] > found.boxes[:, :2], axis=1)]
+    if spec.cut == "image":
+        height, width = frame.resized_size
+        found = replace(found, boxes=np.clip(found.boxes, 0, np.array([width, height, width, height], np.float32)))
     return found[np.argsort(-found.scores, kind="stable")[: spec.top_k]]

@@ -65,6 +65,21 @@ class HourglassNet(nn.Module):
         return maps
 
 
+AUTHORS = {
+    "^pre.0.": "backbone.stem.0.",
+    "^pre.1.": "backbone.stem.1.0.",
+    "^kps.": "backbone.hourglass_modules.",
+    "^cnvs.": "backbone.out_convs.",
+    "^inters.": "backbone.inters.",
+    "^inters_.0.0.": "backbone.conv1x1s.0.conv.",
+    "^inters_.0.1.": "backbone.conv1x1s.0.bn.",
+    "^cnvs_.0.0.": "backbone.remap_convs.0.conv.",
+    "^cnvs_.0.1.": "backbone.remap_convs.0.bn.",
+    ".skip.": ".downsample.",
+}
+"""The layout of checkpoints by the authors of CornerNet and CenterNet."""
+
+
 def _residuals(in_channels: int, out_channels: int, count: int, stride: int = 1) -> nn.Sequential:
     """Residual blocks, of which the first changes the channels and the size."""
     blocks: list[nn.Module] = []

@@ -21,10 +21,6 @@ class CenterHead(nn.Module):
         self.heatmap_head = _branch(in_channels, channels, classes)
         self.wh_head = _branch(in_channels, channels, 2)
         self.offset_head = _branch(in_channels, channels, 2)
-        for branch in (self.wh_head, self.offset_head):
-            for module in branch.modules():
-                if isinstance(module, nn.Conv2d):
-                    nn.init.normal_(module.weight, std=0.001)
         nn.init.constant_(self.heatmap_head[2].bias, -math.log(9))  # every class starts at a score of 0.1
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -45,6 +41,6 @@ class CenterHead(nn.Module):
 
 
 def _branch(in_channels: int, channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, out_channels, 1)
-    )
+    first, last = nn.Conv2d(in_channels, channels, 3, padding=1), nn.Conv2d(channels, out_channels, 1)
+    nn.init.kaiming_normal_(first.weight)
+    return nn.Sequential(first, nn.ReLU(), last)

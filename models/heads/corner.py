@@ -1,7 +1,6 @@
 """CornerNet's head (Law and Deng, "CornerNet: Detecting Objects as Paired Keypoints", arXiv 1808.01244)."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +9,18 @@ from ...plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_po
 from ..blocks import ConvNorm
 from ..peaks import at_cells, cell_points, cell_size, top_peaks
 
-Pool = Callable[[Tensor], Tensor]
+_POOLS = {"tl": (top_pool, left_pool), "br": (bottom_pool, right_pool)}
 
 
 class CornerPooling(nn.Module):
-    """The prediction module of one corner (figure 7): two directions pooled and added, around a shortcut.
+    """The prediction module of a corner, "tl" or "br" (figure 7): two directions pooled and added, and a shortcut.
 
     Shapes: (n, channels, h, w) to the same.
     """
 
-    def __init__(self, channels: int, pooled: int, pools: tuple[Pool, Pool]) -> None:
+    def __init__(self, channels: int, pooled: int, corner: str) -> None:
         super().__init__()
-        self.pools = pools
+        self.corner = corner
         self.direction1_conv = ConvNorm(channels, pooled, 3, norm="bn")
         self.direction2_conv = ConvNorm(channels, pooled, 3, norm="bn")
         self.aftpool_conv = ConvNorm(pooled, channels, 3, norm="bn", relu=False)
@@ -29,7 +28,8 @@ class CornerPooling(nn.Module):
         self.conv2 = ConvNorm(channels, channels, 3, norm="bn")
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self.pools[0](self.direction1_conv(x)) + self.pools[1](self.direction2_conv(x))
+        pool1, pool2 = _POOLS[self.corner]
+        pooled = pool1(self.direction1_conv(x)) + pool2(self.direction2_conv(x))
         return self.conv2(torch.relu(self.aftpool_conv(pooled) + self.conv1(x)))
 
 
@@ -43,11 +43,14 @@ class CornerHead(nn.Module):
     def __init__(self, classes: int, channels: int = 256, *, pooled: int = 128, peaks: int = 100) -> None:
         super().__init__()
         self.peaks = peaks
-        self.tl_pool = CornerPooling(channels, pooled, (top_pool, left_pool))
-        self.br_pool = CornerPooling(channels, pooled, (bottom_pool, right_pool))
+        self.tl_pool = CornerPooling(channels, pooled, "tl")
+        self.br_pool = CornerPooling(channels, pooled, "br")
         for corner in ("tl", "br"):
             for name, out_channels in (("heat", classes), ("emb", 1), ("off", 2)):
                 setattr(self, f"{corner}_{name}", _branch(channels, out_channels))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
         for heat in (self.tl_heat, self.br_heat):
             nn.init.constant_(heat[1].conv.bias, -math.log(9))  # every class starts at a score of 0.1
 

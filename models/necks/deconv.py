@@ -15,6 +15,7 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = nn.ConvTranspose2d(channels, channels, 4, 2, 1, bias=False)
         self.bn = nn.BatchNorm2d(channels)
+        nn.init.normal_(self.conv.weight, std=(2 * channels) ** -0.5)  # four taps of every channel meet in a pixel
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.bn(self.conv(x)))
