@@ -134,6 +134,49 @@ def test_more_rows_than_candidates():
     assert got["boxes"].shape == (1, 200, 4)
 
 
+class Given(torch.nn.Module):
+    """A network whose outputs are given."""
+
+    def __init__(self, **outputs):
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, image):
+        return self.outputs
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("per_class", [False, True])
+@pytest.mark.parametrize("unit", ["pairs", "points"])
+@pytest.mark.parametrize("fusion", [(t, r) for t in ("score", "fused") for r in ("score", "fused")])
+def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, inclusive):
+    """The runtime's rules have a slow oracle of their own."""
+    random = np.random.default_rng(len(unit))
+    decode = DenseDecode((8, 16, 32), anchors=2, top_k=30, unit=unit)
+    card = replace(runtime_card(Fusion(0.5, 0.5, *fusion)), decode=decode)
+    card = replace(card, suppress=replace(SUPPRESS, inclusive=inclusive))
+    points = 2 * (8 * 12 + 4 * 6 + 2 * 3)
+    corner = random.uniform(-9, 90, (2, points, 2))
+    outputs = {
+        "boxes": np.concatenate((corner, corner + random.uniform(-1, 30, (2, points, 2))), -1),
+        "scores": random.uniform(0, 1, (2, points, 3)) ** 24,
+        "quality": random.uniform(0, 1, (2, points, 3) if per_class else (2, points)) ** 4,
+    }
+    if unit == "points":  # with more pairs than `top_k` the file drops some that the runtime keeps
+        outputs["scores"][outputs["scores"] < outputs["scores"].max(-1, keepdims=True)] = 0
+    outputs = {name: value.astype(np.float32) for name, value in outputs.items()}
+    given = Given(**{name: torch.from_numpy(value) for name, value in outputs.items()})
+    got = GraphNms(given, decode, card.fusion, card.suppress)(torch.zeros(2, 3, 64, 96))
+    for i in range(2):
+        row = {name: value[i] for name, value in outputs.items()}
+        expected = postprocess(row, card, Frame((64, 96), (64, 96), (64, 96)))
+        num = int(got["num"][i])
+        assert num == len(expected) > 5
+        np.testing.assert_allclose(got["scores"][i, :num].numpy(), expected.scores, rtol=1e-5)
+        np.testing.assert_allclose(got["boxes"][i, :num].numpy(), expected.boxes, atol=1e-4)
+        assert got["labels"][i, :num].tolist() == expected.labels.tolist()
+
+
 class Bare(torch.nn.Module):
     """The operator alone: channel 0 holds corners and sizes, channel 1 scores, channel 2 labels."""
 
