@@ -141,9 +141,11 @@ def _default_checkpoint(variant: Variant) -> str:
     """Where a variant's own weights are: a file of this package, or a url."""
     if variant.bundled is not None:
         return str(variant.bundled)
-    if variant.published is not None:
+    if variant.published is not None and variant.published.url is not None:
         return variant.published.url
-    raise UsageError(f"{variant.name} has no published checkpoint; give one with --checkpoint FILE, or random")
+    raise UsageError(
+        f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
+    )
 
 
 def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def _entry(variant: Variant) -> Entry:
         input=_input(variant.input),
         classes=len(variant.labels),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        checkpoint="bundled" if variant.bundled else "published" if published else "none",
+        checkpoint="bundled" if variant.bundled else "published" if published and published.url else "none",
         url=None if published is None else published.url,
         coco_ap=None if published is None else published.ap,
     )

@@ -39,15 +39,35 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint: where it is, and the COCO box AP that its authors state."""
+    """A published checkpoint: where it is, and the COCO box AP that its authors state.
 
-    url: str
+    `url` is None where no program can fetch it, as from a drive that wants a click.
+    """
+
+    url: str | None
     ap: float
 
 
 def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:
     """A checkpoint of mmdet: most repeat their folder's name in the file's."""
     return Published(f"https://download.openmmlab.com/mmdetection/v2.0/{folder}/{name}/{name}{suffix}.pth", ap)
+
+
+_BACKBONES = {"r": "ResNet-", "x": "ResNeXt-"}
+_TRAITS = {"caffe": "caffe style", "dcn": "deformable", "dcnv2": "modulated deformable", "imprv": "improved"}
+
+
+def spelled(name: str) -> str:
+    """What the parts of a variant's name stand for: "r50_caffe_2x" is "ResNet-50, caffe style, 2x schedule"."""
+    words: list[str] = []
+    for part in name.split("_"):
+        if part[0] in _BACKBONES and part[1:].isdigit():
+            words.append(_BACKBONES[part[0]] + part[1:])
+        elif part[-2:] == "4d" or part[-2:] == "8d":
+            words[-1] += f" {part}"
+        else:
+            words.append(_TRAITS.get(part, f"{part} schedule"))
+    return ", ".join(words)
 
 
 @dataclass(frozen=True)

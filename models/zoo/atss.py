@@ -13,7 +13,7 @@ from ..heads.atss import ATSSHead
 from ..labels import COCO
 from ..layouts import BENCHMARK_UNUSED, benchmark
 from ..necks.fpn import FPN
-from ..variant import CAFFE_1, Published, Variant, openmmlab
+from ..variant import CAFFE_1, Published, Variant, openmmlab, spelled
 
 _ANCHORS = Anchors(ratios=(1.0,), scales=(8.0,))
 
@@ -40,14 +40,15 @@ _ATSS = Variant(
 )
 
 
-def _official(name: str, backbone: Backbone, **build: Any) -> Variant:
+def _official(name: str, backbone: Backbone, ap: float, **build: Any) -> Variant:
     """One of the authors': scores are square roots, boxes inclusive, anchors in the middle of cells."""
     anchors = Anchors(ratios=(1.0,), scales=(8.0,), centre=0.5)
     layout = {"cls_logits": "atss_cls", "bbox_pred": "atss_reg", "centerness": "atss_centerness"}
     head = {"anchors": anchors, "inclusive": True, "bias": True, "relu": True}
     return _ATSS.derive(
         f"atss_official_{name}",
-        "ATSS by its authors",
+        f"ATSS by its authors: {spelled(name)}",
+        Published(None, ap),
         build={"backbone": partial(backbone, norm_eps=0.0), **head, **build},
         input=CAFFE_1,
         fusion=Fusion(0.5, 0.5, rank_by="fused"),
@@ -57,8 +58,8 @@ def _official(name: str, backbone: Backbone, **build: Any) -> Variant:
     )
 
 
-def _deformable(name: str, backbone: Backbone, stages: tuple[Any, ...] = DCN_V2_C3_C5) -> Variant:
-    return _official(name, partial(backbone, deformable=stages), deformable=True)
+def _deformable(name: str, backbone: Backbone, ap: float, stages: tuple[Any, ...] = DCN_V2_C3_C5) -> Variant:
+    return _official(name, partial(backbone, deformable=stages), ap, deformable=True)
 
 
 _X101_32X8D, _X101_64X4D = partial(R101, groups=(32, 8)), partial(R101, groups=(64, 4))
@@ -66,7 +67,7 @@ VARIANTS = (
     _ATSS,
     _ATSS.derive(
         "atss_r101",
-        "ATSS",
+        "ATSS: ResNet-101",
         Published(
             "https://download.openmmlab.com/mmdetection/v2.0/atss/atss_r101_fpn_1x_coco/"
             "atss_r101_fpn_1x_20200825-dfcadd6f.pth",
@@ -74,14 +75,14 @@ VARIANTS = (
         ),
         build={"backbone": R101},
     ),
-    _official("r50_1x", R50_CAFFE),
-    _official("r101_2x", R101_CAFFE),
-    _official("x101_32x8d_2x", _X101_32X8D),
-    _official("x101_64x4d_2x", _X101_64X4D),
-    _deformable("dcnv2_r50_1x", R50_CAFFE),
-    _deformable("dcnv2_r101_2x", R101_CAFFE),
-    _deformable("dcnv2_x101_32x8d_2x", _X101_32X8D, DCN_V2_C4_C5),
-    _deformable("dcnv2_x101_64x4d_2x", _X101_64X4D, DCN_V2_C4_C5),
+    _official("r50_1x", R50_CAFFE, 39.3),
+    _official("r101_2x", R101_CAFFE, 43.5),
+    _official("x101_32x8d_2x", _X101_32X8D, 44.8),
+    _official("x101_64x4d_2x", _X101_64X4D, 45.5),
+    _deformable("dcnv2_r50_1x", R50_CAFFE, 43.2),
+    _deformable("dcnv2_r101_2x", R101_CAFFE, 46.1),
+    _deformable("dcnv2_x101_32x8d_2x", _X101_32X8D, 47.7, DCN_V2_C4_C5),
+    _deformable("dcnv2_x101_64x4d_2x", _X101_64X4D, 47.7, DCN_V2_C4_C5),
     _ATSS.derive("atss_test", "tiny ATSS for tests", build={"backbone": TINY, "channels": 32, "stacked": 1}),
 )
 ALIASES = {"atss": "atss_r50"}

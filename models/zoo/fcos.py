@@ -24,7 +24,7 @@ from ..heads.fcos import FCOSHead
 from ..labels import COCO
 from ..layouts import BENCHMARK_UNUSED, benchmark
 from ..necks.fpn import FPN
-from ..variant import CAFFE_1, CAFFE_2, RGB, Published, Variant, openmmlab
+from ..variant import CAFFE_1, CAFFE_2, RGB, Published, Variant, openmmlab, spelled
 
 _STRIDES = (8, 16, 32, 64, 128)
 
@@ -86,9 +86,10 @@ def _official(file: str, ap: float) -> Variant:
         backbone = partial(R101_CAFFE, style="pytorch", groups=_X101[file.split("_101_")[1][:5]])
     if deformable:
         backbone = partial(backbone, deformable=DCN_V2_C4_C5 if wide else DCN_V2_C3_C5)
+    name = file.lower().replace("r_", "r").replace("x_", "x").replace("_fpn", "")
     return _FCOS.derive(
-        "fcos_official_" + file.lower().replace("r_", "r").replace("x_", "x").replace("_fpn", ""),
-        "FCOS by its authors",
+        f"fcos_official_{name}",
+        f"FCOS by its authors: {spelled(name)}",
         Published(f"https://huggingface.co/tianzhi/FCOS/resolve/main/FCOS_{file}.pth", ap),
         build={
             "backbone": partial(backbone, norm_eps=0.0),
@@ -106,17 +107,18 @@ def _official(file: str, ap: float) -> Variant:
 
 
 def _plain(name: str, backbone: Backbone, file: str, suffix: str, ap: float, **changes: Any) -> Variant:
-    return _FCOS.derive(name, "FCOS", openmmlab("fcos", file, suffix, ap), build={"backbone": backbone}, **changes)
+    published, summary = openmmlab("fcos", file, suffix, ap), f"FCOS: {spelled(name)}"
+    return _FCOS.derive(f"fcos_{name}", summary, published, build={"backbone": backbone}, **changes)
 
 
 _2X = "caffe_fpn_gn-head_mstrain_640-800_2x_coco"
 _X101_2X = "fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco"
 VARIANTS = (
     _FCOS,
-    _plain("fcos_r101", R101_CAFFE, "fcos_r101_caffe_fpn_gn-head_1x_coco", "-0e37b982", 39.1),
-    _plain("fcos_r50_2x", R50_CAFFE, f"fcos_r50_{_2X}", "-d92ceeea", 38.5),
-    _plain("fcos_r101_2x", R101_CAFFE, f"fcos_r101_{_2X}", "-511424d6", 40.8),
-    _plain("fcos_x101_64x4d_2x", X101_64X4D, _X101_2X, "-ede514a8", 42.6, input=RGB),
+    _plain("r101", R101_CAFFE, "fcos_r101_caffe_fpn_gn-head_1x_coco", "-0e37b982", 39.1),
+    _plain("r50_2x", R50_CAFFE, f"fcos_r50_{_2X}", "-d92ceeea", 38.5),
+    _plain("r101_2x", R101_CAFFE, f"fcos_r101_{_2X}", "-511424d6", 40.8),
+    _plain("x101_64x4d_2x", X101_64X4D, _X101_2X, "-ede514a8", 42.6, input=RGB),
     _IMPROVED,
     _IMPROVED.derive(
         "fcos_r50_dcn",

@@ -11,7 +11,7 @@ from ..detector import DenseDetector
 from ..heads.gfl import GFLHead
 from ..labels import COCO, MARKERS
 from ..necks.fpn import FPN
-from ..variant import RGB, WEIGHTS, Variant, openmmlab
+from ..variant import RGB, WEIGHTS, Published, Variant, openmmlab
 
 _STRIDES = (8, 16, 32, 64, 128)
 
@@ -46,6 +46,7 @@ _GFL = Variant(
 _GFL_V2 = _GFL.derive(
     "gflv2_r50",
     "GFL with a quality read off the shape of its box distributions",
+    Published(None, 41.0),
     build={"quality_channels": 64},
     paper="arXiv 2011.12885",
     fusion=Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused"),
@@ -64,14 +65,14 @@ def _distilled(name: str, on: str, backbone: Backbone, file: str, suffix: str, a
     return _GFL.derive(name, f"GFL on {on}, distilled (LD)", published, build=build, paper="arXiv 2102.12252")
 
 
-def _v2(name: str, on: str, backbone: Backbone) -> Variant:
+def _v2(name: str, on: str, backbone: Backbone, ap: float) -> Variant:
     """Its authors keep their weights on a drive."""
-    return _GFL_V2.derive(name, f"GFL v2 on {on}", build={"backbone": backbone})
+    return _GFL_V2.derive(name, f"GFL v2 on {on}", Published(None, ap), build={"backbone": backbone})
 
 
 VARIANTS = (
     _GFL,
-    _gfl("gfl_r50_2x", "ResNet-50", R50, "gfl_r50_fpn_mstrain_2x_coco", "_20200629_213802-37bb1edc", 42.9),
+    _gfl("gfl_r50_2x", "ResNet-50, 2x schedule", R50, "gfl_r50_fpn_mstrain_2x_coco", "_20200629_213802-37bb1edc", 42.9),
     _gfl("gfl_r101", "ResNet-101", R101, "gfl_r101_fpn_mstrain_2x_coco", "_20200629_200126-dd12f847", 44.7),
     _gfl(
         "gfl_r101_dcn",
@@ -102,9 +103,10 @@ VARIANTS = (
     _distilled("ld_r50", "ResNet-50", R50, "ld_r50_gflv1_r101_fpn_coco_1x", "_20220629_145355-8dc5bad8", 41.0),
     _distilled("ld_r101", "ResNet-101", R101, "ld_r101_gflv1_r101dcn_fpn_coco_2x", "_20220629_185920-9e658426", 45.5),
     _GFL_V2,
-    _v2("gflv2_r101", "ResNet-101", R101),
-    _v2("gflv2_r101_dcn", "ResNet-101 with deformable stages C3 to C5", _R101_DCN),
-    _v2("gflv2_x101_32x4d_dcn", "ResNeXt-101 with deformable stages C4 and C5", _X101_DCN),
+    _v2("gflv2_r50_2x", "ResNet-50, 2x schedule", R50, 43.9),
+    _v2("gflv2_r101", "ResNet-101", R101, 45.8),
+    _v2("gflv2_r101_dcn", "ResNet-101 with deformable stages C3 to C5", _R101_DCN, 48.0),
+    _v2("gflv2_x101_32x4d_dcn", "ResNeXt-101 with deformable stages C4 and C5", _X101_DCN, 48.8),
     _GFL.derive(
         "gfl_markers",
         "small GFL that finds printed codes and markers; bundled",

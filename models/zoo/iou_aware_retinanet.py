@@ -25,8 +25,8 @@ _R50 = replace(
 
 VARIANTS = (
     _R50,
-    _R50.derive("iou_aware_retinanet_r101", "IoU-aware RetinaNet", build={"backbone": R101}),
-    _R50.derive("iou_aware_retinanet_x101_32x4d", "IoU-aware RetinaNet", build={"backbone": X101_32X4D}),
+    _R50.derive("iou_aware_retinanet_r101", "IoU-aware RetinaNet: ResNet-101", build={"backbone": R101}),
+    _R50.derive("iou_aware_retinanet_x101_32x4d", "IoU-aware RetinaNet: ResNeXt-101", build={"backbone": X101_32X4D}),
     _R50.derive(
         "iou_aware_retinanet_test",
         "tiny IoU-aware RetinaNet for tests",
