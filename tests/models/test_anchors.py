@@ -79,6 +79,31 @@ def test_anchors_of_maskrcnn_benchmark() -> None:
     np.testing.assert_allclose(corners(anchors, SIZES), everywhere((8, 16), first_cell), atol=1e-9)
 
 
+def test_anchors_of_ap_loss() -> None:
+    """As maskrcnn-benchmark's, but nothing is rounded, and there are two scales."""
+
+    def first_cell(stride: int):
+        middle = (stride - 1) / 2
+        for ratio in (0.5, 1.0, 2.0):
+            width = math.sqrt(stride * stride / ratio)
+            for scale in (4, 4 * math.sqrt(2)):
+                reach = [0.5 * (side * scale - 1) for side in (width, width * ratio)]
+                yield [middle - reach[0], middle - reach[1], middle + reach[0], middle + reach[1]]
+
+    anchors = Anchors((8, 16), scales=(4, 4 * math.sqrt(2)), centre=0.5, inclusive=True)
+    np.testing.assert_allclose(corners(anchors, SIZES), everywhere((8, 16), first_cell), atol=1e-9)
+
+
+def test_anchors_of_the_authors_of_atss() -> None:
+    """The window [0.5, s - 0.5], eight times as large; its width is x2 - x1 + 1, which is the coder's affair."""
+
+    def first_cell(stride: int):
+        yield [stride / 2 - 4 * stride, stride / 2 - 4 * stride, stride / 2 + 4 * stride, stride / 2 + 4 * stride]
+
+    anchors = Anchors((8, 16), ratios=(1.0,), scales=(8.0,), centre=0.5)
+    np.testing.assert_allclose(corners(anchors, SIZES), everywhere((8, 16), first_cell), atol=1e-9)
+
+
 def test_half_precision_pictures_have_exact_anchors() -> None:
     """Heads ask in fp32, where the last cell of the largest canvas is still exact."""
     anchors = Anchors()([(2, 3000)] * 5, torch.zeros((), dtype=torch.float32))
