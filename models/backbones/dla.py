@@ -37,7 +37,7 @@ class Root(nn.Module):
 class Tree(nn.Module):
     """Blocks whose results are aggregated hierarchically (section 3.2, figure 3).
 
-    Shapes: (n, in_channels, h, w) to (n, channels, h / stride, w / stride). A tree of depth d has 2^d blocks; `carried`
+    Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). A tree of depth d has 2^d blocks; `carried`
     is how many channels come to its root from outside, by the forward's second argument.
     """
 
@@ -60,7 +60,8 @@ class Tree(nn.Module):
             self.tree2 = Tree(depth - 1, channels, channels, carried=carried + channels)
 
     def forward(self, x: Tensor, children: Sequence[Tensor] = ()) -> Tensor:
-        below = F.max_pool2d(x, self.stride) if self.stride > 1 else x
+        # Odd sides are rounded up, as strided convolutions do, so that sizes may stay free in an export.
+        below = F.max_pool2d(x, self.stride, ceil_mode=True) if self.stride > 1 else x
         if self.carries:
             children = [*children, below]
         if self.depth > 1:
@@ -73,7 +74,7 @@ class Tree(nn.Module):
 class DLA34(nn.Module):
     """Image to six levels at strides 1, 2, 4, 8, 16, 32.
 
-    Shapes: (n, 3, h, w), with sides that are multiples of 32, to six (n, channels[i], h / stride, w / stride).
+    Shapes: (n, 3, h, w) to six (n, channels[i], ceil(h / stride), ceil(w / stride)).
     """
 
     def __init__(self, channels: Sequence[int] = (16, 32, 64, 128, 256, 512)) -> None:

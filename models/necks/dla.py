@@ -31,7 +31,8 @@ class IterativeUpsample(nn.Module):
         merged = [maps[0]]
         for i in range(1, self.steps + 1):
             up = getattr(self, f"up_{i}")(getattr(self, f"proj_{i}")(maps[i]))
-            merged.append(getattr(self, f"node_{i}")(up + merged[-1]))
+            height, width = maps[0].shape[2:]  # twice a side that was rounded up is a pixel more
+            merged.append(getattr(self, f"node_{i}")(up[:, :, :height, :width] + merged[-1]))
         return merged
 
 

@@ -24,10 +24,8 @@ SIZES = {"centernet_test": (128, 160), "cornernet_test": (127, 255)}
 class TorchBackend:
     """The network in PyTorch as a backend."""
 
-    metadata = {}
-
     def __init__(self, model, ports):
-        self.model, self.inputs, self.outputs = model, ports.inputs, ports.outputs
+        self.model, self.inputs, self.outputs, self.metadata = model, ports.inputs, ports.outputs, {}
 
     def run(self, feeds):
         with torch.inference_mode():
