@@ -77,6 +77,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 _DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     10: (BasicBlock, (1, 1, 1, 1)),
+    14: (Bottleneck, (1, 1, 1, 1)),
     18: (BasicBlock, (2, 2, 2, 2)),
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
@@ -136,7 +137,7 @@ Backbone = Callable[..., ResNet]
 R18, R34, R50, R101 = (partial(ResNet, depth) for depth in (18, 34, 50, 101))
 R50_CAFFE, R101_CAFFE = partial(R50, style="caffe"), partial(R101, style="caffe")
 X101_32X4D, X101_64X4D = partial(R101, groups=(32, 4)), partial(R101, groups=(64, 4))
-TINY = partial(R18, width=8)
+TINY, TINY_BOTTLENECKS = partial(ResNet, 10, width=8), partial(ResNet, 14, width=8)
 
 # Where stages are deformable, most often all but the first.
 DCN_C3_C5: Stages = (None, "v1", "v1", "v1")

@@ -12,10 +12,10 @@ from ...deploy.card import DenseDecode, Fusion, Suppress
 from ..backbones.resnet import (
     DCN_V2_C3_C5,
     DCN_V2_C4_C5,
-    R50,
     R50_CAFFE,
     R101_CAFFE,
     TINY,
+    TINY_BOTTLENECKS,
     X101_64X4D,
     Backbone,
 )
@@ -50,6 +50,7 @@ _FCOS = Variant(
     suppress=Suppress(conf=0.4, iou=0.5),
     labels=COCO,
     published=openmmlab("fcos", "fcos_r50_caffe_fpn_gn-head_1x_coco", "-821213aa", 36.6),
+    mapping={"bbox_head.fcos_": "bbox_head.conv_", ".conv2_offset.": ".conv2.conv_offset."},  # before mmdet 2.1
 )
 _IMPROVED = _FCOS.derive(
     "fcos_r50_center_normbbox",
@@ -132,7 +133,7 @@ VARIANTS = (
         "fcos_dcn_test",
         "tiny improved deformable FCOS for tests",
         build={
-            "backbone": partial(R50, width=8, deformable=DCN_V2_C3_C5),
+            "backbone": partial(TINY_BOTTLENECKS, deformable=DCN_V2_C3_C5),
             "channels": 32,
             "stacked": 1,
             "deformable": True,

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.checkpoint import Checkpoint, load_variant, random_model
 from detforge.models.zoo import VARIANTS
 
 BENCHMARK = [
@@ -98,3 +98,13 @@ def test_deformable_keys_are_those_of_maskrcnn_benchmark() -> None:
         "backbone.layer2.0.conv2.conv_offset.weight": "backbone.body.layer2.0.conv2.offset.weight",
     }.items():
         assert benchmark(ours, offsets, 3) == theirs
+
+
+def test_fcos_from_before_mmdet_2_1_loads() -> None:
+    variant = VARIANTS["fcos_dcn_test"]
+    state = random_model(variant).state_dict()
+    old = {key.replace("bbox_head.conv_", "bbox_head.fcos_"): value for key, value in state.items()}
+    old = {key.replace(".conv2.conv_offset.", ".conv2_offset."): value for key, value in old.items()}
+    assert len(old.keys() - state.keys()) > 6
+    loaded = load_variant(variant, Checkpoint(old, "old.pth", None, None)).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
