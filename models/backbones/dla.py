@@ -37,8 +37,9 @@ class Root(nn.Module):
 class Tree(nn.Module):
     """Blocks whose results are aggregated hierarchically (section 3.2, figure 3).
 
-    Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). A tree of depth d has 2^d blocks; `carried`
-    is how many channels come to its root from outside, by the forward's second argument.
+    Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). A tree of depth d has 2^d
+    blocks. `carried` channels come to its root from outside, by the forward's second argument, and where it `carries`,
+    its own input as well.
     """
 
     def __init__(

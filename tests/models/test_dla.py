@@ -12,7 +12,7 @@ from detforge.models.necks.dla import DLANeck
 from detforge.models.zoo import find
 from detforge.plugins.deform_conv.op import deform_conv
 
-CHANNELS = (4, 4, 8, 8, 12, 16)
+CHANNELS = (4, 6, 8, 10, 12, 16)
 EPS = 1e-5
 
 
@@ -135,7 +135,7 @@ def test_parameters_are_those_of_the_paper() -> None:
 
 
 def test_upsampling_starts_as_interpolation() -> None:
-    x = torch.arange(5.0).expand(1, 8, 5, 5)
+    x = torch.arange(5.0).expand(1, CHANNELS[2], 5, 5)
     neck = DLANeck(CHANNELS)
     for up, factor in ((neck.ida_up.up_1, 2), (neck.ida_up.up_2, 4)):
         with torch.inference_mode():
