@@ -40,7 +40,7 @@ def _candidates(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
     """Boxes in px of the resized image, those of dense heads cut at its border, as the references have them."""
     found = decode(outputs, card, frame)
     if card.decode.kind in ("peaks", "corners"):
-        return found
+        return found[np.all(np.isfinite(found.boxes), axis=1)]
     return _clip(found, frame, card.suppress.inclusive)
 
 

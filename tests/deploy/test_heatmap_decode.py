@@ -1,12 +1,14 @@
 """Peaks and pairs of corners: the naive float64 oracle, the two rules for borders, and the mirrored image."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from test_card import CARD
 
-from detforge.deploy import Detector
+from detforge.deploy import Detector, Instances
 from detforge.deploy.backends import Arrays
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.card import Card, CornerDecode, PeakDecode, Suppress
@@ -16,6 +18,8 @@ from detforge.deploy.parse import FieldError
 from detforge.deploy.pipeline import load
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
+from detforge.deploy.save import Saver
+from detforge.deploy.sources import Picture
 
 FRAME = Frame((90, 120), (90, 120), (127, 127), (18, 3))
 
@@ -94,6 +98,24 @@ def test_peaks_keep_their_boxes_beyond_the_border() -> None:
     found = postprocess(outputs, card, replace(FRAME, image_size=(45, 60)))
     assert found.boxes.tolist() == [[-1.5, -4, 68.5, 21]]  # twice as large as the image, and moved by the border
     assert found.labels.tolist() == [1]
+
+
+def test_boxes_beyond_the_border_are_drawn_and_cut_out(tmp_path: Path) -> None:
+    boxes = np.array([[-5.5, -3, 4, 6], [-9, 2, -2, 8], [15, 5, 1e12, 40], [25, 30, 26, 31]], np.float32)
+    found = Instances(boxes, np.ones(4, np.float32), np.zeros(4, np.int64), ("a",), (20, 10))
+    image = np.zeros((10, 20, 3), np.uint8)
+    with Saver(tmp_path, annotated=True, txt=True, crops=True) as saver:
+        saver.save(Picture("a.png", image), found)
+    sizes = [cv2.imread(str(file)).shape[:2] for file in sorted((tmp_path / "crops" / "a").iterdir())]
+    assert sizes == [(6, 4), (6, 1), (5, 5), (1, 1)]
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_boxes_that_are_no_numbers_go() -> None:
+    boxes = np.array([[0, 0, np.nan, 5], [0, 0, np.inf, 5], [0, 0, 5, 5]], np.float32)
+    outputs = {"boxes": boxes, "scores": np.full(3, 0.9, np.float32), "labels": np.zeros(3, np.int64)}
+    card = replace(CARD, decode=PeakDecode(), suppress=Suppress("none"))
+    assert postprocess(outputs, card, FRAME).boxes.tolist() == [[-3, -18, 2, -13]]
 
 
 class TwoViews(RecordedBackend):
