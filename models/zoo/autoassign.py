@@ -11,7 +11,7 @@ from ..heads.autoassign import AutoAssignHead
 from ..labels import COCO
 from ..layouts import CVPODS
 from ..necks.fpn import FPN
-from ..variant import CAFFE_1, CAFFE_2, Variant, openmmlab
+from ..variant import CAFFE_1, CAFFE_2, Published, Variant, openmmlab
 
 _STRIDES = (8, 16, 32, 64, 128)
 
@@ -49,7 +49,8 @@ VARIANTS = (
     _AUTOASSIGN,
     _AUTOASSIGN.derive(
         "autoassign_official_r50",
-        "AutoAssign by its authors, 40.5 AP",
+        "AutoAssign by its authors",
+        Published(None, 40.5),
         build={"extra": "output"},
         input=CAFFE_2,
         fusion=Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused"),

@@ -88,7 +88,7 @@ _AUTHORS = replace(
     summary="CenterNet by its authors: ResNet-18, deformable on the way up",
     build=partial(build, depth=18, deformable=True, bias=True),
     input=replace(KEEP_BGR, pad_multiple=32, pad_to="or+1"),
-    published=None,  # their checkpoints lie where nothing can be fetched from
+    published=Published(None, 28.1),  # theirs lie where nothing can be fetched from; AP without flips
     mapping=_RESNET,
 )
 
@@ -110,12 +110,14 @@ VARIANTS = (
         _AUTHORS,
         name="centernet_resdcn101",
         summary="CenterNet by its authors: ResNet-101, deformable on the way up",
+        published=Published(None, 34.6),
         build=partial(build, depth=101, deformable=True, bias=True),
     ),
     replace(
         _AUTHORS,
         name="centernet_dla34",
         summary="CenterNet by its authors: DLA-34, deformable on the way up",
+        published=Published(None, 37.4),
         build=build_dla,
         mapping=_DLA,
         unused=("base.level3.project.", "base.level4.project.", "base.fc."),
@@ -124,6 +126,7 @@ VARIANTS = (
         _AUTHORS,
         name="centernet_hg104",
         summary="CenterNet by its authors: Hourglass-104",
+        published=Published(None, 40.3),
         build=build_hourglass,
         input=replace(KEEP_BGR, pad_to="or+1"),
         mapping={
