@@ -23,6 +23,9 @@ def decode(outputs: Arrays, spec: DenseDecode, fusion: Fusion, conf: float, canv
     """
     boxes, scores, quality = outputs["boxes"], outputs["scores"], outputs.get("quality")
     ends = _level_ends(spec, canvas, len(boxes))
+    if spec.unit == "points":
+        best = _best_points(scores, quality, fusion, ends, spec.top_k)
+        boxes, scores, quality = boxes[best], scores[best], None if quality is None else quality[best]
     classes = scores.shape[1]
     by_score = quality is None or fusion.threshold_by == "score"
     # Fusing is slow, and no fused score exceeds the class score's part of it.
@@ -34,12 +37,11 @@ def decode(outputs: Arrays, spec: DenseDecode, fusion: Fusion, conf: float, canv
     if not by_score:
         above = fused > conf
         pairs, raw, fused = pairs[above], raw[above], fused[above]
-    if spec.unit == "points":
-        chosen = np.flatnonzero(_best_points(scores, quality, fusion, ends, spec.top_k)[pairs // classes])
-    else:
+    if spec.unit == "pairs":
         chosen = _best_pairs(pairs, fused if fusion.rank_by == "fused" else raw, ends * classes, spec.top_k)
-    points, labels = np.divmod(pairs[chosen], classes)
-    return Candidates(boxes[points], fused[chosen], labels)
+        pairs, fused = pairs[chosen], fused[chosen]
+    points, labels = np.divmod(pairs, classes)
+    return Candidates(boxes[points], fused, labels)
 
 
 def _level_ends(spec: DenseDecode, canvas: tuple[int, int], points: int) -> NDArray[np.int64]:
@@ -62,12 +64,10 @@ def _best_pairs(pairs: NDArray[np.int64], ranks: Floats, ends: NDArray[np.int64]
 
 def _best_points(
     scores: Floats, quality: Floats | None, fusion: Fusion, ends: NDArray[np.int64], top_k: int
-) -> NDArray[np.bool_]:
-    """Whether each anchor (a,) is among the best of its level."""
-    kept = np.ones(len(scores), np.bool_)
+) -> NDArray[np.int64]:
+    """The anchors, in rising order, that are among the best of their levels."""
+    kept: list[NDArray[np.int64]] = []
     for start, end in pairwise([0, *ends]):
-        if end - start <= top_k:
-            continue
         ranks = scores[start:end]
         if quality is None or fusion.rank_by == "score":
             ranks = ranks.max(1)
@@ -75,9 +75,8 @@ def _best_points(
             ranks = fuse(ranks.max(1), quality[start:end], fusion)
         else:
             ranks = fuse(ranks, quality[start:end], fusion).max(1)
-        kept[start:end] = False
-        kept[start + _best(ranks, top_k)] = True
-    return kept
+        kept.append(start + _best(ranks, top_k))
+    return np.concatenate(kept)
 
 
 def _best(ranks: Floats, count: int) -> NDArray[np.int64]:
