@@ -76,22 +76,15 @@ class Detector:
 
     def _run(self, images: Sequence[Image], placed: Sequence[Frame]) -> list[Instances]:
         started = time.perf_counter()
-        batch = self._batch(images, placed)
-        mirrored = self._batch([image[:, ::-1] for image in images], placed) if self._flips else None
+        views = [images, [image[:, ::-1] for image in images]] if self._flips else [images]
+        batches = [self._batch(view, placed) for view in views]
         prepared = time.perf_counter()
-        outputs = self._backend.run({self._input: batch})
-        mirror_outputs = None if mirrored is None else self._backend.run({self._input: mirrored})
+        outputs = [self._backend.run({self._input: batch}) for batch in batches]
         inferred = time.perf_counter()
-        found = [
-            postprocess(
-                _row(outputs, i),
-                self.card,
-                frame,
-                self._classes,
-                None if mirror_outputs is None else _row(mirror_outputs, i),
-            )
-            for i, frame in enumerate(placed)
-        ]
+        found: list[Instances] = []
+        for i, frame in enumerate(placed):
+            seen, *mirrored = [_row(view, i) for view in outputs]
+            found.append(postprocess(seen, self.card, frame, self._classes, *mirrored))
         finished = time.perf_counter()
         timing = {
             "pre": (prepared - started) * 1e3 / len(images),

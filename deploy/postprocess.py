@@ -45,10 +45,10 @@ def _candidates(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
 
 
 def _mirror(found: Candidates, frame: Frame) -> Candidates:
-    boxes = (
-        found.boxes * np.array([-1, 1, -1, 1], np.float32) + np.array([1, 0, 1, 0], np.float32) * frame.resized_size[1]
-    )
-    return replace(found, boxes=boxes[:, [2, 1, 0, 3]])
+    """What was found in the mirrored image, where it is in the image itself."""
+    x1, y1, x2, y2 = found.boxes.T
+    width = np.float32(frame.resized_size[1])
+    return replace(found, boxes=np.stack((width - x2, y1, width - x1, y2), axis=1))
 
 
 def _clip(found: Candidates, frame: Frame, inclusive: bool) -> Candidates:
