@@ -37,10 +37,18 @@ class BorderBranch(nn.Module):
         return self.border_conv(torch.cat((borders, self.cur_point_conv(x)), 1))
 
 
+class InstanceNorm(nn.Module):
+    """Zero mean and unit variance for every channel of every image, and none to learn; (n, c, h, w).
+
+    PyTorch's own refuses maps of one cell.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, x.shape[1])
+
+
 def _normalised(in_channels: int, out_channels: int) -> nn.Sequential:
-    """A 1x1 convolution, instance normalisation without weights (a group for every channel), ReLU."""
-    norm = nn.GroupNorm(out_channels, out_channels, affine=False)
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), norm, nn.ReLU())
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), InstanceNorm(), nn.ReLU())
 
 
 class BorderDetHead(FCOSHead):

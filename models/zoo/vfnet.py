@@ -5,7 +5,7 @@ from functools import partial
 from torch import nn
 
 from ...deploy.card import DenseDecode
-from ..backbones.resnet import DCN_V2_C3_C5, R50, R101, TINY, X101_32X4D, X101_64X4D, Backbone
+from ..backbones.resnet import DCN_V2_C3_C5, R50, R101, TINY_BOTTLENECKS, X101_32X4D, X101_64X4D, Backbone
 from ..detector import DenseDetector
 from ..heads.vfnet import VFNetHead
 from ..labels import COCO
@@ -73,8 +73,8 @@ VARIANTS = (
     _deformable("x101_64x4d", "ResNeXt-101 64x4d", X101_64X4D, "b5f6da5e", 50.8),
     _VFNET.derive(
         "vfnet_test",
-        "tiny VarifocalNet for tests",
-        build={"backbone": TINY, "channels": 32, "stacked": 1},
+        "tiny deformable VarifocalNet for tests",
+        build={"backbone": TINY_BOTTLENECKS, "channels": 32, "stacked": 1, "deformable": True},
     ),
 )
 ALIASES = {"vfnet": "vfnet_r50"}
