@@ -97,7 +97,7 @@ class CornerDecode:
     tag_distance: float = 0.5
     top_k: int = 1000
     cut: Literal["origin", "image"] = "origin"
-    flip: bool = True
+    flip: bool = False
     kind: Literal["corners"] = "corners"
 
     def __post_init__(self) -> None:

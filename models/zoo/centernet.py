@@ -14,9 +14,7 @@ from ..heads.center import CenterHead
 from ..labels import COCO
 from ..necks.deconv import DeconvNeck
 from ..necks.dla import DLANeck
-from ..variant import KEEP_BGR, KEEP_RGB, Published, Variant
-
-_OPENMMLAB = "https://download.openmmlab.com/mmdetection/v2.0/centernet"
+from ..variant import KEEP_BGR, KEEP_RGB, Published, Variant, openmmlab
 
 
 def build(
@@ -60,9 +58,7 @@ _CENTERNET = Variant(
     input=replace(KEEP_RGB, pad_multiple=32, pad_to="or+1", pad_value=0.0),
     suppress=Suppress("none"),
     labels=COCO,
-    published=Published(
-        f"{_OPENMMLAB}/centernet_resnet18_140e_coco/centernet_resnet18_140e_coco_20210705_093630-bb5b3bf7.pth", 25.9
-    ),
+    published=openmmlab("centernet", "centernet_resnet18_140e_coco", "_20210705_093630-bb5b3bf7", 25.9),
 )
 
 _HEADS = {"^hm.": "bbox_head.heatmap_head.", "^wh.": "bbox_head.wh_head.", "^reg.": "bbox_head.offset_head."}
@@ -94,24 +90,18 @@ _AUTHORS = replace(
 
 VARIANTS = (
     _CENTERNET,
-    replace(
-        _CENTERNET,
-        name="centernet_r18_dcnv2",
-        summary="CenterNet on ResNet-18, deformable on the way up",
-        build=partial(build, depth=18, deformable=True),
-        published=Published(
-            f"{_OPENMMLAB}/centernet_resnet18_dcnv2_140e_coco/"
-            "centernet_resnet18_dcnv2_140e_coco_20210702_155131-c8cd631f.pth",
-            29.5,
-        ),
+    _CENTERNET.derive(
+        "centernet_r18_dcnv2",
+        "CenterNet on ResNet-18, deformable on the way up",
+        openmmlab("centernet", "centernet_resnet18_dcnv2_140e_coco", "_20210702_155131-c8cd631f", 29.5),
+        build={"deformable": True},
     ),
     _AUTHORS,
-    replace(
-        _AUTHORS,
-        name="centernet_resdcn101",
-        summary="CenterNet by its authors: ResNet-101, deformable on the way up",
-        published=Published(None, 34.6),
-        build=partial(build, depth=101, deformable=True, bias=True),
+    _AUTHORS.derive(
+        "centernet_resdcn101",
+        "CenterNet by its authors: ResNet-101, deformable on the way up",
+        Published(None, 34.6),
+        build={"depth": 101},
     ),
     replace(
         _AUTHORS,
@@ -136,12 +126,10 @@ VARIANTS = (
         },
         unused=("hm.0.", "wh.0.", "reg.0."),
     ),
-    replace(
-        _CENTERNET,
-        name="centernet_test",
-        summary="tiny CenterNet for tests",
-        build=partial(build, depth=18, width=8, channels=(32, 16, 16), deformable=True),
-        published=None,
+    _CENTERNET.derive(
+        "centernet_test",
+        "tiny CenterNet for tests",
+        build={"width": 8, "channels": (32, 16, 16), "deformable": True},
     ),
 )
 ALIASES = {"centernet": "centernet_r18_dcnv2"}

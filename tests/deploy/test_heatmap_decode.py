@@ -145,7 +145,7 @@ def as_corners(boxes: list[list[float]], scores: list[float]) -> Arrays:
 
 def test_both_views_are_suppressed_together() -> None:
     spec = replace(CARD.input, resize="keep", size=None, pad_multiple=128, pad_to="or", centered=True)
-    card = replace(corner_card(CornerDecode(), kind="hard"), input=spec)
+    card = replace(corner_card(CornerDecode(flip=True), kind="hard"), input=spec)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     plain = as_corners([[10, 10, 40, 50], [60, 20, 110, 80]], [0.9, 0.5])
     mirrored = as_corners([[80, 10, 110, 50], [10, 20, 60, 81], [100, 60, 119, 90]], [0.7, 0.8, 0.6])
@@ -156,7 +156,7 @@ def test_both_views_are_suppressed_together() -> None:
     seen, mirror = (batch[0][:, 18:108, 3:123] for batch in backend.seen)
     np.testing.assert_array_equal(seen, mirror[:, :, ::-1])
     once = TwoViews(plain, mirrored)
-    assert len(Detector(once, replace(card, decode=CornerDecode(flip=False)))(image)) == 2
+    assert len(Detector(once, replace(card, decode=CornerDecode()))(image)) == 2
     assert len(once.seen) == 1
 
 
@@ -165,7 +165,7 @@ def test_flip_is_for_networks_made_for_it(color_model) -> None:
         load(str(color_model), flip=True)
 
 
-@pytest.mark.parametrize("rules", [PeakDecode(), CornerDecode(0.25, 50, "image", False)])
+@pytest.mark.parametrize("rules", [PeakDecode(), CornerDecode(0.25, 50, "image", True)])
 def test_rules_survive_the_trip_through_json(rules: PeakDecode | CornerDecode) -> None:
     card = replace(CARD, decode=rules, suppress=Suppress("gaussian", sigma=0.3))
     assert Card.from_json(card.to_json()) == card
