@@ -202,7 +202,8 @@ def _compare_peaks(comparison: Comparison, got: Arrays, expected: Arrays, prefix
     """
     scores, labels = f"{prefix}scores", f"{prefix}labels"
     for i in range(len(expected[scores])):
-        distance = np.abs(expected[prefix + places][i][:, None] - got[prefix + places][i])
+        wanted_places, got_places = (_centres(side[prefix + places][i]) for side in (expected, got))
+        distance = np.abs(wanted_places[:, None] - got_places)
         alike = (distance.max(2) < 1) & (expected[labels][i][:, None] == got[labels][i])
         found = alike.any(1)
         partners = alike[found].argmax(1)
@@ -218,6 +219,11 @@ def _compare_peaks(comparison: Comparison, got: Arrays, expected: Arrays, prefix
 
 
 _PEAK_STRIDE = 4  # of all networks with heatmaps
+
+
+def _centres(places: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points (k, 2), or the middles of boxes (k, 4), whose sides may be off by more than the cells are apart."""
+    return (places[:, :2] + places[:, -2:]) / np.float32(2)
 
 
 def _match(comparison: Comparison, got: Instances, expected: Instances, card: Card) -> None:
