@@ -22,40 +22,91 @@ class Input:
 
     resize "edges": keep the aspect; the short and the long side are bounded by size = (short, long).
     resize "canvas": keep the aspect, fit into size = (height, width) and pad to exactly that.
-    Padding goes to the right and the bottom, after normalisation, with zeros, up to a multiple of `pad_multiple`.
+    resize "keep": as large as the image is; size is None.
+    With m = `pad_multiple` a side is padded to the next multiple of m where `pad_to` is "ceil", to side | (m - 1) where
+    it is "or", as in CornerNet, and to one px more where it is "or+1", as in CenterNet. Padding goes to the right and
+    the bottom, or all around where `centered`; it is zero after normalisation, or `pad_value` before.
     mean and std are in the channel order `color`, on the scale 0..255.
     """
 
-    resize: Literal["edges", "canvas"]
-    size: tuple[int, int]
+    resize: Literal["edges", "canvas", "keep"]
+    size: tuple[int, int] | None
     pad_multiple: int
     color: Literal["rgb", "bgr"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     layout: Literal["nchw"] = "nchw"
+    pad_to: Literal["ceil", "or", "or+1"] = "ceil"
+    centered: bool = False
+    pad_value: float | None = None
 
     def __post_init__(self) -> None:
-        require(all(1 <= side <= 16384 for side in self.size), "input.size", "sides of 1..16384 px")
-        require(self.resize == "canvas" or self.size[0] <= self.size[1], "input.size", "short side first")
+        require((self.size is None) == (self.resize == "keep"), "input.size", "two sides, or null to keep the image's")
+        short, long = self.size or (1, 1)
+        require(1 <= short <= 16384 and 1 <= long <= 16384, "input.size", "sides of 1..16384 px")
+        require(self.resize == "canvas" or short <= long, "input.size", "short side first")
         require(1 <= self.pad_multiple <= 1024, "input.pad_multiple", "1..1024")
+        is_power = self.pad_multiple & (self.pad_multiple - 1) == 0
+        require(self.pad_to == "ceil" or is_power, "input.pad_multiple", f'a power of two, to pad to "{self.pad_to}"')
         require(all(s > 0 for s in self.std), "input.std", "positive values")
 
 
 @dataclass(frozen=True)
 class DenseDecode:
-    """One prediction per point of a pyramid: `boxes` (n, a, 4), `scores` (n, a, classes), maybe `quality` (n, a).
+    """One prediction per anchor of a pyramid: `boxes` (n, a, 4) and `scores` (n, a, classes).
 
-    Points are ordered level by level with the given strides, row by row. The best `top_k` pairs of point and
-    class of every level are kept.
+    There may be a `quality` (n, a) or (n, a, classes) from 0 to 1. Predictions are ordered level by level with the
+    given strides, row by row, `anchors` in every cell. Of every level the `top_k` best are kept: "pairs" of anchor and
+    class, or "points", which are anchors with all their classes.
     """
 
     strides: tuple[int, ...]
+    anchors: int = 1
     top_k: int = 1000
+    unit: Literal["pairs", "points"] = "pairs"
     kind: Literal["dense"] = "dense"
 
     def __post_init__(self) -> None:
         require(bool(self.strides) and all(s >= 1 for s in self.strides), "decode.strides", "positive strides")
+        require(1 <= self.anchors <= 1000, "decode.anchors", "1..1000")
         require(1 <= self.top_k <= 100_000, "decode.top_k", "1..100000")
+
+    def level_sizes(self, height: int, width: int) -> list[int]:
+        """How many predictions every level has on a canvas of this size."""
+        return [((height + s - 1) // s) * ((width + s - 1) // s) * self.anchors for s in self.strides]
+
+
+@dataclass(frozen=True)
+class PeakDecode:
+    """The best peaks of a heatmap of centres: `boxes` (n, k, 4), `scores` (n, k) and `labels` (n, k)."""
+
+    kind: Literal["peaks"] = "peaks"
+
+
+@dataclass(frozen=True)
+class CornerDecode:
+    """The best peaks of two heatmaps of corners, which are paired at run time.
+
+    `points` (n, k, 2) xy, `scores`, `labels` and `tags` (n, k), each as `tl_*` for top-left and `br_*` for bottom-right
+    corners. Two corners of one label make a box where their tags differ by `tag_distance` at most; the `top_k` best
+    go on. Corners beyond the image's "origin" are moved there before that, as in mmdet, or boxes are cut at the
+    "image" after it, as the authors do. With `flip` the mirrored image runs too, and what both give is suppressed
+    together.
+    """
+
+    tag_distance: float = 0.5
+    top_k: int = 1000
+    cut: Literal["origin", "image"] = "origin"
+    flip: bool = False
+    kind: Literal["corners"] = "corners"
+
+    def __post_init__(self) -> None:
+        require(self.tag_distance >= 0, "decode.tag_distance", "0 or more")
+        require(1 <= self.top_k <= 100_000, "decode.top_k", "1..100000")
+
+
+Decode = DenseDecode | PeakDecode | CornerDecode
+"""What a network's own outputs mean."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +120,13 @@ class GraphDecode:
 class Fusion:
     """final score = score ** score_exponent * quality ** quality_exponent.
 
-    `rank_by` says which of the two the threshold and the top-k act on: the class score alone, or the product.
+    `threshold_by` says which of the two has to exceed `suppress.conf`, the class score alone or the final one, and
+    `rank_by` which of them the top-k goes by. With "points" the class that scores best speaks for its point.
     """
 
     score_exponent: float = 1.0
     quality_exponent: float = 0.0
+    threshold_by: Literal["score", "fused"] = "score"
     rank_by: Literal["score", "fused"] = "score"
 
     def __post_init__(self) -> None:
@@ -83,14 +136,23 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Suppress:
-    """Which detections stay: score above `conf`, hard class-aware NMS at `iou`, at most `max_det` an image."""
+    """Which detections stay: score above `conf`, class-aware suppression, at most `max_det` an image.
 
-    kind: Literal["hard", "none"] = "hard"
+    "hard" is NMS at `iou`. Soft-NMS (Bodla et al., arXiv 1704.04503) lowers scores instead, and what it lowers to
+    `conf` goes: "linear" by 1 - IoU from `iou` on, "gaussian" by exp(-IoU^2 / `sigma`).
+    Boxes that are `inclusive` have their last pixel counted in, as before 2020: sides are x2 - x1 + 1, and the
+    image ends at its size - 1.
+    """
+
+    kind: Literal["hard", "linear", "gaussian", "none"] = "hard"
     conf: float = 0.25
     iou: float = 0.6
     max_det: int = 100
+    inclusive: bool = False
+    sigma: float = 0.5
 
     def __post_init__(self) -> None:
+        require(self.sigma > 0, "suppress.sigma", "a positive number")
         for name in ("conf", "iou"):
             require(0.0 <= getattr(self, name) <= 1.0, f"suppress.{name}", "0..1")
         require(1 <= self.max_det <= 100_000, "suppress.max_det", "1..100000")
@@ -130,7 +192,7 @@ class Card:
     model: str
     task: Literal["detection"]
     input: Input
-    decode: DenseDecode | GraphDecode
+    decode: Decode | GraphDecode
     fusion: Fusion
     suppress: Suppress
     labels: tuple[str, ...]

@@ -58,7 +58,12 @@ def _parser() -> Parser:
     )
     add("--classes", type=_names, metavar="A,B", help="only these classes")
     add("--fusion", type=_part, metavar="A", help="score^A * quality^(1-A), 0..1 (default: the model's rule)")
-    add("--nms", choices=["hard", "none"], help="suppression (default: the model's)")
+    add("--nms", choices=["hard", "linear", "gaussian", "none"], help="suppression (default: the model's)")
+    add(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="merge with the mirrored image, for models made for it (default: the model's)",
+    )
     add("--batch", type=whole(1, 1024), default=1, metavar="N", help="pictures a run (default: %(default)s)")
     add(
         "--tile",
@@ -151,7 +156,7 @@ def _open(arguments: argparse.Namespace) -> "Detector":
     print(f"model: {path}", file=sys.stderr)
     options: dict[str, Any] = {
         name: getattr(arguments, name)
-        for name in ("backend", "threads", "conf", "iou", "max_det", "fusion", "nms", "classes")
+        for name in ("backend", "threads", "conf", "iou", "max_det", "fusion", "nms", "flip", "classes")
     }
     try:
         return load(str(path), device=arguments.device, **options)

@@ -21,7 +21,8 @@ def draw(image: Image, instances: Instances) -> Image:
     size = (canvas.shape[0] + canvas.shape[1]) / 2
     line = max(1, round(size / 280))
     worst_first = list(instances)[::-1]
-    corners = [np.rint(found.boxes[0]).astype(int).tolist() for found in worst_first]
+    # Boxes may go beyond the image, but OpenCV counts no further than 32 bits.
+    corners = [np.clip(np.rint(found.boxes[0]), -1e6, 1e6).astype(int).tolist() for found in worst_first]
     # All boxes before all labels, so that no line crosses a label.
     for found, (x1, y1, x2, y2) in zip(worst_first, corners, strict=True):
         color = color_of(int(found.labels[0]))

@@ -68,9 +68,12 @@ def _parse_object(kind: Any, value: Any, name: str) -> Any:
     return kind(**{key: parse(hints[key], v, prefix + key) for key, v in value.items()})
 
 
+_SCALARS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
 def _parse_scalar(kind: Any, value: Any, name: str) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
-    require(type(value) is kind, name, {str: "a text", int: "a whole number", float: "a number"}[kind])
+    require(type(value) is kind, name, _SCALARS[kind])
     require(kind is not float or value - value == 0, name, "a finite number")
     return value

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .backends import Arrays, Backend, open_backend
-from .card import METADATA_KEY, Card
+from .card import METADATA_KEY, Card, CornerDecode
 from .decode import READS
 from .errors import IncompatibleError, UsageError
 from .instances import Instances
@@ -32,6 +33,7 @@ class Detector:
         self._classes = classes
         self._input = backend.inputs[0].name
         self._fixed_batch = backend.inputs[0].shape[0]
+        self._flips = isinstance(card.decode, CornerDecode) and card.decode.flip
 
     @overload
     def __call__(self, image: Image) -> Instances: ...
@@ -74,13 +76,15 @@ class Detector:
 
     def _run(self, images: Sequence[Image], placed: Sequence[Frame]) -> list[Instances]:
         started = time.perf_counter()
-        batch = np.zeros((self._fixed_batch or len(images), 3, *placed[0].canvas_size), np.float32)
-        for canvas, image, frame in zip(batch, images, placed, strict=False):
-            preprocess_into(canvas, image, self.card.input, frame)
+        views = [images, [image[:, ::-1] for image in images]] if self._flips else [images]
+        batches = [self._batch(view, placed) for view in views]
         prepared = time.perf_counter()
-        outputs = self._backend.run({self._input: batch})
+        outputs = [self._backend.run({self._input: batch}) for batch in batches]
         inferred = time.perf_counter()
-        found = [postprocess(_row(outputs, i), self.card, frame, self._classes) for i, frame in enumerate(placed)]
+        found: list[Instances] = []
+        for i, frame in enumerate(placed):
+            seen, *mirrored = [_row(view, i) for view in outputs]
+            found.append(postprocess(seen, self.card, frame, self._classes, *mirrored))
         finished = time.perf_counter()
         timing = {
             "pre": (prepared - started) * 1e3 / len(images),
@@ -88,6 +92,12 @@ class Detector:
             "post": (finished - inferred) * 1e3 / len(images),
         }
         return [replace(instances, timing=timing) for instances in found]
+
+    def _batch(self, images: Sequence[Image], placed: Sequence[Frame]) -> NDArray[np.float32]:
+        batch = np.zeros((self._fixed_batch or len(images), 3, *placed[0].canvas_size), np.float32)
+        for canvas, image, frame in zip(batch, images, placed, strict=False):
+            preprocess_into(canvas, image, self.card.input, frame)
+        return batch
 
 
 def load(
@@ -101,17 +111,19 @@ def load(
     max_det: int | None = None,
     fusion: float | None = None,
     nms: str | None = None,
+    flip: bool | None = None,
     classes: Collection[str] | None = None,
 ) -> Detector:
     """Open a model file of ours; what is not given comes from its Card.
 
-    `fusion` is the exponent a of score ** a * quality ** (1 - a), for models that predict a quality; `classes`
-    are labels. Raises InputError, IncompatibleError or UsageError.
+    `fusion` is the exponent a of score ** a * quality ** (1 - a), for models that predict a quality; `flip` says
+    whether the mirrored image runs too, for models that merge both; `classes` are labels. Raises InputError,
+    IncompatibleError or UsageError.
     """
     session = open_backend(path, backend=backend, device=device, threads=threads)
     card = read_card(session, path)
     try:
-        card = _adjust(card, session, conf, iou, max_det, fusion, nms)
+        card = _adjust(card, session, conf, iou, max_det, fusion, nms, flip)
     except FieldError as error:
         raise UsageError(f"{error}") from None
     return Detector(session, card, None if classes is None else _class_indices(classes, card))
@@ -138,6 +150,7 @@ def _adjust(
     max_det: int | None,
     fusion: float | None,
     nms: str | None,
+    flip: bool | None,
 ) -> Card:
     given = {"conf": conf, "iou": iou, "max_det": max_det, "kind": nms}
     given = {name: value for name, value in given.items() if value is not None}
@@ -149,6 +162,10 @@ def _adjust(
         card = replace(
             card, fusion=replace(card.fusion, score_exponent=fusion, quality_exponent=round(1.0 - fusion, 9))
         )
+    if flip is not None:
+        if not isinstance(card.decode, CornerDecode):
+            raise UsageError(f"{card.model} has no rule to merge what a mirrored image shows; leave out --flip")
+        card = replace(card, decode=replace(card.decode, flip=flip))
     return replace(card, suppress=replace(card.suppress, **given))
 
 

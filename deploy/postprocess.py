@@ -1,6 +1,7 @@
 """Network outputs to Instances: decode, fuse, suppress, restore."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,20 @@ from .preprocess import Frame
 from .suppress import suppress
 
 
-def postprocess(outputs: Arrays, card: Card, frame: Frame, classes: Collection[int] | None = None) -> Instances:
-    """One image's outputs, without the batch axis, to its Instances; `classes` limits the labels."""
-    found = _clip(decode(outputs, card, frame.canvas_size), frame)
+def postprocess(
+    outputs: Arrays,
+    card: Card,
+    frame: Frame,
+    classes: Collection[int] | None = None,
+    mirrored: Arrays | None = None,
+) -> Instances:
+    """One image's outputs, without the batch axis, to its Instances; `classes` limits the labels.
+
+    `mirrored` holds the outputs for the image with left and right exchanged; what both show is suppressed together.
+    """
+    found = _candidates(outputs, card, frame)
+    if mirrored is not None:
+        found = found + _mirror(_candidates(mirrored, card, frame), frame)
     if classes is not None:
         found = found[np.isin(found.labels, list(classes))]
     found = suppress(found, card.suppress)
@@ -24,12 +36,28 @@ def postprocess(outputs: Arrays, card: Card, frame: Frame, classes: Collection[i
     return Instances(_restore(found, frame), found.scores, found.labels, card.labels, (width, height))
 
 
-def _clip(found: Candidates, frame: Frame) -> Candidates:
+def _candidates(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
+    """Boxes in px of the resized image, those of dense heads cut at its border, as the references have them."""
+    found = decode(outputs, card, frame)
+    if card.decode.kind in ("peaks", "corners"):
+        return found[np.all(np.isfinite(found.boxes), axis=1)]
+    return _clip(found, frame, card.suppress.inclusive)
+
+
+def _mirror(found: Candidates, frame: Frame) -> Candidates:
+    """What was found in the mirrored image, where it is in the image itself."""
+    x1, y1, x2, y2 = found.boxes.T
+    width = np.float32(frame.resized_size[1])
+    return replace(found, boxes=np.stack((width - x2, y1, width - x1, y2), axis=1))
+
+
+def _clip(found: Candidates, frame: Frame, inclusive: bool) -> Candidates:
     """Cut the boxes at the image's border, as the references do before they suppress; empty ones go."""
     height, width = frame.resized_size
-    limit = np.array([width, height, width, height], np.float32)
+    limit = np.array([width, height, width, height], np.float32) - inclusive
     boxes = np.clip(found.boxes, 0, limit)
-    has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    sides = boxes[:, 2:] - boxes[:, :2] + inclusive
+    has_area = (sides[:, 0] > 0) & (sides[:, 1] > 0)
     return Candidates(boxes, found.scores, found.labels)[has_area]
 
 

@@ -15,11 +15,12 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Frame:
-    """How one image lies on the canvas: sizes as (height, width) px, the image at the top left."""
+    """How one image lies on the canvas: sizes as (height, width) px, its first pixel at `offset` = (top, left)."""
 
     image_size: tuple[int, int]
     resized_size: tuple[int, int]
     canvas_size: tuple[int, int]
+    offset: tuple[int, int] = (0, 0)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -30,18 +31,23 @@ class Frame:
 def frame_for(image_size: tuple[int, int], spec: Input) -> Frame:
     """Where an image of (height, width) px lands on its canvas."""
     h, w = image_size
-    if spec.resize == "edges":
+    if spec.size is None:
+        scale = 1.0
+    elif spec.resize == "edges":
         short, long = spec.size
         scale = min(long / max(h, w), short / min(h, w))
     else:
         scale = min(spec.size[0] / h, spec.size[1] / w)
     # Rounded as OpenMMLab does, whose boxes ours must equal; an extreme aspect may round to nothing.
     resized = max(1, int(h * scale + 0.5)), max(1, int(w * scale + 0.5))
-    if spec.resize == "edges":
-        canvas = _round_up(resized[0], spec.pad_multiple), _round_up(resized[1], spec.pad_multiple)
-    else:
+    if spec.resize == "canvas" and spec.size is not None:
         canvas = spec.size
-    return Frame(image_size, resized, canvas)
+    else:
+        canvas = _padded(resized[0], spec), _padded(resized[1], spec)
+    if not spec.centered:
+        return Frame(image_size, resized, canvas)
+    # The middle pixels meet; with an even and an odd side, that is a px before the middle.
+    return Frame(image_size, resized, canvas, (canvas[0] // 2 - resized[0] // 2, canvas[1] // 2 - resized[1] // 2))
 
 
 def preprocess(image: Image, spec: Input) -> tuple[NDArray[np.float32], Frame]:
@@ -60,8 +66,14 @@ def preprocess_into(canvas: NDArray[np.float32], image: Image, spec: Input, fram
     if frame.resized_size != frame.image_size:
         height, width = frame.resized_size
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-    _native.normalize(np.ascontiguousarray(image), canvas, spec.mean, spec.std, spec.color == "rgb")
+    fill = (0.0, 0.0, 0.0)
+    if spec.pad_value is not None:
+        red, green, blue = ((spec.pad_value - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
+        fill = (red, green, blue)
+    _native.normalize(np.ascontiguousarray(image), canvas, frame.offset, spec.mean, spec.std, fill, spec.color == "rgb")
 
 
-def _round_up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
+def _padded(side: int, spec: Input) -> int:
+    if spec.pad_to == "ceil":
+        return -(-side // spec.pad_multiple) * spec.pad_multiple
+    return (side | (spec.pad_multiple - 1)) + (spec.pad_to == "or+1")

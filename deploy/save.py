@@ -134,7 +134,7 @@ def _yolo_lines(found: Instances) -> str:
 def _crop(image: Image, one: Instances) -> Image:
     """The pixels that a box touches, at least one."""
     x1, y1, x2, y2 = one.boxes[0].tolist()
-    left, top = min(int(x1), image.shape[1] - 1), min(int(y1), image.shape[0] - 1)
+    left, top = (min(max(0, int(low)), side - 1) for low, side in ((x1, image.shape[1]), (y1, image.shape[0])))
     return image[top : max(top + 1, math.ceil(y2)), left : max(left + 1, math.ceil(x2))]
 
 

@@ -11,7 +11,7 @@ import onnx
 from torch import nn
 
 from ..deploy.backends.ort import check_installation
-from ..deploy.card import Card, DenseDecode, GraphDecode, Input, Precision, Provenance
+from ..deploy.card import Card, Decode, DenseDecode, GraphDecode, Input, Precision, Provenance
 from ..deploy.decode import READS
 from ..deploy.errors import ExportError, InputError, UsageError, VerificationError
 from ..deploy.files import replacing
@@ -67,12 +67,15 @@ def export(
     _check_values(precision, nms, verify, batch, max_det)
     spec = variant.input if imgsz is None else _canvas(variant.input, imgsz)
     tolerance = _tolerance(precision, atol, rtol)
+    if nms == "graph" and not isinstance(variant.decode, DenseDecode):
+        raise UsageError(f"{variant.name} is decoded at run time, from its peaks; export it with --nms none")
     if verify == "tensor":
         check_installation()  # better now than after the work
     pictures = None if images is None else read_folder(Path(images))
     with report("checkpoint"):
         network, source = _load(variant, checkpoint)
-        names = _labels(variant, source, network.get_parameter(variant.classes_key).shape[0], labels)
+        classes = variant.count_classes(network.get_parameter(variant.classes_key))
+        names = _labels(variant, source, classes, labels)
     card = variant.card(names, Provenance(source.name, source.sha256, precision, _versions()))
     card = replace(
         card,
@@ -97,12 +100,12 @@ def export(
 
 
 def _convert(
-    network: nn.Module, card: Card, decode: DenseDecode, imgsz: tuple[int, int] | None, batch: int | None
+    network: nn.Module, card: Card, decode: Decode, imgsz: tuple[int, int] | None, batch: int | None
 ) -> tuple[onnx.ModelProto, Card]:
     """The graph with its Card inside."""
     traced = prepare(network, card.provenance.precision)
-    if card.decode.kind == "graph":
-        traced = GraphNms(traced, decode, card.fusion, card.suppress.iou, card.suppress.max_det)
+    if isinstance(card.decode, GraphDecode) and isinstance(decode, DenseDecode):
+        traced = GraphNms(traced, decode, card.fusion, card.suppress)
     proto, ops = to_onnx(traced, canvas=imgsz, batch=batch)
     if missing := READS[card.decode.kind] - {output.name for output in proto.graph.output}:
         raise ExportError(
@@ -138,9 +141,11 @@ def _default_checkpoint(variant: Variant) -> str:
     """Where a variant's own weights are: a file of this package, or a url."""
     if variant.bundled is not None:
         return str(variant.bundled)
-    if variant.published is not None:
+    if variant.published is not None and variant.published.url is not None:
         return variant.published.url
-    raise UsageError(f"{variant.name} has no published checkpoint; give one with --checkpoint FILE, or random")
+    raise UsageError(
+        f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
+    )
 
 
 def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:
@@ -182,13 +187,14 @@ def _check_values(precision: str, nms: str, verify: str, batch: int | None, max_
 
 def _canvas(spec: Input, imgsz: tuple[int, int]) -> Input:
     """The same preprocessing onto one canvas of (height, width) px."""
-    step = spec.pad_multiple
+    step, missing = spec.pad_multiple, int(spec.pad_to == "or")
     for side in imgsz:
         if side not in _SIDES:
             raise UsageError(f"--imgsz {side} is out of range; give sides of {_SIDES[0]} to {_SIDES[-1]} px")
-        if side % step:
-            near = side // step * step
-            raise UsageError(f"--imgsz {side} is not a multiple of {step}; use {near} or {near + step}")
+        if (side + missing) % step:
+            near = max(step, (side + missing) // step * step) - missing
+            rule = f"one less than a multiple of {step}" if missing else f"a multiple of {step}"
+            raise UsageError(f"--imgsz {side} is not {rule}; use {near} or {near + step}")
     return replace(spec, resize="canvas", size=imgsz)
 
 

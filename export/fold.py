@@ -9,7 +9,7 @@ from ..plugins.deform_conv.op import DeformConv
 
 
 def fold_batch_norms(model: nn.Module, image: Tensor) -> None:
-    """Fold, in place, every BatchNorm2d that normalises the result of one convolution and of nothing else.
+    """Fold, in place, every BatchNorm2d that normalises the result of one ungrouped convolution and of nothing else.
 
     Which layer feeds which is seen in a run on `image`. Layers that run more than once, as heads shared by
     several levels do, are left alone: their convolution may feed several normalisations.
@@ -17,8 +17,10 @@ def fold_batch_norms(model: nn.Module, image: Tensor) -> None:
     for convolution, name in _pairs(model, image):
         norm = model.get_submodule(name)
         scale, shift = _affine(norm)
+        # A transposed convolution has its output channels second.
+        shape = (1, -1, 1, 1) if isinstance(convolution, nn.ConvTranspose2d) else (-1, 1, 1, 1)
         with torch.no_grad():
-            convolution.weight.mul_(scale[:, None, None, None])
+            convolution.weight.mul_(scale.reshape(shape))
         bias = 0 if convolution.bias is None else convolution.bias.detach() * scale
         convolution.bias = nn.Parameter(bias + shift)
         model.set_submodule(name, nn.Identity())
@@ -46,7 +48,7 @@ def _pairs(model: Any, image: Tensor) -> list[tuple[Any, str]]:
             makers[id(output)] = module
             alive.append(output)
 
-    kinds = (nn.Conv2d, DeformConv, nn.BatchNorm2d)
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, DeformConv, nn.BatchNorm2d)
     hooks = [m.register_forward_hook(watch) for m in model.modules() if isinstance(m, kinds)]
     try:
         with torch.inference_mode():

@@ -1,12 +1,11 @@
 """A detector with fusion, top-k and suppression behind it, for files that need no runtime of ours to suppress."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from ..deploy.card import DenseDecode, Fusion
+from ..deploy.card import DenseDecode, Fusion, Suppress
 from ..plugins.nms.op import nms
 
 CONF = 0.05
@@ -17,65 +16,82 @@ class GraphNms(nn.Module):
     """Image (n, 3, h, w) to `boxes` (n, m, 4) xyxy px, `scores` (n, m), `labels` (n, m) int64 and `num` (n,) int64.
 
     The rules are those of `deploy.decode.dense` and `deploy.suppress`, but boxes are cut at the canvas, since the
-    image's own border is unknown here. The rows are sorted by score; those from `num` to m = max_det are zero.
+    image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
+    their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
     """
 
-    def __init__(self, model: nn.Module, decode: DenseDecode, fusion: Fusion, iou: float, max_det: int) -> None:
+    def __init__(self, model: nn.Module, decode: DenseDecode, fusion: Fusion, suppress: Suppress) -> None:
         super().__init__()
         self.model = model
-        self.decode, self.fusion, self.iou, self.max_det = decode, fusion, iou, max_det
+        self.decode, self.fusion, self.suppress = decode, fusion, suppress
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
         outputs = self.model(image)
         boxes = outputs["boxes"]
-        ranked, fused = self._scores(outputs)
-        ends = [0]
-        for s in self.decode.strides:
-            ends.append(ends[-1] + ((height + s - 1) // s) * ((width + s - 1) // s))
-        pairs, values = self._best_of_levels(ranked, ends)
-        classes = ranked.shape[2]
+        sizes = self.decode.level_sizes(height, width)
+        ranks, fused = self._scores(outputs, sizes)
+        pairs, values = self._best_of_levels(ranks, sizes)
+        classes = ranks.shape[2]
         points, labels = pairs // classes, pairs % classes
-        limit = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
-        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4)).clamp(min=0).minimum(limit)
-        is_candidate = (values > CONF) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
+        inclusive, limit = int(self.suppress.inclusive), self.suppress.max_det
+        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4)).clamp(min=0).minimum(sides - inclusive)
+        is_candidate = (values >= 0) & (boxes[..., 2:] + inclusive > boxes[..., :2]).all(-1)
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
-        keep = nms(boxes, scores, labels, classes, self.iou, self.max_det)
+        # Corners one pixel further out give sides and overlaps that count the last pixel in.
+        areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if inclusive else boxes
+        keep = nms(areas, scores, labels, classes, self.suppress.iou, limit)
         return self._best(boxes, torch.where(keep, scores, 0.0), labels)
 
-    def _scores(self, outputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What the threshold and the top-k act on, and the final scores, both (n, a, classes)."""
-        scores = outputs["scores"]
-        if "quality" not in outputs:
-            return scores, scores
-        fusion = self.fusion
-        quality = outputs["quality"][..., None]
-        fused = _power(scores, fusion.score_exponent) * _power(quality, fusion.quality_exponent)
-        return (fused if fusion.rank_by == "fused" else scores), fused
+    def _scores(self, outputs: dict[str, Tensor], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """What the top-k goes by, -1 for what is no candidate, and the final scores, both (n, a, classes)."""
+        scores, fusion = outputs["scores"], self.fusion
+        fused = scores
+        if "quality" in outputs:
+            quality = outputs["quality"]
+            quality = quality if quality.ndim == 3 else quality[..., None]
+            fused = _power(scores, fusion.score_exponent) * _power(quality, fusion.quality_exponent)
+        ranks = fused if fusion.rank_by == "fused" else scores
+        exceeds = (fused if fusion.threshold_by == "fused" else scores) > CONF
+        if self.decode.unit == "points":
+            exceeds = exceeds & self._among_best_points(ranks.amax(2), sizes)[..., None]
+        return torch.where(exceeds, ranks, -1.0), fused
 
-    def _best_of_levels(self, ranked: Tensor, ends: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _among_best_points(self, ranks: Tensor, sizes: Sequence[int]) -> Tensor:
+        """Whether a point (n, a) is among the `top_k` best of its level."""
+        limits: list[Tensor] = []
+        for level in torch.split(ranks, list(sizes), 1):
+            # Filled up, so that a level with fewer points has the limit of -1.
+            best = nn.functional.pad(level, (0, self.decode.top_k), value=-1.0).topk(self.decode.top_k).values
+            limits.append(best[:, -1:].expand_as(level))
+        return ranks >= torch.cat(limits, 1)
+
+    def _best_of_levels(self, ranks: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The `top_k` best pairs of point and class of each level: indices and values (n, levels * top_k).
 
         A level with fewer pairs is filled up with its first index and values of -1.
         """
-        classes = ranked.shape[2]
+        classes = ranks.shape[2]
         indices: list[Tensor] = []
         values: list[Tensor] = []
-        for start, end in pairwise(ends):
-            level = ranked[:, start:end].flatten(1)
+        start = 0
+        for size in sizes:
+            level = ranks[:, start : start + size].flatten(1)
             level = nn.functional.pad(level, (0, self.decode.top_k), value=-1.0)
             value, index = level.topk(self.decode.top_k)
             values.append(value)
-            indices.append(torch.where(index < (end - start) * classes, index, 0) + start * classes)
+            indices.append(torch.where(index < size * classes, index, 0) + start * classes)
+            start = start + size
         return torch.cat(indices, 1), torch.cat(values, 1)
 
     def _best(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The `max_det` best rows, those without a score zeroed."""
-        missing = max(0, self.max_det - scores.shape[1])
+        missing = max(0, self.suppress.max_det - scores.shape[1])
         scores = nn.functional.pad(scores, (0, missing))
         labels = nn.functional.pad(labels, (0, missing))
         boxes = nn.functional.pad(boxes, (0, 0, 0, missing))
-        scores, index = scores.topk(self.max_det)
+        scores, index = scores.topk(self.suppress.max_det)
         found = scores > 0
         return {
             "boxes": torch.where(found[..., None], boxes.gather(1, index[..., None].expand(-1, -1, 4)), 0.0),

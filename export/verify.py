@@ -12,7 +12,7 @@ from torch import nn
 
 from ..deploy.backends import Arrays
 from ..deploy.backends.ort import OrtBackend
-from ..deploy.card import Card, DenseDecode, Input, Parity, Precision
+from ..deploy.card import Card, Decode, DenseDecode, Input, Parity, Precision
 from ..deploy.instances import Instances
 from ..deploy.postprocess import postprocess
 from ..deploy.preprocess import Frame, Image, preprocess
@@ -20,7 +20,7 @@ from .convert import INPUT
 from .graph_nms import CONF
 from .photographs import make_up
 
-_MATCH_IOU = 0.9
+_MATCH_IOU, _MATCH_PX = 0.9, 0.5
 _SHORT_SIDE = 256
 
 
@@ -28,8 +28,8 @@ _SHORT_SIDE = 256
 class Tolerance:
     """How far the file may be from PyTorch: |difference| <= atol * unit + rtol * |value|, and the share of matches.
 
-    The unit is 1 for scores, and for the boxes of a point 8 of its strides, which is how far a side may lie from it:
-    an error in the network's own terms grows by as much on its way to px.
+    The unit is 1 for scores and tags, and for the boxes of a point 8 of its strides, which is how far a side may lie
+    from it: an error in the network's own terms grows by as much on its way to px.
     """
 
     atol: float
@@ -88,6 +88,10 @@ class Comparison:
     box_shift_px: float = 0.0
     score_shift: float = 0.0
 
+    def add(self, name: str, got: NDArray[Any], expected: NDArray[Any], unit: Any = 1.0) -> None:
+        """Take in one run's output."""
+        self.outputs.setdefault(name, Difference()).add(got, expected, unit, self.tolerance)
+
     @property
     def match_rate(self) -> float:
         return self.matched / self.detections if self.detections else 1.0
@@ -123,7 +127,7 @@ def compare(
     model: nn.Module,
     path: Path,
     card: Card,
-    decode: DenseDecode,
+    decode: Decode,
     images: Sequence[Image] | None,
     tolerance: Tolerance,
 ) -> Comparison:
@@ -144,9 +148,13 @@ def compare(
         wanted = [_detections(expected, i, replace(card, decode=decode), canvas) for i in range(len(batch))]
         if card.decode.kind == "graph":
             expected = {"scores": _padded([found.scores for found in wanted], card.suppress.max_det)}
-        units = {"boxes": 8 * _strides(decode, canvas)[:, None]}
-        for name, value in expected.items():
-            comparison.outputs.setdefault(name, Difference()).add(got[name], value, units.get(name, 1.0), tolerance)
+        if isinstance(decode, DenseDecode):
+            units = {"boxes": 8 * _strides(decode, canvas)[:, None]}
+            for name, value in expected.items():
+                comparison.add(name, got[name], value, units.get(name, 1.0))
+        else:
+            for prefix, places in _PEAKS[decode.kind]:
+                _compare_peaks(comparison, got, expected, prefix, places)
         for i, reference in enumerate(wanted):
             _match(comparison, _detections(got, i, card, canvas), reference, card)
     return comparison
@@ -156,9 +164,11 @@ def _batches(images: Sequence[Image] | None, spec: Input, fixed: int | None) -> 
     """Inputs (n, 3, h, w): for every canvas a batch of one and batches of two, or batches of the fixed size."""
     if images is None:
         sizes = [(480, 640), (480, 640)]
-        if spec.resize == "edges":
+        # The weights are the same at any size, and small canvases keep an export under a minute.
+        if spec.size is None:
+            sizes = [(240, 320), (240, 320), (300, 200), (300, 200)]
+        elif spec.resize == "edges":
             sizes += [(600, 400), (600, 400)]
-            # The weights are the same at any size, and small canvases keep an export under a minute.
             short = min(spec.size[0], _SHORT_SIDE)
             spec = replace(spec, size=(short, min(spec.size[1], 2 * short)))
         images = [make_up(size, seed) for seed, size in enumerate(sizes)]
@@ -175,13 +185,49 @@ def _batches(images: Sequence[Image] | None, spec: Input, fixed: int | None) -> 
 
 
 def _detections(outputs: Arrays, index: int, card: Card, canvas: tuple[int, int]) -> Instances:
-    """The final detections of one image of a batch, in model px and cut at the canvas."""
+    """The final detections of one image of a batch, in model px, as if the image filled the canvas."""
     row = {name: value[index] for name, value in outputs.items()}
     return postprocess(row, card, Frame(canvas, canvas, canvas))
 
 
+_PEAKS = {"peaks": (("", "boxes"),), "corners": (("tl_", "points"), ("br_", "points"))}
+"""Outputs with a row for each peak, best first: their prefix, and which of them tells the place."""
+
+
+def _compare_peaks(comparison: Comparison, got: Arrays, expected: Arrays, prefix: str, places: str) -> None:
+    """Compare the peaks that both sides have, which are looked for by label and place.
+
+    Where scores are nearly equal their order may differ, and where neighbours are, which of them is a peak. Those next
+    to the last score are no mismatch, since a better one may have taken their row.
+    """
+    scores, labels = f"{prefix}scores", f"{prefix}labels"
+    for i in range(len(expected[scores])):
+        wanted_places, got_places = (_centres(side[prefix + places][i]) for side in (expected, got))
+        distance = np.abs(wanted_places[:, None] - got_places)
+        alike = (distance.max(2) < 1) & (expected[labels][i][:, None] == got[labels][i])
+        found = alike.any(1)
+        partners = alike[found].argmax(1)
+        for name in [name for name in expected if name.startswith(prefix) and name != labels]:
+            unit = 8.0 * _PEAK_STRIDE if name == prefix + places else 1.0
+            # Not one peak in common is a failure of its own, which nothing compared would hide.
+            wanted = expected[name][i][found] if found.any() else np.full(1, np.nan)
+            comparison.add(name, got[name][i][partners], wanted, unit)
+        last = max(got[scores][i].min(), expected[scores][i].min())
+        safe = expected[scores][i] > last * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
+        comparison.detections += int(safe.sum())
+        comparison.matched += int((safe & found).sum())
+
+
+_PEAK_STRIDE = 4  # of all networks with heatmaps
+
+
+def _centres(places: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points (k, 2), or the middles of boxes (k, 4), whose sides may be off by more than the cells are apart."""
+    return (places[:, :2] + places[:, -2:]) / np.float32(2)
+
+
 def _match(comparison: Comparison, got: Instances, expected: Instances, card: Card) -> None:
-    """Look for each detection's partner on the other side: the same label, an IoU of 0.9 or more.
+    """Look for each detection's partner on the other side: the same label, and an IoU of 0.9 or sides within 0.5 px.
 
     Detections so near a limit that the tolerance may carry them over it are no mismatch: those next to the
     threshold, and next to the last score that a full list has room for.
@@ -189,15 +235,16 @@ def _match(comparison: Comparison, got: Instances, expected: Instances, card: Ca
     full = [found.scores[-1] for found in (got, expected) if len(found) == card.suppress.max_det]
     floor = float(max([CONF, *full])) * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
     for ours, theirs in ((got, expected), (expected, got)):
-        overlaps = _iou(ours.boxes, theirs.boxes) * (ours.labels[:, None] == theirs.labels)
+        shifts = np.abs(ours.boxes[:, None] - theirs.boxes).max(2)
+        alike = (_iou(ours.boxes, theirs.boxes) >= _MATCH_IOU) | (shifts <= _MATCH_PX)
+        shifts[~alike | (ours.labels[:, None] != theirs.labels)] = np.inf
         for i in np.flatnonzero(ours.scores > floor):
             comparison.detections += 1
-            if len(theirs) == 0 or overlaps[i].max() < _MATCH_IOU:
+            if not np.isfinite(shifts[i]).any():
                 continue
-            j = int(overlaps[i].argmax())
-            shift = float(np.abs(ours.boxes[i] - theirs.boxes[j]).max())
+            j = int(shifts[i].argmin())
             comparison.matched += 1
-            comparison.box_shift_px = max(comparison.box_shift_px, shift)
+            comparison.box_shift_px = max(comparison.box_shift_px, float(shifts[i, j]))
             comparison.score_shift = max(comparison.score_shift, float(abs(ours.scores[i] - theirs.scores[j])))
 
 
@@ -210,8 +257,8 @@ def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _strides(decode: DenseDecode, canvas: tuple[int, int]) -> NDArray[np.float64]:
-    """Each point's stride (a,), in the order of the outputs."""
-    return np.concatenate([np.full(-(-canvas[0] // s) * -(-canvas[1] // s), float(s)) for s in decode.strides])
+    """Each prediction's stride (a,), in the order of the outputs."""
+    return np.repeat(np.array(decode.strides, np.float64), decode.level_sizes(*canvas))
 
 
 def _padded(rows: Sequence[NDArray[np.float32]], length: int) -> NDArray[np.float32]:

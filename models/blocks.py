@@ -1,14 +1,20 @@
 """Layers shared by several networks, named as OpenMMLab names them so that its checkpoints load as they are."""
 
+import math
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+
+from ..plugins.deform_conv.op import DeformConv
 
 
 class ConvNorm(nn.Module):
     """Convolution, optional normalisation, optional ReLU.
 
     Shapes: (n, in_channels, h, w) to (n, out_channels, h', w'); the padding keeps the size at stride 1.
-    `norm` is None (the convolution then has a bias), "bn", or "gn" (32 groups, fewer for narrow layers).
+    `norm` is None, "bn", or "gn" (32 groups, fewer for narrow layers); the convolution has a bias where there is no
+    norm, unless `bias` says otherwise. A `deformable` one is modulated (Zhu et al., arXiv 1811.11168).
     Parameters are stored as `conv.*` and `bn.*` or `gn.*`.
     """
 
@@ -20,10 +26,14 @@ class ConvNorm(nn.Module):
         *,
         stride: int = 1,
         norm: str | None = None,
+        bias: bool | None = None,
         relu: bool = True,
+        deformable: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=norm is None)
+        convolution = partial(DeformConv, modulated=True) if deformable else nn.Conv2d
+        bias = norm is None if bias is None else bias
+        self.conv = convolution(in_channels, out_channels, kernel, stride, kernel // 2, bias=bias)
         self.norm_name = norm
         if norm == "gn":
             self.gn = nn.GroupNorm(min(32, out_channels // 4), out_channels)
@@ -36,6 +46,27 @@ class ConvNorm(nn.Module):
         if self.norm_name is not None:
             x = getattr(self, self.norm_name)(x)
         return torch.relu(x) if self.relu else x
+
+
+def tower(
+    channels: int, depth: int, *, norm: str | None = "gn", bias: bool | None = None, deformable: bool = False
+) -> nn.Sequential:
+    """A branch of a dense head: `depth` 3x3 convolutions with norm and ReLU; `deformable` speaks of the last one."""
+    return nn.Sequential(
+        *(
+            ConvNorm(channels, channels, 3, norm=norm, bias=bias, deformable=deformable and i == depth - 1)
+            for i in range(depth)
+        )
+    )
+
+
+def start_head(head: nn.Module, classifier: nn.Conv2d, prior: float = 0.01) -> None:
+    """Weights to start training from: small everywhere, and every class at a score of `prior` (RetinaNet, 4.1)."""
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.01)
+    assert classifier.bias is not None
+    nn.init.constant_(classifier.bias, math.log(prior / (1 - prior)))
 
 
 class Scale(nn.Module):

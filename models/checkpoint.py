@@ -63,14 +63,14 @@ def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
 
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite.
     """
-    state = {_mapped(key, variant): value for key, value in checkpoint.state.items() if not key.endswith(_COUNTER)}
+    state = _adapted(checkpoint.state, variant)
     classifier = state.get(variant.classes_key)
-    if classifier is None or classifier.ndim == 0 or not 1 <= len(classifier) <= _MAX_CLASSES:
+    if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
             f"{checkpoint.name}: not a checkpoint of {variant.name}; it lacks {variant.classes_key} or its classes; "
             "choose the model that it belongs to with --model"
         )
-    model = variant.build(len(classifier))
+    model = variant.build(variant.count_classes(classifier))
     expected = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}
     if problems := _problems(state, expected):
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
@@ -116,9 +116,20 @@ def _labels(meta: Any) -> tuple[str, ...] | None:
     return tuple(labels)
 
 
+def _adapted(state: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]:
+    """A checkpoint's weights under the network's names, without those that only training needs."""
+    unused = (_COUNTER, *variant.unused)
+    used = {_mapped(k, variant): v for k, v in state.items() if not any(part in f"^{k}" for part in unused)}
+    # cvpods and maskrcnn-benchmark keep a lone factor as a vector of one.
+    return {key: value.squeeze() if key.endswith(".scale") else value for key, value in used.items()}
+
+
 def _mapped(key: str, variant: Variant) -> str:
     for old, new in variant.mapping.items():
-        key = key.replace(old, new)
+        if not old.startswith("^"):
+            key = key.replace(old, new)
+        elif key.startswith(old[1:]):
+            key = new + key[len(old) - 1 :]
     return key
 
 

@@ -25,3 +25,21 @@ class DenseDetector(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return self.bbox_head.decode(self.logits(image))
+
+
+class HeatmapDetector(nn.Module):
+    """Image (n, 3, h, w) to the named outputs of a head that reads one map.
+
+    The map is what the neck makes of the backbone's levels, or without a neck the last of them. The trunk runs in
+    the type of its weights and the head decodes in fp32, as above.
+    """
+
+    def __init__(self, backbone: nn.Module, neck: nn.Module | None, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.bbox_head = backbone, neck, head
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        dtype = next(self.backbone.parameters()).dtype
+        levels = self.backbone(image.to(dtype))
+        maps = self.bbox_head(levels[-1] if self.neck is None else self.neck(levels))
+        return self.bbox_head.decode(maps, image.shape[2:])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes (n, 4) xyxy model px, final scores (n,) and labels (n,) of one image, in no particular order."""
+    """Boxes (n, 4) xyxy px, final scores (n,) and labels (n,) of one image, in no particular order."""
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -16,3 +16,7 @@ class Candidates:
 
     def __getitem__(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Candidates":
         return Candidates(self.boxes[index], self.scores[index], self.labels[index])
+
+    def __add__(self, other: "Candidates") -> "Candidates":
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("boxes", "scores", "labels"))
+        return Candidates(*map(np.concatenate, pairs))

@@ -1,10 +1,13 @@
-// Hard non-maximum suppression, class-aware, O(n^2) at worst.
+// Non-maximum suppression, hard and soft, class-aware, O(n^2) at worst.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace detforge {
@@ -44,6 +47,54 @@ inline std::vector<int64_t> nms(const Box* boxes, const float* scores, const int
         if (!stays) continue;
         kept.push_back(i);
         kept_area.push_back(area);
+    }
+    return kept;
+}
+
+// Intersection over union; 0 where there is no intersection.
+inline float iou(const Box& a, float area_a, const Box& b, float area_b) {
+    const float w = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
+    const float h = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
+    if (w <= 0.f || h <= 0.f) return 0.f;
+    return w * h / (area_a + area_b - w * h);
+}
+
+// Soft-NMS: the best box is taken and lowers the scores of the others of its label, again and again. An overlap lowers
+// by exp(-IoU^2 / sigma), or without a sigma by 1 - IoU from `threshold` on. Boxes go when their score no longer exceeds
+// `floor`. Gives the indices of those that stay and their final scores, best first, at most `limit`; of equal scores
+// the first in the input is taken first.
+inline std::pair<std::vector<int64_t>, std::vector<float>> soft_nms(const Box* boxes, const float* scores,
+                                                                    const int64_t* labels, size_t n, float threshold,
+                                                                    std::optional<float> sigma, float floor,
+                                                                    size_t limit) {
+    struct Rival {
+        int64_t index;
+        float score, area;
+    };
+    std::vector<Rival> rivals;
+    for (size_t i = 0; i < n; ++i) {
+        if (scores[i] > floor) rivals.push_back({static_cast<int64_t>(i), scores[i], boxes[i].area()});
+    }
+    std::pair<std::vector<int64_t>, std::vector<float>> kept;
+    while (!rivals.empty() && kept.first.size() < limit) {
+        // Rivals stay in the order of the input, and the first of the largest is found.
+        const auto place = std::max_element(rivals.begin(), rivals.end(),
+                                            [](const Rival& a, const Rival& b) { return a.score < b.score; });
+        const Rival best = *place;
+        rivals.erase(place);
+        kept.first.push_back(best.index);
+        kept.second.push_back(best.score);
+        for (Rival& rival : rivals) {
+            if (labels[rival.index] != labels[best.index]) continue;
+            const float overlap = iou(boxes[best.index], best.area, boxes[rival.index], rival.area);
+            if (sigma) {
+                rival.score *= std::exp(-overlap * overlap / *sigma);
+            } else if (overlap >= threshold) {
+                rival.score *= 1.f - overlap;
+            }
+        }
+        rivals.erase(std::remove_if(rivals.begin(), rivals.end(), [&](const Rival& r) { return !(r.score > floor); }),
+                     rivals.end());
     }
     return kept;
 }

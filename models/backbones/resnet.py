@@ -1,5 +1,8 @@
-"""ResNet (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385)."""
+"""ResNet (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385) and its grouped form ResNeXt
+(Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", arXiv 1611.05431)."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -9,6 +12,9 @@ from torch.nn import functional as F
 from ...plugins.deform_conv.op import DeformConv
 
 Style = Literal["pytorch", "caffe"]
+Deformable = Literal["v1", "v2"] | None
+"""Whether 3x3 convolutions are deformable: v1 (Dai et al., arXiv 1703.06211), modulated v2 (Zhu et al., 1811.11168)."""
+Stages = tuple[Deformable, Deformable, Deformable, Deformable]
 
 
 class BasicBlock(nn.Module):
@@ -16,10 +22,12 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, style: Style, deformable: bool) -> None:
+    def __init__(
+        self, in_channels: int, width: int, stride: int, style: Style, groups: tuple[int, int], deformable: Deformable
+    ) -> None:
         super().__init__()
-        if deformable:
-            raise ValueError("a basic block has no deformable form; use depth 50 or more")
+        if deformable or groups[0] > 1:
+            raise ValueError("a basic block has no deformable and no grouped form; use depth 50 or more")
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
@@ -34,20 +42,24 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions around a shortcut (figure 5, right).
 
-    The stride sits in the 3x3 in the "pytorch" style and in the first 1x1 in the "caffe" style.
+    The stride sits in the 3x3 in the "pytorch" style and in the first 1x1 in the "caffe" style. `groups` is how many
+    there are in the 3x3 and how wide each is.
     """
 
     expansion = 4
 
-    def __init__(self, in_channels: int, width: int, stride: int, style: Style, deformable: bool) -> None:
+    def __init__(
+        self, in_channels: int, width: int, stride: int, style: Style, groups: tuple[int, int], deformable: Deformable
+    ) -> None:
         super().__init__()
         stride1, stride2 = (stride, 1) if style == "caffe" else (1, stride)
-        conv3x3 = DeformConv if deformable else nn.Conv2d
-        self.conv1 = nn.Conv2d(in_channels, width, 1, stride1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width, 3, stride2, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        conv3x3 = partial(DeformConv, modulated=deformable == "v2") if deformable else nn.Conv2d
+        inner = groups[0] * groups[1]
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, stride1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = conv3x3(inner, inner, 3, stride2, 1, groups=groups[0], bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
         self.downsample = _shortcut(in_channels, 4 * width, stride)
 
@@ -65,9 +77,12 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 _DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     10: (BasicBlock, (1, 1, 1, 1)),
+    14: (Bottleneck, (1, 1, 1, 1)),
     18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
     101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
 }
 
 
@@ -75,8 +90,8 @@ class ResNet(nn.Module):
     """Image to four levels C2..C5 at strides 4, 8, 16, 32.
 
     Shapes: (n, 3, h, w) to four (n, channels[i], ceil(h / stride), ceil(w / stride)).
-    `width` is the stem's number of channels (64 in the paper); `deformable` says for each stage whether its
-    3x3 convolutions are deformable (Dai et al., arXiv 1703.06211).
+    `width` is the stem's number of channels (64 in the paper). `groups` makes a ResNeXt: how many, and how wide in the
+    first stage, so (32, 4) is 32x4d. `deformable` holds one form for each stage, and `norm_eps` is added to variances.
     """
 
     def __init__(
@@ -85,10 +100,13 @@ class ResNet(nn.Module):
         *,
         width: int = 64,
         style: Style = "pytorch",
-        deformable: tuple[bool, bool, bool, bool] = (False, False, False, False),
+        groups: tuple[int, int] | None = None,
+        deformable: Stages = (None, None, None, None),
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         block, counts = _DEPTHS[depth]
+        count_groups, group_width = groups or (1, width)
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         in_channels = width
@@ -96,9 +114,13 @@ class ResNet(nn.Module):
             blocks: list[nn.Module] = []
             for j in range(count):
                 stride = 2 if i > 0 and j == 0 else 1
-                blocks.append(block(in_channels, width << i, stride, style, deformable[i]))
+                wide = (count_groups, group_width << i)
+                blocks.append(block(in_channels, width << i, stride, style, wide, deformable[i]))
                 in_channels = (width << i) * block.expansion
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = norm_eps
         self.channels = tuple((width << i) * block.expansion for i in range(4))
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -109,3 +131,16 @@ class ResNet(nn.Module):
             x = stage(x)
             levels.append(x)
         return levels
+
+
+Backbone = Callable[..., ResNet]
+R18, R34, R50, R101 = (partial(ResNet, depth) for depth in (18, 34, 50, 101))
+R50_CAFFE, R101_CAFFE = partial(R50, style="caffe"), partial(R101, style="caffe")
+X101_32X4D, X101_64X4D = partial(R101, groups=(32, 4)), partial(R101, groups=(64, 4))
+TINY, TINY_BOTTLENECKS = partial(ResNet, 10, width=8), partial(ResNet, 14, width=8)
+
+# Where stages are deformable, most often all but the first.
+DCN_C3_C5: Stages = (None, "v1", "v1", "v1")
+DCN_C4_C5: Stages = (None, None, "v1", "v1")
+DCN_V2_C3_C5: Stages = (None, "v2", "v2", "v2")
+DCN_V2_C4_C5: Stages = (None, None, "v2", "v2")

@@ -4,13 +4,13 @@ Each box side is a discrete distribution over 0..reg_max strides. Version 2 adds
 shape of those distributions.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ..blocks import ConvNorm, Scale
+from ..blocks import Scale, start_head, tower
+from ..coders import distances_to_boxes
 from ..points import grid_points, points_first
 
 
@@ -51,8 +51,7 @@ class GFLHead(nn.Module):
     ) -> None:
         super().__init__()
         self.strides, self.reg_max = tuple(strides), reg_max
-        self.cls_convs = nn.ModuleList(ConvNorm(channels, channels, 3, norm="gn") for _ in range(stacked))
-        self.reg_convs = nn.ModuleList(ConvNorm(channels, channels, 3, norm="gn") for _ in range(stacked))
+        self.cls_convs, self.reg_convs = tower(channels, stacked), tower(channels, stacked)
         self.gfl_cls = nn.Conv2d(channels, classes, 3, padding=1)
         self.gfl_reg = nn.Conv2d(channels, 4 * (reg_max + 1), 3, padding=1)
         self.scales = nn.ModuleList(Scale() for _ in strides)
@@ -64,21 +63,13 @@ class GFLHead(nn.Module):
                 nn.ReLU(),
                 nn.Conv2d(quality_channels, 1, 1),
             )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.01)
-        nn.init.constant_(self.gfl_cls.bias, -math.log(99))  # every class starts at a score of 0.01
+        start_head(self, self.gfl_cls)
 
     def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
         logits: dict[str, list[Tensor]] = {"classes": [], "sides": []}
         for x, scale in zip(levels, self.scales, strict=True):
-            classes, sides = x, x
-            for conv in self.cls_convs:
-                classes = conv(classes)
-            for conv in self.reg_convs:
-                sides = conv(sides)
-            sides = scale(self.gfl_reg(sides))
-            logits["classes"].append(self.gfl_cls(classes))
+            sides = scale(self.gfl_reg(self.reg_convs(x)))
+            logits["classes"].append(self.gfl_cls(self.cls_convs(x)))
             logits["sides"].append(sides)
             if self.reg_conf is not None:
                 statistics = _side_statistics(sides, self.reg_max + 1)
@@ -91,8 +82,7 @@ class GFLHead(nn.Module):
         points, strides = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, flat["sides"])
         n, a, _ = flat["sides"].shape
         ltrb = self.integral(flat["sides"].reshape(n, a, 4, self.reg_max + 1)) * strides
-        boxes = torch.cat((points - ltrb[..., :2], points + ltrb[..., 2:]), -1)
-        outputs = {"boxes": boxes, "scores": flat["classes"].sigmoid()}
+        outputs = {"boxes": distances_to_boxes(ltrb, points), "scores": flat["classes"].sigmoid()}
         if "quality" in flat:
             outputs["quality"] = flat["quality"].sigmoid().squeeze(-1)
         return outputs

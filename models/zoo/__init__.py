@@ -4,10 +4,12 @@ import difflib
 
 from ...deploy.errors import UsageError
 from ..variant import Variant
-from . import gfl
+from . import atss, autoassign, borderdet, centernet, cornernet, fcos, gfl, iou_aware_retinanet, retinanet, vfnet
 
-VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (*gfl.VARIANTS,)}
-ALIASES: dict[str, str] = {**gfl.ALIASES}
+_PAPERS = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
+
+VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
+ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}
 
 
 def find(name: str) -> Variant:

@@ -20,3 +20,22 @@ def nms(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, threshold: fl
         if all(iou(boxes[k], boxes[i]) <= threshold for k in rivals):
             kept.append(i)
     return kept[:limit]
+
+
+def soft_nms(
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, threshold: float, sigma: float | None, floor: float
+) -> list[tuple[int, float]]:
+    """Indices and lowered scores of the boxes that stay, best first; equal scores in the order of the input."""
+    left = {i: float(score) for i, score in enumerate(scores) if score > floor}
+    kept: list[tuple[int, float]] = []
+    while left:
+        best = max(left, key=lambda i: (left[i], -i))
+        kept.append((best, left.pop(best)))
+        for i in left:
+            overlap = iou(boxes[best], boxes[i]) if labels[best] == labels[i] else 0.0
+            if sigma is not None:
+                left[i] *= float(np.exp(-overlap * overlap / sigma))
+            elif overlap >= threshold and labels[best] == labels[i]:
+                left[i] *= 1 - overlap
+        left = {i: score for i, score in left.items() if score > floor}
+    return kept

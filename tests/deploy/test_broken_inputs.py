@@ -106,7 +106,12 @@ def card_with(old: str, new: str) -> str:
         (card_with('"kind": "dense"', '"kind": "magic"'), "'decode.kind'"),
         (card_with('"task": "detection"', '"task": "detection", "extra": 1'), "'extra'"),
         (card_with('"strides": [32]', '"strides": [16]'), "export it anew"),
-        (card_with('"kind": "dense", "strides": [32], "top_k": 1000', '"kind": "graph"'), "lacks the output"),
+        (
+            card_with(
+                '"anchors": 1, "kind": "dense", "strides": [32], "top_k": 1000, "unit": "pairs"', '"kind": "graph"'
+            ),
+            "lacks the output",
+        ),
     ],
 )
 def test_models_with_a_wrong_card(card: str | None, says: str, capfd: pytest.CaptureFixture[str]) -> None:

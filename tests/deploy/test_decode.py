@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from oracles import nms
+from oracles import iou, nms
 from test_card import CARD
 
 from detforge.deploy.backends import Arrays
@@ -20,7 +20,7 @@ POINTS = 4 * 8 + 2 * 4
 CARD = replace(CARD, decode=DenseDecode(STRIDES, top_k=20), suppress=Suppress(conf=0.05))
 
 
-def outputs(seed: int, quality: bool = False) -> Arrays:
+def outputs(seed: int, quality: tuple[int, ...] = ()) -> Arrays:
     rng = np.random.default_rng(seed)
     corner = rng.uniform(-10, 60, (POINTS, 2))
     values = {
@@ -28,57 +28,65 @@ def outputs(seed: int, quality: bool = False) -> Arrays:
         "scores": rng.uniform(0, 1, (POINTS, 2)).astype(np.float32) ** 2,
     }
     if quality:
-        values["quality"] = rng.uniform(0, 1, POINTS).astype(np.float32)
+        values["quality"] = rng.uniform(0, 1, quality).astype(np.float32)
     return values
 
 
-def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int) -> list[tuple[float, int, tuple[float, ...]]]:
-    """Every (score, label, box) that the selection of mmdet 3 keeps, level by level, one pair at a time."""
+def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "pairs") -> list[tuple[float, ...]]:
+    """Every (score, label, *box) that stays, level by level, one pair at a time and in float64."""
     kept = []
     for start, end in ((0, 32), (32, POINTS)):
         pairs = []
         for p in range(start, end):
             for c in range(2):
-                score = float(values["scores"][p, c])
-                quality = float(values["quality"][p]) if "quality" in values else 1.0
-                fused = score**fusion.score_exponent * quality**fusion.quality_exponent
-                if "quality" not in values:
-                    fused = score
-                pairs.append(
-                    (
-                        fused if fusion.rank_by == "fused" else score,
-                        fused,
-                        c,
-                        tuple(values["boxes"][p].tolist()),
-                    )
-                )
-        pairs = sorted((p for p in pairs if p[0] > conf), key=lambda p: -p[0])[:top_k]
-        kept += [p[1:] for p in pairs]
+                score = fused = float(values["scores"][p, c])
+                if "quality" in values:
+                    quality = float(values["quality"][p] if values["quality"].ndim == 1 else values["quality"][p, c])
+                    fused = score**fusion.score_exponent * quality**fusion.quality_exponent
+                by = {"score": score, "fused": fused}
+                box = values["boxes"][p].tolist()
+                pairs.append((by[fusion.rank_by], by[fusion.threshold_by], p, (fused, c, *box)))
+        if unit == "points":  # every class of the points whose best class ranks high
+            points = sorted(range(start, end), key=lambda p: -max(pair[0] for pair in pairs if pair[2] == p))[:top_k]
+            pairs = [pair for pair in pairs if pair[2] in points and pair[1] > conf]
+        else:
+            pairs = sorted((pair for pair in pairs if pair[1] > conf), key=lambda pair: -pair[0])[:top_k]
+        kept += [pair[-1] for pair in pairs]
     return kept
 
 
+@pytest.mark.parametrize("quality", [(POINTS,), (POINTS, 2)], ids=["of a point", "of a pair"])
+@pytest.mark.parametrize("unit", ["pairs", "points"])
 @pytest.mark.parametrize("rank_by", ["score", "fused"])
-@pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 0.5), (0.4, 0.6)])
-def test_dense_selection_with_quality(rank_by: str, exponents: tuple[float, float]) -> None:
-    fusion = Fusion(*exponents, rank_by)
-    values = outputs(3, quality=True)
-    found = decode(values, replace(CARD, fusion=fusion), CANVAS)
-    rows = zip(found.scores.tolist(), found.labels.tolist(), map(tuple, found.boxes.tolist()), strict=True)
-    expected = naive(values, fusion, 0.05, 20)
-    for (score, *rest), (wanted, *wanted_rest) in zip(sorted(rows), sorted(expected), strict=True):
-        assert score == pytest.approx(wanted, rel=1e-5)
-        assert rest == wanted_rest
+@pytest.mark.parametrize("threshold_by", ["score", "fused"])
+@pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 0.5), (0.4, 0.6), (0.0, 1.0)])
+def test_every_rule_of_selection(
+    exponents: tuple[float, float], threshold_by: str, rank_by: str, unit: str, quality: tuple[int, ...]
+) -> None:
+    fusion = Fusion(*exponents, threshold_by, rank_by)
+    values = outputs(3, quality)
+    values["scores"][9:12] = 0.2
+    defined = {name: value.copy() for name, value in values.items()}
+    if exponents[0] > 0:
+        values["scores"][4], defined["scores"][4] = np.nan, 0
+    for conf, top_k in ((0.05, 20), (0.3, 7), (0.0, 1000)):
+        spec = DenseDecode(STRIDES, top_k=top_k, unit=unit)
+        card = replace(CARD, fusion=fusion, decode=spec, suppress=Suppress(conf=conf))
+        found = decode(values, card, Frame(CANVAS, CANVAS, CANVAS))
+        rows = np.column_stack((found.scores, found.labels, found.boxes))
+        expected = np.array(naive(defined, fusion, conf, top_k, unit)).reshape(-1, 6)
+        np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
 
 
 def test_dense_selection_without_quality() -> None:
     values = outputs(4)
-    found = decode(values, CARD, CANVAS)
-    assert sorted(found.scores.tolist()) == sorted(p[0] for p in naive(values, Fusion(), 0.05, 20))
+    found = decode(values, CARD, Frame(CANVAS, CANVAS, CANVAS))
+    assert sorted(found.scores.tolist()) == pytest.approx(sorted(p[0] for p in naive(values, Fusion(), 0.05, 20)))
 
 
 def test_a_canvas_that_contradicts_the_card_is_refused() -> None:
     with pytest.raises(IncompatibleError, match="strides"):
-        decode(outputs(0), CARD, (64, 64))
+        decode(outputs(0), CARD, Frame((64, 64), (64, 64), (64, 64)))
 
 
 def test_nan_and_inf_are_no_detections() -> None:
@@ -99,7 +107,7 @@ def test_postprocess_equals_the_oracle_in_image_pixels() -> None:
     frame = Frame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)
     found = postprocess(values, card, frame)
     rows = naive(values, Fusion(), 0.05, 20)
-    boxes = np.clip([r[2] for r in rows], 0, [50, 30, 50, 30])
+    boxes = np.clip([r[2:] for r in rows], 0, [50, 30, 50, 30])
     solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
     boxes, scores, labels = (
         boxes[solid],
@@ -111,6 +119,25 @@ def test_postprocess_equals_the_oracle_in_image_pixels() -> None:
     np.testing.assert_allclose(found.scores, scores[kept], rtol=1e-6)
     assert found.labels.tolist() == labels[kept].tolist()
     assert found.image_size == (100, 60)
+
+
+def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
+    """Before 2020: sides are x2 - x1 + 1, and the image of width W ends at W - 1."""
+    values = outputs(8)
+    values["boxes"][:4] = [[3, 3, 3, 20], [3, 3, 3, 20], [70, 3, 80, 9], [8, 8, 12, 7]]  # thin, twin, outside, empty
+    card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=1000, inclusive=True))
+    found = postprocess(values, card, Frame(CANVAS, CANVAS, CANVAS))
+    rows = sorted(naive(values, Fusion(), 0.05, 20), key=lambda row: -row[0])
+    kept: list[tuple[float, int, np.ndarray]] = []
+    for score, label, *corners in rows:
+        box = np.clip(corners, 0, [63, 31, 63, 31])
+        if (box[2:] + 1 <= box[:2]).any():
+            continue
+        wider = [np.concatenate((other[:2], other[2:] + 1)) for _, c, other in kept if c == label]
+        if all(iou(other, np.concatenate((box[:2], box[2:] + 1))) <= 0.5 for other in wider):
+            kept.append((score, int(label), box))
+    assert found.labels.tolist() == [label for _, label, _ in kept]
+    np.testing.assert_allclose(found.boxes, [box for *_, box in kept], rtol=1e-6)
 
 
 def test_chosen_classes_leave_room_for_one_another() -> None:

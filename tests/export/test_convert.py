@@ -1,5 +1,7 @@
 """Exported graphs give what the network gives in PyTorch, on shapes that were not traced."""
 
+from functools import partial
+
 import numpy as np
 import onnx
 import pytest
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.errors import ExportError
 from detforge.export.convert import prepare, to_onnx
+from detforge.models.backbones.resnet import R50
 from detforge.models.zoo.gfl import build
 
 
@@ -21,7 +24,7 @@ def run(proto: onnx.ModelProto, image: Tensor, folder):
 @pytest.fixture(scope="module")
 def deformable() -> nn.Module:
     torch.manual_seed(0)
-    model = build(5, depth=50, width=8, deformable=(False, False, False, True), channels=16, stacked=1)
+    model = build(5, backbone=partial(R50, width=8, deformable=(None, None, None, "v1")), channels=16, stacked=1)
     for name, parameter in model.named_parameters():
         if "conv_offset" in name:
             nn.init.normal_(parameter, std=0.1)

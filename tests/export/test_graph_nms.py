@@ -1,6 +1,7 @@
 """Suppression inside the file against a slow oracle, and against the runtime's own."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -8,16 +9,18 @@ import pytest
 import torch
 
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.card import Card, DenseDecode, Fusion, Provenance
+from detforge.deploy.card import Card, DenseDecode, Fusion, Provenance, Suppress
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.export.convert import to_onnx
 from detforge.export.graph_nms import GraphNms
+from detforge.models.backbones.resnet import ResNet
 from detforge.models.zoo import VARIANTS
 from detforge.models.zoo.gfl import build
 from detforge.plugins.nms.op import nms
 
 CONF, IOU, MAX_DET = 0.05, 0.6, 40
+SUPPRESS = Suppress(conf=CONF, iou=IOU, max_det=MAX_DET)
 DECODE = DenseDecode((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
 
 
@@ -52,7 +55,12 @@ def oracle(boxes, ranked, scores, canvas):
 def network(quality_channels):
     torch.manual_seed(0)
     model = build(
-        3, depth=10, width=8, channels=16, stacked=1, strides=DECODE.strides, quality_channels=quality_channels
+        3,
+        backbone=partial(ResNet, 10, width=8),
+        channels=16,
+        stacked=1,
+        strides=DECODE.strides,
+        quality_channels=quality_channels,
     )
     with torch.no_grad():
         model.bbox_head.gfl_cls.weight.mul_(40)  # scores of every size
@@ -89,14 +97,13 @@ def check(model, fusion, canvases, path):
 
 def runtime_card(fusion) -> Card:
     card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
-    suppress = replace(card.suppress, conf=CONF, iou=IOU, max_det=MAX_DET)
-    return replace(card, decode=DECODE, fusion=fusion, suppress=suppress)
+    return replace(card, decode=DECODE, fusion=fusion, suppress=SUPPRESS)
 
 
 def test_version_2_at_any_size_and_batch(tmp_path):
-    fusion = Fusion(quality_exponent=1.0, rank_by="fused")
+    fusion = Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused")
     model = network(16)
-    proto, ops = to_onnx(GraphNms(model, DECODE, fusion, IOU, MAX_DET))
+    proto, ops = to_onnx(GraphNms(model, DECODE, fusion, SUPPRESS))
     assert ops == ("nms",)
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, fusion, [(1, 64, 96), (3, 96, 64), (2, 32, 32), (1, 160, 128)], tmp_path / "model.onnx")
@@ -104,7 +111,7 @@ def test_version_2_at_any_size_and_batch(tmp_path):
 
 def test_version_1_on_a_fixed_canvas(tmp_path):
     model = network(None)
-    proto, _ = to_onnx(GraphNms(model, DECODE, Fusion(), IOU, MAX_DET), canvas=(96, 64), batch=2)
+    proto, _ = to_onnx(GraphNms(model, DECODE, Fusion(), SUPPRESS), canvas=(96, 64), batch=2)
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, Fusion(), [(2, 96, 64)], tmp_path / "model.onnx")
 
@@ -114,7 +121,7 @@ def test_eager_wrapper_equals_the_oracle():
     image = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         raw = {name: value[0].double().numpy() for name, value in model(image).items()}
-        got = GraphNms(model, DECODE, Fusion(), IOU, MAX_DET)(image)
+        got = GraphNms(model, DECODE, Fusion(), SUPPRESS)(image)
     expected = oracle(raw["boxes"], raw["scores"], raw["scores"], (64, 64))
     assert int(got["num"][0]) == len(expected)
     assert np.abs(got["scores"][0, : len(expected)].numpy() - expected[:, 4]).max() < 1e-6
@@ -123,8 +130,51 @@ def test_eager_wrapper_equals_the_oracle():
 def test_more_rows_than_candidates():
     model = network(None)
     with torch.inference_mode():
-        got = GraphNms(model, DECODE, Fusion(), IOU, 200)(torch.randn(1, 3, 32, 32))
+        got = GraphNms(model, DECODE, Fusion(), replace(SUPPRESS, max_det=200))(torch.randn(1, 3, 32, 32))
     assert got["boxes"].shape == (1, 200, 4)
+
+
+class Given(torch.nn.Module):
+    """A network whose outputs are given."""
+
+    def __init__(self, **outputs):
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, image):
+        return self.outputs
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("per_class", [False, True])
+@pytest.mark.parametrize("unit", ["pairs", "points"])
+@pytest.mark.parametrize("fusion", [(t, r) for t in ("score", "fused") for r in ("score", "fused")])
+def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, inclusive):
+    """The runtime's rules have a slow oracle of their own."""
+    random = np.random.default_rng(len(unit))
+    decode = DenseDecode((8, 16, 32), anchors=2, top_k=30, unit=unit)
+    card = replace(runtime_card(Fusion(0.5, 0.5, *fusion)), decode=decode)
+    card = replace(card, suppress=replace(SUPPRESS, inclusive=inclusive))
+    points = 2 * (8 * 12 + 4 * 6 + 2 * 3)
+    corner = random.uniform(-9, 90, (2, points, 2))
+    outputs = {
+        "boxes": np.concatenate((corner, corner + random.uniform(-1, 30, (2, points, 2))), -1),
+        "scores": random.uniform(0, 1, (2, points, 3)) ** 24,
+        "quality": random.uniform(0, 1, (2, points, 3) if per_class else (2, points)) ** 4,
+    }
+    if unit == "points":  # with more pairs than `top_k` the file drops some that the runtime keeps
+        outputs["scores"][outputs["scores"] < outputs["scores"].max(-1, keepdims=True)] = 0
+    outputs = {name: value.astype(np.float32) for name, value in outputs.items()}
+    given = Given(**{name: torch.from_numpy(value) for name, value in outputs.items()})
+    got = GraphNms(given, decode, card.fusion, card.suppress)(torch.zeros(2, 3, 64, 96))
+    for i in range(2):
+        row = {name: value[i] for name, value in outputs.items()}
+        expected = postprocess(row, card, Frame((64, 96), (64, 96), (64, 96)))
+        num = int(got["num"][i])
+        assert num == len(expected) > 5
+        np.testing.assert_allclose(got["scores"][i, :num].numpy(), expected.scores, rtol=1e-5)
+        np.testing.assert_allclose(got["boxes"][i, :num].numpy(), expected.boxes, atol=1e-4)
+        assert got["labels"][i, :num].tolist() == expected.labels.tolist()
 
 
 class Bare(torch.nn.Module):

@@ -36,12 +36,14 @@ class Sample:
 class Case:
     """One input and what the reference makes of it.
 
-    `image` (1, 3, h, w) float32 is normalised and padded; `image_size` is (height, width) px before the padding.
+    `image` (1, 3, h, w) float32 is normalised and padded; `image_size` is (height, width) px before the padding, and
+    `offset` (top, left) where its first pixel lies.
     Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,) and `labels` (n,).
     """
 
     image: NDArray[np.float32]
     image_size: tuple[int, int]
+    offset: tuple[int, int]
     raw: dict[str, Sample]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -132,7 +134,8 @@ def positions(name: str, size: int, count: int) -> NDArray[np.int64]:
 def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Case:
     image = np.zeros(case["input_shape"], np.float32)
     height, width = case["image_size"]
-    image[0, :, :height, :width] = picture(height, width, case["seed"])
+    top, left = case.get("offset", (0, 0))
+    image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
     raw = {
         name: Sample(
             tuple(shape),
@@ -143,4 +146,4 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
         for name, (shape, std, recorded) in case["raw"].items()
     }
     found = (arrays[f"{tag}/{name}"] for name in ("boxes", "scores", "labels"))
-    return Case(image, (height, width), raw, *found)
+    return Case(image, (height, width), (top, left), raw, *found)

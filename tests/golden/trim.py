@@ -18,8 +18,25 @@ OPERATORS = {
         [f"{op}_{i}" for op in ("deform_conv2d", "modulated_deform_conv2d") for i in (1, 2, 4, 5)],
     ),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
+    "soft_nms": (
+        "ops_mmcv",
+        [f"soft_nms_{kind}_{offset}" for kind in ("linear", "gaussian") for offset in (0, 1)]
+        + ["batched_soft", "batched_soft_gauss"],
+    ),
+    "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
+    "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
+    "corners": ("ops_corner", ["cornernet_decode", "cornernet_decode_border"]),
+    "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "points": ("ops_det", ["prior_points0", "prior_points05"]),
+    "anchors": ("ops_det", ["prior_retina", "prior_rpn", "prior_atss", "prior_atss_center0"]),
+    "coders": ("ops_det", ["decode_noclip", "decode_rpn", "decode_atss", "decode_legacy", "decode_distance"]),
 }
+
+
+TRUNKS = ("faster_rcnn_r50_dcnv2", "faster_rcnn_x101_32x4d")
+"""Networks of which backbone and neck are of use."""
+SLOW = ("cornernet_hg104",)
+"""Networks that are run on one image only."""
 
 
 def trim_network(source: Path, name: str) -> None:
@@ -27,16 +44,26 @@ def trim_network(source: Path, name: str) -> None:
     with np.load(source / f"{name}.npz") as file:
         full = dict(file)
     meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
+    if name in TRUNKS:
+        state = [row for row in state if row[0].startswith(("backbone.", "neck."))]
+        for case in meta["cases"].values():
+            case["raw"] = {key: info for key, info in case["raw"].items() if key.startswith(("backbone/", "neck/"))}
+    if name in SLOW:
+        del meta["cases"]["b"]
     arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
     cases: dict[str, Any] = {}
     for tag, case in meta["cases"].items():
         cases[tag] = {
             "input_shape": case["input_shape"],
             "image_size": case["img_shape"],
+            "offset": [0, 0],
             "seed": 1 if tag == "b" else 0,
             "step": STEPS[tag],
             "raw": {key: [info["shape"], info["std"], info["k"]] for key, info in case["raw"].items()},
         }
+        if "border" in case:
+            top, bottom, left, right = map(int, case["border"])
+            cases[tag] |= {"image_size": [bottom - top, right - left], "offset": [top, left]}
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]

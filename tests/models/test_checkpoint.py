@@ -11,7 +11,6 @@ import types
 import zipfile
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detforge.deploy.errors import InputError
+from detforge.models.backbones.resnet import DCN_C3_C5, R50, TINY
 from detforge.models.checkpoint import Checkpoint, load_variant, random_model, read_checkpoint
 from detforge.models.zoo import find
 from detforge.models.zoo.gfl import build
@@ -416,7 +416,7 @@ def test_half_precision_and_missing_counters_load() -> None:
 
 
 def test_classes_follow_the_checkpoint() -> None:
-    model = load_variant(VARIANT, checkpoint(build(3, depth=18, width=8, channels=32, stacked=1).state_dict()))
+    model = load_variant(VARIANT, checkpoint(build(3, backbone=TINY, channels=32, stacked=1).state_dict()))
     assert model(torch.zeros(1, 3, 64, 64))["scores"].shape[2] == 3
 
 
@@ -426,7 +426,7 @@ def test_classes_follow_the_checkpoint() -> None:
         ({"neck.lateral_convs.0.conv.weight": None}, "neck.lateral_convs.0.conv.weight is missing, of shape 32x16x1x1"),
         ({"extra": torch.ones(2, 3)}, "'extra' is unexpected, of shape 2x3"),
         ({"backbone.bn1.weight": torch.ones(9)}, "backbone.bn1.weight has shape 9, not 8"),
-        ({"bbox_head.scales.0.scale": torch.ones(1)}, "bbox_head.scales.0.scale has shape 1, not scalar"),
+        ({"bbox_head.scales.0.scale": torch.ones(2)}, "bbox_head.scales.0.scale has shape 2, not scalar"),
         ({"backbone.bn1.weight": torch.ones(8).long()}, "backbone.bn1.weight holds torch.int64, not torch.float32"),
         ({"backbone.bn1.weight": torch.full((8,), torch.nan)}, "backbone.bn1.weight holds infinite or undefined"),
         ({"backbone.bn1.weight": torch.full((8,), 1e39, dtype=torch.float64)}, "infinite"),
@@ -451,8 +451,7 @@ def test_what_does_not_fit_is_named(change: dict[str, Tensor | None], reason: st
 
 
 def test_deformable_layers_of_mmdet_1_load() -> None:
-    stages = (False, True, True, True)
-    small = replace(VARIANT, build=partial(build, depth=50, width=8, channels=32, stacked=1, deformable=stages))
+    small = VARIANT.derive("small", "", build={"backbone": partial(R50, width=8, deformable=DCN_C3_C5)})
     state = random_model(small).state_dict()
     old = {key.replace("conv2.conv_offset.", "conv2_offset."): value for key, value in state.items()}
     assert old.keys() != state.keys()

@@ -26,4 +26,18 @@ def test_style_places_the_stride(style: Style, strides: tuple[int, int]) -> None
 
 def test_basic_blocks_have_no_deformable_form() -> None:
     with pytest.raises(ValueError, match="depth 50"):
-        ResNet(18, deformable=(False, False, False, True))
+        ResNet(18, deformable=(None, None, None, "v1"))
+
+
+def test_basic_blocks_have_no_groups() -> None:
+    with pytest.raises(ValueError, match="depth 50"):
+        ResNet(34, groups=(32, 4))
+
+
+def test_frozen_norms_of_maskrcnn_benchmark_add_nothing_to_variances() -> None:
+    backbone = ResNet(18, width=4, norm_eps=0.0).eval()
+    norm, x = backbone.layer1[0].bn1, torch.randn(1, 4, 3, 3)
+    with torch.inference_mode():
+        norm.running_var.copy_(torch.tensor([1e-6, 1e-5, 1.0, 4.0]))
+        expected = (x - norm.running_mean[:, None, None]) * (norm.weight * norm.running_var.rsqrt())[:, None, None]
+        torch.testing.assert_close(norm(x), expected + norm.bias[:, None, None])

@@ -5,11 +5,12 @@ from itertools import repeat
 
 import torch
 
+from detforge.models.backbones.resnet import TINY
 from detforge.models.zoo.gfl import build
 from detforge.train.fit import fit
 from detforge.train.gfl import gfl_losses
 
-tiny = partial(build, depth=18, width=8, channels=32, stacked=1, strides=(8, 16, 32))
+tiny = partial(build, backbone=TINY, channels=32, stacked=1, strides=(8, 16, 32))
 
 
 def test_losses_fall_on_one_batch() -> None:

@@ -1,0 +1,113 @@
+"""The table of all networks, docs/models.md: `python docs/models.py > docs/models.md`.
+
+`--measure NAME...` exports those models with random weights, measures the files, and keeps the figures in
+docs/models.json; the table shows what is there. What does not depend on weights is what random ones can tell.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+FIGURES = HERE / "models.json"
+GOLDENS = HERE.parent / "tests" / "golden"
+CANVAS, THREADS, RUNS = (480, 640), 2, 10
+
+HEAD = f"""# Networks
+
+All that `detexport --model NAME` knows, written by `docs/models.py` from the variant table; edit neither by hand.
+Tiny `_test` variants are left out.
+
+- AP is COCO box AP as the authors of the checkpoint state it, and the link is where `detexport` gets it. Those without
+  a link are loaded with `--checkpoint FILE`: their authors keep them where no program can fetch them, or have
+  published none.
+- golden: the network gives OpenMMLab's numbers in our tests, every tensor and every detection.
+- parity: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores, raw outputs,
+  over four inputs. fp16 is the half-precision file against the same.
+- CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas, ONNX Runtime on {THREADS} threads, best of {RUNS}.
+- Parity, time and size are measured on random weights by `docs/models.py --measure`. Times come from a busy machine
+  ({{machine}}): compare them with one another, roughly.
+
+| model | paper | what it is | AP | checkpoint | parameters | golden | parity fp32 | parity fp16 | CPU | file |
+|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--measure", nargs="+", default=[], metavar="NAME")
+    for name in parser.parse_args().measure:
+        figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+        figures["machine"] = f"{os.cpu_count()} processors"
+        figures.setdefault("models", {})[name] = measure(name)
+        FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+        print(name, figures["models"][name], file=sys.stderr)
+    print(table(), end="")
+
+
+def table() -> str:
+    """The whole page."""
+    from detforge.export.catalog import entries
+
+    figures = json.loads(FIGURES.read_text())
+    models = [entry for entry in entries() if not entry.name.endswith("_test")]
+    rows = [_row(entry, figures["models"].get(entry.name, {})) for entry in models]
+    return HEAD.format(machine=figures["machine"]) + "\n".join(rows) + "\n"
+
+
+def measure(name: str) -> dict[str, Any]:
+    """What a model's files weigh, take, and differ by from PyTorch, with random weights."""
+    import numpy as np
+
+    from detforge.deploy.backends.ort import OrtBackend
+    from detforge.export.api import export
+
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in ("fp32", "fp16"):
+            path = Path(folder) / f"{precision}.onnx"
+            report = export(name, checkpoint="random", precision=precision, output=path)
+            outputs = report.comparison.outputs if report.comparison else {}
+            figures[precision] = {output: difference.max_abs for output, difference in outputs.items()}
+        path = Path(folder) / "fp32.onnx"
+        figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
+        backend = OrtBackend(str(path), threads=THREADS)
+        image = {"image": np.random.default_rng(0).standard_normal((1, 3, *CANVAS), np.float32)}
+        times = []
+        for _ in range(RUNS + 2):
+            start = time.perf_counter()
+            backend.run(image)
+            times.append(time.perf_counter() - start)
+        figures["milliseconds"] = round(1000 * min(times[2:]))
+    return figures
+
+
+def _row(entry: Any, figures: dict[str, Any]) -> str:
+    number = entry.paper.removeprefix("arXiv ")
+    cells = [
+        f"`{entry.name}`",
+        f"[{number}](https://arxiv.org/abs/{number})",
+        entry.summary,
+        "" if entry.coco_ap is None else f"{entry.coco_ap:.1f}",
+        f"[file]({entry.url})" if entry.url else "comes with it" if entry.checkpoint == "bundled" else "",
+        f"{entry.parameters / 1e6:.1f} M",
+        "yes" if any((GOLDENS / f"{name}.npz").exists() for name in (entry.name, *entry.aliases)) else "",
+        *(_parity(figures.get(precision, {})) for precision in ("fp32", "fp16")),
+        f"{figures['milliseconds']} ms" if figures else "",
+        f"{figures['megabytes']} MB" if figures else "",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _parity(differences: dict[str, float]) -> str:
+    units = {"boxes": " px", "scores": ""}
+    return ", ".join(f"{differences[name]:.0e}{unit}" for name, unit in units.items() if name in differences)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""CornerNet's head (Law and Deng, "CornerNet: Detecting Objects as Paired Keypoints", arXiv 1808.01244)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ...plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
+from ..blocks import ConvNorm
+from ..peaks import at_cells, cell_points, cell_size, top_peaks
+
+_POOLS = {"tl": (top_pool, left_pool), "br": (bottom_pool, right_pool)}
+
+
+class CornerPooling(nn.Module):
+    """The prediction module of a corner, "tl" or "br" (figure 7): two directions pooled and added, and a shortcut.
+
+    Shapes: (n, channels, h, w) to the same.
+    """
+
+    def __init__(self, channels: int, pooled: int, corner: str) -> None:
+        super().__init__()
+        self.corner = corner
+        self.direction1_conv = ConvNorm(channels, pooled, 3, norm="bn")
+        self.direction2_conv = ConvNorm(channels, pooled, 3, norm="bn")
+        self.aftpool_conv = ConvNorm(pooled, channels, 3, norm="bn", relu=False)
+        self.conv1 = ConvNorm(channels, channels, 1, norm="bn", relu=False)
+        self.conv2 = ConvNorm(channels, channels, 3, norm="bn")
+
+    def forward(self, x: Tensor) -> Tensor:
+        pool1, pool2 = _POOLS[self.corner]
+        pooled = pool1(self.direction1_conv(x)) + pool2(self.direction2_conv(x))
+        return self.conv2(torch.relu(self.aftpool_conv(pooled) + self.conv1(x)))
+
+
+class CornerHead(nn.Module):
+    """One map to heatmaps, tags and offsets of top-left (`tl`) and bottom-right (`br`) corners.
+
+    `forward` gives, for each corner, logits `*_heat` (n, classes, h, w), `*_emb` (n, 1, h, w) and `*_off` (n, 2, h, w)
+    in cells. `decode` turns them into the network's outputs; which corners belong together is found at run time.
+    """
+
+    def __init__(self, classes: int, channels: int = 256, *, pooled: int = 128, peaks: int = 100) -> None:
+        super().__init__()
+        self.peaks = peaks
+        self.tl_pool = CornerPooling(channels, pooled, "tl")
+        self.br_pool = CornerPooling(channels, pooled, "br")
+        for corner in ("tl", "br"):
+            for name, out_channels in (("heat", classes), ("emb", 1), ("off", 2)):
+                setattr(self, f"{corner}_{name}", _branch(channels, out_channels))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+        for heat in (self.tl_heat, self.br_heat):
+            nn.init.constant_(heat[1].conv.bias, -math.log(9))  # every class starts at a score of 0.1
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        maps: dict[str, Tensor] = {}
+        for corner, pooled in (("tl", self.tl_pool(x)), ("br", self.br_pool(x))):
+            for name in ("heat", "emb", "off"):
+                maps[f"{corner}_{name}"] = getattr(self, f"{corner}_{name}")(pooled)
+        return maps
+
+    def decode(self, maps: dict[str, Tensor], canvas: tuple[int, int]) -> dict[str, Tensor]:
+        """Of the k best peaks of each corner, best first, in fp32.
+
+        `*_points` (n, k, 2) xy px, `*_scores` (n, k), `*_labels` (n, k), and `*_tags` (n, k), which are alike for the
+        corners of one object.
+        """
+        outputs: dict[str, Tensor] = {}
+        for corner in ("tl", "br"):
+            heat, tags, offset = (maps[f"{corner}_{name}"].float() for name in ("heat", "emb", "off"))
+            scores, labels, cells = top_peaks(heat.sigmoid(), self.peaks)
+            points = (cell_points(cells, heat) + at_cells(offset, cells)) * cell_size(canvas, heat)
+            tags = at_cells(tags, cells)[..., 0]
+            values = {"points": points, "scores": scores, "labels": labels, "tags": tags}
+            outputs |= {f"{corner}_{name}": value for name, value in values.items()}
+        return outputs
+
+
+def _branch(channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(ConvNorm(channels, channels, 3), ConvNorm(channels, out_channels, 1, relu=False))

@@ -1,0 +1,62 @@
+"""FCOS' head (Tian et al., "FCOS: Fully Convolutional One-Stage Object Detection", arXiv 1904.01355)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ..blocks import Scale, start_head, tower
+from ..coders import distances_to_boxes
+from ..points import grid_points, points_first
+
+
+class FCOSHead(nn.Module):
+    """Pyramid levels to class scores, boxes and centerness for every point.
+
+    The first form states distances as exp(x) px and reads the centerness off the class branch. The `improved` one of
+    the authors' later code states max(x, 0) strides and reads it off the box branch, and its convolutions have
+    biases; `deformable` is the last convolution of either branch. `forward` gives per level `classes`
+    (n, classes, h, w), `sides` (n, 4, h, w) before exp or max, and `quality` (n, 1, h, w).
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        improved: bool = False,
+        strides: Sequence[int] = (8, 16, 32, 64, 128),
+        stacked: int = 4,
+        bias: bool = False,
+        offset: float = 0.5,
+        deformable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.strides, self.improved, self.offset = tuple(strides), improved, offset
+        self.cls_convs = tower(channels, stacked, bias=bias, deformable=deformable)
+        self.reg_convs = tower(channels, stacked, bias=bias, deformable=deformable)
+        self.conv_cls = nn.Conv2d(channels, classes, 3, padding=1)
+        self.conv_reg = nn.Conv2d(channels, 4, 3, padding=1)
+        self.conv_centerness = nn.Conv2d(channels, 1, 3, padding=1)
+        self.scales = nn.ModuleList(Scale() for _ in strides)
+        start_head(self, self.conv_cls)
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        logits: dict[str, list[Tensor]] = {"classes": [], "sides": [], "quality": []}
+        for x, scale in zip(levels, self.scales, strict=True):
+            classes, boxes = self.cls_convs(x), self.reg_convs(x)
+            logits["classes"].append(self.conv_cls(classes))
+            logits["sides"].append(scale(self.conv_reg(boxes)))
+            logits["quality"].append(self.conv_centerness(boxes if self.improved else classes))
+        return logits
+
+    def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+        """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and the centerness as `quality` (n, a), in fp32."""
+        flat = {name: points_first(levels).float() for name, levels in logits.items()}
+        sides = flat["sides"]
+        points, strides = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, sides, self.offset)
+        ltrb = sides.relu() * strides if self.improved else sides.exp()
+        return {
+            "boxes": distances_to_boxes(ltrb, points),
+            "scores": flat["classes"].sigmoid(),
+            "quality": flat["quality"].sigmoid().squeeze(-1),
+        }

@@ -1,0 +1,58 @@
+"""RetinaNet's head (Lin et al., "Focal Loss for Dense Object Detection", arXiv 1708.02002), and with an IoU branch the
+head of IoU-aware RetinaNet (Wu et al., arXiv 1912.05992)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ..anchors import Anchors
+from ..blocks import start_head, tower
+from ..coders import deltas_to_boxes
+from ..points import points_first
+
+
+class RetinaHead(nn.Module):
+    """Pyramid levels to class scores and boxes for every anchor; `with_iou` predicts each box's overlap as well.
+
+    `forward` gives raw logits per level, anchor by anchor: `classes` (n, anchors * classes, h, w), `deltas`
+    (n, anchors * 4, h, w) and maybe `quality` (n, anchors, h, w). `decode` turns them into the network's outputs.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        anchors: Anchors,
+        stacked: int = 4,
+        stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
+        with_iou: bool = False,
+    ) -> None:
+        super().__init__()
+        self.classes, self.anchors, self.stds = classes, anchors, tuple(stds)
+        self.cls_convs, self.reg_convs = tower(channels, stacked, norm=None), tower(channels, stacked, norm=None)
+        self.retina_cls = nn.Conv2d(channels, anchors.per_cell * classes, 3, padding=1)
+        self.retina_reg = nn.Conv2d(channels, anchors.per_cell * 4, 3, padding=1)
+        self.retina_iou = nn.Conv2d(channels, anchors.per_cell, 3, padding=1) if with_iou else None
+        start_head(self, self.retina_cls)
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        boxes = [self.reg_convs(x) for x in levels]
+        logits = {
+            "classes": [self.retina_cls(self.cls_convs(x)) for x in levels],
+            "deltas": [self.retina_reg(x) for x in boxes],
+        }
+        if self.retina_iou is not None:
+            logits["quality"] = [self.retina_iou(x) for x in boxes]
+        return logits
+
+    def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+        """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and maybe `quality` (n, a), in fp32."""
+        flat = {name: points_first(levels).float() for name, levels in logits.items()}
+        deltas = flat["deltas"].reshape(len(flat["deltas"]), -1, 4)
+        anchors = self.anchors([x.shape[2:] for x in logits["deltas"]], deltas)
+        boxes = deltas_to_boxes(deltas, anchors, self.stds, self.anchors.inclusive)
+        outputs = {"boxes": boxes, "scores": flat["classes"].sigmoid().reshape(len(deltas), -1, self.classes)}
+        if "quality" in flat:
+            outputs["quality"] = flat["quality"].sigmoid().flatten(1)
+        return outputs

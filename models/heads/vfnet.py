@@ -1,0 +1,99 @@
+"""VarifocalNet head (Zhang et al., "VarifocalNet: An IoU-aware Dense Object Detector", arXiv 2008.13367).
+
+Every point predicts a first box; the features at nine landmarks of that box refine it and classify it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...plugins.deform_conv.op import deform_conv
+from ..blocks import ConvNorm, Scale, start_head, tower
+from ..coders import distances_to_boxes
+from ..points import grid_points, points_first
+
+
+class StarConv(nn.Module):
+    """A 3x3 convolution whose taps lie on a box: its corners, the points of its sides, and the point itself.
+
+    Shapes: x (n, c, h, w) and offsets (n, 18, h, w) of `star_offsets` to (n, c, h, w). Section 3.3 of the paper;
+    stored as the single parameter `weight`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
+        nn.init.kaiming_normal_(self.weight)
+
+    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
+        return torch.relu(deform_conv(x, offsets, self.weight, None, None, (1, 1), (1, 1), (1, 1), 1, 1))
+
+
+def star_offsets(sides: Tensor) -> Tensor:
+    """How far the taps of a 3x3 convolution move to lie on a box, (n, 18, h, w) as (dy, dx) in cells.
+
+    `sides` (n, 4, h, w) are the distances from the point to the left, top, right and bottom side, in cells.
+    """
+    # No map is as large, so nothing is cut off, and half precision stays finite.
+    left, top, right, bottom = sides.clamp(max=_FARTHEST).split(1, 1)
+    regular = torch.tensor([-1.0, 0.0, 1.0], device=sides.device)[:, None, None]
+    rows = torch.cat((-top, torch.zeros_like(top), bottom), 1) - regular
+    columns = torch.cat((-left, torch.zeros_like(left), right), 1) - regular
+    taps = (rows[:, :, None].expand(-1, -1, 3, -1, -1), columns[:, None].expand(-1, 3, -1, -1, -1))
+    return torch.stack(taps, 3).flatten(1, 3)
+
+
+_FARTHEST = 1e4
+
+
+class VFNetHead(nn.Module):
+    """Pyramid levels to IoU-aware class scores and refined boxes.
+
+    `forward` gives per level `classes` (n, classes, h, w), logits, and `sides` (n, 4, h, w), the refined distances
+    from the point to the sides of its box in px, fp32. `decode` turns them into the network's outputs. With
+    `deformable` the last layer of both towers is a modulated deformable convolution.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        stacked: int = 3,
+        strides: Sequence[int] = (8, 16, 32, 64, 128),
+        deformable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        self.cls_convs, self.reg_convs = (tower(channels, stacked, deformable=deformable) for _ in range(2))
+        self.vfnet_reg_conv = ConvNorm(channels, channels, 3, norm="gn")
+        self.vfnet_reg = nn.Conv2d(channels, 4, 3, padding=1)
+        self.scales = nn.ModuleList(Scale() for _ in strides)
+        self.vfnet_reg_refine_dconv = StarConv(channels)
+        self.vfnet_reg_refine = nn.Conv2d(channels, 4, 3, padding=1)
+        self.scales_refine = nn.ModuleList(Scale() for _ in strides)
+        self.vfnet_cls_dconv = StarConv(channels)
+        self.vfnet_cls = nn.Conv2d(channels, classes, 3, padding=1)
+        start_head(self, self.vfnet_cls)
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        logits: dict[str, list[Tensor]] = {"classes": [], "sides": []}
+        for x, stride, scale, refine in zip(levels, self.strides, self.scales, self.scales_refine, strict=True):
+            classes, sides = self.cls_convs(x), self.reg_convs(x)
+            # exp() leaves the range of half precision.
+            first = scale(self.vfnet_reg(self.vfnet_reg_conv(sides))).float().exp() * (_UNIT * stride)
+            offsets = star_offsets(first / stride).to(x.dtype)
+            factors = refine(self.vfnet_reg_refine(self.vfnet_reg_refine_dconv(sides, offsets))).float().exp()
+            logits["classes"].append(self.vfnet_cls(self.vfnet_cls_dconv(classes, offsets)))
+            logits["sides"].append(factors * first)
+        return logits
+
+    def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+        """`scores` (n, a, classes) and `boxes` (n, a, 4) xyxy px, in fp32."""
+        flat = {name: points_first(levels).float() for name, levels in logits.items()}
+        points, _ = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, flat["sides"])
+        return {"boxes": distances_to_boxes(flat["sides"], points), "scores": flat["classes"].sigmoid()}
+
+
+_UNIT = 8  # strides; the first box is predicted in the upper end of its level's range of sizes

@@ -1,0 +1,48 @@
+"""The upsampling of CenterNet (Zhou et al., arXiv 1904.07850, section 5): from the coarsest level to stride 4."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..blocks import ConvNorm
+
+
+class Upsample(nn.Module):
+    """A transposed convolution that doubles the size, normalisation, ReLU: (n, c, h, w) to (n, c, 2h, 2w)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(channels, channels, 4, 2, 1, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+        nn.init.normal_(self.conv.weight, std=(2 * channels) ** -0.5)  # four taps of every channel meet in a pixel
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.bn(self.conv(x)))
+
+
+class DeconvNeck(nn.Module):
+    """The last of the backbone's levels, widened step by step: a 3x3 convolution, then twice the size.
+
+    Shapes: (n, in_channels, h, w) to (n, channels[-1], h * 2^s, w * 2^s) in s steps. The 3x3 convolutions may be
+    `deformable`, and have a bias before their normalisation in the authors' checkpoints.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: Sequence[int] = (256, 128, 64),
+        *,
+        deformable: bool = False,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        steps: list[nn.Module] = []
+        for width in channels:
+            steps.append(ConvNorm(in_channels, width, 3, norm="bn", bias=bias, deformable=deformable))
+            steps.append(Upsample(width))
+            in_channels = width
+        self.deconv_layers = nn.Sequential(*steps)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        return self.deconv_layers(levels[-1])

@@ -1,0 +1,79 @@
+"""Images as large as they are, in the middle of their canvas, against mmdet's RandomCenterCropPad."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from golden.reader import load_ops
+from test_card import CARD
+
+from detforge.deploy.card import Card, Input
+from detforge.deploy.parse import FieldError
+from detforge.deploy.preprocess import frame_for, preprocess
+from detforge.models.variant import KEEP_BGR, KEEP_RGB
+
+RAW = Input("keep", None, 32, "bgr", (0.0,) * 3, (1.0,) * 3, pad_to="or", centered=True, pad_value=0.0)
+
+
+@pytest.mark.parametrize("case", load_ops("center_pad"), ids=lambda case: case["name"])
+def test_equals_mmdet(case: dict) -> None:
+    multiple = case["args"]["test_pad_mode"][1] + 1
+    rule = "or+1" if case["args"].get("test_pad_add_pix") else "or"
+    image = case["in"]["img"].astype(np.uint8)
+    pixels, frame = preprocess(image, replace(RAW, pad_multiple=multiple, pad_to=rule))
+    np.testing.assert_array_equal(pixels.transpose(1, 2, 0), case["out"]["img"])
+    top, bottom, left, right = case["out"]["border"]
+    assert frame.offset == (top, left)
+    assert frame.resized_size == (bottom - top, right - left) == image.shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("side", "multiple", "rule", "expected"),
+    [
+        (1, 32, "or", 31),
+        (31, 32, "or", 31),
+        (32, 32, "or", 63),
+        (640, 128, "or", 767),
+        (32, 32, "or+1", 64),
+        (31, 32, "or+1", 32),
+        (480, 32, "or+1", 512),
+        (480, 32, "ceil", 480),
+    ],
+)
+def test_sides_follow_the_rule(side: int, multiple: int, rule: str, expected: int) -> None:
+    frame = frame_for((side, 1), replace(RAW, pad_multiple=multiple, pad_to=rule))
+    assert frame.canvas_size[0] == expected
+    assert frame.offset[0] == expected // 2 - side // 2
+
+
+@pytest.mark.parametrize("spec", [KEEP_RGB, KEEP_BGR])
+def test_what_lies_around_the_image(spec: Input) -> None:
+    """Zero after normalisation in OpenMMLab's CornerNet, black pixels in the authors'."""
+    image = np.random.default_rng(0).integers(0, 256, (50, 71, 3), np.uint8)
+    pixels, frame = preprocess(image, spec)
+    (top, left), (height, width) = frame.offset, frame.resized_size
+    mean, std = (np.array(values, np.float64)[:, None, None] for values in (spec.mean, spec.std))
+    expected = (np.zeros((3, 127, 127)) - mean) / std if spec.pad_value == 0 else np.zeros((3, 127, 127))
+    channels = image[..., ::-1] if spec.color == "rgb" else image
+    inside = (channels.transpose(2, 0, 1).astype(np.float64) - mean) / std
+    expected[:, top : top + height, left : left + width] = inside
+    np.testing.assert_allclose(pixels, expected, atol=1e-5)
+
+
+def test_a_fixed_canvas_keeps_the_aspect_and_the_middle() -> None:
+    frame = frame_for((100, 300), replace(KEEP_RGB, resize="canvas", size=(127, 255)))
+    assert (frame.resized_size, frame.canvas_size, frame.offset) == ((85, 255), (127, 255), (21, 0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": (8, 8)}, {"resize": "edges"}, {"resize": "canvas"}, {"pad_multiple": 96}],
+)
+def test_contradictions_are_refused(change: dict) -> None:
+    with pytest.raises(FieldError, match=r"input\."):
+        replace(KEEP_RGB, **change)
+
+
+def test_it_survives_the_trip_through_json() -> None:
+    card = replace(CARD, input=KEEP_BGR)
+    assert Card.from_json(card.to_json()) == card

@@ -1,0 +1,92 @@
+"""Networks that read heatmaps: from name to file, verified, and run by the runtime."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detforge.deploy import cli
+from detforge.deploy.backends.ort import OrtBackend
+from detforge.deploy.errors import UsageError
+from detforge.deploy.pipeline import Detector, load
+from detforge.export import export
+from detforge.export.photographs import make_up
+from detforge.models.checkpoint import random_model
+from detforge.models.zoo import find
+
+NETWORKS = ("centernet_test",)  # "cornernet_test" joins once corner pooling has its form in ONNX
+SIZES = {"centernet_test": (128, 160), "cornernet_test": (127, 255)}
+
+
+class TorchBackend:
+    """The network in PyTorch as a backend."""
+
+    def __init__(self, model, ports):
+        self.model, self.inputs, self.outputs, self.metadata = model, ports.inputs, ports.outputs, {}
+
+    def run(self, feeds):
+        with torch.inference_mode():
+            return {name: value.numpy() for name, value in self.model(torch.from_numpy(feeds["image"])).items()}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def report(request, tmp_path_factory):
+    """The default export: fp32, every axis free, verified."""
+    name = request.param
+    return export(name, checkpoint="random", output=tmp_path_factory.mktemp("heatmap") / f"{name}.onnx")
+
+
+def test_canvases_of_the_rule_were_verified(report):
+    spec = report.card.input
+    runs = report.comparison.runs
+    assert len({shape[2:] for shape in runs}) == 2 and {shape[0] for shape in runs} == {1, 2}
+    surplus = 1 if spec.pad_to == "or" else 0
+    assert all((side + surplus) % spec.pad_multiple == 0 for shape in runs for side in shape[2:])
+    assert report.comparison.detections > 100
+    assert report.card.provenance.parity.match_rate == 1.0
+
+
+def test_no_normalisation_is_left(report):
+    import onnx
+
+    assert "BatchNormalization" not in {node.op_type for node in onnx.load(report.path).graph.node}
+
+
+def test_photographs_of_any_size_give_what_pytorch_gives(report):
+    detector = load(str(report.path), conf=0.05)
+    network = random_model(find(report.card.model))
+    reference = Detector(TorchBackend(network, OrtBackend(str(report.path))), detector.card)
+    images = [make_up(size, seed) for seed, size in enumerate([(120, 161), (97, 250), (120, 161)])]
+    for image, found in zip(images, detector(images), strict=True):
+        alone, expected = detector(image), reference(image)
+        assert len(expected) > 0
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+        np.testing.assert_allclose(alone.scores, expected.scores, atol=1e-5)
+        # Where two scores are nearly equal their order may differ.
+        for box, label, score in zip(expected.boxes, expected.labels, expected.scores, strict=True):
+            same = (found.labels == label) & (np.abs(found.scores - score) < 1e-5)
+            assert np.abs(found.boxes[same] - box).max(1, initial=0).min(initial=np.inf) < 1e-2
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_fixed_canvas_in_half_precision(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"checkpoint": "random", "imgsz": SIZES[name], "batch": 2, "precision": "fp16"}
+    report = export(name, **options, output="m.onnx")
+    assert report.comparison.runs == [(2, 3, *SIZES[name])]
+    cv2.imwrite("a.png", make_up((90, 130), 0))
+    assert cli.main(["a.png", "--model", "m.onnx", "--conf", "0.05", "--json", "-", "--no-save"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found and found[0]["image_size"] == [130, 90]
+    assert all(np.isfinite(row["bbox"]).all() for row in found)
+    assert not Path("runs").exists()
+
+
+def test_what_such_networks_cannot_have(tmp_path):
+    with pytest.raises(UsageError, match="--nms none"):
+        export("centernet_test", checkpoint="random", nms="graph", output=tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="use 127 or 255"):
+        export("cornernet_test", checkpoint="random", imgsz=(128, 128), output=tmp_path / "m.onnx")

@@ -1,0 +1,110 @@
+"""Checkpoints in the layouts of their authors' code load: every key finds its place, and nothing else is taken.
+
+The keys are written out here as those frameworks name them, from ours.
+"""
+
+import re
+
+import pytest
+import torch
+
+from detforge.models.checkpoint import Checkpoint, load_variant, random_model
+from detforge.models.zoo import VARIANTS
+
+BENCHMARK = [
+    (r"^backbone\.(conv1|bn1)\.", r"backbone.body.stem.\1."),
+    (r"^backbone\.layer", r"backbone.body.layer"),
+    (r"^neck\.lateral_convs\.(\d)\.conv\.", lambda m: f"backbone.fpn.fpn_inner{int(m[1]) + 2}."),
+    (r"^neck\.fpn_convs\.([012])\.conv\.", lambda m: f"backbone.fpn.fpn_layer{int(m[1]) + 2}."),
+    (r"^neck\.fpn_convs\.([34])\.conv\.", lambda m: f"backbone.fpn.top_blocks.p{int(m[1]) + 3}."),
+    (r"conv_offset\.", "offset."),
+    (r"(conv2|_convs\.3\.conv)\.weight$", r"\1.weight"),
+]
+
+
+def tower(step: int):
+    """Towers as lists of modules, each layer `step` of them."""
+    names = {"cls": "cls_tower", "reg": "bbox_tower"}
+
+    def rename(match: re.Match) -> str:
+        return f"rpn.head.{names[match[1]]}.{int(match[2]) * step + (match[3] == 'gn')}."
+
+    return (r"^bbox_head\.(cls|reg)_convs\.(\d)\.(conv|gn)\.", rename)
+
+
+def benchmark(key: str, offsets: set[str], step: int) -> str:
+    """maskrcnn-benchmark's name of one of our weights; `offsets` are our deformable convolutions."""
+    owner = key.rpartition(".")[0]
+    if owner in offsets:
+        key = f"{owner}.conv.{key.rpartition('.')[2]}"
+        key = key.replace(".conv.conv.", ".conv.#.")  # the tower's pattern takes the first
+    for pattern, name in [tower(step), *BENCHMARK]:
+        key = re.sub(pattern, name, key)
+    key = key.replace("#", "conv")
+    for ours, theirs in (("cls", "cls_logits"), ("reg", "bbox_pred"), ("centerness", "centerness")):
+        key = re.sub(rf"^bbox_head\.(retina|conv|atss)_{ours}\.", f"rpn.head.{theirs}.", key)
+    return key.replace("bbox_head.scales", "rpn.head.scales")
+
+
+def ap_loss(key: str) -> str:
+    """AP-Loss' name of one of our weights."""
+    towers = {"cls": "classificationModel", "reg": "regressionModel"}
+    key = re.sub(r"^neck\.lateral_convs\.(\d)\.conv\.", lambda m: f"fpn.P{int(m[1]) + 3}_1.", key)
+    key = re.sub(r"^neck\.fpn_convs\.([0124])\.conv\.", lambda m: f"fpn.P{int(m[1]) + 3}_2.", key)
+    key = key.replace("neck.fpn_convs.3.conv.", "fpn.P6.")
+    key = re.sub(r"^bbox_head\.(cls|reg)_convs\.(\d)\.conv\.", lambda m: f"{towers[m[1]]}.conv{int(m[2]) + 1}.", key)
+    key = re.sub(r"^bbox_head\.retina_(cls|reg)\.", lambda m: f"{towers[m[1]]}.output.", key)
+    return key.removeprefix("backbone.")
+
+
+BENCHMARKED = [
+    "dr_loss_r50",
+    "fcos_official_r50_1x",
+    "fcos_official_imprv_dcnv2_r50_1x",
+    "atss_official_r50_1x",
+    "atss_official_dcnv2_r50_1x",
+]
+
+
+@pytest.mark.parametrize("name", [*BENCHMARKED, "ap_loss_r101"])
+def test_the_authors_checkpoint_loads(name: str) -> None:
+    variant = VARIANTS[name]
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in variant.build(80).state_dict().items()}
+    offsets = {key.removesuffix(".conv_offset.weight") for key in shapes if key.endswith("conv_offset.weight")}
+    values = {key: torch.full(shape, i + 1.0) for i, (key, shape) in enumerate(shapes.items())}
+    theirs = {
+        ap_loss(k) if name.startswith("ap") else benchmark(k, offsets, 2 if "dr" in name else 3): k for k in values
+    }
+    assert len(theirs) == len(values)
+    state = {key: values[ours] for key, ours in theirs.items() if not key.endswith("num_batches_tracked")}
+    if name != "ap_loss_r101":
+        state["rpn.anchor_generator.cell_anchors.0"] = torch.zeros(9, 4)
+        assert "backbone.body.stem.conv1.weight" in state
+        assert "backbone.fpn.fpn_layer4.bias" in state
+        assert "rpn.head.bbox_pred.bias" in state
+    loaded = load_variant(variant, Checkpoint(state, "theirs.pth", None, None)).state_dict()
+    for key, value in loaded.items():
+        if not key.endswith("num_batches_tracked"):
+            assert value.flatten()[0] == values[key].flatten()[0], key
+
+
+def test_deformable_keys_are_those_of_maskrcnn_benchmark() -> None:
+    offsets = {"bbox_head.cls_convs.3.conv", "backbone.layer2.0.conv2"}
+    for ours, theirs in {
+        "bbox_head.cls_convs.3.conv.weight": "rpn.head.cls_tower.9.conv.weight",
+        "bbox_head.cls_convs.3.conv.conv_offset.bias": "rpn.head.cls_tower.9.offset.bias",
+        "backbone.layer2.0.conv2.weight": "backbone.body.layer2.0.conv2.conv.weight",
+        "backbone.layer2.0.conv2.conv_offset.weight": "backbone.body.layer2.0.conv2.offset.weight",
+    }.items():
+        assert benchmark(ours, offsets, 3) == theirs
+
+
+def test_fcos_from_before_mmdet_2_1_loads() -> None:
+    variant = VARIANTS["fcos_dcn_test"]
+    state = random_model(variant).state_dict()
+    old = {key.replace("bbox_head.conv_", "bbox_head.fcos_"): value for key, value in state.items()}
+    old = {key.replace(".conv2.conv_offset.", ".conv2_offset."): value for key, value in old.items()}
+    assert len(old.keys() - state.keys()) > 6
+    loaded = load_variant(variant, Checkpoint(old, "old.pth", None, None)).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())

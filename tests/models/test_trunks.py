@@ -1,0 +1,30 @@
+"""Backbones and necks of two-stage networks against mmdet: ResNeXt, modulated deformable stages."""
+
+import pytest
+import torch
+from golden.reader import load
+
+from detforge.models.backbones.resnet import DCN_V2_C3_C5, X101_32X4D, ResNet
+from detforge.models.necks.fpn import FPN
+
+TRUNKS = {
+    "faster_rcnn_x101_32x4d": X101_32X4D,
+    "faster_rcnn_r50_dcnv2": lambda: ResNet(50, deformable=DCN_V2_C3_C5),
+}
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_trunk_equals_mmdet(name: str) -> None:
+    golden = load(name)
+    backbone = TRUNKS[name]()
+    model = torch.nn.ModuleDict({"backbone": backbone, "neck": FPN(backbone.channels, 256, 4)}).eval()
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in golden.state.items()})
+    for case in golden.cases.values():
+        with torch.inference_mode():
+            levels = backbone(torch.from_numpy(case.image))
+            features = model["neck"](levels)
+        tensors = {"backbone": levels, "neck": features}
+        for key, sample in case.raw.items():
+            group, _, index = key.partition("/")
+            if key != "neck/4":  # a subsampling of P5, which dense detectors do without
+                assert sample.error(tensors[group][int(index)].numpy()) < 3e-4, key
