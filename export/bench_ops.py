@@ -31,6 +31,7 @@ Arrays = tuple[NDArray[np.float32], ...]
 Run = Callable[[], object]
 
 _FLOAT = onnx.TensorProto.FLOAT
+_REST_S = 0.1
 _ONNX: Any = onnx  # typed in part only
 _TORCH: Any = torch
 
@@ -121,15 +122,19 @@ WORKLOADS = (
 
 
 def measure(workload: Workload, threads: int, seconds: float, folder: Path) -> list[Measured]:
-    """Every way to run a workload, in turns for that long; ours comes first."""
+    """Every way to run a workload, in turns for that long; ours comes first.
+
+    Before a turn the threads of the way before it are left to stop spinning, and a first run, which finds its data in
+    the caches, does not count.
+    """
     inputs = workload.inputs(np.random.default_rng(0))
     ways = _ways(workload, inputs, threads, folder)
-    for way in ways.values():
-        way()
     times: dict[str, list[float]] = {name: [] for name in ways}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["kernel"]) < 3:
         for name, way in ways.items():
+            time.sleep(_REST_S)
+            way()
             started = time.perf_counter()
             way()
             times[name].append((time.perf_counter() - started) * 1e3)

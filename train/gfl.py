@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..models.detector import DenseDetector
 from ..models.points import grid_points, points_first
+from ..plugins.dfl.op import expectation
 from .assigner import atss
 from .boxes import iou
 from .losses import distribution_focal_loss, giou_loss, quality_focal_loss
@@ -31,7 +32,7 @@ def gfl_losses(
 
     at, step = points[point], strides[point]
     bins = sides[image, point].reshape(-1, 4, head.reg_max + 1)
-    ltrb = head.integral(bins) * step
+    ltrb = expectation(bins) * step
     predicted = torch.cat((at - ltrb[:, :2], at + ltrb[:, 2:]), 1)
     quality[image, point, label] = iou(predicted.detach(), target)
     # Both box terms weigh a point by how sure of its class it is, so that good points matter most.

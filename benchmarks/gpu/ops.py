@@ -107,15 +107,12 @@ def check(library: Library) -> int:
     """Compare every case with its oracle; gives the number of those that differ."""
     failures = 0
     for dtype in DTYPES:
-        for name, case in ladder.CASES.items():
-            inputs = [torch.from_numpy(x).to("cuda", TORCH_TYPES[dtype]) for x in ladder.rounded_inputs(name, dtype)]
-            run, y = ours(library, case.op, dtype, inputs, case.attributes)
-            run()
+        for name in ladder.CASES:
             try:
-                ladder.assert_equals_oracle(y.float().cpu().numpy(), name, dtype)
+                ladder.assert_equals_oracle(ladder.run_cuda(library, name, dtype, "cuda"), name, dtype)
             except AssertionError as error:
                 failures += 1
-                print(f"{name} in {dtype}: {error}", file=sys.stderr)
+                print(error, file=sys.stderr)
     print(f"{len(ladder.CASES) * len(DTYPES)} checks, {failures} failures")
     return failures
 

@@ -42,6 +42,7 @@ _GFL = Variant(
     labels=COCO,
     published=openmmlab("gfl", "gfl_r50_fpn_1x_coco", "_20200629_121244-25944287", 40.2),
     mapping={"conv2_offset.": "conv2.conv_offset."},  # deformable layers of mmdet 1.x
+    unused=("bbox_head.integral.",),  # the numbers 0..reg_max
 )
 _GFL_V2 = _GFL.derive(
     "gflv2_r50",

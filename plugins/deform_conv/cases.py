@@ -36,6 +36,8 @@ _SIZES = {
     "offset groups of groups": _Size((2, 16, 5, 6), 16, group=8, offset_group=2),
     "groups across offset groups": _Size((1, 12, 6, 7), 8, group=4, offset_group=3),
     "a group and an offset group per channel": _Size((1, 10, 6, 7), 10, group=10, offset_group=10),
+    "several tiles": _Size((1, 32, 13, 17), 72),
+    "aligned groups across offset groups": _Size((2, 48, 6, 7), 32, group=2, offset_group=3),
     "one pixel": _Size((1, 4, 1, 1), 3),
     "one row": _Size((1, 4, 1, 20), 3),
     "one column": _Size((1, 4, 20, 1), 3),

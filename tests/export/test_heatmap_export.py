@@ -17,7 +17,7 @@ from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
-NETWORKS = ("centernet_test",)  # "cornernet_test" joins once corner pooling has its form in ONNX
+NETWORKS = ("centernet_test", "cornernet_test")
 SIZES = {"centernet_test": (128, 160), "cornernet_test": (127, 255)}
 
 

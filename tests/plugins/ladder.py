@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import op_oracles as oracles
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -120,13 +121,18 @@ def run_cpu(library: Library, name: str, dtype: str) -> Array:
     return from_storage(output, dtype)
 
 
-def run_emulated(library: Library, name: str, dtype: str) -> Array:
-    """The case through detforge_run_cuda of a library whose GPU is this computer, as float32."""
-    with stored(name, dtype) as call:
-        output = np.empty(library.shape(call), STORAGE[dtype])
-        workspace = np.empty(library.workspace(call), np.uint8)
-        library.run_cuda(call, buffer(output), buffer(workspace))
-    return from_storage(output, dtype)
+def run_cuda(library: Library, name: str, dtype: str, device: str) -> Array:
+    """The case through detforge_run_cuda, as float32; the "cuda" of an emulated library is "cpu"."""
+
+    def place(x: torch.Tensor) -> Buffer:
+        return Buffer(x.data_ptr(), tuple(x.shape))
+
+    inputs = [torch.from_numpy(to_storage(x, dtype)).to(device) for x in rounded_inputs(name, dtype)]
+    call = Call(CASES[name].op, dtype, [place(x) for x in inputs], CASES[name].attributes)
+    output = torch.empty(library.shape(call), dtype=inputs[0].dtype, device=device)
+    workspace = torch.empty(library.workspace(call), dtype=torch.uint8, device=device)
+    library.run_cuda(call, place(output), place(workspace))  # on the default stream, as .cpu() below
+    return from_storage(output.cpu().numpy(), dtype)
 
 
 @contextlib.contextmanager

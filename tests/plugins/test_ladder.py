@@ -8,9 +8,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from ladder import CASES, FUNCTIONS, assert_equals_oracle, model, oracle, rounded_inputs, run_cpu, to_storage
+from emulator.build import build
+from ladder import CASES, FUNCTIONS, assert_equals_oracle, model, oracle, rounded_inputs, run_cpu, run_cuda, to_storage
 
-from detforge.plugins.core.abi import Library
+from detforge.plugins.core.abi import DTYPES, Library
 from detforge.plugins.core.libraries import library
 from detforge.plugins.operators import REFERENCES
 
@@ -44,6 +45,30 @@ def c_library() -> Library:
 @pytest.mark.parametrize("name", CASES)
 def test_c_function(c_library: Library, name: str, dtype: str) -> None:
     assert_equals_oracle(run_cpu(c_library, name, dtype), name, dtype)
+
+
+@pytest.fixture(scope="session")
+def emulated_gpu(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The CUDA kernels' own sources, for a GPU that the CPU plays."""
+    return Library(build(tmp_path_factory.mktemp("emulated")))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_cuda_kernel_on_an_emulated_gpu(emulated_gpu: Library, name: str, dtype: str) -> None:
+    assert_equals_oracle(run_cuda(emulated_gpu, name, dtype, "cpu"), name, dtype)
+
+
+@pytest.mark.skipif(
+    library("detforge_cuda") is None or not torch.cuda.is_available(),
+    reason="needs libdetforge_cuda (nvcc) and a GPU that torch can use; the emulated GPU stands in",
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_cuda_kernel(name: str, dtype: str) -> None:
+    path = library("detforge_cuda")
+    assert path is not None
+    assert_equals_oracle(run_cuda(Library(path), name, dtype, "cuda"), name, dtype)
 
 
 @pytest.fixture(scope="module")

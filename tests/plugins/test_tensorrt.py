@@ -14,17 +14,13 @@ from emulator.build import build as build_kernels
 from harness.driver import Field, Plugins, build, build_plugins
 from ladder import (
     CASES,
-    Array,
     assert_equals_oracle,
-    from_storage,
     oracle,
-    rounded_inputs,
-    run_emulated,
+    run_cuda,
     stored,
-    to_storage,
 )
 
-from detforge.plugins.core.abi import DTYPES, Buffer, Call
+from detforge.plugins.core.abi import DTYPES
 from detforge.plugins.core.libraries import library
 
 LIBRARY = library("detforge_trt")
@@ -75,28 +71,14 @@ def test_all_before_enqueue(plugins: Plugins, name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
 def test_enqueue_on_an_emulated_gpu(emulated: Plugins, name: str, dtype: str) -> None:
-    assert_equals_oracle(run_emulated(emulated, name, dtype), name, dtype)
+    assert_equals_oracle(run_cuda(emulated, name, dtype, "cpu"), name, dtype)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
 def test_enqueue(plugins: Plugins, name: str, dtype: str) -> None:
-    assert_equals_oracle(run_on(torch.device("cuda"), plugins, name, dtype), name, dtype)
-
-
-def run_on(device: torch.device, plugins: Plugins, name: str, dtype: str) -> Array:
-    """The case through a plugin's enqueue, as float32."""
-
-    def buffer(x: torch.Tensor) -> Buffer:
-        return Buffer(x.data_ptr(), tuple(x.shape))
-
-    inputs = [torch.from_numpy(to_storage(x, dtype)).to(device) for x in rounded_inputs(name, dtype)]
-    call = Call(CASES[name].op, dtype, [buffer(x) for x in inputs], CASES[name].attributes)
-    output = torch.empty(plugins.shape(call), dtype=inputs[0].dtype, device=device)
-    workspace = torch.empty(plugins.workspace(call), dtype=torch.uint8, device=device)
-    plugins.run_cuda(call, buffer(output), buffer(workspace))  # on the default stream, as .cpu() below
-    return from_storage(output.cpu().numpy(), dtype)
+    assert_equals_oracle(run_cuda(plugins, name, dtype, "cuda"), name, dtype)
 
 
 def field(name: str, values: list[int], kind: int = INT32) -> Field:

@@ -1,0 +1,175 @@
+// What the CUDA kernels share. They are launched by cudaLaunchKernel and no triple chevron, so that a C++ compiler with
+// another cuda_runtime.h can compile the same files: that is how they are tested without a GPU.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include "op.h"
+
+namespace detforge {
+
+constexpr int kWarp = 32;
+constexpr unsigned kWholeWarp = 0xffffffffu;
+
+__device__ inline float to_float(float x) { return x; }
+__device__ inline float to_float(__half x) { return __half2float(x); }
+__device__ inline float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+template <class T>
+__device__ T from_float(float x);
+template <>
+__device__ inline float from_float<float>(float x) {
+    return x;
+}
+template <>
+__device__ inline __half from_float<__half>(float x) {
+    return __float2half_rn(x);
+}
+template <>
+__device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
+    return __float2bfloat16_rn(x);
+}
+
+// Read and written by one instruction, at addresses that are multiples of its size.
+template <class T, int kSize>
+struct alignas(sizeof(T) * kSize) Vector {
+    T values[kSize];
+};
+
+template <class T, int kSize>
+bool is_aligned(const void* address) {
+    return reinterpret_cast<uintptr_t>(address) % sizeof(Vector<T, kSize>) == 0;
+}
+
+// Runs visit(T{}) with the C++ type of a dtype.
+template <class Visit>
+int with_type(DType dtype, const Visit& visit) {
+    switch (dtype) {
+        case DType::kHalf: return visit(__half{});
+        case DType::kBFloat16: return visit(__nv_bfloat16{});
+        default: return visit(float{});
+    }
+}
+
+template <class Number>
+constexpr DETFORGE_HD Number divide_up(Number a, Number b) {
+    return (a + b - 1) / b;
+}
+
+// Launches enough blocks for `tiles` of work; a kernel walks on by gridDim.x, as a grid has 2^31 - 1 at most.
+template <class... Parameters>
+int launch(void (*kernel)(Parameters...), int64_t tiles, dim3 block, void* stream, Parameters... parameters) {
+    constexpr int64_t kMost = 0x7fffffff;
+    if (tiles <= 0) return cudaSuccess;
+    void* arguments[] = {&parameters...};
+    const dim3 grid(static_cast<unsigned>(tiles < kMost ? tiles : kMost));
+    return cudaLaunchKernel(kernel, grid, block, arguments, 0, static_cast<cudaStream_t>(stream));
+}
+
+#if defined(DETFORGE_EMULATOR)
+using emulator::load_matrices;
+using emulator::multiply;
+#else
+// Four 8 x 8 matrices of 16-bit values from shared memory: lane l gives the address of row l % 8 of matrix l / 8.
+__device__ inline void load_matrices(uint32_t (&values)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(values[0]), "=r"(values[1]), "=r"(values[2]), "=r"(values[3])
+                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+                 : "memory");
+}
+
+// c (16 x 8) += a (16 x 16) b (16 x 8), spread over a warp as PTX's mma.m16n8k16 has it.
+template <class T>
+__device__ void multiply(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#define DETFORGE_MMA(type)                                                                                   \
+    asm("mma.sync.aligned.m16n8k16.row.col.f32." type "." type                                               \
+        ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                               \
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                     \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
+template <>
+__device__ inline void multiply<__half>(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    DETFORGE_MMA("f16");
+}
+template <>
+__device__ inline void multiply<__nv_bfloat16>(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    DETFORGE_MMA("bf16");
+}
+#undef DETFORGE_MMA
+#else
+template <>
+__device__ inline void multiply<__half>(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    for (int i = 0; i < 2; ++i) {
+        asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+            : "r"(a[2 * i]), "r"(a[2 * i + 1]), "r"(b[i]));
+    }
+}
+// These processors' tensor cores do not know bfloat16: by shuffles and plain products, correct and slow.
+template <>
+__device__ inline void multiply<__nv_bfloat16>(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    const auto dot = [](uint32_t x, uint32_t y) {
+        return __uint_as_float(x << 16) * __uint_as_float(y << 16) +
+               __uint_as_float(x & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
+    };
+    const int lane = threadIdx.x % kWarp;
+    for (int quad = 0; quad < 4; ++quad) {
+        for (int half = 0; half < 2; ++half) {
+            const uint32_t upper = __shfl_sync(kWholeWarp, a[2 * half], lane / 4 * 4 + quad);
+            const uint32_t lower = __shfl_sync(kWholeWarp, a[2 * half + 1], lane / 4 * 4 + quad);
+            for (int column = 0; column < 2; ++column) {
+                const uint32_t other = __shfl_sync(kWholeWarp, b[half], (lane % 4 * 2 + column) * 4 + quad);
+                c[column] += dot(upper, other);
+                c[2 + column] += dot(lower, other);
+            }
+        }
+    }
+}
+#endif
+#endif
+
+// x (groups, channels, pixels) to (groups, pixels, channels), by tiles in shared memory: reads and writes are of 128
+// contiguous bytes. `tiles` are those of channels_last_tiles().
+template <class T>
+constexpr int kTransposed = 128 / static_cast<int>(sizeof(T));
+
+template <class T>
+static __global__ void __launch_bounds__(256) channels_last(const T* x, T* y, int64_t channels, int64_t pixels,
+                                                            int64_t tiles) {
+    constexpr int kSide = kTransposed<T>;
+    __shared__ T tile[kSide][kSide + 4 / static_cast<int>(sizeof(T))];  // a bank further each row
+    const int64_t channel_tiles = divide_up<int64_t>(channels, kSide), pixel_tiles = divide_up<int64_t>(pixels, kSide);
+    for (int64_t i = blockIdx.x; i < tiles; i += gridDim.x) {
+        const int64_t pixel = i % pixel_tiles * kSide, channel = i / pixel_tiles % channel_tiles * kSide;
+        const int64_t group = i / pixel_tiles / channel_tiles * channels * pixels;
+        for (int row = threadIdx.y; row < kSide; row += blockDim.y) {
+            for (int column = threadIdx.x; column < kSide; column += kWarp) {
+                if (channel + row < channels && pixel + column < pixels) {
+                    tile[row][column] = x[group + (channel + row) * pixels + pixel + column];
+                }
+            }
+        }
+        __syncthreads();
+        for (int row = threadIdx.y; row < kSide; row += blockDim.y) {
+            for (int column = threadIdx.x; column < kSide; column += kWarp) {
+                if (channel + column < channels && pixel + row < pixels) {
+                    y[group + (pixel + row) * channels + channel + column] = tile[column][row];
+                }
+            }
+        }
+        __syncthreads();
+    }
+}
+
+template <class T>
+int launch_channels_last(const void* x, void* y, int64_t groups, int64_t channels, int64_t pixels, void* stream) {
+    constexpr int64_t kSide = kTransposed<T>;
+    const int64_t tiles = groups * divide_up(channels, kSide) * divide_up(pixels, kSide);
+    return launch(channels_last<T>, tiles, dim3(kWarp, 8), stream, static_cast<const T*>(x), static_cast<T*>(y),
+                  channels, pixels, tiles);
+}
+
+}  // namespace detforge

@@ -1,0 +1,179 @@
+// Plan: one pass over memory, every element is read once and written once; running maxima stay in registers.
+//
+// Along the width, lanes of a warp share a row: each reads a vector of 16 bytes, its maximum is scanned by shuffles,
+// and a carry goes from chunk to chunk of the row. Rows shorter than a warp's chunk share a warp. The next chunk is
+// read before the last is written.
+//
+// Along the height, a thread owns kVector adjacent columns and up to kRows rows, all read before any is used; the 16
+// threads (8, where columns cannot be read as vectors) above each other tell their maxima by shared memory. So a block
+// has 16 x 16 x 8 vectors in flight, and 128 planes of 128 x 128 make 256 blocks.
+//
+// Bytes: 2 x size of x. Operations: 1 comparison per element, 5 more per vector along the width. Floor for
+// (1, 128, 128, 128) at 4.8 TB/s: 3.5 us in float, 1.7 us in half precision, of the order of a launch; larger tensors
+// are expected within 20 % of a copy. Not measured here.
+#include <cmath>
+#include <type_traits>
+
+#include "../core/device.h"
+#include "kernel.h"
+
+namespace detforge {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr float kLowest = -INFINITY;
+
+// Rows (rows, width) in vectors: row_vectors of them to a row, row_lanes (a power of 2) lanes for a row.
+template <class T, int kVector>
+__global__ void __launch_bounds__(kThreads) pool_along_width(const T* x, T* y, int64_t rows, int64_t row_vectors,
+                                                             int row_lanes, bool from_end) {
+    using V = Vector<T, kVector>;
+    const int lane = threadIdx.x % row_lanes, tile_rows = kThreads / row_lanes;
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * tile_rows; first < rows;
+         first += static_cast<int64_t>(gridDim.x) * tile_rows) {
+        const int64_t row = first + threadIdx.x / row_lanes;
+        const V* from = reinterpret_cast<const V*>(x) + row * row_vectors;
+        V* to = reinterpret_cast<V*>(y) + row * row_vectors;
+        const auto place = [&](int64_t i) { return from_end ? row_vectors - 1 - i : i; };
+        const auto is_mine = [&](int64_t i) { return row < rows && i < row_vectors; };
+        V next{};
+        if (is_mine(lane)) next = from[place(lane)];
+        float carry = kLowest;
+        for (int64_t start = 0; start < row_vectors; start += row_lanes) {  // all lanes alike: they shuffle
+            const int64_t i = start + lane;
+            V values = next;
+            if (is_mine(i + row_lanes)) next = from[place(i + row_lanes)];
+            float maxima[kVector];
+            float maximum = kLowest;
+#pragma unroll
+            for (int k = 0; k < kVector; ++k) {
+                const float value = to_float(from_end ? values.values[kVector - 1 - k] : values.values[k]);
+                maxima[k] = maximum = running_max(maximum, value);
+            }
+            for (int step = 1; step < row_lanes; step *= 2) {
+                const float before = __shfl_up_sync(kWholeWarp, maximum, step, row_lanes);
+                if (lane >= step) maximum = running_max(before, maximum);
+            }
+            float before = __shfl_up_sync(kWholeWarp, maximum, 1, row_lanes);
+            before = lane == 0 ? carry : running_max(carry, before);
+            carry = running_max(carry, __shfl_sync(kWholeWarp, maximum, row_lanes - 1, row_lanes));
+#pragma unroll
+            for (int k = 0; k < kVector; ++k) {
+                values.values[from_end ? kVector - 1 - k : k] = from_float<T>(running_max(before, maxima[k]));
+            }
+            if (is_mine(i)) to[place(i)] = values;
+        }
+    }
+}
+
+constexpr int kRows = 8;  // of a thread
+
+// Columns of vectors, row_vectors of them to a plane.
+template <class T, int kVector, int kColumns>
+__global__ void __launch_bounds__(kThreads) pool_along_height(const T* x, T* y, int64_t columns, int64_t height,
+                                                              int64_t row_vectors, int rows, bool from_end) {
+    using V = Vector<T, kVector>;
+    constexpr int kSegments = kThreads / kColumns;
+    __shared__ float maxima[kSegments][kVector][kColumns];
+    const int column = threadIdx.x, segment = threadIdx.y;
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * kColumns; first < columns;
+         first += static_cast<int64_t>(gridDim.x) * kColumns) {
+        const bool is_column = first + column < columns;
+        const int64_t plane = (first + column) / row_vectors, j = (first + column) % row_vectors;
+        const int64_t start = plane * height * row_vectors + j;
+        const auto place = [&](int64_t i) { return start + (from_end ? height - 1 - i : i) * row_vectors; };
+        float carry[kVector];
+        for (float& value : carry) value = kLowest;
+        for (int64_t chunk = 0; chunk < height; chunk += rows * kSegments) {
+            const int64_t i = chunk + segment * rows;
+            const auto is_mine = [&](int k) { return k < rows && is_column && i + k < height; };
+            V values[kRows];
+#pragma unroll
+            for (int k = 0; k < kRows; ++k) {
+                if (is_mine(k)) values[k] = reinterpret_cast<const V*>(x)[place(i + k)];
+            }
+            float maximum[kVector];
+#pragma unroll
+            for (int v = 0; v < kVector; ++v) {
+                maximum[v] = kLowest;
+#pragma unroll
+                for (int k = 0; k < kRows; ++k) {
+                    if (is_mine(k)) maximum[v] = running_max(maximum[v], to_float(values[k].values[v]));
+                }
+                maxima[segment][v][column] = maximum[v];
+            }
+            __syncthreads();
+#pragma unroll
+            for (int v = 0; v < kVector; ++v) {
+                float before = carry[v];
+                for (int s = 0; s < kSegments; ++s) {
+                    if (s == segment) before = carry[v];
+                    carry[v] = running_max(carry[v], maxima[s][v][column]);
+                }
+#pragma unroll
+                for (int k = 0; k < kRows; ++k) {
+                    if (!is_mine(k)) continue;
+                    before = running_max(before, to_float(values[k].values[v]));
+                    values[k].values[v] = from_float<T>(before);
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < kRows; ++k) {
+                if (is_mine(k)) reinterpret_cast<V*>(y)[place(i + k)] = values[k];
+            }
+            __syncthreads();
+        }
+    }
+}
+
+template <class T, int kVector>
+int launch_width(const T* x, T* y, int64_t rows, int64_t width, bool from_end, void* stream) {
+    int row_lanes = 1;
+    while (row_lanes < kWarp && row_lanes * kVector < width) row_lanes *= 2;
+    return launch(pool_along_width<T, kVector>, divide_up<int64_t>(rows, kThreads / row_lanes), kThreads, stream, x, y,
+                  rows, width / kVector, row_lanes, from_end);
+}
+
+template <class T, int kVector>
+int launch_height(const T* x, T* y, int64_t planes, int64_t height, int64_t width, bool from_end, void* stream) {
+    constexpr int kColumns = kVector == 1 ? 32 : 16, kSegments = kThreads / kColumns;
+    const int64_t columns = planes * (width / kVector), rows = divide_up<int64_t>(height, kSegments);
+    return launch(pool_along_height<T, kVector, kColumns>, divide_up<int64_t>(columns, kColumns),
+                  dim3(kColumns, kSegments), stream, x, y, columns, height, width / kVector,
+                  static_cast<int>(rows < kRows ? rows : kRows), from_end);
+}
+
+template <class T>
+int pool(const Call& call, Axis axis, bool from_end, void* stream) {
+    const Tensor& tensor = call.inputs[0];
+    const int64_t planes = tensor[0] * tensor[1], height = tensor[2], width = tensor[3];
+    const T* x = tensor.as<const T>();
+    T* y = call.output.as<T>();
+    if (tensor.size() == 0) return cudaSuccess;
+    const auto fits = [&](auto size) {
+        return width % size.value == 0 && is_aligned<T, size.value>(x) && is_aligned<T, size.value>(y);
+    };
+    if (axis == Axis::kWidth) {
+        constexpr int kVector = 16 / static_cast<int>(sizeof(T));
+        const auto run = fits(std::integral_constant<int, kVector>{}) ? launch_width<T, kVector> : launch_width<T, 1>;
+        return run(x, y, planes * height, width, from_end, stream);
+    }
+    const auto run = fits(std::integral_constant<int, 4>{}) ? launch_height<T, 4> : launch_height<T, 1>;
+    return run(x, y, planes, height, width, from_end, stream);
+}
+
+}  // namespace
+
+template <Axis kAxis, From kFrom>
+int CornerPool<kAxis, kFrom>::cuda(const Call& call, DType dtype, void*, void* stream) {
+    return with_type(dtype, [&](auto zero) {
+        return pool<decltype(zero)>(call, kAxis, kFrom == From::kEnd, stream);
+    });
+}
+
+template int TopPool::CornerPool::cuda(const Call&, DType, void*, void*);
+template int BottomPool::CornerPool::cuda(const Call&, DType, void*, void*);
+template int LeftPool::CornerPool::cuda(const Call&, DType, void*, void*);
+template int RightPool::CornerPool::cuda(const Call&, DType, void*, void*);
+
+}  // namespace detforge

@@ -1,0 +1,11 @@
+// What the operators use of CUDA's runtime, for a GPU that is emulated on the CPU: see cuda_runtime.h.
+#pragma once
+
+#include <cstddef>
+
+using cudaError_t = int;
+using cudaStream_t = void*;
+constexpr cudaError_t cudaSuccess = 0, cudaErrorInvalidConfiguration = 9;
+
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorString(cudaError_t) { return "the emulated GPU refused the launch"; }
