@@ -15,13 +15,13 @@ CVPODS = {
     **{f"backbone.fpn_lateral{i + 3}.": f"neck.lateral_convs.{i}.conv." for i in _LEVELS},
     **{f"backbone.fpn_output{i + 3}.": f"neck.fpn_convs.{i}.conv." for i in _LEVELS},
     **{f"backbone.top_block.p{i + 3}.": f"neck.fpn_convs.{i}.conv." for i in (3, 4)},
-    **{f"head.cls_subnet.{3 * i}.": f"bbox_head.cls_convs.{i}.conv." for i in _TOWER},
-    **{f"head.cls_subnet.{3 * i + 1}.": f"bbox_head.cls_convs.{i}.gn." for i in _TOWER},
-    **{f"head.bbox_subnet.{3 * i}.": f"bbox_head.reg_convs.{i}.conv." for i in _TOWER},
-    **{f"head.bbox_subnet.{3 * i + 1}.": f"bbox_head.reg_convs.{i}.gn." for i in _TOWER},
-    "head.cls_score.": "bbox_head.conv_cls.",
-    "head.bbox_pred.": "bbox_head.conv_reg.",
-    "head.scales.": "bbox_head.scales.",
+    **{f"^head.cls_subnet.{3 * i}.": f"bbox_head.cls_convs.{i}.conv." for i in _TOWER},
+    **{f"^head.cls_subnet.{3 * i + 1}.": f"bbox_head.cls_convs.{i}.gn." for i in _TOWER},
+    **{f"^head.bbox_subnet.{3 * i}.": f"bbox_head.reg_convs.{i}.conv." for i in _TOWER},
+    **{f"^head.bbox_subnet.{3 * i + 1}.": f"bbox_head.reg_convs.{i}.gn." for i in _TOWER},
+    "^head.cls_score.": "bbox_head.conv_cls.",
+    "^head.bbox_pred.": "bbox_head.conv_reg.",
+    "^head.scales.": "bbox_head.scales.",
 }
 """Of cvpods: a ResNet, a pyramid of P3 to P7, and a head with FCOS' towers."""
 

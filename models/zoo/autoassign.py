@@ -55,7 +55,7 @@ VARIANTS = (
         input=CAFFE_2,
         fusion=Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused"),
         suppress=Suppress(),
-        mapping=CVPODS | {"head.obj_score.": "bbox_head.conv_centerness."},
+        mapping=CVPODS | {"^head.obj_score.": "bbox_head.conv_centerness."},
         unused=("^mu", "^sigma"),
     ),
     _AUTOASSIGN.derive(

@@ -46,8 +46,8 @@ _BORDERDET = Variant(
     published=Published(None, 41.4),  # theirs are on a drive, all of them
     mapping=CVPODS
     | {
-        "head.centerness.": "bbox_head.conv_centerness.",
-        "head.border_": "bbox_head.border_",
+        "^head.centerness.": "bbox_head.conv_centerness.",
+        "^head.border_": "bbox_head.border_",
     },
 )
 

@@ -109,3 +109,9 @@ def test_published_layout_loads(name: str, head: object, places: dict[str, str])
     used = {float(value.flatten()[0]) for key, value in loaded.items() if not key.endswith("num_batches_tracked")}
     unused = {float(list(shapes).index(key)) for key in ("mu", "sigma") if key in shapes}
     assert used == {float(i) for i in range(len(shapes))} - unused
+
+
+@pytest.mark.parametrize("name", ["autoassign_official_r50", "borderdet_r50"])
+def test_our_own_layout_loads_too(name: str) -> None:
+    state = {k: torch.zeros(()).expand(v.shape) for k, v in find(name).build(80).state_dict().items()}
+    assert load_variant(find(name), Checkpoint(state, name, None, None))
