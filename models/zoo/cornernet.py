@@ -30,6 +30,10 @@ def build(
 
 _PARTS = {"cnvs": "pool", "heats": "heat", "tags": "emb", "regrs": "off"}
 _BRANCHES = [(f"{at}_{theirs}", f"{at}_{ours}") for at in _CORNERS for theirs, ours in _PARTS.items()]
+# The layers of a branch, of which OpenMMLab keeps one for each stack: a pool is one module, a head two in a row.
+_LAYERS = [
+    f"{ours}.{{}}{layer}" for _, ours in _BRANCHES for layer in ([""] if ours.endswith("pool") else ["0.", "1."])
+]
 
 _CORNERNET = Variant(
     name="cornernet_hg104",
@@ -43,8 +47,8 @@ _CORNERNET = Variant(
     labels=COCO,
     # The AP is with --flip, which OpenMMLab's own test leaves out unless asked.
     published=openmmlab("cornernet", "cornernet_hourglass104_mstest_8x6_210e_coco", "_20200825_150618-79b44c30", 41.2),
-    mapping={f"^bbox_head.{name}.1.": f"bbox_head.{name}." for _, name in _BRANCHES},
-    unused=tuple(f"bbox_head.{name}.0." for _, name in _BRANCHES),
+    mapping={f"^bbox_head.{layer.format('1.')}": f"bbox_head.{layer.format('')}" for layer in _LAYERS},
+    unused=tuple(f"bbox_head.{layer.format('0.')}" for layer in _LAYERS),
 )
 
 VARIANTS = (
@@ -65,7 +69,7 @@ VARIANTS = (
             ".p2_conv1.": ".direction2_conv.",
             ".p_conv1.": ".aftpool_conv.conv.",
             ".p_bn1.": ".aftpool_conv.bn.",
-            "_pool.conv1.": "_pool.conv1.conv.",
+            "_pool.conv1.weight": "_pool.conv1.conv.weight",
             "_pool.bn1.": "_pool.conv1.bn.",
         },
         unused=tuple(f"{theirs}.0." for theirs, _ in _BRANCHES),

@@ -19,7 +19,6 @@ from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
 
-PENDING = {"borderdet_test": "BorderAlign has no ONNX form yet"}
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
 NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and isinstance(v.decode, DenseDecode)]
 CASES = [(name, "fp16") for name in NAMES] + [(name, "fp32") for name in FREE]
@@ -41,8 +40,6 @@ class Exported:
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
 def exported(request, tmp_path_factory) -> Exported:
     name, precision = request.param
-    if name in PENDING:
-        pytest.skip(PENDING[name])
     folder = tmp_path_factory.mktemp("networks")
     torch.save(lively_weights(name), folder / "weights.pth")
     report = export(
