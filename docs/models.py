@@ -30,11 +30,13 @@ Tiny `_test` variants are left out.
 - parity: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores, raw outputs,
   over four inputs. fp16 is the half-precision file against the same.
 - CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas, ONNX Runtime on {THREADS} threads, best of {RUNS}.
+- RTX: whether `detexport --fp16 --format engine --runtime tensorrt-rtx --sm 89` builds, our operators as
+  plugins; built without a GPU and not run. With `--nms graph` none does: it lacks NonMaxSuppression.
 - Parity, time and size are measured on random weights by `docs/models.py --measure`. Times come from a busy machine
   ({{machine}}): compare them with one another, roughly.
 
-| model | paper | what it is | AP | checkpoint | parameters | golden | parity fp32 | parity fp16 | CPU | file |
-|---|---|---|---|---|---|---|---|---|---|---|
+| model | paper | what it is | AP | checkpoint | parameters | golden | parity fp32 | parity fp16 | CPU | file | RTX |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -74,6 +76,7 @@ def measure(name: str) -> dict[str, Any]:
             report = export(name, checkpoint="random", precision=precision, output=path)
             outputs = report.comparison.outputs if report.comparison else {}
             figures[precision] = {output: difference.max_abs for output, difference in outputs.items()}
+        figures["engine"] = _engine(path, report.card)
         path = Path(folder) / "fp32.onnx"
         figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
         backend = OrtBackend(str(path), threads=THREADS)
@@ -85,6 +88,18 @@ def measure(name: str) -> dict[str, Any]:
             times.append(time.perf_counter() - start)
         figures["milliseconds"] = round(1000 * min(times[2:]))
     return figures
+
+
+def _engine(path: Path, card: Any) -> str:
+    """Whether TensorRT-RTX builds the file, or why not."""
+    from detforge.deploy.errors import ExportError
+    from detforge.export.engine import EngineOptions, build_engine
+
+    try:
+        build_engine(path, card, EngineOptions("tensorrt-rtx", ("89",)))
+    except ExportError as error:
+        return str(error).split("; ")[1]
+    return "builds"
 
 
 def _row(entry: Any, figures: dict[str, Any]) -> str:
@@ -100,6 +115,7 @@ def _row(entry: Any, figures: dict[str, Any]) -> str:
         *(_parity(figures.get(precision, {})) for precision in ("fp32", "fp16")),
         f"{figures['milliseconds']} ms" if figures else "",
         f"{figures['megabytes']} MB" if figures else "",
+        figures.get("engine", ""),
     ]
     return "| " + " | ".join(cells) + " |"
 

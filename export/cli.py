@@ -11,11 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..deploy.console import Parser, run
+from ..deploy.console import Parser, run, whole
 from ..deploy.errors import IncompatibleError, UsageError
 
 if TYPE_CHECKING:
     from .api import Report
+    from .engine import EngineOptions
     from .verify import Comparison
 
 
@@ -68,6 +69,15 @@ def _parser() -> Parser:
     add("--rtol", type=float, metavar="X", help="allowed relative difference (default: by precision)")
     add("--images", type=Path, metavar="DIR", help="photographs to verify with (default: made-up ones)")
     add("-o", "--output", type=Path, metavar="PATH", help="default: exports/<model>[-fp16].onnx")
+    add("--format", choices=["onnx", "engine"], default="onnx", help="engine: a TensorRT plan as well, and its .json")
+    engine = parser.add_argument_group("with --format engine").add_argument
+    engine("--runtime", choices=["tensorrt", "tensorrt-rtx"], help="whose engine (default: tensorrt)")
+    engine("--sm", type=_capabilities, metavar="86,89", help="compute capabilities, TensorRT-RTX (default: this GPU's)")
+    for name, what in (("min", "smallest"), ("opt", "usual"), ("max", "largest")):
+        engine(f"--{name}-batch", type=whole(1, 1024), metavar="N", help=f"{what} batch (default: 1, 1, 8)")
+    engine("--timing-cache", type=Path, metavar="FILE", help="read and update it, so that the next build is faster")
+    engine("--hw-compat", action="store_const", const=True, help="for other GPUs too, Ampere and newer")
+    engine("--version-compat", action="store_const", const=True, help="for newer TensorRT too")
     add("--list", action="store_true", help="show the models and exit")
     add("--doctor", action="store_true", help="try every backend, device and operator here and exit")
     add("--json", action="store_true", help="with --list or --doctor: one JSON document")
@@ -83,6 +93,7 @@ def _command(arguments: argparse.Namespace) -> int:
         return _doctor(arguments.json)
     if arguments.model is None:
         raise UsageError("--model is missing; name one of detexport --list")
+    engine = _engine_options(arguments)
     from .api import export
 
     report = export(
@@ -102,7 +113,30 @@ def _command(arguments: argparse.Namespace) -> int:
         report=_step,
     )
     _print_report(report)
+    if engine is not None:
+        from .engine import build_engine
+
+        with _step("engine"):
+            path = build_engine(report.path, report.card, engine)
+        print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) and {path.name}.json, for {engine.runtime}")
     return 0
+
+
+def _engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
+    """What the engine is to be; errors come before the export, which takes a while."""
+    names = ("runtime", "sm", "min_batch", "opt_batch", "max_batch", "timing_cache", "hw_compat", "version_compat")
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    if arguments.format == "onnx":
+        if given:
+            raise UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --format engine")
+        return None
+    from .engine import EngineOptions, check_options
+
+    usual = EngineOptions.batch
+    batch = tuple(given.pop(f"{name}_batch", size) for name, size in zip(("min", "opt", "max"), usual, strict=True))
+    options = EngineOptions(batch=(batch[0], batch[1], batch[2]), **given)
+    check_options(options)
+    return options
 
 
 @contextlib.contextmanager
@@ -182,6 +216,12 @@ def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _capabilities(text: str) -> tuple[str, ...]:
+    if not re.fullmatch("[0-9]{2,3}(,[0-9]{2,3})*", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of compute capabilities like 86,89")
+    return tuple(text.split(","))
 
 
 def _batch(text: str) -> int | None:
