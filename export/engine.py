@@ -102,9 +102,10 @@ def _canvases(card: Card) -> list[tuple[int, int]]:
 def check(built: Build, proto: onnx.ModelProto, card: Card) -> None:
     """ExportError unless the network is of the file's precision, and every operator of ours became its plugin."""
     wide = [x.name for x in built.layers if x.kind in ("CONVOLUTION", "DECONVOLUTION") and x.precision == "FLOAT"]
-    if card.provenance.precision != "fp32" and wide:
+    asked = card.provenance.precision
+    if asked != "fp32" and wide:
         raise ExportError(
-            f"{len(wide)} convolutions of the network are fp32, not {card.provenance.precision}: {wide[0]}"
+            f"{len(wide)} convolutions of the network are fp32, {wide[0]} for one, not {asked}; report it"
         )
     nodes = Counter(node.op_type for node in proto.graph.node if node.domain == DOMAIN)
     found = _plugins(built)

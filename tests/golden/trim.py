@@ -15,8 +15,10 @@ STEPS = {"a": 4, "b": 2}
 OPERATORS = {
     "deform_conv": (
         "ops_mmcv",
-        [f"{op}_{i}" for op in ("deform_conv2d", "modulated_deform_conv2d") for i in (1, 2, 4, 5)],
+        [f"{op}_{i}" for op in ("deform_conv2d", "modulated_deform_conv2d") for i in range(7)],
     ),
+    "corner_pool": ("ops_mmcv", [f"corner_pool_{side}" for side in ("top", "bottom", "left", "right")]),
+    "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
         "ops_mmcv",
@@ -86,7 +88,9 @@ def trim_operator(source: Path, name: str) -> None:
     for case in cases:
         for side in ("in", "out"):
             for argument, key in case[side].items():
-                batched = full[key].ndim == 4 and argument != "weight"
+                batched = (full[key].ndim == 4 and argument != "weight") or (
+                    full[key].ndim == 3 and argument == "boxes"
+                )
                 arrays[key] = full[key][:1] if batched else full[key]
     _write(name, cases, arrays)
 
