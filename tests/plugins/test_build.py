@@ -54,7 +54,7 @@ def test_a_wrong_header_stops_the_build(tmp_path: Path, server: str) -> None:
     assert "hash" in done.stderr.lower()
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "tensorrt"])
+@pytest.mark.parametrize("name", ["ort", "tensorrt"])
 def test_header_lists_are_pinned(name: str) -> None:
     base, *files = [x for x in (CORE / f"{name}_headers.txt").read_text().splitlines() if not x.startswith("#")]
     assert base.startswith("https://")
