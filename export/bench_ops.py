@@ -128,7 +128,7 @@ def measure(workload: Workload, threads: int, seconds: float, folder: Path) -> l
     the caches, does not count.
     """
     inputs = workload.inputs(np.random.default_rng(0))
-    ways = _ways(workload, inputs, threads, folder)
+    ways = ways_to_run(workload, inputs, threads, folder)
     times: dict[str, list[float]] = {name: [] for name in ways}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["kernel"]) < 3:
@@ -149,7 +149,8 @@ def _ratio(theirs: float, ours: float) -> float:
     return theirs / ours
 
 
-def _ways(workload: Workload, inputs: Arrays, threads: int, folder: Path) -> dict[str, Run]:
+def ways_to_run(workload: Workload, inputs: Arrays, threads: int, folder: Path) -> dict[str, Run]:
+    """Our kernel, its function in stock ONNX Runtime, the torch reference, and the workload's rivals, by name."""
     function = FUNCTIONS[workload.op]
     names = list(function.input)
     feeds = dict(zip(names, inputs, strict=True))
