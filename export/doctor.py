@@ -108,6 +108,7 @@ def _kernels(device: str) -> str:
     path = kernel_library(device)
     if path is None:
         raise IncompatibleError("not installed: detforge was built without them; operators run as their functions")
+    _agreement(_corners, device)
     return f"{path.name}: {', '.join(FUNCTIONS)}"
 
 

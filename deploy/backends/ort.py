@@ -39,9 +39,11 @@ class OrtBackend:
         try:
             self._session = ort.InferenceSession(path, options, providers=providers)
         except Exception as error:  # ONNX Runtime's own classes share no base but this one
-            raise IncompatibleError(
-                f"{path}: not a model that ONNX Runtime can open; {_first_line(error)}; export it anew with detexport"
-            ) from error
+            problem, remedy = "not a model that ONNX Runtime can open", "export it anew with detexport"
+            if type(error).__name__ == "NotImplemented":
+                problem = f"ONNX Runtime {ort.__version__} lacks an operator of this model"
+                remedy = "install a newer one, or detforge with its own kernels"
+            raise IncompatibleError(f"{path}: {problem}; {_first_line(error)}; {remedy}") from error
         if device != "cpu" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise IncompatibleError(
                 f"device {device}: CUDA did not start; its libraries are missing or too old; "

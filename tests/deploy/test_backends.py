@@ -4,6 +4,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -68,3 +69,17 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_unknown_names_are_refused(color_model: Path, options: dict) -> None:
     with pytest.raises(UsageError, match="unknown"):
         open_backend(str(color_model), **options)
+
+
+def test_an_operator_that_this_version_lacks_is_told(tmp_path: Path) -> None:
+    kind = onnx.TensorProto.BFLOAT16  # in which ONNX Runtime has no deformable convolution
+    shapes = {"x": (1, 1, 3, 3), "w": (1, 1, 1, 1), "o": (1, 2, 3, 3), "y": (1, 1, 3, 3)}
+    values = [onnx.helper.make_tensor_value_info(name, kind, shape) for name, shape in shapes.items()]
+    node = onnx.helper.make_node("DeformConv", ["x", "w", "o"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", values[:3], values[3:])
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 22)], ir_version=10), path)
+    with pytest.raises(
+        IncompatibleError, match=r"m\.onnx: ONNX Runtime .* lacks an operator of this model; .*; install"
+    ):
+        open_backend(str(path))
