@@ -121,7 +121,7 @@ def _row(entry: Any, figures: dict[str, Any]) -> str:
 
 
 def _parity(differences: dict[str, float]) -> str:
-    units = {"boxes": " px", "scores": ""}
+    units = {"boxes": " px", "tl_points": " px", "scores": "", "tl_scores": ""}
     return ", ".join(f"{differences[name]:.0e}{unit}" for name, unit in units.items() if name in differences)
 
 
