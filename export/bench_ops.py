@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 from onnx import helper
 from rich.console import Console
 from rich.table import Table
+from torch.nn import functional
 
 from ..deploy.backends.ort import OrtBackend, kernel_library
-from ..deploy.console import Parser, run, whole
+from ..deploy.console import Parser, device, run, whole
 from ..deploy.errors import IncompatibleError
 from ..deploy.files import write_text
 from ..deploy.processors import available_processors
+from ..plugins.core.abi import Buffer, Call, Library
+from ..plugins.core.libraries import library
 from ..plugins.core.node import DOMAIN, VERSION
 from ..plugins.operators import FUNCTIONS, REFERENCES
 
@@ -121,14 +125,12 @@ WORKLOADS = (
 )
 
 
-def measure(workload: Workload, threads: int, seconds: float, folder: Path) -> list[Measured]:
+def measure(workload: Workload, ways: Mapping[str, Run], seconds: float) -> list[Measured]:
     """Every way to run a workload, in turns for that long; ours comes first.
 
     Before a turn the threads of the way before it are left to stop spinning, and a first run, which finds its data in
     the caches, does not count.
     """
-    inputs = workload.inputs(np.random.default_rng(0))
-    ways = ways_to_run(workload, inputs, threads, folder)
     times: dict[str, list[float]] = {name: [] for name in ways}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["kernel"]) < 3:
@@ -173,6 +175,46 @@ def ways_to_run(workload: Workload, inputs: Arrays, threads: int, folder: Path) 
     return ways
 
 
+def ways_on_gpu(workload: Workload, inputs: Arrays, path: Path, place: str) -> dict[str, Run]:
+    """Our CUDA kernel of the library at `path`, the torch reference, and what bounds both: a copy of as many bytes.
+
+    Its ratio is the kernel's share of the copy bandwidth.
+    """
+    kernels, reference = Library(path), REFERENCES[workload.op]
+    tensors = [_TORCH.from_numpy(x).to(place) for x in inputs]
+    call = Call(workload.op, "float32", [_buffer(x) for x in tensors], workload.attributes)
+    output = torch.empty(kernels.shape(call), device=place)
+    workspace = torch.empty(kernels.workspace(call), dtype=torch.uint8, device=place)
+    moved = torch.empty(sum(x.numel() for x in tensors) + output.numel(), device=place)
+    half = moved.numel() // 2  # half is read and half is written
+
+    def kernel() -> torch.Tensor:
+        kernels.run_cuda(call, _buffer(output), _buffer(workspace))
+        return output
+
+    ways: dict[str, Run] = {
+        "kernel": kernel,
+        "torch": lambda: reference(*tensors, **workload.attributes),
+        "copy": lambda: moved[:half].copy_(moved[half : 2 * half]),
+    }
+    if workload.op == "DeformConv":
+        x, _, weight, bias = tensors
+        ways["plain convolution"] = lambda: functional.conv2d(x, weight, bias, padding=1)
+    return {name: partial(_finished, way, place) for name, way in ways.items()}
+
+
+def _finished(way: Run, place: str) -> object:
+    """Run, and wait for the GPU."""
+    result = way()
+    if place != "cpu":
+        torch.cuda.synchronize(place)
+    return result
+
+
+def _buffer(x: torch.Tensor) -> Buffer:
+    return Buffer(x.data_ptr(), tuple(x.shape))
+
+
 def _node(workload: Workload, feeds: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
     """The workload's node alone, with its function."""
     marks = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
@@ -194,6 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; gives its exit code."""
     parser = Parser("detbench --ops", "Measure every operator against its alternatives, in turns in one run.")
     add = parser.add_argument
+    add("--device", type=device, default="cpu", metavar="cpu|cuda:N", help="where to run (default: %(default)s)")
     add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
     add("--duration", type=float, default=10.0, metavar="S", help="seconds for each operator (default: 10)")
     add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
@@ -201,19 +244,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    if kernel_library("cpu") is None:
-        raise IncompatibleError(
-            "the operators' kernels are not installed; ONNX Runtime's headers were missing when detforge was built; "
-            "set ORT_INCLUDE_DIR and install it again"
-        )
-    threads = arguments.threads or available_processors()
+    place, threads = arguments.device, arguments.threads or available_processors()
+    path = library("detforge_cuda") if place != "cpu" else kernel_library("cpu")
+    if path is None:
+        needs = "nvcc" if place != "cpu" else "ONNX Runtime's headers (ORT_INCLUDE_DIR)"
+        raise IncompatibleError(f"the operators' kernels for {place} were not built; install detforge where {needs} is")
+    if place != "cpu" and not torch.cuda.is_available():
+        raise IncompatibleError(f"device {place}: torch finds no CUDA GPU here; use --device cpu")
     torch.set_num_threads(threads)
     results: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder:
         for workload in WORKLOADS:
             print(f"measuring {workload.name}", file=sys.stderr)
-            results += measure(workload, threads, arguments.duration, Path(folder))
-    text = json.dumps({"threads": threads, "results": [asdict(result) for result in results]}, indent=2) + "\n"
+            inputs = workload.inputs(np.random.default_rng(0))
+            if place == "cpu":
+                ways = ways_to_run(workload, inputs, threads, Path(folder))
+            else:
+                ways = ways_on_gpu(workload, inputs, path, place)
+            results += measure(workload, ways, arguments.duration)
+    text = (
+        json.dumps({"device": place, "threads": threads, "results": [asdict(result) for result in results]}, indent=2)
+        + "\n"
+    )
     _print(results, sys.stderr if arguments.json == "-" else sys.stdout)
     if arguments.json == "-":
         sys.stdout.write(text)

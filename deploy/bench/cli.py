@@ -77,7 +77,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _bench_ops(arguments: argparse.Namespace) -> int:
     """In a process of its own: the alternatives need torch and onnx, which the runtime does without."""
-    taken, parser = ("ops", "duration", "threads", "json", "debug"), _parser()
+    taken, parser = ("ops", "device", "duration", "threads", "json", "debug"), _parser()
     if others := [
         name for name, value in vars(arguments).items() if name not in taken and value != parser.get_default(name)
     ]:
@@ -85,6 +85,7 @@ def _bench_ops(arguments: argparse.Namespace) -> int:
     if missing := [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]:
         raise IncompatibleError(f"--ops needs {missing[0]}, which is not installed; pip install 'detforge[cpu,export]'")
     command = [sys.executable, "-m", "detforge.export.bench_ops", "--duration", str(arguments.duration)]
+    command += ["--device", arguments.device]
     for flag, value in (("--threads", arguments.threads), ("--json", arguments.json)):
         command += [] if value is None else [flag, str(value)]
     return subprocess.run(command, check=False).returncode

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from detforge.deploy.bench.cli import main
 from detforge.export import bench_ops
@@ -20,6 +21,12 @@ def test_alternatives_agree(workload: bench_ops.Workload, tmp_path) -> None:
     for way in ways.values():
         (result,) = way().values()
         np.testing.assert_allclose(result, expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench_ops.main(["--device", "cuda:0"]) == 4
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.skipif(library("detforge_ort") is None, reason="libdetforge_ort was not built: no ONNX Runtime headers")
