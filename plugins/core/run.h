@@ -1,4 +1,4 @@
-// Running an operator on the CPU, whatever its host: the check of its inputs, and half precision.
+// Running an operator on the CPU in float or half precision, whatever its host.
 #pragma once
 
 #include "half.h"
