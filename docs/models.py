@@ -23,13 +23,14 @@ HEAD = f"""# Networks
 All that `detexport --model NAME` knows, written by `docs/models.py` from the variant table; edit neither by hand.
 Tiny `_test` variants are left out.
 
-- AP is COCO box AP as the authors of the checkpoint state it, and the link is where `detexport` gets it. Those without
-  a link are loaded with `--checkpoint FILE`: their authors keep them where no program can fetch them, or have
-  published none.
-- golden: the network gives OpenMMLab's numbers in our tests, every tensor and every detection.
-- parity: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores, raw outputs,
-  over four inputs. fp16 is the half-precision file against the same.
-- CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas, ONNX Runtime on {THREADS} threads, best of {RUNS}.
+- AP is COCO's, of boxes or for pose networks of keypoints, as the authors of the checkpoint state it, and the link is
+  where `detexport` gets it. Those without a link are loaded with `--checkpoint FILE`: their authors keep them where no
+  program can fetch them, or have published none.
+- golden: the network gives OpenMMLab's numbers in our tests, every tensor and every detection or keypoint.
+- parity: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores or maps, raw
+  outputs, over four inputs. fp16 is the half-precision file against the same.
+- CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas or one crop, ONNX Runtime on {THREADS} threads,
+  best of {RUNS}.
 - RTX: whether `detexport --fp16 --format engine --runtime tensorrt-rtx --sm 89` builds, our operators as
   plugins; built without a GPU and not run. With `--nms graph` none does: it lacks NonMaxSuppression.
 - Parity, time and size are measured on random weights by `docs/models.py --measure`. Times come from a busy machine
@@ -80,7 +81,8 @@ def measure(name: str) -> dict[str, Any]:
         path = Path(folder) / "fp32.onnx"
         figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
         backend = OrtBackend(str(path), threads=THREADS)
-        image = {"image": np.random.default_rng(0).standard_normal((1, 3, *CANVAS), np.float32)}
+        canvas = report.card.input.size if report.card.input.resize == "crop" else CANVAS
+        image = {"image": np.random.default_rng(0).standard_normal((1, 3, *canvas), np.float32)}
         times = []
         for _ in range(RUNS + 2):
             start = time.perf_counter()
@@ -121,7 +123,7 @@ def _row(entry: Any, figures: dict[str, Any]) -> str:
 
 
 def _parity(differences: dict[str, float]) -> str:
-    units = {"boxes": " px", "tl_points": " px", "scores": "", "tl_scores": ""}
+    units = {"boxes": " px", "tl_points": " px", "scores": "", "tl_scores": "", "heatmaps": "", "tags": "", "x": ""}
     return ", ".join(f"{differences[name]:.0e}{unit}" for name, unit in units.items() if name in differences)
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..plugins.deform_conv.op import DeformConv
 
@@ -29,11 +30,12 @@ class ConvNorm(nn.Module):
         bias: bool | None = None,
         relu: bool = True,
         deformable: bool = False,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         convolution = partial(DeformConv, modulated=True) if deformable else nn.Conv2d
         bias = norm is None if bias is None else bias
-        self.conv = convolution(in_channels, out_channels, kernel, stride, kernel // 2, bias=bias)
+        self.conv = convolution(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias)
         self.norm_name = norm
         if norm == "gn":
             self.gn = nn.GroupNorm(min(32, out_channels // 4), out_channels)
@@ -67,6 +69,19 @@ def start_head(head: nn.Module, classifier: nn.Conv2d, prior: float = 0.01) -> N
             nn.init.normal_(module.weight, std=0.01)
     assert classifier.bias is not None
     nn.init.constant_(classifier.bias, math.log(prior / (1 - prior)))
+
+
+def add_biases(network: nn.Module) -> nn.Module:
+    """The network with a bias in every convolution, also before norms, as some checkpoints have it."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            module.bias = nn.Parameter(torch.zeros(module.out_channels))
+    return network
+
+
+def exact_linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    """The layer in fp32, whatever the type of its weights and of `x`: for what half precision is too coarse for."""
+    return F.linear(x.float(), layer.weight.float(), None if layer.bias is None else layer.bias.float())
 
 
 class Scale(nn.Module):

@@ -17,6 +17,7 @@ from .variant import Variant
 __all__ = ["Checkpoint", "fetch", "load_variant", "random_model", "read_checkpoint"]
 
 _COUNTER = "num_batches_tracked"  # of batch norms; means nothing once training is over
+_NORMALISATION = "^data_preprocessor."  # of images, which early checkpoints of mmpose 1.x hold and Cards know
 _MAX_CLASSES = 65536  # more is a damaged file, and would ask for any amount of memory
 
 
@@ -89,10 +90,10 @@ def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
 
 
 def random_model(variant: Variant, seed: int = 0) -> nn.Module:
-    """The variant's network with seeded random weights, for its own labels."""
+    """The variant's network with seeded random weights, for its own labels or keypoints."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return variant.build(len(variant.labels)).eval()
+        return variant.build(variant.classes).eval()
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], None]:
@@ -118,7 +119,7 @@ def _labels(meta: Any) -> tuple[str, ...] | None:
 
 def _adapted(state: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]:
     """A checkpoint's weights under the network's names, without those that only training needs."""
-    unused = (_COUNTER, *variant.unused)
+    unused = (_COUNTER, _NORMALISATION, *variant.unused)
     used = {_mapped(k, variant): v for k, v in state.items() if not any(part in f"^{k}" for part in unused)}
     # cvpods and maskrcnn-benchmark keep a lone factor as a vector of one.
     return {key: value.squeeze() if key.endswith(".scale") else value for key, value in used.items()}

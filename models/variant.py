@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..deploy.card import Card, Decode, Fusion, Input, Provenance, Suppress
+from ..deploy.card import Card, Fusion, Input, Provenance, Suppress
+from ..deploy.forms import Decode
+from ..deploy.skeleton import Skeleton
 
 State = Mapping[str, Tensor]
 
@@ -39,7 +41,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint: where it is, and the COCO box AP that its authors state.
+    """A published checkpoint: where it is, and the AP that its authors state: COCO's of boxes, or of keypoints.
 
     `url` is None where no program can fetch it, as from a drive that wants a click.
     """
@@ -53,8 +55,20 @@ def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:
     return Published(f"https://download.openmmlab.com/mmdetection/v2.0/{folder}/{name}/{name}{suffix}.pth", ap)
 
 
-_BACKBONES = {"r": "ResNet-", "x": "ResNeXt-"}
-_TRAITS = {"caffe": "caffe style", "dcn": "deformable", "dcnv2": "modulated deformable", "imprv": "improved"}
+_CHANNELS = {"offsets": 3, "hough": 3, "tags": 2}
+"""How many channels such a form has for each keypoint; others have one."""
+
+_BACKBONES = {"r": "ResNet-", "x": "ResNeXt-", "w": "HRNet-W"}
+_TRAITS = {
+    "caffe": "caffe style",
+    "dcn": "deformable",
+    "dcnv2": "modulated deformable",
+    "imprv": "improved",
+    "mobilenetv2": "MobileNetV2",
+    "128": "crops of 128x96",
+    "384": "crops of 384x288",
+    "640": "images of 640 px",
+}
 
 
 def spelled(name: str) -> str:
@@ -74,10 +88,10 @@ def spelled(name: str) -> str:
 class Variant:
     """One named model: how to build it, what its Card says, and where its weights are.
 
-    `build` takes the number of classes; `classes_key` names the parameter whose first axis is that number, once for
-    every anchor of a cell. `mapping` turns parts of a checkpoint's keys into the model's, in its order ("^" stands for
-    the start of a key), and keys with a part in `unused` are left out: only training needs them. `bundled` weights
-    come with this package.
+    `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
+    whose first axis is that number, once for every anchor of a cell or channel of a keypoint. `mapping` turns parts of
+    a checkpoint's keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in
+    `unused` are left out: only training needs them. `bundled` weights come with this package.
     """
 
     name: str
@@ -94,6 +108,7 @@ class Variant:
     bundled: Path | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    skeleton: Skeleton | None = None
 
     def derive(
         self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
@@ -102,15 +117,20 @@ class Variant:
         builder = partial(self.build, **build)
         return replace(self, name=name, summary=summary, published=published, build=builder, **changes)
 
+    @property
+    def classes(self) -> int:
+        """How many classes, or keypoints, the variant's own weights serve."""
+        return len(self.labels) if self.skeleton is None else len(self.skeleton.keypoints)
+
     def count_classes(self, classifier: Tensor) -> int:
-        """The number of classes that the parameter of `classes_key` serves."""
-        return len(classifier) // getattr(self.decode, "anchors", 1)
+        """The number of classes, or keypoints, that the parameter of `classes_key` serves."""
+        return len(classifier) // _CHANNELS.get(self.decode.kind, getattr(self.decode, "anchors", 1))
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:
         """The Card of this variant with one label per class, however its weights and precision came to be."""
         return Card(
             model=self.name,
-            task="detection",
+            task="detection" if self.skeleton is None else "pose",
             input=self.input,
             decode=self.decode,
             fusion=self.fusion,
@@ -118,4 +138,5 @@ class Variant:
             labels=labels,
             ops=ops,
             provenance=provenance,
+            skeleton=self.skeleton,
         )

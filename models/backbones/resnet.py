@@ -133,8 +133,27 @@ class ResNet(nn.Module):
         return levels
 
 
+def atrous(backbone: ResNet, stride: int) -> ResNet:
+    """The network without levels coarser than `stride`: kernels get gaps where it would halve the size once more.
+
+    Every second (fourth) pixel is what the network gives otherwise (Chen et al., arXiv 1606.00915, section 3.1).
+    """
+    reached, gap = 4, 1
+    for stage in (backbone.layer2, backbone.layer3, backbone.layer4):
+        halves = reached < stride
+        for i, block in enumerate(stage):
+            for convolution in block.modules():
+                if isinstance(convolution, nn.Conv2d) and not halves:
+                    convolution.stride = (1, 1)
+                    if convolution.kernel_size == (3, 3):
+                        convolution.dilation = convolution.padding = (gap, gap)
+            if i == 0:
+                reached, gap = (2 * reached, gap) if halves else (reached, 2 * gap)
+    return backbone
+
+
 Backbone = Callable[..., ResNet]
-R18, R34, R50, R101 = (partial(ResNet, depth) for depth in (18, 34, 50, 101))
+R18, R34, R50, R101, R152 = (partial(ResNet, depth) for depth in (18, 34, 50, 101, 152))
 R50_CAFFE, R101_CAFFE = partial(R50, style="caffe"), partial(R101, style="caffe")
 X101_32X4D, X101_64X4D = partial(R101, groups=(32, 4)), partial(R101, groups=(64, 4))
 TINY, TINY_BOTTLENECKS = partial(ResNet, 10, width=8), partial(ResNet, 14, width=8)

@@ -4,9 +4,36 @@ import difflib
 
 from ...deploy.errors import UsageError
 from ..variant import Variant
-from . import atss, autoassign, borderdet, centernet, cornernet, fcos, gfl, iou_aware_retinanet, retinanet, vfnet
+from . import (
+    associative_embedding,
+    atss,
+    autoassign,
+    borderdet,
+    centernet,
+    cornernet,
+    dark,
+    fcos,
+    gfl,
+    grmi,
+    higherhrnet,
+    hrnet,
+    integral,
+    iou_aware_retinanet,
+    marker_corners,
+    mspn,
+    retinanet,
+    rsn,
+    rtmpose,
+    simcc,
+    simplebaseline,
+    udp,
+    vfnet,
+)
 
-_PAPERS = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
+_DETECTION = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
+_TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
+_BOTTOM_UP = (associative_embedding, higherhrnet)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

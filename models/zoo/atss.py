@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import DenseDecode, Fusion, Suppress
+from ...deploy.card import Fusion, Suppress
+from ...deploy.forms import DenseDecode
 from ..anchors import Anchors
 from ..backbones.resnet import DCN_V2_C3_C5, DCN_V2_C4_C5, R50, R50_CAFFE, R101, R101_CAFFE, TINY, Backbone
 from ..detector import DenseDetector

@@ -4,7 +4,8 @@ from typing import Literal
 
 from torch import nn
 
-from ...deploy.card import DenseDecode, Fusion, Suppress
+from ...deploy.card import Fusion, Suppress
+from ...deploy.forms import DenseDecode
 from ..backbones.resnet import R50_CAFFE, TINY, Backbone
 from ..detector import DenseDetector
 from ..heads.autoassign import AutoAssignHead

@@ -4,7 +4,8 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import DenseDecode, Fusion, Suppress
+from ...deploy.card import Fusion, Suppress
+from ...deploy.forms import DenseDecode
 from ..backbones.resnet import DCN_V2_C4_C5, R50_CAFFE, R101, R101_CAFFE, TINY, X101_64X4D, Backbone
 from ..detector import DenseDetector
 from ..heads.borderdet import BorderDetHead

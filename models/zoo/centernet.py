@@ -5,7 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import PeakDecode, Suppress
+from ...deploy.card import Suppress
+from ...deploy.forms import PeakDecode
 from ..backbones import hourglass
 from ..backbones.dla import DLA34
 from ..backbones.resnet import ResNet

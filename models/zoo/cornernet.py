@@ -5,7 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import CornerDecode, Suppress
+from ...deploy.card import Suppress
+from ...deploy.forms import CornerDecode
 from ..backbones import hourglass
 from ..detector import HeatmapDetector
 from ..heads.corner import CornerHead

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import DenseDecode, Fusion, Suppress
+from ...deploy.card import Fusion, Suppress
+from ...deploy.forms import DenseDecode
 from ..backbones.resnet import (
     DCN_V2_C3_C5,
     DCN_V2_C4_C5,

@@ -5,7 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import DenseDecode, Fusion, Suppress
+from ...deploy.card import Fusion, Suppress
+from ...deploy.forms import DenseDecode
 from ..backbones.resnet import DCN_C3_C5, DCN_C4_C5, R18, R34, R50, R101, TINY, X101_32X4D, Backbone
 from ..detector import DenseDetector
 from ..heads.gfl import GFLHead

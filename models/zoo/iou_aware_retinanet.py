@@ -3,7 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
-from ...deploy.card import DenseDecode, Fusion, Suppress
+from ...deploy.card import Fusion, Suppress
+from ...deploy.forms import DenseDecode
 from ..anchors import Anchors
 from ..backbones.resnet import R101, TINY, X101_32X4D
 from .retinanet import RETINANET, build

@@ -7,7 +7,8 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import DenseDecode, Suppress
+from ...deploy.card import Suppress
+from ...deploy.forms import DenseDecode
 from ..anchors import Anchors
 from ..backbones.resnet import R18, R50, R50_CAFFE, R101, R101_CAFFE, TINY, X101_32X4D, X101_64X4D, Backbone
 from ..detector import DenseDetector

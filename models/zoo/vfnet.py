@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import DenseDecode
+from ...deploy.forms import DenseDecode
 from ..backbones.resnet import DCN_V2_C3_C5, R50, R101, TINY_BOTTLENECKS, X101_32X4D, X101_64X4D, Backbone
 from ..detector import DenseDetector
 from ..heads.vfnet import VFNetHead

@@ -58,23 +58,48 @@ class Golden:
     cases: dict[str, Case]
 
 
+@dataclass(frozen=True)
+class People:
+    """The people that a reference sees: `keypoints` (n, k, 2) xy px of the image, `scores` (n, k).
+
+    With `flip` the mirrored image was averaged in.
+    """
+
+    flip: bool
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PoseGolden:
+    """One pose network: its state dict, one normalised `image` (1, 3, h, w), and what the reference makes of it."""
+
+    state: dict[str, NDArray[Any]]
+    image: NDArray[np.float32]
+    raw: dict[str, Sample]
+    cases: dict[str, People]
+
+
 def load(name: str) -> Golden:
-    """The golden of one network."""
-    with np.load(FOLDER / f"{name}.npz") as file:
-        arrays = dict(file)
-    manifest = json.loads(bytes(arrays["manifest"]))
-    state = {
-        key: arrays[f"weights/{key}"] if gain is None else weight(key, tuple(shape), gain)
-        for key, shape, gain in manifest["state"]
-    }
-    return Golden(state, {tag: _case(tag, case, arrays) for tag, case in manifest["cases"].items()})
+    """The golden of one detection network."""
+    manifest, arrays = _open(name)
+    return Golden(_state(manifest, arrays), {tag: _case(tag, case, arrays) for tag, case in manifest["cases"].items()})
+
+
+def load_pose(name: str) -> PoseGolden:
+    """The golden of one pose network."""
+    manifest, arrays = _open(name)
+    raw: dict[str, Sample] = {}
+    cases: dict[str, People] = {}
+    for tag, case in manifest["cases"].items():
+        raw |= _raw(tag, case, arrays)
+        cases[tag] = People(case["flip"], arrays[f"{tag}/keypoints"], arrays[f"{tag}/scores"])
+    return PoseGolden(_state(manifest, arrays), picture(*manifest["image_size"], 0)[None], raw, cases)
 
 
 def load_ops(name: str) -> list[dict[str, Any]]:
     """The cases of an operator: each {"name", "args", "in": arrays by name, "out": arrays by name}."""
-    with np.load(FOLDER / f"{name}.npz") as file:
-        arrays = dict(file)
-    cases = json.loads(bytes(arrays["manifest"]))
+    cases, arrays = _open(name)
     for case in cases:
         for side in ("in", "out"):
             case[side] = {argument: arrays[key] for argument, key in case[side].items()}
@@ -120,6 +145,43 @@ def picture(height: int, width: int, seed: int) -> NDArray[np.float32]:
     return (image + 0.25 * draw.standard_normal(image.shape)).astype(np.float32)
 
 
+def heatmaps(count: int, height: int, width: int, sigma: float, seed: int) -> NDArray[np.float32]:
+    """Noisy maps (count, h, w), each with a Gaussian anywhere, two weaker ones, and nothing in the last."""
+    draw = rng(f"heatmap/{count}x{height}x{width}/{sigma}/{seed}")
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    maps = 0.02 * draw.standard_normal((count, height, width))
+    for i, one in enumerate(maps):
+        for weakest, strongest in ((0.5, 1.0), (0.1, 0.4), (0.1, 0.4)):
+            left, top = draw.uniform(-0.5, width - 0.5), draw.uniform(-0.5, height - 0.5)
+            peak = draw.uniform(weakest, strongest)
+            if i % 7 == 3 and strongest == 1.0:
+                left = draw.uniform(0, 1.5)
+            bump = peak * np.exp(-((x - left) ** 2 + (y - top) ** 2) / (2 * sigma**2))
+            one[:] = one + bump if strongest == 1.0 else np.maximum(one, bump)
+    maps[-1] = -np.abs(maps[-1])
+    return maps.astype(np.float32)
+
+
+def people_maps(views: int, height: int, width: int, seed: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Heatmaps (17, h, w) and tags (views, 17, h, w) of three people, each without one of the keypoints."""
+    draw = rng(f"ae/{views}x{height}x{width}/{seed}")
+    heatmaps = 0.01 * draw.standard_normal((17, height, width))
+    tags = 0.1 * draw.standard_normal((views, 17, height, width))
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    for person, (tag, missing) in enumerate(((1.0, 5), (3.2, 9), (6.0, 16))):
+        middle, centre = width * (0.2 + 0.3 * person), height * 0.5 + 4 * (person - 1)
+        for i in range(17):
+            if i == missing:
+                continue
+            left, top = middle + draw.uniform(-15, 15), centre + draw.uniform(-0.36, 0.36) * height
+            bump = (0.9 - 0.1 * person) * np.exp(-((x - left) ** 2 + (y - top) ** 2) / 8)
+            heatmaps[i] = np.maximum(heatmaps[i], bump)
+            near = (np.abs(x - left) < 4) & (np.abs(y - top) < 4)
+            for view in tags:
+                view[i][near] = tag + 0.05 * draw.standard_normal(int(near.sum()))
+    return heatmaps.astype(np.float32), tags.astype(np.float32)
+
+
 def rng(text: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(zlib.crc32(text.encode())))
 
@@ -131,12 +193,31 @@ def positions(name: str, size: int, count: int) -> NDArray[np.int64]:
     return np.sort(rng(f"sample/{name}").choice(size, count, replace=False))
 
 
+def _open(name: str) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """What a file says of its arrays, and these."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        arrays = dict(file)
+    return json.loads(bytes(arrays["manifest"])), arrays
+
+
+def _state(manifest: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {
+        key: arrays[f"weights/{key}"] if gain is None else weight(key, tuple(shape), gain)
+        for key, shape, gain in manifest["state"]
+    }
+
+
 def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Case:
     image = np.zeros(case["input_shape"], np.float32)
     height, width = case["image_size"]
     top, left = case.get("offset", (0, 0))
     image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
-    raw = {
+    found = (arrays[f"{tag}/{name}"] for name in ("boxes", "scores", "labels"))
+    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found)
+
+
+def _raw(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Sample]:
+    return {
         name: Sample(
             tuple(shape),
             std,
@@ -145,5 +226,3 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
         )
         for name, (shape, std, recorded) in case["raw"].items()
     }
-    found = (arrays[f"{tag}/{name}"] for name in ("boxes", "scores", "labels"))
-    return Case(image, (height, width), (top, left), raw, *found)

@@ -1,6 +1,6 @@
 """Cuts the full goldens down to the small files of this folder: `python tests/golden/trim.py FOLDER NAME...`.
 
-Of the recorded values of a tensor every fourth (padded case: every second) is kept.
+Of the recorded values of a tensor every fourth (padded case: every second; pose networks: every eighth) is kept.
 """
 
 import json
@@ -12,6 +12,7 @@ import numpy as np
 from reader import FOLDER
 
 STEPS = {"a": 4, "b": 2}
+POSE_STEP = 8
 OPERATORS = {
     "deform_conv": (
         "ops_mmcv",
@@ -29,8 +30,33 @@ OPERATORS = {
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
     "corners": ("ops_corner", ["cornernet_decode", "cornernet_decode_border"]),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
+    "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
+    "crops": (
+        "ops_transforms",
+        ["bbox_xyxy2cs", "bottomup_expand_std", "bottomup_expand_udp"]
+        + [f"topdown_affine_{i}_{kind}" for i in range(4) for kind in ("std", "udp")],
+    ),
+    "oks": (
+        "ops_pose",
+        ["oks_iou"]
+        + [
+            f"{op}_{threshold}_{visible}"
+            for op in ("oks_nms", "soft_oks_nms")
+            for threshold in (0.3, 0.7, 0.9)
+            for visible in (None, 0.4)
+        ],
+    ),
     "points": ("ops_det", ["prior_points0", "prior_points05"]),
     "anchors": ("ops_det", ["prior_retina", "prior_rpn", "prior_atss", "prior_atss_center0"]),
+    "keypoints": (
+        "ops_pose",
+        ["heatmap_max", "refine", "codec_msra", "codec_msra_dark", "codec_megvii", "codec_udp_gaussian"]
+        + [f"refine_dark_{size}" for size in (11, 17)]
+        + [f"refine_dark_udp_{size}" for size in (11, 17)]
+        + ["codec_udp_combined", "codec_simcc", "codec_simcc_dark", "codec_simcc_rtm"]
+        + [f"flip_heatmaps_{how}" for how in ("True", "False", "udp")],
+    ),
+    "tags": ("ops_pose", ["codec_ae", "codec_ae_udp", "codec_ae_flip2"]),
     "coders": ("ops_det", ["decode_noclip", "decode_rpn", "decode_atss", "decode_legacy", "decode_distance"]),
 }
 
@@ -46,6 +72,11 @@ def trim_network(source: Path, name: str) -> None:
     with np.load(source / f"{name}.npz") as file:
         full = dict(file)
     meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
+    (trim_pose if meta["kind"] == "pose" else trim_detector)(name, full, meta, state)
+
+
+def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
+    """Write a detection network's golden."""
     if name in TRUNKS:
         state = [row for row in state if row[0].startswith(("backbone.", "neck."))]
         for case in meta["cases"].values():
@@ -63,19 +94,35 @@ def trim_network(source: Path, name: str) -> None:
             "step": STEPS[tag],
             "raw": {key: [info["shape"], info["std"], info["k"]] for key, info in case["raw"].items()},
         }
-        if "border" in case:
+        if case.get("border"):
             top, bottom, left, right = map(int, case["border"])
             cases[tag] |= {"image_size": [bottom - top, right - left], "offset": [top, left]}
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
-    manifest = {
+    _write(name, _manifest(meta, state, cases), arrays)
+
+
+def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
+    """Write a pose network's golden, without what the mirrored image gives inside the network."""
+    arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
+    cases: dict[str, Any] = {}
+    for tag, case in meta["cases"].items():
+        raw = {key: [info["shape"], info["std"], info["k"]] for key, info in case["raw"].items() if "@" not in key}
+        cases[tag] = {"flip": case["flip"], "step": POSE_STEP, "raw": raw}
+        arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][::POSE_STEP] for key in raw}
+        for ours, theirs in (("keypoints", "keypoints"), ("scores", "keypoint_scores")):
+            arrays[f"{tag}/{ours}"] = full[f"{tag}/pose/{theirs}"]
+    _write(name, _manifest(meta, state, cases) | {"image_size": case["img_shape"]}, arrays)
+
+
+def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> dict[str, Any]:
+    return {
         "config": meta["config"],
         "framework": meta["framework"],
         "state": [[key, shape, None if kind == "ov" else gain] for key, shape, kind, gain in state],
         "cases": cases,
     }
-    _write(name, manifest, arrays)
 
 
 def trim_operator(source: Path, name: str) -> None:

@@ -9,7 +9,8 @@ import torch
 from golden.reader import Case, Golden, load, load_ops
 from torch import Tensor, nn
 
-from detforge.deploy.card import Card, CornerDecode, PeakDecode, Provenance, Suppress
+from detforge.deploy.card import Card, Provenance, Suppress
+from detforge.deploy.forms import CornerDecode, PeakDecode
 from detforge.deploy.instances import Instances
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame

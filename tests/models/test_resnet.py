@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from detforge.models.backbones.resnet import ResNet, Style
+from detforge.models.backbones.resnet import ResNet, Style, atrous
 
 
 @pytest.mark.parametrize(("style", "strides"), [("pytorch", (1, 2)), ("caffe", (2, 1))])
@@ -41,3 +41,16 @@ def test_frozen_norms_of_maskrcnn_benchmark_add_nothing_to_variances() -> None:
         norm.running_var.copy_(torch.tensor([1e-6, 1e-5, 1.0, 4.0]))
         expected = (x - norm.running_mean[:, None, None]) * (norm.weight * norm.running_var.rsqrt())[:, None, None]
         torch.testing.assert_close(norm(x), expected + norm.bias[:, None, None])
+
+
+def test_atrous_stages_give_what_they_did_and_more_between() -> None:
+    image = torch.randn(1, 3, 97, 65, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    plain = ResNet(50, width=4).eval()
+    dense = ResNet(50, width=4).eval()
+    dense.load_state_dict(plain.state_dict())
+    with torch.inference_mode():
+        expected, levels = plain(image), atrous(dense, 8)(image)
+    assert [tuple(level.shape[2:]) for level in levels] == [(25, 17), (13, 9), (13, 9), (13, 9)]
+    for level, reference, step in zip(levels, expected, (1, 1, 2, 4), strict=True):
+        torch.testing.assert_close(level[..., ::step, ::step], reference)

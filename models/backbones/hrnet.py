@@ -1,0 +1,117 @@
+"""HRNet (Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation", arXiv 1902.09212)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .resnet import BasicBlock, Bottleneck
+
+
+class HRNet(nn.Module):
+    """Image to one level at stride 4, after exchange with levels at strides 8, 16 and 32 all along the network.
+
+    Shapes: (n, 3, h, w) to one (n, width, h / 4, w / 4), h and w multiples of 32. The branches have `width` channels,
+    twice, four and eight times as many; `modules` is how often they exchange in stages 2, 3 and 4, `blocks` how many
+    blocks come before every exchange and in stage 1, whose stem has `stem` channels.
+    """
+
+    def __init__(
+        self, width: int, *, modules: tuple[int, int, int] = (1, 4, 3), blocks: int = 4, stem: int = 64
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.conv2 = nn.Conv2d(stem, stem, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(stem)
+        wide = Bottleneck.expansion * stem
+        bottlenecks = (Bottleneck(wide if i else stem, stem, 1, "pytorch", (1, stem), None) for i in range(blocks))
+        self.layer1 = nn.Sequential(*bottlenecks)
+        before = [wide]
+        for i, count in enumerate(modules):
+            channels = [width << branch for branch in range(i + 2)]
+            setattr(self, f"transition{i + 1}", _transition(before, channels))
+            ends = (len(modules) - 1, count - 1)
+            stage = (Exchange(channels, blocks, 1 if (i, j) == ends else len(channels)) for j in range(count))
+            setattr(self, f"stage{i + 2}", nn.Sequential(*stage))
+            before = channels
+        self.channels = (width,)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = torch.relu(self.bn1(self.conv1(image)))
+        levels = [self.layer1(torch.relu(self.bn2(self.conv2(x))))]
+        for transition, stage in (
+            (self.transition1, self.stage2),
+            (self.transition2, self.stage3),
+            (self.transition3, self.stage4),
+        ):
+            # A new branch starts from the coarsest level; before the first stage that is the only one.
+            inputs = [levels[min(i, len(levels) - 1)] for i in range(len(transition))]
+            levels = stage([change(x) for change, x in zip(transition, inputs, strict=True)])
+        return levels
+
+
+class Exchange(nn.Module):
+    """Blocks on every level, and then the first `outputs` levels as sums over all, resized to each (section 3)."""
+
+    def __init__(self, channels: Sequence[int], blocks: int, outputs: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(BasicBlock(c, c, 1, "pytorch", (1, c), None) for _ in range(blocks))) for c in channels
+        )
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(_resizing(channels, source, target) for source in range(len(channels)))
+            for target in range(outputs)
+        )
+
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        levels = [branch(x) for branch, x in zip(self.branches, levels, strict=True)]
+        return [torch.relu(_sum(row, levels, target)) for target, row in enumerate(self.fuse_layers)]
+
+
+def _sum(row: nn.ModuleList, levels: Sequence[Tensor], target: int) -> Tensor:
+    """One row of an exchange: all levels in the size of level `target`."""
+    total: Tensor | None = None
+    for source, (resize, x) in enumerate(zip(row, levels, strict=True)):
+        x = resize(x)
+        if source > target:
+            x = F.interpolate(x, scale_factor=float(2 ** (source - target)), mode="nearest")
+        total = x if total is None else total + x
+    assert total is not None
+    return total
+
+
+def _resizing(channels: Sequence[int], source: int, target: int) -> nn.Module:
+    """From one level's channels to another's, and down to its size; on the way up the channels alone."""
+    if source == target:
+        return nn.Identity()
+    if source > target:
+        return _convolution(channels[source], channels[target], 1)
+    steps = target - source
+    widths = [channels[source]] * steps + [channels[target]]
+    return nn.Sequential(*(_convolution(*widths[i : i + 2], 3, 2, relu=i < steps - 1) for i in range(steps)))
+
+
+def _transition(before: Sequence[int], channels: Sequence[int]) -> nn.ModuleList:
+    """What each branch of the next stage starts from: a level as it is, with other channels, or half as large."""
+    changes: list[nn.Module] = []
+    for i, width in enumerate(channels):
+        if i >= len(before):
+            changes.append(nn.Sequential(_convolution(before[-1], width, 3, 2, relu=True)))
+        elif before[i] != width:
+            changes.append(_convolution(before[i], width, 3, relu=True))
+        else:
+            changes.append(nn.Identity())
+    return nn.ModuleList(changes)
+
+
+def _convolution(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, relu: bool = False
+) -> nn.Sequential:
+    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), *([nn.ReLU()] if relu else []))
+
+
+AUTHORS = {f"^{part}": f"backbone.{part}" for part in ("conv", "bn", "layer1.", "transition", "stage")}
+"""For `Variant.mapping`: the authors have no parts within their network."""

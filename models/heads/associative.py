@@ -1,0 +1,49 @@
+"""Heads that tell people apart by a tag for every keypoint (Newell et al., "Associative Embedding: End-to-End Learning
+for Joint Detection and Grouping", arXiv 1611.05424)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbones.resnet import BasicBlock
+from .heatmap import HeatmapHead, doubling
+
+
+class AssociativeHead(HeatmapHead):
+    """The last level to `heatmaps` and `tags`, both (n, keypoints, h, w): first all maps, then all tags."""
+
+    per_keypoint = 2
+
+    def decode(self, maps: Tensor) -> dict[str, Tensor]:
+        heatmaps, tags = maps.float().chunk(2, 1)
+        return {"heatmaps": heatmaps, "tags": tags}
+
+
+class HigherHead(nn.Module):
+    """HigherHRNet's (Cheng et al., arXiv 1908.10357, section 3): one level, then a second, larger one without tags.
+
+    `forward` gives (n, 2 * keypoints, h, w), maps and then tags, and (n, keypoints, 2h, 2w). `decode` resizes the first
+    to the second as the authors do and averages the maps: `heatmaps` and `tags`, both (n, keypoints, 2h, 2w). With
+    `spacing` lengths go from one pixel's centre to another's, as in UDP. `blocks` follow the transposed convolution.
+    """
+
+    def __init__(self, keypoints: int, channels: int, *, blocks: int = 4, spacing: bool = False) -> None:
+        super().__init__()
+        self.spacing = spacing
+        up = nn.Sequential(doubling(channels + 2 * keypoints, channels), nn.BatchNorm2d(channels), nn.ReLU())
+        after = (BasicBlock(channels, channels, 1, "pytorch", (1, channels), None) for _ in range(blocks))
+        self.deconv_layers = nn.ModuleList([nn.Sequential(up, *(nn.Sequential(block) for block in after))])
+        self.final_layers = nn.ModuleList(nn.Conv2d(channels, count * keypoints, 1) for count in (2, 1))
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        first = self.final_layers[0](levels[-1])
+        larger = self.deconv_layers[0](torch.cat((levels[-1], first), 1))
+        return [first, self.final_layers[1](larger)]
+
+    def decode(self, stages: Sequence[Tensor]) -> dict[str, Tensor]:
+        first, second = (maps.float() for maps in stages)
+        first = F.interpolate(first, scale_factor=2.0, mode="bilinear", align_corners=self.spacing)
+        heatmaps, tags = first.chunk(2, 1)
+        return {"heatmaps": (heatmaps + second) / 2, "tags": tags}

@@ -1,0 +1,80 @@
+"""Heads that give one map for each keypoint (Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking",
+arXiv 1804.06208, section 2)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class HeatmapHead(nn.Module):
+    """The last level, doubled in size by each of `widths`, to `heatmaps` (n, keypoints, h, w).
+
+    `forward` gives the maps as they are, `decode` the network's outputs.
+    """
+
+    per_keypoint = 1
+    """How many channels each keypoint has."""
+
+    def __init__(self, keypoints: int, in_channels: int, widths: Sequence[int] = (256, 256, 256)) -> None:
+        super().__init__()
+        self.deconv_layers = _doublings(in_channels, widths)
+        self.final_layer = nn.Conv2d([in_channels, *widths][-1], self.per_keypoint * keypoints, 1)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        return self.final_layer(self.deconv_layers(levels[-1]))
+
+    def decode(self, maps: Tensor) -> dict[str, Tensor]:
+        return {"heatmaps": maps.float()}
+
+
+class OffsetHead(HeatmapHead):
+    """The same with `offsets` (n, keypoints, 2, h, w) beside every map: channels come as (map, dx, dy) by keypoint."""
+
+    per_keypoint = 3
+
+    def decode(self, maps: Tensor) -> dict[str, Tensor]:
+        groups = maps.float().unflatten(1, (-1, 3))
+        return {"heatmaps": groups[:, :, 0], "offsets": groups[:, :, 1:]}
+
+
+class VotingHead(OffsetHead):
+    """The same in the size of the crop, 8 times the levels' but for what lies beyond the last pixel's centre: a pixel's
+    map says how likely it is near the keypoint, its offset how many px away that is (arXiv 1701.01779, section 3.2)."""
+
+    def decode(self, maps: Tensor) -> dict[str, Tensor]:
+        size = [8 * (side - 1) + 1 for side in maps.shape[2:]]
+        outputs = super().decode(F.interpolate(maps.float(), size, mode="bilinear", align_corners=True))
+        return outputs | {"heatmaps": outputs["heatmaps"].sigmoid()}
+
+
+class LateralHead(HeatmapHead):
+    """The same, to which the backbone's finer levels are added on the way up, each at its size, as in an FPN
+    (Lin et al., arXiv 1612.03144): a map's fractions of a pixel need not pass through the coarsest level."""
+
+    def __init__(self, keypoints: int, channels: Sequence[int], widths: Sequence[int]) -> None:
+        super().__init__(keypoints, channels[-1], widths)
+        finer = zip(channels[-2::-1], widths, strict=True)
+        self.lateral_layers = nn.ModuleList(nn.Conv2d(level, width, 1) for level, width in finer)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        x = levels[-1]
+        for i, (lateral, level) in enumerate(zip(self.lateral_layers, levels[-2::-1], strict=True)):
+            up, norm, relu = (self.deconv_layers[3 * i + j] for j in range(3))
+            x = relu(norm(up(x)) + lateral(level))
+        return self.final_layer(x)
+
+
+def _doublings(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [doubling(in_channels, width), nn.BatchNorm2d(width), nn.ReLU()]
+        in_channels = width
+    return nn.Sequential(*layers)
+
+
+def doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    """A transposed convolution that doubles the size: (n, c, h, w) to (n, c', 2h, 2w)."""
+    up = nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False)
+    nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # four taps of every channel meet in a pixel
+    return up

@@ -1,0 +1,38 @@
+"""SimCC's head (Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation", arXiv
+2107.03332)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ..blocks import exact_linear
+from .heatmap import HeatmapHead
+
+
+class SimCCHead(nn.Module):
+    """The last level to each keypoint's `x` (n, keypoints, w * split) and `y` (n, keypoints, h * split), logits.
+
+    `size` is the input's (h, w). A map for each keypoint, at the level's size or doubled by each of `widths` as in
+    SimpleBaseline, is what a linear layer for each axis reads. These layers are exact: one bin differs from the next
+    by less than half precision can tell.
+    """
+
+    def __init__(
+        self, keypoints: int, in_channels: int, size: tuple[int, int], *, split: float = 2.0, widths: Sequence[int] = ()
+    ) -> None:
+        super().__init__()
+        if widths:
+            self.deconv_head = HeatmapHead(keypoints, in_channels, widths)
+        else:
+            self.final_layer = nn.Conv2d(in_channels, keypoints, 1)
+        height, width = size
+        cells = (height // 32 << len(widths)) * (width // 32 << len(widths))
+        self.mlp_head_x = nn.Linear(cells, int(width * split))
+        self.mlp_head_y = nn.Linear(cells, int(height * split))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        return self.deconv_head(levels) if hasattr(self, "deconv_head") else self.final_layer(levels[-1])
+
+    def decode(self, maps: Tensor) -> dict[str, Tensor]:
+        flat = maps.flatten(2)
+        return {"x": exact_linear(flat, self.mlp_head_x), "y": exact_linear(flat, self.mlp_head_y)}

@@ -1,0 +1,70 @@
+"""The shape that pose networks have, and what the Cards of published ones have in common."""
+
+from dataclasses import replace
+from functools import partial
+
+from torch import Tensor, nn
+
+from ..deploy.card import Fusion, Suppress
+from ..deploy.forms import TagDecode
+from .skeletons import COCO_PERSON
+from .variant import RGB, Published, Variant
+
+
+class PoseNetwork(nn.Module):
+    """Image (n, 3, h, w) to the named outputs of its head.
+
+    The head takes all levels of the backbone. The trunk runs in the type of its weights, and what the head's `decode`
+    gives is fp32, so `half()` makes a half-precision trunk with exact outputs.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        dtype = next(self.backbone.parameters()).dtype
+        return self.head.decode(self.head(self.backbone(image.to(dtype))))
+
+
+CROP = replace(RGB, resize="crop", size=(256, 192), enlarge=(1.25, 1.25))
+"""A person's box, a quarter larger, as SimpleBaseline and all after it see it (arXiv 1804.06208, section 3)."""
+
+LARGE_CROP, SMALL_CROP = replace(CROP, size=(384, 288)), replace(CROP, size=(128, 96))
+TEST_CROP = replace(CROP, size=(96, 64))
+
+WARP = replace(RGB, resize="warp", size=(512, 512), pad_multiple=64)
+"""The whole image with a short side of 512 px, as bottom-up networks see it."""
+
+LARGE_WARP, TEST_WARP = replace(WARP, size=(640, 640)), replace(WARP, size=(128, 128))
+
+top_down = partial(
+    Variant,
+    input=CROP,
+    fusion=Fusion(1.0, 1.0),
+    suppress=Suppress("oks", conf=0.0, sigma=0.9),
+    labels=("person",),
+    skeleton=COCO_PERSON,
+)
+"""A Variant that finds COCO's keypoints in a person's crop."""
+
+TAGS = TagDecode((*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16))
+"""COCO's keypoints by their tags, those of the trunk before those of the limbs."""
+
+bottom_up = partial(
+    Variant,
+    input=WARP,
+    decode=TAGS,
+    suppress=Suppress("none", conf=0.0),
+    labels=("person",),
+    skeleton=COCO_PERSON,
+)
+"""A Variant that finds COCO's keypoints of all people in an image."""
+
+OLD_HEAD = {"^keypoint_head.": "head."}
+"""For `Variant.mapping`: how mmpose 0.x called the head."""
+
+
+def mmpose(file: str, ap: float) -> Published:
+    """A checkpoint of mmpose by its path on the server, and its keypoint AP."""
+    return Published(f"https://download.openmmlab.com/mmpose/{file}.pth", ap)

@@ -1,0 +1,35 @@
+"""Skeletons that published checkpoints use, in their order."""
+
+from ..deploy.skeleton import Skeleton
+
+COCO_PERSON = Skeleton(
+    keypoints=(
+        *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
+        *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
+        *("left_knee", "right_knee", "left_ankle", "right_ankle"),
+    ),
+    links=(
+        *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10)),
+        *((1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+    ),
+    pairs=tuple((i, i + 1) for i in range(1, 17, 2)),
+    sigmas=(
+        *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
+        *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+    ),
+)
+"""COCO's 17 keypoints (cocodataset.org, keypoints evaluation)."""
+
+
+def unlinked(keypoints: tuple[str, ...]) -> Skeleton:
+    """Keypoints of which no more than the names is known; a usual OKS sigma stands for each one's own."""
+    return Skeleton(keypoints, (), (), (0.05,) * len(keypoints))
+
+
+QUADRILATERAL = Skeleton(
+    keypoints=("top_left", "top_right", "bottom_right", "bottom_left"),
+    links=((0, 1), (1, 2), (2, 3), (3, 0)),
+    pairs=((0, 1), (3, 2)),
+    sigmas=(0.025,) * 4,
+)
+"""The corners of something flat, by where they lie in the image."""

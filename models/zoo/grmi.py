@@ -1,0 +1,39 @@
+"""G-RMI ("Towards Accurate Multi-person Pose Estimation in the Wild", arXiv 1701.01779): its network of keypoints."""
+
+from dataclasses import replace
+
+from torch import nn
+
+from ...deploy.forms import HoughDecode
+from ..backbones.resnet import R101, TINY_BOTTLENECKS, Backbone, atrous
+from ..heads.heatmap import VotingHead
+from ..pose import CROP, PoseNetwork, top_down
+
+
+def build(keypoints: int, *, backbone: Backbone = R101) -> nn.Module:
+    """A ResNet that keeps stride 8, and one convolution."""
+    trunk = atrous(backbone(), 8)
+    return PoseNetwork(trunk, VotingHead(keypoints, trunk.channels[-1], ()))
+
+
+_GRMI = top_down(
+    name="grmi_r101",
+    paper="arXiv 1701.01779",
+    summary="every pixel near a keypoint votes for its place (G-RMI): ResNet-101",
+    build=build,
+    decode=HoughDecode(radius=25.0, flip=False),
+    classes_key="head.final_layer.weight",
+    input=replace(CROP, size=(353, 257)),
+)
+
+VARIANTS = (
+    _GRMI,
+    _GRMI.derive(
+        "grmi_test",
+        "tiny G-RMI for tests",
+        build={"backbone": TINY_BOTTLENECKS},
+        decode=HoughDecode(radius=5.0, flip=False),
+        input=replace(CROP, size=(97, 65)),
+    ),
+)
+ALIASES = {"grmi": "grmi_r101"}

@@ -1,0 +1,41 @@
+"""The four corners of a printed code or marker: a network of our own, like SimpleBaseline (arXiv 1804.06208) with the
+lateral connections of an FPN (arXiv 1612.03144)."""
+
+from dataclasses import replace
+
+from torch import nn
+
+from ...deploy.card import Fusion, Suppress
+from ...deploy.forms import HeatmapDecode
+from ..backbones.resnet import R18
+from ..heads.heatmap import LateralHead
+from ..labels import MARKERS
+from ..pose import CROP, PoseNetwork, top_down
+from ..skeletons import QUADRILATERAL
+from ..variant import WEIGHTS
+
+
+def build(keypoints: int, *, width: int = 16, widths: tuple[int, int, int] = (64, 48, 32)) -> nn.Module:
+    """A ResNet-18 with a stem of `width` channels, and one doubling to each of `widths` with the level beside it."""
+    backbone = R18(width=width)
+    return PoseNetwork(backbone, LateralHead(keypoints, backbone.channels, widths))
+
+
+VARIANTS = (
+    top_down(
+        name="corners_markers",
+        paper="arXiv 1804.06208",
+        summary="small network that finds the corners of printed codes and markers; bundled",
+        build=build,
+        decode=HeatmapDecode("paraboloid", flip=False),
+        classes_key="head.final_layer.weight",
+        input=replace(CROP, size=(192, 192), spacing=True),
+        # The detector knows best what is a marker and which of two is the other again.
+        fusion=Fusion(1.0, 0.0),
+        suppress=Suppress("none", conf=0.0),
+        labels=MARKERS,
+        skeleton=QUADRILATERAL,
+        bundled=WEIGHTS / "corners_markers.safetensors",
+    ),
+)
+ALIASES: dict[str, str] = {}

@@ -1,0 +1,88 @@
+"""Bottom-up networks against mmpose's people: from the network's outputs to poses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from golden.reader import People, PoseGolden, load_pose
+from torch import Tensor
+from torch.nn import functional as F
+
+from detforge.deploy import _native
+from detforge.deploy.decode.tags import decode
+from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.variant import Variant
+from detforge.models.zoo import find
+
+NETWORKS = ("ae_hrnet_w32", "ae_hrnet_w32_v0", "ae_res50_v0", "higherhrnet_w32", "higherhrnet_w32_udp")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Our network on a golden: what each of its stages gives for the image and for its mirror image (2, c, h, w)."""
+
+    name: str
+    golden: PoseGolden
+    variant: Variant
+    stages: list[Tensor]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def run(request: pytest.FixtureRequest) -> Run:
+    golden, variant = load_pose(request.param), find(request.param)
+    state = {key: torch.from_numpy(value) for key, value in golden.state.items()}
+    model = load_variant(variant, Checkpoint(state, request.param, None, None))
+    image = torch.from_numpy(golden.image)
+    with torch.inference_mode():
+        stages = model.head(model.backbone(torch.cat((image, image.flip(3)))))
+    return Run(request.param, golden, variant, [stages] if isinstance(stages, Tensor) else list(stages))
+
+
+def merged(run: Run, flip: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Heatmaps (k, h, w) and tags (views, k, h, w) as mmpose has them: every stage resized at once, then averaged."""
+    spacing = run.variant.input.spacing
+    size = run.stages[-1].shape[2:] if spacing else run.golden.image.shape[2:]
+    large = [F.interpolate(maps, size, mode="bilinear", align_corners=spacing) for maps in run.stages]
+    heatmaps = sum(maps[:, :17] for maps in large) / len(large)
+    tags = large[0][:, 17:]
+    views = [(heatmaps[0], tags[0])]
+    if flip:
+        order = run.variant.skeleton.mirrored()
+        views.append((heatmaps[1, order].flip(2), tags[1, order].flip(2)))
+    mean = sum(view[0] for view in views) / len(views)
+    return mean.numpy(), torch.stack([view[1] for view in views]).numpy()
+
+
+def found(run: Run, case: People) -> tuple[np.ndarray, np.ndarray]:
+    """Our keypoints in px of the image, and their scores."""
+    spacing = run.variant.input.spacing
+    people = decode(*merged(run, case.flip), run.variant.decode, spacing)
+    # mmpose 0.x, given the image instead of a file, takes its size in units of 200 px for px.
+    size = np.array(run.golden.image.shape[:1:-1]) / (200 if spacing else 1)
+    return people.parts * size, people.scores
+
+
+def test_people_equal_the_reference(run: Run) -> None:
+    for case in run.golden.cases.values():
+        points, scores = found(run, case)
+        np.testing.assert_allclose(scores, case.scores, atol=1e-5)
+        distance = np.abs(points - case.keypoints).max(-1)
+        if not run.variant.input.spacing:
+            assert distance.max() < 1e-3
+            continue
+        # Where a map is nearly flat, the Newton step of UDP leads far away, and rounding with it.
+        near = distance[case.scores > 0] < 1e-3 / 200
+        assert near.mean() > 0.95
+
+
+def test_outputs_at_full_size_are_those_of_the_reference(run: Run) -> None:
+    if len(run.stages) > 1:
+        return
+    tags = run.stages[0][:, 17:].numpy()
+    full = np.zeros((17, *run.golden.image.shape[2:]), np.float32)
+    order = run.variant.skeleton.mirrored()
+    for i, view in enumerate(merged(run, True)[1]):
+        full[:] = 0
+        _native.project(tags[i], full, np.array(order if i else range(17)), False, bool(i))
+        np.testing.assert_allclose(full, view, atol=1e-6)
