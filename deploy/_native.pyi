@@ -1,6 +1,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
+def fuse(
+    scores: NDArray[np.float32], quality: NDArray[np.float32], exponents: tuple[float, float]
+) -> NDArray[np.float32]: ...
+def select(
+    scores: NDArray[np.float32],
+    quality: NDArray[np.float32] | None,
+    ends: list[int],
+    conf: float,
+    top_k: int,
+    exponents: tuple[float, float],
+    threshold_fused: bool,
+    rank_fused: bool,
+    points: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
 def nms(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
@@ -8,6 +22,14 @@ def nms(
     iou: float,
     limit: int,
 ) -> NDArray[np.int64]: ...
+def guided_nms(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    quality: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    iou: float,
+    limit: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
 def soft_nms(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
@@ -17,12 +39,100 @@ def soft_nms(
     floor: float,
     limit: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
-def normalize(
+def resize(
     image: NDArray[np.uint8],
-    canvas: NDArray[np.float32],
+    canvas: NDArray[np.float32 | np.float16 | np.uint8],
+    size: tuple[int, int],
     offset: tuple[int, int],
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     fill: tuple[float, float, float],
     swap: bool,
+    threads: int,
+) -> None: ...
+def crop(
+    image: NDArray[np.uint8],
+    matrices: NDArray[np.float64],
+    canvases: NDArray[np.float32],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    swap: bool,
+) -> None: ...
+def heatmap_peaks(
+    maps: NDArray[np.float32],
+    method: str,
+    blur: int,
+    sigma: float,
+    beta: float,
+    debias: bool,
+    scale: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def offset_peaks(
+    maps: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    radius: float,
+    blur: int,
+    offset_blur: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def vote_peaks(
+    maps: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    radius: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def bin_peaks(
+    rows: NDArray[np.float32],
+    blur: int | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def average_views(
+    plain: NDArray[np.float32],
+    mirrored: NDArray[np.float32],
+    order: NDArray[np.int64],
+    shift: float,
+    out: NDArray[np.float32],
+) -> None: ...
+def oks(
+    keypoints: NDArray[np.float32],
+    areas: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+    visible: float | None,
+    similarities: NDArray[np.float64],
+) -> None: ...
+def oks_nms(
+    keypoints: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    areas: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+    visible: float | None,
+    threshold: float,
+    floor: float,
+    limit: int,
+) -> NDArray[np.int64]: ...
+def soft_oks_nms(
+    keypoints: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    areas: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+    visible: float | None,
+    threshold: float,
+    sigma: float | None,
+    floor: float,
+    limit: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+def assign(costs: NDArray[np.float64]) -> NDArray[np.int64]: ...
+def group(
+    heatmaps: NDArray[np.float32],
+    tags: NDArray[np.float32],
+    order: NDArray[np.int64],
+    top_k: int,
+    least_peak: float,
+    tag_distance: float,
+    udp: bool,
+    mmpose: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def project(
+    source: NDArray[np.float32],
+    target: NDArray[np.float32],
+    order: NDArray[np.int64],
+    aligned: bool,
+    mirrored: bool,
 ) -> None: ...

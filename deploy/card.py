@@ -8,12 +8,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
+from .forms import CropDecode, Decode, GraphDecode, TagDecode
 from .parse import FieldError, parse, require
+from .skeleton import Skeleton
 
 SCHEMA = 1
 METADATA_KEY = "detforge_card"
 
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,18 @@ class Input:
     resize "edges": keep the aspect; the short and the long side are bounded by size = (short, long).
     resize "canvas": keep the aspect, fit into size = (height, width) and pad to exactly that.
     resize "keep": as large as the image is; size is None.
+    resize "crop": one box of the image, its width and height times `enlarge` and then the shorter of them widened to
+    the aspect of size = (height, width), warped onto exactly that.
+    resize "warp": the whole image, warped so that it covers size = (height, width), with sides of whole
+    `pad_multiple`. Both warps map lengths in px, or where `spacing` from one pixel's centre to another's, which is
+    what makes them and their mirror image agree (UDP, arXiv 1911.07524, section 3.1).
     With m = `pad_multiple` a side is padded to the next multiple of m where `pad_to` is "ceil", to side | (m - 1) where
     it is "or", as in CornerNet, and to one px more where it is "or+1", as in CenterNet. Padding goes to the right and
     the bottom, or all around where `centered`; it is zero after normalisation, or `pad_value` before.
     mean and std are in the channel order `color`, on the scale 0..255.
     """
 
-    resize: Literal["edges", "canvas", "keep"]
+    resize: Literal["edges", "canvas", "keep", "crop", "warp"]
     size: tuple[int, int] | None
     pad_multiple: int
     color: Literal["rgb", "bgr"]
@@ -39,81 +46,19 @@ class Input:
     pad_to: Literal["ceil", "or", "or+1"] = "ceil"
     centered: bool = False
     pad_value: float | None = None
+    enlarge: tuple[float, float] = (1.0, 1.0)
+    spacing: bool = False
 
     def __post_init__(self) -> None:
         require((self.size is None) == (self.resize == "keep"), "input.size", "two sides, or null to keep the image's")
         short, long = self.size or (1, 1)
         require(1 <= short <= 16384 and 1 <= long <= 16384, "input.size", "sides of 1..16384 px")
-        require(self.resize == "canvas" or short <= long, "input.size", "short side first")
+        require(self.resize != "edges" or short <= long, "input.size", "short side first")
+        require(all(0.1 <= factor <= 10 for factor in self.enlarge), "input.enlarge", "factors of 0.1..10")
         require(1 <= self.pad_multiple <= 1024, "input.pad_multiple", "1..1024")
         is_power = self.pad_multiple & (self.pad_multiple - 1) == 0
         require(self.pad_to == "ceil" or is_power, "input.pad_multiple", f'a power of two, to pad to "{self.pad_to}"')
         require(all(s > 0 for s in self.std), "input.std", "positive values")
-
-
-@dataclass(frozen=True)
-class DenseDecode:
-    """One prediction per anchor of a pyramid: `boxes` (n, a, 4) and `scores` (n, a, classes).
-
-    There may be a `quality` (n, a) or (n, a, classes) from 0 to 1. Predictions are ordered level by level with the
-    given strides, row by row, `anchors` in every cell. Of every level the `top_k` best are kept: "pairs" of anchor and
-    class, or "points", which are anchors with all their classes.
-    """
-
-    strides: tuple[int, ...]
-    anchors: int = 1
-    top_k: int = 1000
-    unit: Literal["pairs", "points"] = "pairs"
-    kind: Literal["dense"] = "dense"
-
-    def __post_init__(self) -> None:
-        require(bool(self.strides) and all(s >= 1 for s in self.strides), "decode.strides", "positive strides")
-        require(1 <= self.anchors <= 1000, "decode.anchors", "1..1000")
-        require(1 <= self.top_k <= 100_000, "decode.top_k", "1..100000")
-
-    def level_sizes(self, height: int, width: int) -> list[int]:
-        """How many predictions every level has on a canvas of this size."""
-        return [((height + s - 1) // s) * ((width + s - 1) // s) * self.anchors for s in self.strides]
-
-
-@dataclass(frozen=True)
-class PeakDecode:
-    """The best peaks of a heatmap of centres: `boxes` (n, k, 4), `scores` (n, k) and `labels` (n, k)."""
-
-    kind: Literal["peaks"] = "peaks"
-
-
-@dataclass(frozen=True)
-class CornerDecode:
-    """The best peaks of two heatmaps of corners, which are paired at run time.
-
-    `points` (n, k, 2) xy, `scores`, `labels` and `tags` (n, k), each as `tl_*` for top-left and `br_*` for bottom-right
-    corners. Two corners of one label make a box where their tags differ by `tag_distance` at most; the `top_k` best
-    go on. Corners beyond the image's "origin" are moved there before that, as in mmdet, or boxes are cut at the
-    "image" after it, as the authors do. With `flip` the mirrored image runs too, and what both give is suppressed
-    together.
-    """
-
-    tag_distance: float = 0.5
-    top_k: int = 1000
-    cut: Literal["origin", "image"] = "origin"
-    flip: bool = False
-    kind: Literal["corners"] = "corners"
-
-    def __post_init__(self) -> None:
-        require(self.tag_distance >= 0, "decode.tag_distance", "0 or more")
-        require(1 <= self.top_k <= 100_000, "decode.top_k", "1..100000")
-
-
-Decode = DenseDecode | PeakDecode | CornerDecode
-"""What a network's own outputs mean."""
-
-
-@dataclass(frozen=True)
-class GraphDecode:
-    """Suppression runs inside the file: `boxes` (n, m, 4), `scores` and `labels` (n, m), `num` (n,)."""
-
-    kind: Literal["graph"] = "graph"
 
 
 @dataclass(frozen=True)
@@ -122,6 +67,7 @@ class Fusion:
 
     `threshold_by` says which of the two has to exceed `suppress.conf`, the class score alone or the final one, and
     `rank_by` which of them the top-k goes by. With "points" the class that scores best speaks for its point.
+    For a pose in a crop the score is that of the box, and the quality that of its keypoints.
     """
 
     score_exponent: float = 1.0
@@ -139,21 +85,24 @@ class Suppress:
     """Which detections stay: score above `conf`, class-aware suppression, at most `max_det` an image.
 
     "hard" is NMS at `iou`. Soft-NMS (Bodla et al., arXiv 1704.04503) lowers scores instead, and what it lowers to
-    `conf` goes: "linear" by 1 - IoU from `iou` on, "gaussian" by exp(-IoU^2 / `sigma`).
+    `conf` goes: "linear" by 1 - IoU from `iou` on, "gaussian" by exp(-IoU^2 / `sigma`). "guided" is IoU-guided NMS
+    (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality.
+    Poses are compared by their OKS instead: "oks" is NMS at `oks`, "oks_linear" and "oks_gaussian" lower scores.
     Boxes that are `inclusive` have their last pixel counted in, as before 2020: sides are x2 - x1 + 1, and the
     image ends at its size - 1.
     """
 
-    kind: Literal["hard", "linear", "gaussian", "none"] = "hard"
+    kind: Literal["hard", "linear", "gaussian", "guided", "oks", "oks_linear", "oks_gaussian", "none"] = "hard"
     conf: float = 0.25
     iou: float = 0.6
     max_det: int = 100
     inclusive: bool = False
     sigma: float = 0.5
+    oks: float = 0.9
 
     def __post_init__(self) -> None:
         require(self.sigma > 0, "suppress.sigma", "a positive number")
-        for name in ("conf", "iou"):
+        for name in ("conf", "iou", "oks"):
             require(0.0 <= getattr(self, name) <= 1.0, f"suppress.{name}", "0..1")
         require(1 <= self.max_det <= 100_000, "suppress.max_det", "1..100000")
 
@@ -162,7 +111,8 @@ class Suppress:
 class Parity:
     """What the verification measured between PyTorch and the exported file, at its worst.
 
-    `detections` is how many final detections were compared, on both sides.
+    `detections` is how many final detections were compared, on both sides, or how many keypoints of a pose network,
+    whose shift then stands in `box_shift_px`.
     """
 
     max_abs: float
@@ -190,7 +140,7 @@ class Card:
     """The contract of one exported model."""
 
     model: str
-    task: Literal["detection"]
+    task: Literal["detection", "pose"]
     input: Input
     decode: Decode | GraphDecode
     fusion: Fusion
@@ -198,11 +148,20 @@ class Card:
     labels: tuple[str, ...]
     ops: tuple[str, ...]
     provenance: Provenance
+    skeleton: Skeleton | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         require(bool(self.model), "model", "a name")
         require(bool(self.labels), "labels", "at least one label")
+        require(
+            (self.skeleton is None) == (self.task == "detection"), "skeleton", "keypoints, for a pose network alone"
+        )
+        is_crop, is_whole = isinstance(self.decode, CropDecode), isinstance(self.decode, TagDecode)
+        fits = is_crop == (self.input.resize == "crop") and is_whole == (self.input.resize == "warp")
+        require(fits, "input.resize", 'what fits the decoder: "crop" for crops alone, "warp" for tags')
+        if isinstance(self.decode, TagDecode) and self.skeleton is not None:
+            require(len(self.decode.order) == len(self.skeleton.keypoints), "decode.order", "the skeleton's keypoints")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, allow_nan=False)

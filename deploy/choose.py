@@ -1,12 +1,17 @@
-"""Which model file a command runs."""
+"""Which model file a command runs, and on what."""
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError, UsageError
 
 BUNDLED = Path(__file__).parent / "bundled" / "gfl_markers.onnx"
+BUNDLED_POSE = BUNDLED.with_name("corners_markers.onnx")
 EXPORTS = Path("exports")
+ENGINES = ("tensorrt", "tensorrt-rtx")
+"""Backends that run engines, which are built from ONNX files."""
+BACKENDS = ("ort", "openvino", *ENGINES)
 
 
 def choose_model(name: str | None) -> Path:
@@ -23,13 +28,26 @@ def choose_model(name: str | None) -> Path:
     if path.suffix or len(path.parts) != 1 or path.is_file():
         return path  # the backend says what is wrong with it
     # An alias (gfl) stands for any of its variants (gfl_r50), but a variant's own exports come first.
-    known = [*exported, BUNDLED]
+    known = [*exported, BUNDLED, BUNDLED_POSE]
     for wanted in (f"{name}.onnx", f"{name}-*.onnx"), (f"{name}_*.onnx",):
         if found := [file for file in known if any(file.match(pattern) for pattern in wanted)]:
             return found[0]
     nearest = difflib.get_close_matches(name, sorted({file.stem for file in known}), n=3, cutoff=0.4)
     hint = f"; did you mean {' or '.join(nearest)}" if nearest else ""
     raise UsageError(f"no export of '{name}' in {EXPORTS}/{hint}; run detexport --model {name}, or give a file")
+
+
+def ready(path: Path, backend: str, device: str | None) -> Path:
+    """What to load for a file that a command was given: the engine that `backend` wants of it, built if there is none.
+
+    Raises what building does.
+    """
+    if backend not in ENGINES or path.suffix == ".engine" or device == "cpu":
+        return path  # where something is wrong with that, loading says what
+    from .engine.cache import ensure_engine  # its imports are for engines alone
+
+    runtime: Any = backend
+    return ensure_engine(path, runtime, int((device or "").partition(":")[2] or 0))
 
 
 def _newest_first() -> list[Path]:

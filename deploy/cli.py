@@ -1,22 +1,25 @@
-"""detinfer: find objects in images, videos and streams."""
+"""detinfer: find objects and poses in images, videos and streams."""
 
 import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .choose import choose_model
+from .choose import BACKENDS, BUNDLED, BUNDLED_POSE, ENGINES, choose_model, ready
 from .console import Parser, complain, device, native_code_muted, run, whole
 from .errors import IncompatibleError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from .boxes import GivenBoxes
+    from .image import Size
     from .instances import Instances
-    from .pipeline import Detector
-    from .preprocess import Image
+    from .loader import Model
     from .sources import Picture
+
+SUPPRESSION = ("hard", "linear", "gaussian", "guided", "oks", "oks_linear", "oks_gaussian", "none")
+DECODERS = ("argmax", "quarter", "parabola", "paraboloid", "dark", "udp", "gaussfit", "integral")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("detinfer", "Find objects in images, videos and streams.")
+    parser = Parser("detinfer", "Find objects and poses in images, videos and streams.")
     add = parser.add_argument
     add(
         "source",
@@ -34,13 +37,14 @@ def _parser() -> Parser:
         help="image, folder, glob, video, camera index, url, or - for stdin",
     )
     add("--model", metavar="NAME|FILE", help="model file or exported variant; default: the newest in exports/")
-    add("--backend", choices=["auto", "ort"], default="auto", help="runtime (default: %(default)s)")
+    add("--pose-model", metavar="NAME|FILE", help="pose network for the boxes that --model finds")
+    add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
+    add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
     add(
         "--device",
         type=device,
-        default="cpu",
         metavar="cpu|cuda:N",
-        help="where to run (default: %(default)s)",
+        help="where to run (default: cuda:0 with TensorRT, else cpu)",
     )
     add(
         "--allow-fallback",
@@ -58,7 +62,8 @@ def _parser() -> Parser:
     )
     add("--classes", type=_names, metavar="A,B", help="only these classes")
     add("--fusion", type=_part, metavar="A", help="score^A * quality^(1-A), 0..1 (default: the model's rule)")
-    add("--nms", choices=["hard", "linear", "gaussian", "none"], help="suppression (default: the model's)")
+    add("--nms", choices=SUPPRESSION, help="suppression, of poses by oks (default: the model's)")
+    add("--decode", choices=DECODERS, help="how heatmaps become keypoints (default: the model's)")
     add(
         "--flip",
         action=argparse.BooleanOptionalAction,
@@ -78,6 +83,7 @@ def _parser() -> Parser:
         metavar="P",
         help="of neighbouring tiles (default: %(default)s)",
     )
+    add("--reduced", action="store_true", help="decode large JPEGs to fewer pixels: sooner, near equal; with --no-save")
     add("--out", type=Path, default=Path("runs/infer"), metavar="DIR", help="folder to save to (%(default)s)")
     add("--no-save", action="store_true", help="no annotated copies")
     add("--save-txt", action="store_true", help="a text file each: label cx cy w h score, sizes as parts of 1")
@@ -97,28 +103,33 @@ def _infer(arguments: argparse.Namespace) -> int:
 def _infer_quietly(arguments: argparse.Namespace) -> int:
     from .report import Report  # what needs OpenCV is imported late: --help is to answer at once
     from .save import Saver
+    from .stages import in_stages, needed
 
     codes: list[int] = []
     items = _items(arguments, codes)
     if not items:
         return codes[-1]
-    detector = _open(arguments)
-    detect = _detection(detector, arguments)
-    report = Report(arguments.json, stream=arguments.stream)
+    model = _open(arguments)
+    given = _given_boxes(model, arguments)
+    find = _finding(model, given, arguments)
     saver = Saver(arguments.out, annotated=not arguments.no_save, txt=arguments.save_txt, crops=arguments.save_crops)
-    pictures = _pictures(items, codes, arguments.debug)
-    with saver, _progress(items) as advance:
-        try:
-            # Ends like the source does, so that a camera's video is whole and its results are kept.
-            while group := report.timed("read", lambda: list(islice(pictures, arguments.batch))):
-                found = report.timed("detect", lambda group=group: detect([picture.image for picture in group]))
-                for picture, instances in zip(group, found, strict=True):
-                    report.add(picture, instances)
+    with Report(arguments.json, stream=arguments.stream) as report:
+        pictures = _pictures(items, codes, needed(model, arguments), arguments.debug)
+        results = in_stages(pictures, find, report, arguments.batch)
+        with saver, _progress(items) as advance:
+            try:
+                # Ends like the source does, so that a camera's video is whole and its results are kept.
+                for picture, instances in results:
+                    report.add(picture, instances, {} if given is None else given.facts(picture))
                     report.timed("save", lambda p=picture, i=instances: saver.save(p, i))
                     advance()
-        except KeyboardInterrupt:
-            codes.append(130)
-    report.finish(arguments.out if saver.saved else None)
+            except KeyboardInterrupt:
+                codes.append(130)
+        results.close()
+        report.finish(arguments.out if saver.saved else None)
+    if given is not None and not given.used:
+        error = InputError(f"{arguments.boxes}: has no box for any of these pictures; check the names of its images")
+        codes.append(complain(error, arguments.debug))
     return codes[-1] if codes else 0
 
 
@@ -138,42 +149,98 @@ def _items(arguments: argparse.Namespace, codes: list[int]) -> list[str]:
     return found
 
 
-def _pictures(items: list[str], codes: list[int], debug: bool) -> "Iterator[Picture]":
+def _pictures(
+    items: list[str], codes: list[int], needs: "Callable[[Size], Size] | None", debug: bool
+) -> "Iterator[Picture]":
     """Every picture that can be read; what cannot is reported, and the run goes on."""
     from .sources import open_item
 
     for item in items:
         try:
-            yield from open_item(item)
+            yield from open_item(item, needs)
         except InputError as error:
             codes.append(complain(error, debug))
 
 
-def _open(arguments: argparse.Namespace) -> "Detector":
-    from .pipeline import load
+def _open(arguments: argparse.Namespace) -> "Model":
+    from .backends.automatic import choose_backend
+    from .loader import load
 
     path = choose_model(arguments.model)
     print(f"model: {path}", file=sys.stderr)
-    options: dict[str, Any] = {
-        name: getattr(arguments, name)
-        for name in ("backend", "threads", "conf", "iou", "max_det", "fusion", "nms", "flip", "classes")
-    }
+    if arguments.backend == "auto" and path.suffix == ".onnx":
+        choice = choose_backend(str(path), arguments.device or "cpu")
+        if choice.backend != "ort":
+            print(f"backend: {choice.backend}, {choice.why}", file=sys.stderr)
+    pose_model = None if arguments.pose_model is None else choose_model(arguments.pose_model)
+    if path == BUNDLED and arguments.model is None and arguments.boxes is None:
+        pose_model = pose_model or BUNDLED_POSE
+    if pose_model is not None:
+        print(f"pose model: {pose_model}", file=sys.stderr)
+    names = ("backend", "threads", "conf", "iou", "max_det", "fusion", "nms", "decode", "flip", "classes")
+    options: dict[str, Any] = {name: getattr(arguments, name) for name in names}
+    files = {"path": path, "pose_model": pose_model}
+    chosen: dict[str, Any]
+    on_gpu = arguments.device not in (None, "cpu") or arguments.backend in ENGINES
     try:
-        return load(str(path), device=arguments.device, **options)
+        chosen = {name: file and str(ready(file, arguments.backend, arguments.device)) for name, file in files.items()}
+        return load(**chosen, device=arguments.device, **options)
     except IncompatibleError as error:
-        if not arguments.allow_fallback or arguments.device == "cpu":
+        if not arguments.allow_fallback or not on_gpu:
             raise
-        detector = load(str(path), device="cpu", **options)  # a file at fault fails here again
+        chosen = {name: file and str(file) for name, file in files.items()}
+        options |= {"device": "cpu", "backend": "auto"}
+        model = load(**chosen, **options)  # a file at fault fails here again
         print(f"warning: {error}; running on the CPU", file=sys.stderr)
-        return detector
+        return model
 
 
-def _detection(detector: "Detector", arguments: argparse.Namespace) -> "Callable[[list[Image]], list[Instances]]":
-    if arguments.tile is None:
-        return detector
+def _given_boxes(model: "Model", arguments: argparse.Namespace) -> "GivenBoxes | None":
+    """What --boxes holds; UsageError where the model wants boxes and has none, or the other way round."""
+    from .boxes import read_boxes
+    from .pose import PoseEstimator
+
+    if not isinstance(model, PoseEstimator):
+        if arguments.boxes is not None:
+            raise UsageError("--boxes is for a pose network as --model; leave it out, or choose one")
+        return None
+    if arguments.boxes is None:
+        raise UsageError(
+            f"{model.card.model} wants the boxes of what it looks at; give them with --boxes FILE, "
+            "or make it the --pose-model of a detector"
+        )
+    return read_boxes(arguments.boxes, model.card.labels)
+
+
+def _finding(
+    model: "Model", given: "GivenBoxes | None", arguments: argparse.Namespace
+) -> "Callable[[list[Picture]], list[Instances]]":
+    from .detector import Detector
+    from .pose import PoseEstimator, TopDown, suppressed
     from .tiles import detect_tiled
 
-    return lambda images: [detect_tiled(detector, image, arguments.tile, arguments.overlap) for image in images]
+    if isinstance(model, PoseEstimator):
+        assert given is not None
+        # Every box gives its pose, unless something is said about which stay.
+        as_given = all(getattr(arguments, name) is None for name in ("conf", "nms", "max_det"))
+
+        def look(pictures: "list[Picture]") -> "list[Instances]":
+            poses = model.estimate([p.image for p in pictures], [given.of(p) for p in pictures])
+            return poses if as_given else [suppressed(pose, model.card) for pose in poses]
+
+        return look
+    if arguments.tile is None:
+        return lambda pictures: model([p.image for p in pictures])
+    detector = model.detector if isinstance(model, TopDown) else model
+    if not isinstance(detector, Detector):
+        raise UsageError("--tile is for detectors; leave it out")
+
+    def find_tiled(pictures: "list[Picture]") -> "list[Instances]":
+        images = [p.image for p in pictures]
+        found = [detect_tiled(detector, image, arguments.tile, arguments.overlap) for image in images]
+        return model.complete(images, found) if isinstance(model, TopDown) else found
+
+    return find_tiled
 
 
 @contextlib.contextmanager

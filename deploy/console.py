@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import NoReturn, TextIO
 
@@ -29,6 +30,7 @@ def run(command: Callable[[argparse.Namespace], int], parser: Parser, argv: Sequ
     arguments = parser.parse_args(argv)
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="backslashreplace")  # a file name need not be text
+    warnings.showwarning = _show_warning
     try:
         code = command(arguments)
         sys.stdout.flush()
@@ -91,6 +93,11 @@ def native_code_muted() -> Generator[None]:
         sys.stderr = stderr
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """One line, as errors are: where in our code it was noticed helps nobody."""
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _settle_stdout() -> None:

@@ -1,4 +1,4 @@
-"""Detections drawn on their image, legible at any size."""
+"""Detections and poses drawn on their image, legible at any size."""
 
 import functools
 
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from .instances import Instances
 from .preprocess import Image
 
+DRAWN = 0.3
+"""Keypoints with a score above this are drawn."""
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _COLORS = 100
 
@@ -16,7 +19,7 @@ Color = tuple[int, int, int]
 
 
 def draw(image: Image, instances: Instances) -> Image:
-    """A copy of `image` (h, w, 3) uint8 BGR with boxes, labels and scores drawn to its size."""
+    """A copy of `image` (h, w, 3) uint8 BGR with boxes, labels, scores and skeletons drawn to its size."""
     canvas = np.ascontiguousarray(image).copy()
     size = (canvas.shape[0] + canvas.shape[1]) / 2
     line = max(1, round(size / 280))
@@ -27,6 +30,8 @@ def draw(image: Image, instances: Instances) -> Image:
     for found, (x1, y1, x2, y2) in zip(worst_first, corners, strict=True):
         color = color_of(int(found.labels[0]))
         cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), color, line, cv2.LINE_AA)
+    for found in worst_first:
+        _skeleton(canvas, found, line)
     for found, (x1, y1, _, y2) in zip(worst_first, corners, strict=True):
         label = int(found.labels[0])
         text = f"{found.names[label]} {found.scores[0]:.2f}"
@@ -37,6 +42,23 @@ def draw(image: Image, instances: Instances) -> Image:
 def color_of(label: int) -> Color:
     """The BGR colour of a class, the same in every image; it comes again after 100 classes."""
     return _palette()[label % _COLORS]
+
+
+def _skeleton(canvas: Image, found: Instances, line: int) -> None:
+    """One pose: limbs, each in a colour of its own, and on them the keypoints, the surer the larger."""
+    if found.keypoints is None or found.skeleton is None:
+        return
+    pose = np.nan_to_num(found.keypoints[0], nan=-1.0)
+    places = np.clip(np.rint(pose[:, :2] * 16), -1e7, 1e7).astype(int).tolist()
+    seen = (pose[:, 2] > DRAWN).tolist()
+    for i, (start, end) in enumerate(found.skeleton.links):
+        if seen[start] and seen[end]:
+            cv2.line(canvas, places[start], places[end], color_of(i), line + 1, cv2.LINE_AA, 4)
+    for (x, y), is_seen, score in zip(places, seen, pose[:, 2].tolist(), strict=True):
+        if is_seen:
+            radius = 10 * line * (1 + min(score, 1.0))
+            cv2.circle(canvas, (x, y), round(radius + 16), (0, 0, 0), cv2.FILLED, cv2.LINE_AA, 4)
+            cv2.circle(canvas, (x, y), round(radius), (255, 255, 255), cv2.FILLED, cv2.LINE_AA, 4)
 
 
 def _label(canvas: Image, text: str, box: tuple[int, int, int], color: Color, size: float, line: int) -> None:

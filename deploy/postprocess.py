@@ -58,7 +58,7 @@ def _clip(found: Candidates, frame: Frame, inclusive: bool) -> Candidates:
     boxes = np.clip(found.boxes, 0, limit)
     sides = boxes[:, 2:] - boxes[:, :2] + inclusive
     has_area = (sides[:, 0] > 0) & (sides[:, 1] > 0)
-    return Candidates(boxes, found.scores, found.labels)[has_area]
+    return replace(found, boxes=boxes)[has_area]
 
 
 def _restore(found: Candidates, frame: Frame) -> NDArray[np.float32]:

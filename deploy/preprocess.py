@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +10,9 @@ from .card import Input
 
 Image = NDArray[np.uint8]
 """Pixels (h, w, 3), blue first, as OpenCV reads them."""
+
+Pixel = np.float32 | np.float16 | np.uint8
+"""What a network's input may hold."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,25 @@ def frame_for(image_size: tuple[int, int], spec: Input) -> Frame:
 
 
 def preprocess(image: Image, spec: Input) -> tuple[NDArray[np.float32], Frame]:
-    """One image (h, w, 3) uint8 BGR to the input (3, canvas h, canvas w) float32 and its frame.
-
-    The resize is OpenCV's 8-bit bilinear one, as in the reference pipelines: another rounding moves detections.
-    """
+    """One image (h, w, 3) uint8 BGR to the input (3, canvas h, canvas w) float32 and its frame."""
     frame = frame_for((image.shape[0], image.shape[1]), spec)
     canvas = np.empty((3, *frame.canvas_size), np.float32)
     preprocess_into(canvas, image, spec, frame)
     return canvas, frame
 
 
-def preprocess_into(canvas: NDArray[np.float32], image: Image, spec: Input, frame: Frame) -> None:
-    """`preprocess` into a given canvas, which a batch shares."""
-    if frame.resized_size != frame.image_size:
-        height, width = frame.resized_size
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+def preprocess_into(canvas: NDArray[Pixel], image: Image, spec: Input, frame: Frame, threads: int = 1) -> None:
+    """`preprocess` into a given canvas, which a batch shares; large ones on several threads.
+
+    The resize has the bytes of OpenCV's 8-bit bilinear one, as in the reference pipelines: another rounding moves
+    detections. A float16 canvas holds the values rounded, a uint8 one rounded and cut to 0..255.
+    """
     fill = (0.0, 0.0, 0.0)
     if spec.pad_value is not None:
         red, green, blue = ((spec.pad_value - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
         fill = (red, green, blue)
-    _native.normalize(np.ascontiguousarray(image), canvas, frame.offset, spec.mean, spec.std, fill, spec.color == "rgb")
+    pixels, swap = np.ascontiguousarray(image), spec.color == "rgb"
+    _native.resize(pixels, canvas, frame.resized_size, frame.offset, spec.mean, spec.std, fill, swap, threads)
 
 
 def _padded(side: int, spec: Input) -> int:

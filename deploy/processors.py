@@ -16,13 +16,14 @@ def available_processors() -> int:
 
 
 def cpu_quota() -> float | None:
-    """The processors' worth of time that the container may use; None without a limit."""
+    """The processors' worth of time that the container may use, by the tightest of its limits; None without any."""
+    quotas: list[float] = []
     for group in _groups():
         v1 = (read_system_file(group / "cpu.cfs_quota_us"), read_system_file(group / "cpu.cfs_period_us"))
         quota, period = (read_system_file(group / "cpu.max") or " ".join(filter(None, v1)) or "max 1").split()
         if quota not in ("max", "-1"):
-            return int(quota) / int(period)
-    return None
+            quotas.append(int(quota) / int(period))
+    return min(quotas, default=None)
 
 
 def throttled_periods() -> int | None:
@@ -36,10 +37,11 @@ def throttled_periods() -> int | None:
 
 
 def _groups() -> list[Path]:
-    """Where the limits may be: this process's own group and the root (cgroup v2), or the one of v1."""
+    """Where the limits may be: this process's own group and those around it (cgroup v2), or the one of v1."""
     lines = (read_system_file(_OWN) or "").splitlines()
     own = [_CGROUPS / line[len("0::/") :] for line in lines if line.startswith("0::/")]
-    return [*own, _CGROUPS, _CGROUPS / "cpu"]
+    around = [group for path in own for group in (path, *path.parents) if group.is_relative_to(_CGROUPS)]
+    return [*around, *([] if around else [_CGROUPS]), _CGROUPS / "cpu"]
 
 
 def read_system_file(path: Path) -> str | None:

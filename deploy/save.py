@@ -121,13 +121,19 @@ def _writing_video(path: Path, fps: float, first: Image) -> Generator[_VideoWrit
 
 
 def _yolo_lines(found: Instances) -> str:
-    """One line a detection: label, centre x and y, width and height as parts of the image's, score."""
+    """One line a detection: label, centre x and y, width and height as parts of the image's, score.
+
+    A pose's keypoints follow, each x and y as parts of the image's, and its score.
+    """
     width, height = found.image_size
-    rows = zip(found.labels.tolist(), found.boxes.tolist(), found.scores.tolist(), strict=True)
+    poses: list[list[list[float]]] = [[]] * len(found) if found.keypoints is None else found.keypoints.tolist()
+    rows = zip(found.labels.tolist(), found.boxes.tolist(), found.scores.tolist(), poses, strict=True)
     return "".join(
         f"{label} {(x1 + x2) / 2 / width:.6f} {(y1 + y2) / 2 / height:.6f} "
-        f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f} {score:.5f}\n"
-        for label, (x1, y1, x2, y2), score in rows
+        f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f} {score:.5f}"
+        + "".join(f" {x / width:.6f} {y / height:.6f} {sure:.5f}" for x, y, sure in pose)
+        + "\n"
+        for label, (x1, y1, x2, y2), score, pose in rows
     )
 
 

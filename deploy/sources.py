@@ -4,7 +4,7 @@ import glob
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .errors import InputError
-from .image import decode_image, read_image
+from .image import Size, decode_image, read_image, read_reduced
 from .preprocess import Image
 
 _IMAGE = re.compile(r"\.(jpe?g|jpe|png|webp|bmp|dib|gif|tiff?|avif|jp2|p[pgbn]m|pam|pfm|ras|sr|hdr)", re.IGNORECASE)
@@ -21,12 +21,16 @@ _VIDEO = re.compile(r"\.(mp4|m4v|mov|avi|mkv|webm|mpe?g|ts|m2ts|wmv|flv|ogv|3gp)
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image of a source, or a frame of a video or camera, which has an `index` and a rate."""
+    """An image of a source, or a frame of a video or camera, which has an `index` and a rate.
+
+    `full_size` is that of the file where the image was decoded to fewer pixels.
+    """
 
     name: str
     image: Image
     index: int | None = None
     fps: float = 0.0
+    full_size: Size | None = None
 
 
 def pictures(source: str) -> Iterator[Picture]:
@@ -58,12 +62,18 @@ def items(source: str) -> list[str]:
     return sorted(map(str, files), key=_natural)
 
 
-def open_item(item: str) -> Iterator[Picture]:
-    """The pictures of one of `items`; InputError when it cannot be read, or not to its announced end."""
+def open_item(item: str, needed: Callable[[Size], Size] | None = None) -> Iterator[Picture]:
+    """The pictures of one of `items`; InputError when it cannot be read, or not to its announced end.
+
+    With `needed` a file is read as by `read_reduced`.
+    """
     if item == "-":
         yield Picture("stdin", decode_image(sys.stdin.buffer.read(), "stdin"))
     elif is_video(item):
         yield from _video(item)
+    elif needed is not None:
+        image, size = read_reduced(item, needed)
+        yield Picture(item, image, full_size=size)
     else:
         yield Picture(item, read_image(item))
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
+from .detector import Detector
 from .instances import Instances
-from .pipeline import Detector
 from .preprocess import Image
 
 

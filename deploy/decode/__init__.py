@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..backends import Arrays
-from ..card import Card, CornerDecode, DenseDecode, PeakDecode
+from ..card import Card
+from ..forms import CornerDecode, DenseDecode, PeakDecode
 from ..preprocess import Frame
 from . import corners, dense, graph, peaks
 from .candidates import Candidates
@@ -14,13 +15,18 @@ READS = {
     "dense": frozenset({"boxes", "scores"}),
     "peaks": frozenset({"boxes", "scores", "labels"}),
     "corners": frozenset(f"{at}_{what}" for at in ("tl", "br") for what in ("points", "scores", "labels", "tags")),
+    "heatmap": frozenset({"heatmaps"}),
+    "offsets": frozenset({"heatmaps", "offsets"}),
+    "hough": frozenset({"heatmaps", "offsets"}),
+    "simcc": frozenset({"x", "y"}),
+    "tags": frozenset({"heatmaps", "tags"}),
     "graph": frozenset({"boxes", "scores", "labels", "num"}),
 }
 """The outputs that each decoder needs; `dense` also uses `quality` where there is one."""
 
 
 def decode(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
-    """One image's outputs, without the batch axis, to boxes in px of the resized image."""
+    """One image's outputs of a detector, without the batch axis, to boxes in px of the resized image."""
     spec, conf = card.decode, card.suppress.conf
     if isinstance(spec, CornerDecode):
         return corners.decode(outputs, spec, conf, frame)

@@ -8,14 +8,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes (n, 4) xyxy px, final scores (n,) and labels (n,) of one image, in no particular order."""
+    """Boxes (n, 4) xyxy px, final scores (n,) and labels (n,) of one image, in no particular order.
+
+    `quality` (n,) is what a network predicted of each box, where it does.
+    """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
+    quality: NDArray[np.float32] | None = None
 
     def __getitem__(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Candidates":
-        return Candidates(self.boxes[index], self.scores[index], self.labels[index])
+        quality = None if self.quality is None else self.quality[index]
+        return Candidates(self.boxes[index], self.scores[index], self.labels[index], quality)
 
     def __add__(self, other: "Candidates") -> "Candidates":
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("boxes", "scores", "labels"))

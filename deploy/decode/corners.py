@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Arrays
-from ..card import CornerDecode
+from ..forms import CornerDecode
 from ..preprocess import Frame
 from .candidates import Candidates
 

@@ -5,19 +5,23 @@ import numpy as np
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two boxes xyxy."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    w = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    h = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h
-    return w * h / union if union > 0 else 0.0
+    return float(ious(a[None], b)[0])
+
+
+def ious(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (n, 4) with one (4,)."""
+    boxes, box = boxes.astype(np.float64), box.astype(np.float64)
+    shared = (np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])).clip(0).prod(1)
+    union = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod() - shared
+    return np.where(union > 0, shared / np.where(union > 0, union, 1), 0.0)
 
 
 def nms(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, threshold: float, limit: int) -> list[int]:
     """Indices of the boxes that stay, best first; equal scores in the order of the input."""
     kept: list[int] = []
     for i in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
-        rivals = (k for k in kept if labels[k] == labels[i])
-        if all(iou(boxes[k], boxes[i]) <= threshold for k in rivals):
+        rivals = [k for k in kept if labels[k] == labels[i]]
+        if (ious(boxes[rivals], boxes[i]) <= threshold).all():
             kept.append(i)
     return kept[:limit]
 

@@ -164,7 +164,7 @@ def test_a_full_disk(call: str, capfd: pytest.CaptureFixture[str], monkeypatch: 
 
 
 def test_a_full_disk_for_json(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pathlib.Path.write_text", full_disk)
+    monkeypatch.setattr("shutil.copyfileobj", full_disk)
     options = ["--model", "model.onnx", "--no-save", "--json", "a.json"]
     assert "No space left" in check_one_error(capfd, 1, "good.png", *options)
 
@@ -202,7 +202,7 @@ def failing() -> Callable[..., None]:
 def test_debug_shows_where_it_happened(
     failing: Callable[..., None], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("detforge.deploy.pipeline.load", failing)
+    monkeypatch.setattr("detforge.deploy.loader.load", failing)
     line = check_one_error(capfd, 1, "good.png", "--model", "model.onnx")
     assert "two lines; a failure of our own (RuntimeError)" in line
     assert cli.main(["good.png", "--model", "model.onnx", "--debug"]) == 1

@@ -10,7 +10,7 @@ from oracles import iou
 
 from detforge.deploy import load
 from detforge.deploy.backends import open_backend
-from detforge.deploy.choose import BUNDLED
+from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
 from detforge.deploy.image import read_image
 from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.zoo import find
@@ -26,12 +26,23 @@ def test_it_is_small_and_complete() -> None:
     assert card.provenance.parity is not None
 
 
-def test_it_equals_the_weights_in_pytorch() -> None:
-    variant = find("gfl_markers")
+def test_the_pose_model_is_small_and_for_what_the_detector_finds() -> None:
+    assert BUNDLED_POSE.stat().st_size < 5_000_000
+    both = load(str(BUNDLED), pose_model=str(BUNDLED_POSE))
+    assert both.estimator.card.labels == both.detector.card.labels
+    assert both.estimator.card.provenance.parity is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "shape"),
+    [("gfl_markers", BUNDLED, (288, 416)), ("corners_markers", BUNDLED_POSE, (192, 192))],
+)
+def test_they_equal_the_weights_in_pytorch(name: str, file: Path, shape: tuple[int, int]) -> None:
+    variant = find(name)
     assert variant.bundled is not None
     model = load_variant(variant, read_checkpoint(variant.bundled))
-    image = np.random.default_rng(0).standard_normal((1, 3, 288, 416), np.float32)
-    got = open_backend(str(BUNDLED)).run({"image": image})
+    image = np.random.default_rng(0).standard_normal((1, 3, *shape), np.float32)
+    got = open_backend(str(file)).run({"image": image})
     with torch.inference_mode():
         expected = model(torch.from_numpy(image))
     for name, value in expected.items():
@@ -59,6 +70,23 @@ def test_it_finds_what_it_is_for(label: str, least_hits: int, most_false: int) -
         hits += sum(any(iou(box, other) > 0.5 for other in found) for box in boxes)
     assert hits >= least_hits
     assert given - hits <= most_false
+
+
+def test_corners_span_the_boxes_that_are_known() -> None:
+    """On the same photographs, in boxes that are some px off: the bounds of a symbol's corners are its box."""
+    pose = load(str(BUNDLED_POSE))
+    truth = json.loads((EVALUATION / "annotations.json").read_text())
+    shift = np.array([3, -2, -2, 3], np.float32)
+    overlaps: list[float] = []
+    for entry in truth["images"]:
+        own = [a["bbox"] for a in truth["annotations"] if a["image_id"] == entry["id"] and not a["iscrowd"]]
+        boxes = np.array([xyxy(box) for box in own if min(box[2:]) > 40], np.float32).reshape(-1, 4)
+        corners = pose(read_image(EVALUATION / entry["file_name"]), boxes + shift).keypoints[..., :2] + 0.5
+        bounds = np.concatenate((corners.min(1), corners.max(1)), 1)
+        overlaps += [iou(found, box) for found, box in zip(bounds, boxes, strict=True)]
+    assert len(overlaps) > 40
+    assert np.median(overlaps) > 0.9
+    assert np.mean(np.array(overlaps) > 0.75) > 0.85
 
 
 def covers(coco: list[float], box: np.ndarray) -> bool:

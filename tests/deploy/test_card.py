@@ -10,17 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detforge.deploy.card import (
-    SCHEMA,
-    Card,
-    DenseDecode,
-    Fusion,
-    GraphDecode,
-    Input,
-    Parity,
-    Provenance,
-    Suppress,
-)
+from detforge.deploy.card import SCHEMA, Card, Fusion, Input, Parity, Provenance, Suppress
+from detforge.deploy.forms import DenseDecode, GraphDecode
 from detforge.deploy.parse import FieldError
 
 CARD = Card(

@@ -14,7 +14,7 @@ from conftest import COLOR_CARD, write_color_model
 
 from detforge.deploy import choose, cli
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.pipeline import Detector
+from detforge.deploy.detector import Detector
 
 RED = {"bbox": [0.0, 0.0, 64.0, 64.0], "score": 1.0, "label": 2, "category": "red"}
 BLUE = {"bbox": [64.0, 64.0, 64.0, 64.0], "score": 0.78431, "label": 0, "category": "blue"}
@@ -143,18 +143,18 @@ def test_long_tables_end_with_what_is_left_out(
     boxes = np.stack([column, column * 0, column + 1, column + 1], axis=1)[None]
     outputs = {"boxes": boxes, "scores": np.full((1, 64, 3), 0.5, np.float32)}
     card = COLOR_CARD.__class__.from_json(COLOR_CARD.to_json().replace('"strides": [32]', '"strides": [8]'))
-    monkeypatch.setattr("detforge.deploy.pipeline.load", lambda *_, **__: Detector(RecordedBackend(outputs, {}), card))
+    monkeypatch.setattr("detforge.deploy.loader.load", lambda *_, **__: Detector(RecordedBackend(outputs, {}), card))
     assert cli.main([write("a.png"), "--no-save"]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "a.png: 128x128, 100 found" and lines[16] == "  … 85 more"
 
 
 def test_the_model_is_opened_once(color_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from detforge.deploy import pipeline
+    from detforge.deploy import loader
 
     opened: list[str] = []
-    load = pipeline.load
-    monkeypatch.setattr(pipeline, "load", lambda path, **given: (opened.append(path), load(path, **given))[1])
+    load = loader.load
+    monkeypatch.setattr(loader, "load", lambda path, **given: (opened.append(path), load(path, **given))[1])
     assert cli.main([write("a.png"), write("b.png"), "--model", str(color_model)]) == 0
     assert opened == [str(color_model)]
 

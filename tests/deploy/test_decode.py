@@ -8,9 +8,10 @@ from oracles import iou, nms
 from test_card import CARD
 
 from detforge.deploy.backends import Arrays
-from detforge.deploy.card import DenseDecode, Fusion, GraphDecode, Suppress
+from detforge.deploy.card import Fusion, Suppress
 from detforge.deploy.decode import decode
 from detforge.deploy.errors import IncompatibleError
+from detforge.deploy.forms import DenseDecode, GraphDecode
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 
@@ -82,6 +83,18 @@ def test_dense_selection_without_quality() -> None:
     values = outputs(4)
     found = decode(values, CARD, Frame(CANVAS, CANVAS, CANVAS))
     assert sorted(found.scores.tolist()) == pytest.approx(sorted(p[0] for p in naive(values, Fusion(), 0.05, 20)))
+
+
+@pytest.mark.parametrize("shape", [(POINTS,), (POINTS, 2)], ids=["of a point", "of a pair"])
+def test_every_candidate_has_its_quality_and_an_undefined_one_is_none(shape: tuple[int, ...]) -> None:
+    values = outputs(9, shape)
+    values["quality"][5] = np.nan
+    found = decode(values, replace(CARD, fusion=Fusion(1.0, 1.0)), Frame(CANVAS, CANVAS, CANVAS))
+    points = [int(np.flatnonzero((values["boxes"] == box).all(1))[0]) for box in found.boxes]
+    of_pairs = np.broadcast_to(values["quality"].reshape(POINTS, -1), (POINTS, 2))
+    assert 5 not in points and len(points) > 20
+    np.testing.assert_array_equal(found.quality, of_pairs[points, found.labels])
+    np.testing.assert_allclose(found.scores, values["scores"][points, found.labels] * found.quality, rtol=1e-6)
 
 
 def test_a_canvas_that_contradicts_the_card_is_refused() -> None:

@@ -1,11 +1,14 @@
 """Drawing: inside the image, on a copy, colours that can be told apart."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from detforge.deploy.draw import color_of, draw
 from detforge.deploy.instances import Instances
+from detforge.deploy.skeleton import Skeleton
 
 LABELS = ("qr_code", "a class with a rather long name")
 
@@ -69,3 +72,23 @@ def test_eighty_classes_can_be_told_apart() -> None:
     distance = np.linalg.norm(lab[:, None] - lab, axis=2) + 1e3 * np.eye(80)
     assert distance.min() > 10  # 2.3 is a just noticeable difference
     assert color_of(3) == color_of(103) and len({color_of(i) for i in range(100)}) == 100
+
+
+def test_limbs_have_colours_of_their_own_and_unsure_keypoints_are_left_out() -> None:
+    skeleton = Skeleton(("a", "b", "c", "d"), ((0, 1), (1, 2), (2, 3)), (), (0.1,) * 4)
+    points = [[100, 100, 0.9], [300, 100, 0.8], [300, 300, 0.7], [100, 300, 0.2]]
+    found = replace(
+        instances([[50, 50, 350, 350]], (400, 400)), keypoints=np.array([points], np.float32), skeleton=skeleton
+    )
+    drawn = draw(np.zeros((400, 400, 3), np.uint8), found)
+    assert tuple(drawn[100, 200]) == color_of(0) and tuple(drawn[200, 300]) == color_of(1)
+    assert not drawn[300, 200].any() and not drawn[300, 100].any()
+    assert (drawn[[100, 100, 300], [100, 300, 300]] == 255).all()
+
+
+@pytest.mark.parametrize("place", [(np.nan, 5.0), (1e12, -1e12), (-3.0, 500.0)])
+def test_keypoints_anywhere_are_drawn(place: tuple[float, float]) -> None:
+    skeleton = Skeleton(("a", "b"), ((0, 1),), (), (0.1, 0.1))
+    points = np.array([[[*place, 0.9], [20, 20, 0.9]]], np.float32)
+    found = replace(instances([[5, 5, 35, 35]], (40, 40)), keypoints=points, skeleton=skeleton)
+    assert draw(np.zeros((40, 40, 3), np.uint8), found).any()

@@ -11,11 +11,12 @@ from test_card import CARD
 from detforge.deploy import Detector, Instances
 from detforge.deploy.backends import Arrays
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.card import Card, CornerDecode, PeakDecode, Suppress
+from detforge.deploy.card import Card, Suppress
 from detforge.deploy.decode import decode
 from detforge.deploy.errors import UsageError
+from detforge.deploy.forms import CornerDecode, PeakDecode
+from detforge.deploy.loader import load
 from detforge.deploy.parse import FieldError
-from detforge.deploy.pipeline import load
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.deploy.save import Saver
@@ -127,7 +128,7 @@ class TwoViews(RecordedBackend):
         self.seen: list[np.ndarray] = []
 
     def run(self, feeds):
-        self.seen.append(feeds["image"])
+        self.seen.append(feeds["image"].copy())
         return self.answers[len(self.seen) - 1]
 
 

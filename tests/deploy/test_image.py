@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from detforge.deploy import image
 from detforge.deploy.errors import DetforgeError, InputError
 from detforge.deploy.image import decode_image, read_image, write_image
 
@@ -55,6 +56,14 @@ def test_grey_alpha_and_16_bit_become_8_bit_bgr() -> None:
     np.testing.assert_array_equal(decode_image(encode(".png", deep), "x"), SMOOTH)
 
 
+def with_exif(jpeg: bytes, orientation: int, order: str = "<") -> bytes:
+    """The JPEG with a camera's note of how it was held."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    tiff = mark + struct.pack(f"{order}IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    segment = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+
+
 # EXIF orientation: how the stored pixels are turned to stand upright.
 @pytest.mark.parametrize(
     ("orientation", "turns", "mirrored"),
@@ -62,11 +71,107 @@ def test_grey_alpha_and_16_bit_become_8_bit_bgr() -> None:
 )
 def test_exif_rotation_is_applied(orientation: int, turns: int, mirrored: bool) -> None:
     jpeg = encode(".jpg")
-    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
-    segment = b"Exif\0\0" + tiff
-    turned = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
     expected = np.rot90(decode_image(jpeg, "x"), turns)
-    np.testing.assert_array_equal(decode_image(turned, "x"), expected[:, ::-1] if mirrored else expected)
+    expected = expected[:, ::-1] if mirrored else expected
+    for order in "<>":
+        np.testing.assert_array_equal(decode_image(with_exif(jpeg, orientation, order), "x"), expected)
+
+
+JPEG_OPTIONS = [
+    (),
+    (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    (cv2.IMWRITE_JPEG_QUALITY, 30),
+    (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411),
+]
+
+
+@pytest.mark.parametrize("options", JPEG_OPTIONS)
+@pytest.mark.parametrize("size", [(1, 1), (7, 33), (60, 80)])
+def test_the_fast_decoder_gives_the_bytes_of_opencv(size: tuple[int, int], options: tuple[int, ...]) -> None:
+    pytest.importorskip("simplejpeg", reason="the extra jpeg is not installed")
+    picture = np.random.default_rng(size[1]).integers(0, 256, (*size, 3), np.uint8)
+    for pixels in (picture, picture[:, :, 0]):
+        data = encode(".jpg", pixels, *options)
+        expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        pixels, full_size = image._plain_jpeg(data)
+        np.testing.assert_array_equal(pixels, expected)
+        assert full_size == size
+
+
+class StandIn:
+    """Has the shape of the module simplejpeg, and an answer that OpenCV never gives."""
+
+    def __init__(self, colors: str = "YCbCr", width: int = 80) -> None:
+        self.header = (60, width, colors, "420")
+
+    def decode_jpeg_header(self, data: bytes) -> tuple[int, int, str, str]:
+        return self.header
+
+    def decode_jpeg(self, data: bytes, colorspace: str, min_height: int, min_width: int, min_factor: int) -> np.ndarray:
+        assert colorspace == "BGR"
+        if len(data) < 100:
+            raise ValueError("Premature end of JPEG file")
+        assert (min_height, min_width) == (-(-60 // min_factor), -(-80 // min_factor))
+        return np.full((min_height, min_width, 3), 77, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("data", "decoder", "is_fast"),
+    [
+        (encode(".jpg"), StandIn(), True),
+        (with_exif(encode(".jpg"), 1), StandIn("Gray"), True),
+        (with_exif(encode(".jpg"), 1, ">"), StandIn(), True),
+        (with_exif(encode(".jpg"), 6), StandIn(), False),
+        (with_exif(encode(".jpg"), 8, ">"), StandIn(), False),
+        (encode(".png"), StandIn(), False),
+        (encode(".jpg"), StandIn("CMYK"), False),
+        (encode(".jpg"), StandIn(width=1 << 30), False),
+        (encode(".jpg"), None, False),
+    ],
+)
+def test_the_fast_decoder_gets_what_is_plain(
+    data: bytes, decoder: StandIn | None, is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "_jpeg_decoder", lambda: decoder)
+    assert (decode_image(data, "x") == 77).all() == is_fast
+
+
+@pytest.mark.parametrize(
+    ("needed", "size"),
+    [((60, 80), (60, 80)), ((30, 41), (60, 80)), ((30, 40), (30, 40)), ((15, 20), (15, 20)), ((1, 1), (8, 10))],
+)
+def test_a_jpeg_is_reduced_to_what_is_needed_at_least(
+    needed: tuple[int, int], size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "_jpeg_decoder", StandIn)
+    (tmp_path / "a.jpg").write_bytes(encode(".jpg"))
+    asked = []
+    pixels, full_size = image.read_reduced(tmp_path / "a.jpg", lambda own: asked.append(own) or needed)
+    assert (pixels.shape, full_size, asked) == ((*size, 3), (60, 80), [(60, 80)])
+
+
+def test_reduced_pixels_are_means_of_the_others(tmp_path: Path) -> None:
+    pytest.importorskip("simplejpeg", reason="the extra jpeg is not installed")
+    write_image(tmp_path / "a.jpg", SMOOTH)
+    pixels, full_size = image.read_reduced(tmp_path / "a.jpg", lambda _: (30, 40))
+    means = cv2.resize(read_image(tmp_path / "a.jpg"), (40, 30), interpolation=cv2.INTER_AREA)
+    assert full_size == (60, 80)
+    assert np.abs(pixels - means.astype(int)).mean() <= 2
+
+
+def test_other_files_are_not_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_jpeg_decoder", StandIn)
+    (tmp_path / "a.png").write_bytes(encode(".png"))
+    pixels, full_size = image.read_reduced(tmp_path / "a.png", lambda _: (1, 1))
+    np.testing.assert_array_equal(pixels, SMOOTH)
+    assert full_size == (60, 80)
+
+
+def test_what_the_fast_decoder_refuses_is_an_error_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_jpeg_decoder", StandIn)
+    with pytest.raises(InputError, match="truncated"):
+        decode_image(encode(".jpg")[:90], "x")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9000, 12000), (1, 20000)])
@@ -126,7 +231,7 @@ def test_missing_files_and_folders_are_errors(tmp_path: Path) -> None:
 def test_write_image_reads_back_and_fails_whole(tmp_path: Path) -> None:
     write_image(tmp_path / "new" / "ü.png", SMOOTH)
     np.testing.assert_array_equal(read_image(tmp_path / "new" / "ü.png"), SMOOTH)
-    for name, image in (("a.webp", np.zeros((2, 20_000, 3), np.uint8)), ("a.nope", SMOOTH)):
+    for name, picture in (("a.webp", np.zeros((2, 20_000, 3), np.uint8)), ("a.nope", SMOOTH)):
         with pytest.raises(DetforgeError, match="cannot be written"):
-            write_image(tmp_path / name, image)
+            write_image(tmp_path / name, picture)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]

@@ -10,8 +10,9 @@ from conftest import COLOR_CARD, write_color_model
 
 from detforge.deploy import Detector, Instances, load
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.card import METADATA_KEY, SCHEMA, GraphDecode
+from detforge.deploy.card import METADATA_KEY, SCHEMA
 from detforge.deploy.errors import IncompatibleError, UsageError
+from detforge.deploy.forms import GraphDecode
 
 BLUE, RED = 0, 2
 

@@ -5,12 +5,49 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from golden.reader import load_ops
 
+from detforge.deploy import _native
 from detforge.deploy.card import Input
-from detforge.deploy.preprocess import frame_for, preprocess
+from detforge.deploy.preprocess import frame_for, preprocess, preprocess_into
 
 EDGES = Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 CANVAS = replace(EDGES, resize="canvas", size=(384, 640))
+RESIZES = {case["name"]: case for case in load_ops("resizes")}
+
+
+def levels(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The image resized to uint8 levels, which is what everything else is made of."""
+    canvas = np.empty((3, height, width), np.uint8)
+    plain = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    _native.resize(image, canvas, (height, width), (0, 0), *plain, False, 1)
+    return canvas.transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("name", RESIZES)
+def test_resize_equals_mmcv(name: str) -> None:
+    expected = RESIZES[name]["out"]["y"]
+    np.testing.assert_array_equal(levels(RESIZES[name]["in"]["img"], *expected.shape[:2]), expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "resized"),
+    [
+        ((1080, 1920), (360, 640)),
+        ((427, 640), (800, 1199)),
+        ((64, 64), (32, 32)),
+        ((37, 53), (91, 17)),
+        ((3, 5), (100, 200)),
+        ((1, 1), (5, 5)),
+        ((100, 3), (77, 4)),
+        ((9, 3000), (1, 331)),
+        ((20, 30), (20, 30)),
+    ],
+)
+def test_resize_is_within_one_level_of_opencv(size: tuple[int, int], resized: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    expected = cv2.resize(image, resized[::-1], interpolation=cv2.INTER_LINEAR).reshape(*resized, 3)
+    assert np.abs(levels(image, *resized) - expected.astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -44,9 +81,39 @@ def test_pixels_equal_the_reference(spec: Input, size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     pixels, frame = preprocess(image, spec)
     height, width = frame.resized_size
-    expected = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float64)
+    expected = levels(image, height, width).astype(np.float64)
     expected = expected[..., ::-1] if spec.color == "rgb" else expected
     expected = (expected - np.array(spec.mean)) / np.array(spec.std)
     assert pixels.shape == (3, *frame.canvas_size)
     np.testing.assert_allclose(pixels[:, :height, :width], expected.transpose(2, 0, 1), atol=1e-5)
     assert not pixels[:, height:].any() and not pixels[:, :, width:].any()
+
+
+@pytest.mark.parametrize("size", [(300, 700), (900, 700)])
+def test_threads_and_mirrored_views_change_nothing(size: tuple[int, int]) -> None:
+    spec = replace(EDGES, centered=True, pad_value=114.0)
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)[:, ::-1]
+    alone, frame = preprocess(image.copy(), spec)
+    together = np.full_like(alone, np.nan)
+    preprocess_into(together, image, spec, frame, threads=7)
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize(("dtype", "std"), [(np.float16, 0.02), (np.uint8, 2.0)])
+def test_other_types_of_canvas_hold_the_values_rounded(dtype: type, std: float) -> None:
+    spec = replace(CANVAS, mean=(40.0, 0.0, 2.0), std=(std, std, std), pad_value=114.0)
+    image = np.random.default_rng(2).integers(0, 256, (50, 60, 3), np.uint8)
+    values, frame = preprocess(image, spec)
+    canvas = np.empty(values.shape, dtype)
+    preprocess_into(canvas, image, spec, frame)
+    expected = values.astype(dtype) if dtype == np.float16 else np.floor(np.clip(values, 0, 255) + 0.5)
+    np.testing.assert_array_equal(canvas, expected)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    image, ones = np.zeros((4, 4, 3), np.uint8), (1.0, 1.0, 1.0)
+    for shape, size, offset in [((3, 8, 8), (8, 9), (0, 0)), ((3, 8, 8), (4, 4), (5, 0)), ((3, 8, 8), (0, 4), (0, 0))]:
+        with pytest.raises(ValueError, match=r"lie on the canvas|no pixels"):
+            _native.resize(image, np.empty(shape, np.float32), size, offset, ones, ones, ones, False, 1)
+    with pytest.raises(ValueError, match="float32, float16 or uint8"):
+        _native.resize(image, np.empty((3, 4, 4)), (4, 4), (0, 0), ones, ones, ones, False, 1)

@@ -27,6 +27,17 @@ def test_a_quota_of_cgroup_v2_bounds_the_count(groups: Path, text: str, count: i
 
 
 @pytest.mark.parametrize(
+    ("outer", "inner", "count"), [("200000", "max", 2), ("200000", "500000", 2), ("max", "300000", 3)]
+)
+def test_the_tightest_quota_around_the_process_counts(groups: Path, outer: str, inner: str, count: int) -> None:
+    (groups / "own").write_text("0::/slice/job\n")
+    (groups / "slice" / "job").mkdir(parents=True)
+    (groups / "slice" / "cpu.max").write_text(f"{outer} 100000")
+    (groups / "slice" / "job" / "cpu.max").write_text(f"{inner} 100000")
+    assert processors.available_processors() == count
+
+
+@pytest.mark.parametrize(
     ("files", "quota", "throttled"),
     [
         ({"cpu.max": "150000 100000\n", "cpu.stat": "usage_usec 5\nnr_periods 9\nnr_throttled 7\n"}, 1.5, 7),

@@ -55,7 +55,9 @@ def test_equals_the_oracle(n: int, threshold: float, sigma: float | None) -> Non
     kept, lowered = _native.soft_nms(found.boxes, scores, found.labels, threshold, sigma, 0.1, 1000)
     expected = soft_nms(found.boxes, scores, found.labels, threshold, sigma, 0.1)
     assert kept.tolist() == [i for i, _ in expected]
-    np.testing.assert_allclose(lowered, [score for _, score in expected], rtol=1e-4)
+    np.testing.assert_allclose(lowered, [score for _, score in expected], rtol=1e-6)
+    limited, _ = _native.soft_nms(found.boxes, scores, found.labels, threshold, sigma, 0.1, 9)
+    assert limited.tolist() == kept[:9].tolist()
 
 
 @pytest.mark.parametrize("kind", ["linear", "gaussian"])

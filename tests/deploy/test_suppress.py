@@ -1,12 +1,15 @@
 """NMS against the naive float64 oracle."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from oracles import iou, nms
 
-from detforge.deploy import _native
+from detforge.deploy import _native, load
 from detforge.deploy.card import Suppress
 from detforge.deploy.decode.candidates import Candidates
+from detforge.deploy.errors import UsageError
 from detforge.deploy.suppress import suppress
 
 
@@ -25,6 +28,77 @@ def test_equals_the_oracle(n: int, threshold: float) -> None:
     found = clusters(n, seed=n)
     kept = _native.nms(found.boxes, found.scores, found.labels, threshold, 1000)
     assert kept.tolist() == nms(found.boxes, found.scores, found.labels, threshold, 1000)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.02, 1 / 3, 0.5, 0.9])
+@pytest.mark.parametrize("spread", [0.1, 1.5])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_many_boxes_of_all_sizes_equal_the_oracle(classes: int, spread: float, threshold: float) -> None:
+    """So many stay that they are looked for by size and place."""
+    rng = np.random.default_rng(int(spread * 10) + classes)
+    sides = np.exp(rng.normal(3, spread, (900, 2)))
+    corner = rng.uniform(-300, 1300, (900, 2))
+    boxes = np.round(np.concatenate((corner, corner + sides), 1) * 2).astype(np.float32) / 2
+    scores = (rng.integers(1, 50, 900) / 50).astype(np.float32)
+    labels = rng.integers(0, classes, 900) * 10**12 - 5
+    expected = nms(boxes, scores, labels, threshold, 10_000)
+    assert len(expected) > 256 * 2
+    assert _native.nms(boxes, scores, labels, threshold, 10_000).tolist() == expected
+
+
+def test_an_iou_of_just_the_threshold_does_not_suppress() -> None:
+    """3 of 5 px are shared: an IoU of 0.6, which float32 cannot hold."""
+    boxes = np.array([[0, 0, 4, 1], [1, 0, 5, 1], [1e6, 0, 1e6 + 4, 1], [1e6 + 1, 0, 1e6 + 5, 1]], np.float32)
+    scores, labels = np.ones(4, np.float32), np.zeros(4, np.int64)
+    assert _native.nms(boxes, scores, labels, 0.6, 9).tolist() == [0, 1, 2, 3]
+    assert _native.nms(boxes, scores, labels, np.nextafter(0.6, 0), 9).tolist() == [0, 2]
+
+
+def test_undefined_and_endless_boxes_neither_suppress_nor_go() -> None:
+    inf, nan = np.inf, np.nan
+    odd = [[0, 0, nan, 10], [nan, 0, 10, 10], [-inf, -inf, inf, inf], [0, 0, 3e38, 3e38], [9, 9, 0, 0]]
+    boxes = np.array(odd * 2 + [[0, 0, 10, 10], [0, 0, 10, 10]], np.float32)
+    scores = np.array([0.9] * 10 + [0.5, 0.4], np.float32)
+    for threshold in (0.01, 0.5):
+        kept = _native.nms(boxes, scores, np.zeros(12, np.int64), threshold, 100).tolist()
+        assert set(kept) >= {0, 1, 2, 4, 5, 6, 7, 9, 10} and 11 not in kept
+
+
+def test_scores_of_either_sign_are_ordered_and_undefined_ones_are_last() -> None:
+    scores = np.array([-0.0, 0.0, -1, np.nan, 2, np.inf, -np.inf, 1e-40, 2], np.float32)
+    apart = 100.0 * np.arange(9, dtype=np.float32)[:, None] + np.array([0, 0, 9, 9], np.float32)
+    kept = _native.nms(apart, scores, np.zeros(9, np.int64), 0.5, 100)
+    assert kept.tolist() == [5, 4, 8, 7, 0, 1, 2, 6, 3]
+
+
+def guided(boxes: np.ndarray, scores: np.ndarray, quality: np.ndarray, labels: np.ndarray, threshold: float) -> list:
+    """Algorithm 1 of arXiv 1807.11590, class by class, as (score, index), best first."""
+    found = []
+    for label in set(labels.tolist()):
+        left = sorted(np.flatnonzero(labels == label).tolist(), key=lambda i: (-quality[i], i))
+        while left:
+            best, *rest = left
+            gone = [i for i in rest if iou(boxes[best], boxes[i]) > threshold]
+            found.append((max(float(scores[i]) for i in (best, *gone)), best))
+            left = [i for i in rest if i not in gone]
+    return sorted(found, key=lambda pair: -pair[0])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.4, 1.0])
+def test_guided_by_quality_equals_its_definition(threshold: float) -> None:
+    found = clusters(150, seed=3)
+    rng = np.random.default_rng(4)
+    scores, quality = (rng.permutation(150).astype(np.float32) / 150 for _ in range(2))
+    expected = guided(found.boxes, scores, quality, found.labels, threshold)
+    spec = Suppress(kind="guided", iou=threshold, max_det=20)
+    kept = suppress(Candidates(found.boxes, scores, found.labels, quality), spec)
+    np.testing.assert_array_equal(kept.boxes, found.boxes[[i for _, i in expected]][:20])
+    np.testing.assert_array_equal(kept.scores, [np.float32(score) for score, _ in expected][:20])
+
+
+def test_guided_wants_a_quality(color_model: Path) -> None:
+    with pytest.raises(UsageError, match="predicts no quality"):
+        load(str(color_model), nms="guided")
 
 
 def test_the_limit_counts_what_stays() -> None:

@@ -1,0 +1,37 @@
+"""What a pose is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .parse import require
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Keypoints by name, the `links` that are drawn between them, and what else is known of them.
+
+    `pairs` change places in a mirrored image. `sigmas` are the standard deviations of OKS, one a keypoint, in parts
+    of the object's size: COCO's k is twice of it.
+    """
+
+    keypoints: tuple[str, ...]
+    links: tuple[tuple[int, int], ...]
+    pairs: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.keypoints)
+        require(1 <= count <= 4096, "skeleton.keypoints", "names, at least one")
+        require(len(self.sigmas) == count and all(s > 0 for s in self.sigmas), "skeleton.sigmas", f"{count} values > 0")
+        for name in ("links", "pairs"):
+            ends = [end for both in getattr(self, name) for end in both]
+            require(all(0 <= end < count for end in ends), f"skeleton.{name}", f"indices below {count}")
+        once = [end for pair in self.pairs for end in pair]
+        require(len(once) == len(set(once)), "skeleton.pairs", "each keypoint once at most")
+
+    def mirrored(self) -> Sequence[int]:
+        """For each keypoint the one that stands in its place in a mirrored image."""
+        order = list(range(len(self.keypoints)))
+        for left, right in self.pairs:
+            order[left], order[right] = right, left
+        return order

@@ -1,0 +1,249 @@
+"""Engines on a GPU, both played by tests/standin: what runs, how memory and streams are used, and what is refused."""
+
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from conftest import COLOR_CARD, write_color_model
+from onnx import TensorProto, helper
+
+from detforge.deploy import cli, load
+from detforge.deploy.backends import open_backend
+from detforge.deploy.backends.ort import OrtBackend
+from detforge.deploy.backends.tensorrt import TensorrtBackend
+from detforge.deploy.engine.build import BuildOptions, build
+from detforge.deploy.engine.cache import card_of
+from detforge.deploy.engine.description import describe, write_engine
+from detforge.deploy.engine.onnx_file import read_onnx
+from detforge.deploy.engine.profile import profile
+from detforge.deploy.errors import IncompatibleError, UsageError
+
+pytestmark = pytest.mark.usefixtures("standin")
+
+
+def engine(path: Path, runtime: Any = "tensorrt", batch: tuple[int, int, int] = (1, 1, 8), **flags: bool) -> str:
+    """The path of an engine of an ONNX file, built beside it."""
+    file = read_onnx(path)
+    card, options = card_of(file, path), BuildOptions(runtime, **flags)
+    shapes = profile(file.inputs[0], card, batch)
+
+    def make(plan: Path) -> Any:
+        return describe(
+            build(path, file, "fp32", shapes, options, plan), plan, card, file.sha256, options, shapes, ("86",)
+        )
+
+    write_engine(path.with_suffix(".engine"), make)
+    return str(path.with_suffix(".engine"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_color_model(tmp_path / "m.onnx", COLOR_CARD.to_json())
+
+
+def calls() -> list[str]:
+    """The CUDA functions that were called."""
+    return sys.modules["cuda.bindings.runtime"].calls
+
+
+def images(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, 3, 64, 64), np.float32)
+
+
+def assert_same(got: dict[str, Any], path: Path, image: np.ndarray) -> None:
+    """Equal to ONNX Runtime, which is what runs in the stand-in."""
+    wanted = OrtBackend(str(path), kernels=False).run({"image": image})
+    assert got.keys() == wanted.keys()
+    for name, values in wanted.items():
+        assert np.array_equal(got[name], values), name
+
+
+@pytest.mark.parametrize("version", ["10.10.0.31", "10.16.1.11", "11.4.0.106"])
+def test_every_version_of_tensorrt(version: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_TENSORRT", version)
+    session = open_backend(engine(model))
+    assert [(port.name, port.shape) for port in session.inputs] == [("image", (None, 3, 64, 64))]
+    assert_same(session.run({"image": images(2)}), model, images(2))
+
+
+def test_tensorrt_rtx(model: Path) -> None:
+    session = open_backend(engine(model, "tensorrt-rtx"))
+    for seed in range(4):
+        assert_same(session.run({"image": images(2, seed)}), model, images(2, seed))
+    assert "cudaGraphLaunch" not in calls()  # it makes its own graphs
+
+
+def test_runs_of_one_shape_become_a_graph(model: Path) -> None:
+    session = open_backend(engine(model))
+    for seed in range(5):
+        assert_same(session.run({"image": images(2, seed)}), model, images(2, seed))
+    assert calls().count("cudaGraphInstantiate") == 1
+    assert calls().count("cudaGraphLaunch") == 4
+    assert_same(session.run({"image": images(3)}), model, images(3))  # other shapes run as they are
+    assert calls().count("cudaGraphLaunch") == 4
+
+
+def test_memory_is_reused(model: Path) -> None:
+    session = open_backend(engine(model))
+    session.run({"image": images(4)})
+    before = [name for name in calls() if "Malloc" in name]
+    assert len(before) == 6  # three tensors, on both sides
+    for count in (1, 3, 4):
+        session.run({"image": images(count)})
+    assert [name for name in calls() if "Malloc" in name] == before
+
+
+def test_a_larger_batch_runs_in_parts_and_a_smaller_one_is_filled_up(model: Path) -> None:
+    session = open_backend(engine(model, batch=(2, 2, 3)))
+    for count in (1, 2, 3, 4, 8):
+        assert_same(session.run({"image": images(count)}), model, images(count))
+
+
+def test_a_canvas_that_the_engine_does_not_take_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    card = replace(COLOR_CARD, input=replace(COLOR_CARD.input, resize="edges", size=(64, 128)))
+    write_means_model(path, card.to_json())
+    session = open_backend(engine(path))
+    assert session.run({"image": np.ones((1, 3, 96, 128), np.float32)})["means"].tolist() == [[1, 1, 1]]
+    with pytest.raises(IncompatibleError, match=r"inputs of 1x3x32x32 to 8x3x128x128, not 1x3x160x64; use"):
+        session.run({"image": np.ones((1, 3, 160, 64), np.float32)})
+
+
+def write_means_model(path: Path, card: str, positive: bool = False) -> None:
+    """The mean of every channel of an image of any size, or with `positive` the pixels above zero, as a list."""
+    shape: list[str | int] = ["n", 3, "h", "w"]
+    nodes = [helper.make_node("ReduceMean", ["image", "axes"], ["means"], keepdims=0)]
+    outputs = [helper.make_tensor_value_info("means", TensorProto.FLOAT, ["n", 3])]
+    if positive:
+        nodes.append(helper.make_node("NonZero", ["image"], ["places"]))
+        outputs.append(helper.make_tensor_value_info("places", TensorProto.INT64, [4, "count"]))
+    graph = helper.make_graph(
+        nodes,
+        "means",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        outputs,
+        [helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])],
+    )
+    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    helper.set_model_props(made, {"detforge_card": card})
+    onnx.save(made, path)
+
+
+def test_an_output_of_unknown_size_is_allocated_in_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    write_means_model(path, COLOR_CARD.to_json(), positive=True)
+    session = open_backend(engine(path))
+    for seed, parts in ((0, 0.1), (1, 0.9), (1, 0.9), (2, 0.5)):
+        image = np.where(images(2, seed) < parts, 1, 0).astype(np.float32)
+        got = session.run({"image": image})
+        assert np.array_equal(got["places"], np.array(np.nonzero(image)))
+        assert np.allclose(got["means"], image.mean((2, 3)))
+    assert "cudaGraphLaunch" not in calls()
+
+
+class OnDevice:
+    """An array of another library on the device."""
+
+    def __init__(self, values: np.ndarray, strides: tuple[int, ...] | None = None, device: int = 0) -> None:
+        from detforge.deploy.backends.cuda_memory import DeviceMemory
+
+        self.shape, self.device = values.shape, device
+        self._memory = DeviceMemory(values.nbytes)
+        raw = sys.modules["cuda.bindings.runtime"].device_bytes(self._memory.address, values.nbytes)
+        raw[:] = values.tobytes()
+        data = (self._memory.address, False)
+        self.__cuda_array_interface__ = {
+            "shape": self.shape,
+            "typestr": values.dtype.str,
+            "data": data,
+            "strides": strides,
+            "version": 3,
+        }
+
+
+def test_inputs_and_outputs_on_the_device(model: Path) -> None:
+    session: Any = open_backend(engine(model))
+    kept = [session.run({"image": OnDevice(images(2, seed))}, on_device=True) for seed in range(3)]
+    for seed, outputs in enumerate(kept):  # each has memory of its own
+        assert outputs["boxes"].__cuda_array_interface__["shape"] == (2, 4, 4)
+        assert_same({name: np.asarray(value) for name, value in outputs.items()}, model, images(2, seed))
+    image = OnDevice(images(1))
+    for _ in range(3):  # at the same address it is captured as well
+        assert_same(session.run({"image": image}), model, images(1))
+    assert "cudaGraphLaunch" in calls()
+
+
+def test_device_inputs_that_do_not_fit_are_refused(model: Path) -> None:
+    session: Any = open_backend(engine(model))
+    with pytest.raises(UsageError, match="not a dense array of float32"):
+        session.run({"image": OnDevice(images(1).astype(np.float64))})
+    with pytest.raises(UsageError, match="not a dense array of float32"):
+        session.run({"image": OnDevice(images(1), strides=(4, 4, 4, 4))})
+    with pytest.raises(UsageError, match="a batch of 9 on the device; this engine takes 8 at most"):
+        session.run({"image": OnDevice(images(9))})
+    with pytest.raises(IncompatibleError, match="an input is on cuda:1, the engine on cuda:0"):
+        session.run({"image": OnDevice(images(1), device=1)})
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_threads_share_the_streams(streams: int, model: Path) -> None:
+    session = open_backend(engine(model), streams=streams)
+    wrong: list[int] = []
+
+    def client(seed: int) -> None:
+        for k in range(5):
+            image = images(1 + (seed + k) % 3, 10 * seed + k)
+            wanted = image.reshape(len(image), 3, 2, 32, 2, 32).mean((3, 5)).reshape(len(image), 3, 4)
+            got = session.run({"image": image})["scores"].transpose(0, 2, 1)
+            if not np.allclose(got, wanted, atol=1e-5):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=client, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert 1 <= calls().count("cudaStreamCreateWithFlags") <= streams
+
+
+def test_weights_stream_when_built_so(model: Path) -> None:
+    session: Any = TensorrtBackend(engine(model, weight_streaming=True))
+    assert session._engine.weight_streaming_budget_v2 == 500
+    assert_same(session.run({"image": images(1)}), model, images(1))
+
+
+def test_a_full_memory_is_told(model: Path) -> None:
+    from detforge.deploy.backends.cuda_memory import DeviceMemory
+
+    open_backend(engine(model))
+    with pytest.raises(Exception, match="the GPU's memory is full; free some, or use smaller batches"):
+        DeviceMemory(1 << 40)
+
+
+def test_load_gives_the_same_detections(model: Path) -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:32, 32:, 2] = 200
+    wanted, got = load(str(model))(image), load(engine(model))(image)
+    assert len(wanted) == 1
+    assert np.array_equal(got.boxes, wanted.boxes) and np.array_equal(got.scores, wanted.scores)
+
+
+def test_detinfer_runs_an_engine(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    import cv2
+
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.png", np.full((64, 64, 3), (0, 0, 200), np.uint8))
+    path = engine(model)
+    assert cli.main(["a.png", "--model", path, "--no-save", "--json", "-"]) == 0
+    assert capfd.readouterr().out.count('"red"') == 4
+    assert cli.main(["a.png", "--model", path, "--no-save", "--device", "cpu"]) == 4
+    assert "TensorRT runs on a GPU, not on the CPU; use --device cuda:0" in capfd.readouterr().err
+    assert cli.main(["a.png", "--model", path, "--no-save", "--backend", "ort"]) == 2
+    assert cli.main(["a.png", "--model", path, "--no-save", "--backend", "tensorrt-rtx"]) == 2
+    assert "an engine of tensorrt, not tensorrt-rtx" in capfd.readouterr().err
