@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
+from typing import TypeVarTuple
 
 import torch
 from rich.console import Console
@@ -11,20 +12,20 @@ from torch import Tensor, nn
 
 from .losses import total
 
-Batch = tuple[Tensor, list[Tensor], list[Tensor]]
-Losses = Callable[[nn.Module, Tensor, list[Tensor], list[Tensor]], dict[str, Tensor]]
+Targets = TypeVarTuple("Targets")
+"""What a batch has beside its images: a tensor for all of them, or a list with one for each."""
 
 
 def fit(
     model: nn.Module,
-    batches: Iterator[Batch],
-    losses: Losses,
+    batches: Iterator[tuple[Tensor, *Targets]],
+    losses: Callable[[nn.Module, Tensor, *Targets], dict[str, Tensor]],
     *,
     steps: int,
     rate: float,
     device: str = "cpu",
 ) -> nn.Module:
-    """Train `model` for `steps` batches of (images, boxes, labels); the result holds the averaged weights."""
+    """Train `model` for `steps` batches of (images, targets...); the result holds the averaged weights."""
     model = model.to(device, memory_format=torch.channels_last).train()
     average = copy.deepcopy(model)
     # Biases and normalisation weights are not decayed: shrinking them shifts what a layer emits.
@@ -37,8 +38,8 @@ def fit(
     with _progress() as progress:
         task = progress.add_task("training", total=steps, losses="")
         for step in range(steps):
-            images, boxes, labels = _to(next(batches), device)
-            terms = losses(model, images, boxes, labels)
+            images, *targets = (_to(each, device) for each in next(batches))
+            terms = losses(model, images.contiguous(memory_format=torch.channels_last), *targets)
             optimiser.zero_grad(set_to_none=True)
             total(terms).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -69,10 +70,8 @@ def _follow(average: nn.Module, model: nn.Module, step: int) -> None:
             value.copy_(current[name])
 
 
-def _to(batch: Batch, device: str) -> Batch:
-    images, boxes, labels = batch
-    images = images.to(device, memory_format=torch.channels_last)
-    return images, [b.to(device) for b in boxes], [c.to(device) for c in labels]
+def _to(target: Tensor | list[Tensor], device: str) -> Tensor | list[Tensor]:
+    return target.to(device) if isinstance(target, Tensor) else [each.to(device) for each in target]
 
 
 def _progress() -> Progress:

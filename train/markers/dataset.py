@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.progress import track
 
 from ...deploy.card import Input
-from ..fit import Batch
 from .scene import Scene, compose
 
 SIZE = 416
 """The side of a scene, px."""
+
+Batch = tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]
+"""Images (n, 3, h, w), and for each its boxes (g, 4) xyxy px and labels (g,)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def _draw(key: tuple[int, int, int]) -> Scene:
     scene = compose(np.random.default_rng((seed, index)), size)
     # The runtime's bilinear resize skips pixels when it reduces, and fine modules turn into other patterns.
     image = cv2.resize(scene.image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-    return Scene(image, scene.boxes * np.float32(SIZE / size), scene.labels)
+    scale = np.float32(SIZE / size)
+    return replace(scene, image=image, boxes=scene.boxes * scale, corners=scene.corners * scale)
 
 
 def batches(scenes: Scenes, spec: Input, size: int, sides: tuple[int, int], seed: int) -> Iterator[Batch]:

@@ -27,14 +27,18 @@ _LEAST_MODULE = {QR_CODE: (0.7, 0.5), BARCODE: (0.65, 0.7), ARUCO: (1.2, 0.55), 
 
 @dataclass(frozen=True)
 class Scene:
-    """What to show a detector, and what it should answer.
+    """What to show a network, and what it should answer.
 
     image: (size, size, 3) uint8 BGR. boxes: (n, 4) float32 xyxy px. labels: (n,) int64, indices of LABELS.
+    corners: (n, 4, 2) float32 px, each symbol's outline in its own order, which may leave the frame. seen: (n, 4) bool,
+    which corners lie within it and under nothing.
     """
 
     image: Image
     boxes: np.ndarray
     labels: np.ndarray
+    corners: np.ndarray
+    seen: np.ndarray
 
 
 def compose(rng: Rng, size: int = 416) -> Scene:
@@ -53,15 +57,27 @@ def compose(rng: Rng, size: int = 416) -> Scene:
         _occlude(rng, image, hidden, placed)
     kept = [one for one in placed if one.visible(size, hidden) >= _LEAST_VISIBLE]
     boxes = np.array([one.box(size) for one in kept], np.float32).reshape(-1, 4)
-    return Scene(shoot(rng, image, lens), boxes, np.array([one.label for one in kept], np.int64))
+    labels = np.array([one.label for one in kept], np.int64)
+    corners = np.array([one.corners for one in kept], np.float32).reshape(-1, 4, 2)
+    seen = np.array([_seen(one, placed, hidden) for one in kept], bool).reshape(-1, 4)
+    return Scene(shoot(rng, image, lens), boxes, labels, corners, seen)
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """A symbol in the photograph: outline (n, 2) float32 px, which may leave the frame."""
+    """A symbol in the photograph: its outline, and the border of its slip, both (n, 2) float32 px.
+
+    Both may leave the frame.
+    """
 
     label: int
     outline: np.ndarray
+    border: np.ndarray
+
+    @property
+    def corners(self) -> np.ndarray:
+        """(4, 2) px: where the outline's four sides begin."""
+        return self.outline[:: len(self.outline) // 4]
 
     def box(self, size: int) -> np.ndarray:
         """Tight around the outline, clipped to the photograph: (4,) xyxy px."""
@@ -79,11 +95,11 @@ def _place(rng: Rng, image: Image, slip: Slip, lens: Lens, placed: list[_Placed]
     bend = random_bend(rng)
     for _ in range(_ATTEMPTS):
         pose = _random_pose(rng, slip, bend, len(image), wanted)
-        new = [_Placed(mark.label, pose.outline(mark.corners)) for mark in slip.marks]
+        border = pose.outline(frame(slip.image))
+        new = [_Placed(mark.label, pose.outline(mark.corners), border) for mark in slip.marks]
         pairs = zip(new, slip.marks, strict=True)
         if not all(_acceptable(rng, one, mark, lens, len(image)) for one, mark in pairs):
             continue
-        border = pose.outline(frame(slip.image))
         if not any(_covers(border, one.outline) for one in placed):
             paste(image, slip.image, slip.alpha, pose)
             placed += new
@@ -135,6 +151,20 @@ def _covers(border: np.ndarray, outline: np.ndarray) -> bool:
     low = np.maximum(border.min(0), outline.min(0))
     shared = np.clip(np.minimum(border.max(0), outline.max(0)) - low, 0, None).prod()
     return shared > 0.05 * min(np.ptp(shape, axis=0).prod() for shape in (border, outline))
+
+
+def _seen(one: _Placed, placed: list[_Placed], hidden: np.ndarray) -> list[bool]:
+    """Which of its corners lie within the photograph, under no later slip and nothing else."""
+    size = len(hidden)
+    first = next(i for i, other in enumerate(placed) if other is one)
+    later = [other.border for other in placed[first:] if other.border is not one.border]
+    return [
+        0 <= x < size
+        and 0 <= y < size
+        and not hidden[int(y), int(x)]
+        and all(cv2.pointPolygonTest(border, (float(x), float(y)), False) < 0 for border in later)
+        for x, y in one.corners
+    ]
 
 
 def _occlude(rng: Rng, image: Image, hidden: np.ndarray, placed: list[_Placed]) -> None:
