@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..choose import BACKENDS, ENGINES
+from ..errors import IncompatibleError, UsageError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -18,13 +20,14 @@ class Port:
 
     name: str
     shape: tuple[int | None, ...]
+    dtype: str = "float32"
 
 
 class Backend(Protocol):
     """A network ready to run.
 
     A requested device is a contract: a backend that cannot have it raises IncompatibleError and never runs
-    elsewhere. `run` may be called from several threads.
+    elsewhere. `run` may be called from several threads; what it is fed is the caller's again when it returns.
     """
 
     @property
@@ -39,15 +42,50 @@ class Backend(Protocol):
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays: ...
 
 
-def open_backend(path: str, *, backend: str = "auto", device: str = "cpu", threads: int | None = None) -> Backend:
-    """The backend for a model file, on "cpu" or "cuda:N".
+def open_backend(
+    path: str, *, backend: str = "auto", device: str | None = None, threads: int | None = None, streams: int = 1
+) -> Backend:
+    """The backend for a model file, on "cpu" or "cuda:N"; by default "cuda:0" for engines, "cpu" for others.
 
-    Raises UsageError for an unknown name, InputError when the file is missing, IncompatibleError when it cannot run.
+    An engine gets room for `streams` runs at a time; of an ONNX file it has to be in the cache already. Raises
+    UsageError for an unknown name, InputError when the file is missing, IncompatibleError when it cannot run.
     """
-    if backend not in ("auto", "ort"):
-        raise UsageError(f"unknown backend '{backend}'; choose auto or ort")
+    device = device or default_device(path, backend)
     if not re.fullmatch("cpu|cuda(:[0-9]+)?", device):
         raise UsageError(f"unknown device '{device}'; choose cpu or cuda:N")
-    from .ort import OrtBackend  # a runtime is imported when it is used, never before
+    if path.endswith(".engine") or backend in ENGINES:
+        return _open_engine(path, backend, device, streams)
+    if backend == "auto":
+        from .automatic import choose_backend
 
-    return OrtBackend(path, device=device, threads=threads)
+        backend = choose_backend(path, device).backend
+    if backend == "ort":
+        from .ort import OrtBackend  # a runtime is imported when it is used, never before
+
+        return OrtBackend(path, device=device, threads=threads)
+    if backend == "openvino":
+        from .openvino import OpenVinoBackend
+
+        return OpenVinoBackend(path, device=device, threads=threads)
+    raise UsageError(f"unknown backend '{backend}'; choose auto, {', '.join(BACKENDS)}")
+
+
+def default_device(path: str, backend: str) -> str:
+    """Where a file runs unless something is said."""
+    return "cuda:0" if path.endswith(".engine") or backend in ENGINES else "cpu"
+
+
+def _open_engine(path: str, backend: str, device: str, streams: int) -> Backend:
+    from .tensorrt import TensorrtBackend
+
+    if backend not in ("auto", *ENGINES):
+        raise UsageError(f"{path}: an engine runs on TensorRT; leave out --backend {backend}, or give the ONNX file")
+    if device == "cpu":
+        raise IncompatibleError(f"{path}: TensorRT runs on a GPU, not on the CPU; use --device cuda:0")
+    index = int(device.partition(":")[2] or 0)
+    if not path.endswith(".engine"):
+        from ..engine.cache import find_engine
+
+        runtime: Any = backend
+        path = str(find_engine(Path(path), runtime, index))
+    return TensorrtBackend(path, runtime=None if backend == "auto" else backend, device=index, streams=streams)

@@ -1,187 +1,150 @@
-"""TensorRT and TensorRT-RTX: an ONNX file to an engine.
+"""TensorRT and TensorRT-RTX: a plan that was built before, on a GPU."""
 
-The builder runs in a process of its own: its libraries end the process they are in when they meet a case that they did
-not expect, and TensorRT-RTX must be found by a name that its packages lack before the process starts.
-"""
-
-import importlib
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import queue
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ...plugins.core.libraries import library
-from ..errors import ExportError, IncompatibleError
+import numpy as np
+from numpy.typing import NDArray
 
-Runtime = Literal["tensorrt", "tensorrt-rtx"]
-Sizes = tuple[int, ...]
+from ..card import METADATA_KEY
+from ..engine.description import check_fits, read_description
+from ..engine.runtime import load_plugins, module, plugin_library
+from ..errors import IncompatibleError, UsageError
+from . import Arrays, Port
+from .cuda_memory import Device, is_on_device
+from .lane import Lane
 
 
-@dataclass(frozen=True)
-class BuildOptions:
-    """What an engine is built for.
+class TensorrtBackend:
+    """An engine on GPU `device`, with room for `streams` runs at a time; threads beyond them wait.
 
-    `profile` gives the smallest, the usual and the largest shape of every input with free dimensions; `sm` the compute
-    capabilities ("89"), by default that of the GPU here, for TensorRT-RTX alone.
+    A batch larger than the engine's largest runs in parts, one smaller than its smallest is filled up. Inputs may be
+    arrays on the device, of any library that speaks DLPack or the CUDA array interface. Building is not done here.
+    Raises InputError without the file, and IncompatibleError for all that keeps a plan from running: no description,
+    a damaged plan, another version, GPU, or no plugins.
     """
 
-    runtime: Runtime
-    profile: Mapping[str, tuple[Sizes, Sizes, Sizes]]
-    sm: tuple[str, ...] = ()
-    timing_cache: str | None = None
-    hw_compat: bool = False
-    version_compat: bool = False
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of the network as it was parsed: its kind, a plugin's operator, and the type of its first output."""
-
-    name: str
-    kind: str
-    plugin: str | None
-    precision: str
-
-
-@dataclass(frozen=True)
-class Build:
-    """What was built: the runtime's version, the library of our plugins, if any, and the layers it was built from."""
-
-    runtime: Runtime
-    version: str
-    plugins: str | None
-    layers: tuple[Layer, ...]
-
-
-def require(runtime: Runtime) -> str:
-    """The name of the runtime's module; IncompatibleError where it is not installed."""
-    module = runtime.replace("-", "_")
-    if importlib.util.find_spec(module) is None:
-        raise IncompatibleError(f"{runtime} is not installed; pip install 'detforge[{runtime}]'")
-    return module
-
-
-def build(onnx: Path, plan: Path, options: BuildOptions) -> Build:
-    """Build an engine and write its plan; IncompatibleError without the runtime, ExportError with its reason."""
-    module = require(options.runtime)
-    plugins = library("detforge_trt")
-    with tempfile.TemporaryDirectory() as folder:
-        request = Path(folder) / "request.json"
-        names = {"onnx": str(onnx), "plan": str(plan), "plugins": plugins and str(plugins)}
-        request.write_text(json.dumps(names | asdict(options)))
-        done = subprocess.run(
-            [sys.executable, "-m", __name__, str(request)],
-            env=os.environ | {"LD_LIBRARY_PATH": _library_path(module, Path(folder))},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ExportError(
-                f"{onnx}: no engine was built; {_reason(done)}; the ONNX file is whole and runs elsewhere"
+    def __init__(self, path: str, *, runtime: str | None = None, device: int = 0, streams: int = 1) -> None:
+        description = read_description(Path(path))
+        if runtime not in (None, description.runtime):
+            raise UsageError(f"{path}: an engine of {description.runtime}, not {runtime}; leave out --backend")
+        trt = module(description.runtime)
+        self._device = Device(device)
+        check_fits(description, Path(path), trt.__version__, self._device.capability)
+        self._device.use()
+        if description.plugins is not None and not description.plugins.embedded:
+            library = plugin_library()
+            assert library is not None
+            load_plugins(trt, library)
+        self._path, self._trt = path, trt
+        self._logger = _logger(trt)
+        self._runtime = trt.Runtime(self._logger)
+        embedded = description.plugins is not None and description.plugins.embedded
+        self._runtime.engine_host_code_allowed = embedded or description.version_compat
+        self._engine = self._runtime.deserialize_cuda_engine(Path(path).read_bytes())
+        if self._engine is None:
+            raise IncompatibleError(
+                f"{path}: {description.runtime} does not take this plan; {self._logger.error or 'no reason given'}; "
+                f"build it here: {description.command}"
             )
-        report = json.loads(request.with_suffix(".built").read_text())
-    return Build(
-        options.runtime, report["version"], names["plugins"], tuple(Layer(**each) for each in report["layers"])
-    )
+        if self._engine.streamable_weights_size:
+            self._engine.weight_streaming_budget_v2 = self._engine.get_weight_streaming_automatic_budget()
+        self.metadata: Mapping[str, str] = {METADATA_KEY: description.card.to_json()}
+        self.inputs, self.outputs = self._ports()
+        self._bounds = [self._profile_bounds(i) for i in range(self._engine.num_optimization_profiles)]
+        self._lanes: queue.LifoQueue[Lane | None] = queue.LifoQueue()
+        for _ in range(streams):
+            self._lanes.put(None)  # made when it is first needed; the one used last goes first
+
+    def run(self, feeds: Mapping[str, Any], *, on_device: bool = False) -> Arrays:
+        """The outputs as arrays, or with `on_device` as DeviceArrays, which other libraries take without a copy."""
+        images = feeds[self.inputs[0].name]
+        count, most = images.shape[0], max(bounds[self.inputs[0].name][1][0] for bounds in self._bounds)
+        if count <= most:
+            return self._run(feeds, on_device)
+        if on_device or any(is_on_device(value) for value in feeds.values()):
+            raise UsageError(f"a batch of {count} on the device; this engine takes {most} at most; give it in parts")
+        starts = range(0, count, most)
+        parts = [self._run({k: v[at : at + most] for k, v in feeds.items()}, False) for at in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _run(self, feeds: Mapping[str, Any], on_device: bool) -> Arrays:
+        count = next(iter(feeds.values())).shape[0]
+        profile, missing = self._choose({name: tuple(value.shape) for name, value in feeds.items()})
+        if missing:
+            if on_device or any(is_on_device(value) for value in feeds.values()):
+                raise UsageError(f"a batch of {count} on the device; this engine takes {count + missing} at least")
+            feeds = {name: _filled_up(value, missing) for name, value in feeds.items()}
+        lane = self._lanes.get()
+        try:
+            lane = lane or Lane(self._trt, self._engine, self._device)
+            outputs = lane.run(feeds, profile, on_device)
+        finally:
+            self._lanes.put(lane)
+        return {name: value[:count] for name, value in outputs.items()} if missing else outputs
+
+    def _choose(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+        """The first profile that takes these shapes, and how many images are missing to its smallest batch."""
+        for index, bounds in enumerate(self._bounds):
+            missing = 0
+            for name, shape in shapes.items():
+                smallest, largest = bounds[name]
+                missing = max(missing, smallest[0] - shape[0])
+                inside = zip(smallest[1:], shape[1:], largest[1:], strict=True)
+                if shape[0] > largest[0] or not all(low <= size <= high for low, size, high in inside):
+                    break
+            else:
+                return index, missing
+        name, shape = next(iter(shapes.items()))
+        taken = " or ".join(f"{_text(low)} to {_text(high)}" for low, high in (each[name] for each in self._bounds))
+        raise IncompatibleError(
+            f"{self._path}: built for inputs of {taken}, not {_text(shape)}; use an image of another size, or the "
+            "ONNX file with --backend ort"
+        )
+
+    def _ports(self) -> tuple[Sequence[Port], Sequence[Port]]:
+        engine, mode = self._engine, self._trt.TensorIOMode.INPUT
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        ports = {name: self._port(name) for name in names}
+        inputs = tuple(port for port in ports.values() if engine.get_tensor_mode(port.name) == mode)
+        return inputs, tuple(port for port in ports.values() if port not in inputs)
+
+    def _port(self, name: str) -> Port:
+        shape = tuple(None if size < 0 else size for size in self._engine.get_tensor_shape(name))
+        return Port(name, shape, np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))).name)
+
+    def _profile_bounds(self, index: int) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Of every input the smallest and the largest shape in a profile."""
+        bounds: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        for port in self.inputs:
+            fixed = tuple(size for size in port.shape if size is not None)
+            smallest, largest = fixed, fixed
+            if None in port.shape:
+                smallest, _, largest = map(tuple, self._engine.get_tensor_profile_shape(port.name, index))
+            bounds[port.name] = smallest, largest
+        return bounds
 
 
-def _library_path(module: str, folder: Path) -> str:
-    """Where the builder looks for libraries: plugins make TensorRT-RTX open itself by a name without a version."""
-    paths = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
-    found = importlib.util.find_spec(f"{module}_libs")
-    for place in (found and found.submodule_search_locations) or []:
-        for versioned in Path(place).glob(f"lib{module}.so.*"):
-            (folder / f"lib{module}.so").symlink_to(versioned)
-            break
-    return os.pathsep.join(path for path in paths if path)
+def _filled_up(value: NDArray[Any], missing: int) -> NDArray[Any]:
+    return np.concatenate((value, np.zeros((missing, *value.shape[1:]), value.dtype)))
 
 
-def _reason(done: "subprocess.CompletedProcess[str]") -> str:
-    lines = done.stderr.strip().splitlines()
-    if done.returncode < 0:
-        return f"the builder died of signal {-done.returncode}" + (f" after: {lines[-1]}" if lines else "")
-    return lines[-1] if lines else f"the builder ended with {done.returncode}"
-
-
-def _work(request: Any) -> dict[str, Any]:
-    """The builder's process: parse, look, build, write."""
-    trt: Any = importlib.import_module(request["runtime"].replace("-", "_"))
-    errors: list[str] = []
-
+def _logger(trt: Any) -> Any:
     class Log(trt.ILogger):
+        """Keeps the first error; what goes wrong is raised as our own."""
+
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
+            self.error = ""
 
         def log(self, severity: Any, message: str) -> None:
             if severity <= trt.ILogger.ERROR:
-                errors.append(message)
+                self.error = self.error or " ".join(message.split())
 
-    logger = Log()
-    if request["plugins"] is not None and trt.get_plugin_registry().load_library(request["plugins"]) is None:
-        raise RuntimeError(f"{request['plugins']} cannot be loaded as plugins")
-    builder = trt.Builder(logger)
-    # Strongly typed: the file's own precision. TensorRT 11 knows no other way and need not have the flag.
-    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
-    network = builder.create_network(0 if typed is None else 1 << int(typed))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(Path(request["onnx"]).read_bytes()):
-        error = parser.get_error(0)
-        raise RuntimeError(f"{request['runtime']} cannot take node {error.node_name() or error.node()}: {error.desc()}")
-    layers = [_layer(trt, network.get_layer(i)) for i in range(network.num_layers)]
-    config = _config(trt, builder, request)
-    if request["profile"]:
-        profile = builder.create_optimization_profile()
-        for name, shapes in request["profile"].items():
-            profile.set_shape(name, *shapes)
-        config.add_optimization_profile(profile)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise RuntimeError(
-            f"{request['runtime']} cannot build this network: {errors[0] if errors else 'no reason given'}"
-        )
-    Path(request["plan"]).write_bytes(plan)
-    if request["timing_cache"] is not None:
-        Path(request["timing_cache"]).write_bytes(config.get_timing_cache().serialize())
-    return {"version": trt.__version__, "layers": layers}
+    return Log()
 
 
-def _config(trt: Any, builder: Any, request: Any) -> Any:
-    config = builder.create_builder_config()
-    if request["sm"]:
-        config.num_compute_capabilities = len(request["sm"])
-        for i, capability in enumerate(request["sm"]):
-            config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability}"), i)
-    if request["hw_compat"]:
-        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-    if request["version_compat"]:
-        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-    if request["timing_cache"] is not None:
-        cache = Path(request["timing_cache"])
-        config.set_timing_cache(config.create_timing_cache(cache.read_bytes() if cache.exists() else b""), False)
-    return config
-
-
-def _layer(trt: Any, layer: Any) -> dict[str, Any]:
-    name, plugin = layer.name, None
-    if layer.type == trt.LayerType.PLUGIN_V3:
-        layer.__class__ = trt.IPluginV3Layer  # the bindings' way to a layer's own members
-        plugin = layer.plugin.get_capability_interface(trt.PluginCapabilityType.CORE).plugin_name
-    precision = layer.get_output(0).dtype.name if layer.num_outputs else ""
-    return {"name": name, "kind": layer.type.name, "plugin": plugin, "precision": precision}
-
-
-if __name__ == "__main__":
-    asked = Path(sys.argv[1])
-    try:
-        asked.with_suffix(".built").write_text(json.dumps(_work(json.loads(asked.read_text()))))
-    except Exception as error:  # whatever it is, one line of it reaches the user
-        sys.exit(" ".join(str(error).split()) or type(error).__name__)
+def _text(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

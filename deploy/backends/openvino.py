@@ -1,0 +1,107 @@
+"""OpenVINO, on the CPU."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import IncompatibleError, InputError
+from ..node_times import NodeTime, mean_times
+from ..processors import available_processors
+from . import Arrays, Port
+from .inline import inline_functions, metadata_of
+
+_CONFIG = {
+    # OpenVINO calculates fp32 files in bf16 where the processor can, unless told otherwise. What a file itself has in
+    # bf16 stays so: its trunk and not its decode.
+    "INFERENCE_PRECISION_HINT": "f32",
+    "PERFORMANCE_HINT": "LATENCY",
+    "NUM_STREAMS": 1,
+    "ENABLE_CPU_PINNING": False,  # a container's processors may be anywhere, and others run beside
+}
+
+
+class OpenVinoBackend:
+    """An ONNX file in OpenVINO, with its functions in place of our operators, in the precision of the file.
+
+    bf16 files run in bf16 where the processor has it, all others in fp32; `threads` defaults to the processors that
+    this process may use. With `profile` every run is timed layer by layer.
+    """
+
+    def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None, profile: bool = False) -> None:
+        check_installation()
+        openvino: Any = import_module("openvino")
+        if device != "cpu":
+            raise IncompatibleError(
+                f"device {device}: OpenVINO runs on the CPU here; use --device cpu or --backend ort"
+            )
+        config = _CONFIG | {"INFERENCE_NUM_THREADS": threads or available_processors(), "PERF_COUNT": profile}
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: no such model file; {error.strerror}; export one with detexport") from error
+        try:
+            self.metadata: Mapping[str, str] = metadata_of(data)
+            core = openvino.Core()
+            self._compiled = core.compile_model(core.read_model(inline_functions(data)), "CPU", config)
+        except Exception as error:  # OpenVINO raises RuntimeError for everything
+            raise IncompatibleError(
+                f"{path}: not a model that OpenVINO can run; {_reason(error)}; use --backend ort"
+            ) from error
+        self.inputs = tuple(_port(port) for port in self._compiled.inputs)
+        self.outputs = tuple(_port(port) for port in self._compiled.outputs)
+        self._path = path
+        self._idle: list[Any] = []  # requests; its append and pop are atomic
+        self._profiled = profile
+        self._times: dict[tuple[str, str], list[float]] = {}
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        try:
+            request: Any = self._idle.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            # A request's outputs are its own memory, which its next run overwrites.
+            found = request.infer(dict(feeds), share_inputs=True, share_outputs=False)
+            if self._profiled:
+                self._note(request)
+            return {port.name: np.asarray(found[i]) for i, port in enumerate(self.outputs)}
+        except RuntimeError as error:
+            raise IncompatibleError(
+                f"{self._path}: OpenVINO failed while it ran; {_reason(error)}; use --backend ort"
+            ) from error
+        finally:
+            self._idle.append(request)
+
+    def node_times(self) -> list[NodeTime]:
+        """What each layer took in a run, the slowest first; the first run does not count. For `profile` alone."""
+        return mean_times(self._times)
+
+    def _note(self, request: Any) -> None:
+        for layer in request.profiling_info:
+            if layer.real_time:
+                took = layer.real_time.total_seconds() * 1e3
+                self._times.setdefault((layer.node_name, layer.node_type), []).append(took)
+
+
+def check_installation() -> None:
+    """IncompatibleError unless OpenVINO is installed."""
+    if find_spec("openvino") is None:
+        raise IncompatibleError("OpenVINO is not installed; pip install 'detforge[openvino]', or use --backend ort")
+
+
+def _port(port: Any) -> Port:
+    shape = tuple(axis.get_length() if axis.is_static else None for axis in port.partial_shape)
+    return Port(port.any_name, shape, port.element_type.to_dtype().name)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the places in OpenVINO's sources where it was noticed."""
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
+    telling = [line for line in said if line.startswith("No conversion rule")]
+    return next(iter(telling or said or lines), type(error).__name__)

@@ -1,0 +1,1 @@
+"""TensorRT engines as files: built from an ONNX file, described beside the plan, kept in the cache."""

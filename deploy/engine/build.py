@@ -1,0 +1,150 @@
+"""An ONNX file to a plan, in a process of its own.
+
+TensorRT's libraries end the process that they are in when they meet a case that they did not expect, and TensorRT-RTX
+must be found by a name that its packages lack before the process starts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ExportError, IncompatibleError, UsageError
+from .layers import Layer, check_layers
+from .onnx_file import OnnxFile
+from .profile import Profile
+from .runtime import Runtime, library_path, plugin_library, require
+
+Watch = Callable[[dict[str, Any]], None]
+"""Hears the builder's events: {"start": [phase, steps]}, {"step": [phase, done]}, {"finish": phase}, {"warning": text}.
+"""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What an engine is built for.
+
+    `sm` are compute capabilities ("89"), for TensorRT-RTX alone, which otherwise chooses; `workspace` is MiB of the
+    GPU's memory that a layer may use; `hw_compat` and `version_compat` allow newer GPUs and TensorRTs.
+    """
+
+    runtime: Runtime
+    sm: tuple[str, ...] = ()
+    workspace: int | None = None
+    weight_streaming: bool = False
+    hw_compat: bool = False
+    version_compat: bool = False
+
+    def check(self) -> None:
+        """UsageError for what contradicts itself, IncompatibleError where the runtime is not installed."""
+        if self.sm and self.runtime != "tensorrt-rtx":
+            raise UsageError("--sm is for --runtime tensorrt-rtx; TensorRT builds for the GPU here; see --hw-compat")
+        for flag, given in (("--hw-compat", self.hw_compat), ("--version-compat", self.version_compat)):
+            if given and self.runtime == "tensorrt-rtx":
+                raise UsageError(f"{flag} is for --runtime tensorrt; TensorRT-RTX has no such engines; see --sm")
+        require(self.runtime)
+
+    def embeds(self, plugins: Path | None) -> bool:
+        """Whether the engine takes the plugins into itself: TensorRT does so for version-compatible engines alone."""
+        return plugins is not None and (self.version_compat or self.runtime == "tensorrt-rtx")
+
+
+@dataclass(frozen=True)
+class Build:
+    """What was built: the runtime's version, the plugins' library, if any, the network's layers and the engine's.
+
+    The engine's are None where no GPU let it be opened.
+    """
+
+    version: str
+    plugins: Path | None
+    embedded: bool
+    layers: tuple[Layer, ...]
+    engine_layers: tuple[Layer, ...] | None
+
+
+def build(
+    path: Path,
+    file: OnnxFile,
+    precision: str,
+    profile: Profile,
+    options: BuildOptions,
+    plan: Path,
+    *,
+    device: int | None = None,
+    timing_cache: Path | None = None,
+    watch: Watch = lambda _: None,
+) -> Build:
+    """Build an engine on GPU `device` and write its plan.
+
+    `file` is what stands in the ONNX file at `path`, `precision` what its Card says. Raises IncompatibleError without
+    the runtime, ExportError when the network cannot be built or is not what the file says.
+    """
+    plugins = plugin_library() if file.operators else None
+    embedded = options.embeds(plugins)
+    request = {
+        **{name: value for name, value in asdict(options).items() if name != "version_compat"},
+        "version_compatible": options.version_compat,
+        "onnx": str(path),
+        "plan": str(plan),
+        "profile": profile,
+        "device": device,
+        "timing_cache": None if timing_cache is None else str(timing_cache),
+        "plugins": None if plugins is None else str(plugins),
+        "embedded": embedded,
+    }
+    layers: tuple[Layer, ...] = ()
+    for event in _events(path, request):
+        if "network" in event:  # before the build, which takes a while
+            layers = _layers(event["network"])
+            check_layers(layers, precision, file.operators, plugins is not None)
+        elif "built" in event:
+            found = event["built"]["layers"]
+            inside = None if found is None else _layers(found)
+            return Build(event["built"]["version"], plugins, embedded, layers, inside)
+        else:
+            watch(event)
+    raise AssertionError("the builder ends with what it built, or an error")
+
+
+def _layers(told: list[dict[str, Any]]) -> tuple[Layer, ...]:
+    return tuple(
+        Layer(each["name"], each["kind"], each["precision"], each["plugin"] and tuple(each["plugin"])) for each in told
+    )
+
+
+def _events(onnx: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the builder's process says; when it ends without a plan, ExportError or IncompatibleError."""
+    with tempfile.TemporaryDirectory() as name, (Path(name) / "stderr").open("w+", errors="replace") as stderr:
+        asked = Path(name) / "request.json"
+        asked.write_text(json.dumps(request))
+        environment = os.environ | {"LD_LIBRARY_PATH": library_path(request["runtime"], Path(name))}
+        command = [sys.executable, "-m", f"{__package__}.worker", str(asked)]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    event = json.loads(line)
+                    if "incompatible" in event:
+                        raise IncompatibleError(event["incompatible"])
+                    if "failed" in event:
+                        raise _failure(onnx, event["failed"])
+                    yield event
+                    if "built" in event:
+                        return
+            finally:
+                process.kill()  # it may still be building when nobody listens any more
+        stderr.seek(0)
+        lines = stderr.read().strip().splitlines()
+        code = process.returncode
+        end = f"the builder died of signal {-code}" if code < 0 else f"the builder ended with {code}"
+        raise _failure(onnx, end + (f" after: {lines[-1]}" if lines else ""))
+
+
+def _failure(onnx: Path, reason: str) -> ExportError:
+    return ExportError(f"{onnx}: no engine was built; {reason}; the ONNX file is whole and runs elsewhere")

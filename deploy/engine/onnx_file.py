@@ -1,0 +1,55 @@
+"""What an engine needs to know of an ONNX file, read without the package onnx. Numbers of fields are onnx.proto's."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..backends import Port
+from ..backends.inline import metadata_of
+from ..errors import IncompatibleError, InputError
+from ..protobuf import Value, as_bytes, fields, text
+from .runtime import sha256
+
+_DOMAIN = "detforge"
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """Inputs, the texts in its metadata, how many nodes of each of our operators, and the digest of the whole."""
+
+    inputs: tuple[Port, ...]
+    metadata: dict[str, str]
+    operators: Counter[str]
+    sha256: str
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """Read an ONNX file; InputError where there is none, IncompatibleError where it is not one."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file; export one with detexport")
+    try:
+        model = path.read_bytes()
+        graph = [field for value in _all(model, 7) for field in fields(as_bytes(value))]
+        initial = {text(value, 8) for number, _, value in graph if number == 5}
+        inputs = [_port(value) for number, _, value in graph if number == 11]
+        nodes = [value for number, _, value in graph if number == 1]
+        operators = Counter(text(node, 4) for node in nodes if text(node, 7) == _DOMAIN)
+        metadata = metadata_of(model)
+    except ValueError as error:
+        raise IncompatibleError(f"{path}: not an ONNX file; {error}; export it anew with detexport") from error
+    if not inputs:
+        raise IncompatibleError(f"{path}: an ONNX file without inputs; export it anew with detexport")
+    return OnnxFile(tuple(port for port in inputs if port.name not in initial), metadata, operators, sha256(path))
+
+
+def _port(value: Value) -> Port:
+    """A ValueInfoProto: name = 1, type = 2 > tensor_type = 1 > shape = 2 > dim = 1 > dim_value = 1."""
+    dims = [value]
+    for number in (2, 1, 2, 1):
+        dims = [inner for outer in dims for inner in _all(outer, number)]
+    shape = [next((size for size in _all(dim, 1) if isinstance(size, int)), None) for dim in dims]
+    return Port(text(value, 1), tuple(shape))
+
+
+def _all(message: Value, wanted: int) -> list[Value]:
+    return [value for number, _, value in fields(as_bytes(message)) if number == wanted]
