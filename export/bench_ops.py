@@ -76,6 +76,15 @@ def _deformable(rng: np.random.Generator) -> Arrays:
     return x, offset, weight / np.float32(48), np.zeros(256, np.float32)
 
 
+def _candidates(rng: np.random.Generator) -> Arrays:
+    """5000 boxes of 80 classes, most of them about 50 objects."""
+    centres = rng.uniform(0, 800, (50, 2))[rng.integers(0, 50, 5000)] + rng.normal(0, 10, (5000, 2))
+    sides = rng.uniform(20, 200, (5000, 2))
+    boxes = np.concatenate((centres - sides / 2, centres + sides / 2), 1)
+    scores, labels = rng.random((1, 5000), np.float32), rng.integers(0, 80, (1, 5000)).astype(np.float32)
+    return boxes[None].astype(np.float32), scores, labels, np.full(1, 0.6, np.float32)
+
+
 def _shifted_maxima(axis: int, length: int) -> str:
     """Corner pooling without a scan: log2(length) times the maximum with a copy that is shifted twice as far."""
     lines: list[str] = []
@@ -113,6 +122,7 @@ WORKLOADS = (
         rivals={"shifted maxima": _shifted_maxima(2, 128)},
     ),
     Workload("dfl 8400x4x17", "Dfl", _maps(1, 8400, 4 * 17)),
+    Workload("nms 5000 boxes, 80 classes", "Nms", _candidates, {"classes": 80, "limit": 100}),
     Workload(
         "deform_conv 1x256x64x64, 3x3",
         "DeformConv",
@@ -260,10 +270,8 @@ def _bench(arguments: argparse.Namespace) -> int:
             else:
                 ways = ways_on_gpu(workload, inputs, path, place)
             results += measure(workload, ways, arguments.duration)
-    text = (
-        json.dumps({"device": place, "threads": threads, "results": [asdict(result) for result in results]}, indent=2)
-        + "\n"
-    )
+    report = {"device": place, "threads": threads, "results": [asdict(result) for result in results]}
+    text = json.dumps(report, indent=2) + "\n"
     _print(results, sys.stderr if arguments.json == "-" else sys.stdout)
     if arguments.json == "-":
         sys.stdout.write(text)

@@ -28,22 +28,33 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Every variant of the zoo, in its order."""
-    return [_entry(variant) for variant in VARIANTS.values()]
+    counts: dict[str, int] = {}
+    found: list[Entry] = []
+    for variant in VARIANTS.values():
+        # Many differ in their Card alone; what a partial function is made of tells their networks apart.
+        network = f"{variant.build!r} {variant.classes}"
+        if network not in counts:
+            counts[network] = _count_parameters(variant)
+        found.append(_entry(variant, counts[network]))
+    return found
 
 
-def _entry(variant: Variant) -> Entry:
+def _count_parameters(variant: Variant) -> int:
+    with torch.device("meta"):  # without memory and without drawing weights
+        return sum(parameter.numel() for parameter in variant.build(variant.classes).parameters())
+
+
+def _entry(variant: Variant, parameters: int) -> Entry:
     published = variant.published
-    with torch.device("meta"):  # counts without memory and without drawing weights
-        network = variant.build(len(variant.labels))
     return Entry(
         name=variant.name,
         aliases=tuple(alias for alias, name in ALIASES.items() if name == variant.name),
-        task="detection",
+        task="detection" if variant.skeleton is None else "pose",
         paper=variant.paper,
         summary=variant.summary,
         input=_input(variant.input),
         classes=len(variant.labels),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=parameters,
         checkpoint="bundled" if variant.bundled else "published" if published and published.url else "none",
         url=None if published is None else published.url,
         coco_ap=None if published is None else published.ap,

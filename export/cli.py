@@ -6,18 +6,18 @@ import json
 import re
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..deploy.console import Parser, run, whole
 from ..deploy.errors import IncompatibleError, UsageError
+from .engine_flags import add_flags, build, engine_options
 
 if TYPE_CHECKING:
     from .api import Report
-    from .engine import EngineOptions
-    from .verify import Comparison
+    from .comparison import Comparison
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def _with_packages(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("detexport", "Export a detection network to one ONNX file that holds everything to run it.")
+    parser = Parser("detexport", "Export a detection or pose network to one ONNX file that holds everything to run it.")
     add = parser.add_argument
     add("--model", metavar="NAME", help="a model of --list, or the short name of its usual variant (gfl)")
     add(
@@ -48,12 +48,22 @@ def _parser() -> Parser:
     precision.add_argument(
         "--fp16", dest="precision", action="store_const", const="fp16", help="half precision, decode in fp32"
     )
-    precision.add_argument("--precision", choices=["fp32", "fp16"], help="(default: fp32)")
+    precision.add_argument(
+        "--int8", dest="precision", action="store_const", const="int8", help="convolutions in eight bits; needs --calib"
+    )
+    precision.add_argument("--precision", choices=["fp32", "fp16", "bf16", "int8"], help="(default: fp32)")
+    add("--calib", type=Path, metavar="DIR", help="images for --int8 to calibrate with, like those it will see")
+    add("--calib-n", type=whole(1, 100_000), default=256, metavar="N", help="how many of them (default: %(default)s)")
     add("--imgsz", nargs=2, type=int, metavar=("H", "W"), help="fix the canvas (default: any size)")
     add("--batch", type=_batch, metavar="N|dynamic", help="fix the batch size (default: dynamic)")
     add("--nms", choices=["none", "graph"], default="none", help="graph: suppression inside the file")
     add("--max-det", type=int, metavar="N", help="most detections an image (default: the model's)")
-    add("--labels", type=Path, metavar="FILE", help="one name a line (default: the checkpoint's)")
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="a name a line, of classes or keypoints (default: the checkpoint's)",
+    )
     add(
         "--verify",
         choices=["tensor", "off"],
@@ -68,16 +78,14 @@ def _parser() -> Parser:
     )
     add("--rtol", type=float, metavar="X", help="allowed relative difference (default: by precision)")
     add("--images", type=Path, metavar="DIR", help="photographs to verify with (default: made-up ones)")
-    add("-o", "--output", type=Path, metavar="PATH", help="default: exports/<model>[-fp16].onnx")
-    add("--format", choices=["onnx", "engine"], default="onnx", help="engine: a TensorRT plan as well, and its .json")
-    engine = parser.add_argument_group("with --format engine").add_argument
-    engine("--runtime", choices=["tensorrt", "tensorrt-rtx"], help="whose engine (default: tensorrt)")
-    engine("--sm", type=_capabilities, metavar="86,89", help="compute capabilities, TensorRT-RTX (default: this GPU's)")
-    for name, what in (("min", "smallest"), ("opt", "usual"), ("max", "largest")):
-        engine(f"--{name}-batch", type=whole(1, 1024), metavar="N", help=f"{what} batch (default: 1, 1, 8)")
-    engine("--timing-cache", type=Path, metavar="FILE", help="read and update it, so that the next build is faster")
-    engine("--hw-compat", action="store_const", const=True, help="for other GPUs too, Ampere and newer")
-    engine("--version-compat", action="store_const", const=True, help="for newer TensorRT too")
+    add("-o", "--output", type=Path, metavar="PATH", help="default: exports/<model>[-fp16][-openvino].onnx")
+    add(
+        "--format",
+        choices=["onnx", "engine", "openvino"],
+        default="onnx",
+        help="engine: a TensorRT plan as well, and its .json; openvino: ONNX without functions",
+    )
+    add_flags(parser)
     add("--list", action="store_true", help="show the models and exit")
     add("--doctor", action="store_true", help="try every backend, device and operator here and exit")
     add("--json", action="store_true", help="with --list or --doctor: one JSON document")
@@ -93,13 +101,14 @@ def _command(arguments: argparse.Namespace) -> int:
         return _doctor(arguments.json)
     if arguments.model is None:
         raise UsageError("--model is missing; name one of detexport --list")
-    engine = _engine_options(arguments)
+    engine = engine_options(arguments)
     from .api import export
 
     report = export(
         arguments.model,
         checkpoint=arguments.checkpoint,
         precision=arguments.precision or "fp32",
+        format="openvino" if arguments.format == "openvino" else "onnx",
         imgsz=None if arguments.imgsz is None else tuple(arguments.imgsz),
         batch=arguments.batch,
         nms=arguments.nms,
@@ -109,34 +118,17 @@ def _command(arguments: argparse.Namespace) -> int:
         atol=arguments.atol,
         rtol=arguments.rtol,
         images=arguments.images,
+        calib=arguments.calib,
+        calib_n=arguments.calib_n,
+        runtime=engine.runtime if engine is not None else arguments.runtime or "ort",
         output=arguments.output,
         report=_step,
+        track=_track,
     )
     _print_report(report)
     if engine is not None:
-        from .engine import build_engine
-
-        with _step("engine"):
-            path = build_engine(report.path, report.card, engine)
-        print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) and {path.name}.json, for {engine.runtime}")
+        build(report, engine)
     return 0
-
-
-def _engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
-    """What the engine is to be; errors come before the export, which takes a while."""
-    names = ("runtime", "sm", "min_batch", "opt_batch", "max_batch", "timing_cache", "hw_compat", "version_compat")
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    if arguments.format == "onnx":
-        if given:
-            raise UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --format engine")
-        return None
-    from .engine import EngineOptions, check_options
-
-    usual = EngineOptions.batch
-    batch = tuple(given.pop(f"{name}_batch", size) for name, size in zip(("min", "opt", "max"), usual, strict=True))
-    options = EngineOptions(batch=(batch[0], batch[1], batch[2]), **given)
-    check_options(options)
-    return options
 
 
 @contextlib.contextmanager
@@ -151,19 +143,31 @@ def _step(name: str) -> Generator[None]:
     console.print(f"{name:<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
 
 
+def _track(name: str, parts: Iterable[Any], count: int) -> Iterator[Any]:
+    """The same for a step of many parts, with a bar."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True, highlight=False)
+    started = time.perf_counter()
+    yield from track(parts, name, count, console=console, transient=True, disable=not console.is_terminal)
+    console.print(f"{name:<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
+
+
 def _print_report(report: "Report") -> None:
     provenance = report.card.provenance
-    print(
-        f"{report.card.model}, {provenance.precision}, {len(report.card.labels)} classes, "
-        f"weights: {provenance.checkpoint}"
-    )
+    skeleton = report.card.skeleton
+    what = f"{len(report.card.labels)} classes" if skeleton is None else f"{len(skeleton.keypoints)} keypoints"
+    print(f"{report.card.model}, {provenance.precision}, {what}, weights: {provenance.checkpoint}")
     if report.comparison is not None:
-        _print_comparison(report.comparison)
+        _print_comparison(report.comparison, "detections" if skeleton is None else "keypoints")
     print(f"wrote {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)")
-    print(f"next: detinfer image.jpg --model {report.path}")
+    in_crops = report.card.input.resize == "crop"
+    rest = f"DETECTOR.onnx --pose-model {report.path}" if in_crops else report.path
+    print(f"next: detinfer image.jpg --model {rest}")
 
 
-def _print_comparison(comparison: "Comparison") -> None:
+def _print_comparison(comparison: "Comparison", what: str) -> None:
     """The parity table, and how the final detections match."""
     rows = [
         [name, f"{row.max_abs:.2e}", f"{row.max_rel:.2e}", f"{row.cosine:.7f}"]
@@ -172,11 +176,14 @@ def _print_comparison(comparison: "Comparison") -> None:
     _print_table(["against PyTorch fp32", "max abs", "max rel", "cosine"], rows)
     shapes = ", ".join("x".join(map(str, shape)) for shape in comparison.runs)
     print(f"inputs: {shapes}")
+    if comparison.ap is not None:
+        before, after = comparison.ap
+        print(f"AP: PyTorch {before:.2f}, the file {after:.2f} ({after - before:+.2f})")
     if not comparison.detections:
-        print("detections: none above 0.05 on either side, so there was nothing to compare")
+        print(f"{what}: none above 0.05 on either side, so there was nothing to compare")
         return
     print(
-        f"detections: {comparison.matched} of {comparison.detections} match ({comparison.match_rate:.1%}), "
+        f"{what}: {comparison.matched} of {comparison.detections} match ({comparison.match_rate:.1%}), "
         f"worst shift {comparison.box_shift_px:.3g} px, worst score shift {comparison.score_shift:.2g}"
     )
 
@@ -184,7 +191,8 @@ def _print_comparison(comparison: "Comparison") -> None:
 def _list(as_json: bool) -> int:
     from .catalog import entries
 
-    models = entries()
+    with _step("models"):
+        models = entries()
     if as_json:
         print(json.dumps([asdict(entry) for entry in models], indent=2))
         return 0
@@ -200,7 +208,7 @@ def _doctor(as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        _print_table(["check", "state", ""], [[c.name, c.state, c.detail] for c in checks])
+        _print_table(["check", "state", "", "what mends it"], [[c.name, c.state, c.detail, c.mend] for c in checks])
     return 4 if any(check.state == "failed" for check in checks) else 0
 
 
@@ -216,12 +224,6 @@ def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def _capabilities(text: str) -> tuple[str, ...]:
-    if not re.fullmatch("[0-9]{2,3}(,[0-9]{2,3})*", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of compute capabilities like 86,89")
-    return tuple(text.split(","))
 
 
 def _batch(text: str) -> int | None:

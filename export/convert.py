@@ -19,20 +19,26 @@ from ..plugins.operators import FUNCTIONS, TRANSLATIONS
 from .fold import fold_batch_norms
 
 OPSET, IR_VERSION = 20, 10
+_BF16_OPSET = 22  # the first in which a convolution may be bf16
+_TYPES = {"fp16": torch.half, "bf16": torch.bfloat16}
 INPUT = "image"
 
 _EXPORTER: Any = torch.onnx  # typed in part only, as the checker is
 _CHECKER: Any = onnx.checker
 # Every level of a stride-128 pyramid has two or more rows and columns here, so no axis of one is taken for fixed.
 _TRACED_BATCH, _TRACED_CANVAS = 2, (256, 384)
+_SMALL_CANVAS = (128, 128)
 
 
-def prepare(model: nn.Module, precision: Precision) -> nn.Module:
-    """A copy for export: normalisation folded, and in fp16 a trunk of half-precision weights; raises ExportError."""
+def prepare(model: nn.Module, precision: Precision, canvas: tuple[int, int] | None = None) -> nn.Module:
+    """A copy for export: normalisation folded, and a trunk of half-precision weights for fp16 and bf16.
+
+    `canvas` = (h, w) is the only size that the network takes, if it takes but one. Raises ExportError.
+    """
     with _as_export_error():
         model = copy.deepcopy(model)
-        fold_batch_norms(model, torch.zeros(1, 3, 128, 128))
-        return model.half() if precision == "fp16" else model
+        fold_batch_norms(model, torch.zeros(1, 3, *(canvas or _SMALL_CANVAS)))
+        return model if precision == "fp32" else model.to(_TYPES[precision])
 
 
 def to_onnx(
@@ -45,14 +51,16 @@ def to_onnx(
     """
     image = torch.zeros(batch or _TRACED_BATCH, 3, *(canvas or _TRACED_CANVAS))
     free = ({} if batch else {0: "batch"}) | ({} if canvas else {2: "height", 3: "width"})
+    is_bf16 = any(weight.dtype == torch.bfloat16 for weight in model.parameters())
+    opset = _BF16_OPSET if is_bf16 else OPSET
     with _as_export_error(), _quiet():
         with torch.inference_mode():
-            names = list(model(torch.zeros(1, 3, 128, 128)))
+            names = list(model(torch.zeros(1, 3, *(canvas or _SMALL_CANVAS))))
         program = _EXPORTER.export(
             model,
             (image,),
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=[INPUT],
             output_names=names,
             dynamic_shapes=(free,) if free else None,
@@ -62,10 +70,19 @@ def to_onnx(
         proto: onnx.ModelProto = program.model_proto
         _clean(proto)
         used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
-        proto.functions.extend(FUNCTIONS[name] for name in sorted(used))
+        proto.functions.extend(_in_opset(FUNCTIONS[name], opset) for name in sorted(used))
         _CHECKER.check_model(proto, full_check=True)
     nodes = program.exported_program.graph.nodes
     return proto, tuple(sorted({n.target.name().split("::")[1] for n in nodes if n.target in TRANSLATIONS}))
+
+
+def _in_opset(function: onnx.FunctionProto, opset: int) -> onnx.FunctionProto:
+    """The function in the version of the standard operators that the file has; those it uses gained types alone."""
+    own = onnx.FunctionProto()
+    own.CopyFrom(function)
+    for used in own.opset_import:
+        used.version = opset if not used.domain else used.version
+    return own
 
 
 def attach(proto: onnx.ModelProto, card: Card) -> None:
@@ -102,11 +119,17 @@ def _clean(proto: onnx.ModelProto) -> None:
     """Leave nothing of the machine that exported: stack traces, paths, notes, formulas for every shape."""
     _strip(proto)
     del proto.graph.value_info[:]
-    sides = [d for o in proto.graph.output for d in o.type.tensor_type.shape.dim if d.dim_param]
-    formulas = dict.fromkeys(d.dim_param for d in sides if d.dim_param not in ("batch", "height", "width"))
-    names = {formula: f"points{i or ''}" for i, formula in enumerate(formulas)}
-    for side in sides:
-        side.dim_param = names.get(side.dim_param, side.dim_param)
+    names = {name: name for name in ("batch", "height", "width")}
+    for output in proto.graph.output:
+        shape = output.type.tensor_type.shape.dim
+        for axis, side in enumerate(shape):
+            if not side.dim_param:
+                continue
+            if side.dim_param not in names:
+                kind = {2: "map_height", 3: "map_width"}.get(axis, "points") if len(shape) == 4 else "points"
+                count = sum(name.startswith(kind) for name in names.values())
+                names[side.dim_param] = f"{kind}{count or ''}"
+            side.dim_param = names[side.dim_param]
     proto.ir_version = IR_VERSION
     proto.producer_name, proto.producer_version = "detforge", packages.version("detforge")
 

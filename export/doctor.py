@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata as packages
 from pathlib import Path
@@ -10,37 +10,183 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..deploy.backends.ort import OrtBackend, check_installation, kernel_library
-from ..deploy.errors import DetforgeError, IncompatibleError
+from ..deploy.backends import ENGINES, open_backend
+from ..deploy.card import Card, Fusion, Input, Provenance, Suppress
+from ..deploy.errors import DetforgeError, ExportError
+from ..deploy.forms import PeakDecode
 from ..plugins.border_align.op import border_align
+from ..plugins.core.libraries import library
 from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
 from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
-from ..plugins.operators import FUNCTIONS
-from .convert import INPUT, to_onnx
+from .convert import INPUT, attach, to_onnx
+from .engine import EngineOptions, build_engine
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing tried: "absent" is what is not installed, "failed" what is there and does not work."""
+    """One thing tried: "absent" is what is not here, "failed" what is here and does not work; `mend` mends it."""
 
     name: str
     state: Literal["ok", "absent", "failed"]
     detail: str
+    mend: str = ""
+
+
+_PACKAGES = {
+    "onnxruntime": "cpu",
+    "onnxruntime-gpu": "gpu",
+    "openvino": "openvino",
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx": "tensorrt-rtx",
+    "cuda-bindings": "tensorrt",
+}
+"""What runs networks, and the extra that brings it."""
+
+_LIBRARIES = {
+    "detforge_ort": "ORT_INCLUDE_DIR=... pip install --force-reinstall detforge",
+    "detforge_ort_cuda": "ORT_INCLUDE_DIR=... CMAKE_CUDA_COMPILER=nvcc pip install --force-reinstall detforge",
+    "detforge_trt": "TENSORRT_ROOT=... CMAKE_CUDA_COMPILER=nvcc pip install --force-reinstall detforge",
+}
+"""Our operators' kernels, and what builds them."""
+
+_RUNTIMES = [
+    ("ort", "cpu"),
+    ("ort", "cuda:0"),
+    ("openvino", "cpu"),
+    ("tensorrt", "cuda:0"),
+    ("tensorrt-rtx", "build"),  # alone: that needs no GPU
+    ("tensorrt-rtx", "cuda:0"),
+]
+# How errors say that something is not here, or is more than a runtime has.
+_ABSENT = (
+    "not installed",
+    "has no CUDA",
+    "finds no GPU",
+    "cannot take node",
+    "cannot build this network",
+    "lacks an operator",
+    "that OpenVINO can run",
+)
+_SIDE = 32
+_TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}  # in parts of the largest value; positions are halved too
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A tiny exported network, what it is fed and what PyTorch gives."""
+
+    name: str
+    path: Path
+    card: Card
+    image: NDArray[np.float32]
+    expected: NDArray[np.float32]
+
+
+def examine() -> list[Check]:
+    """Every check, in an order in which the first failure explains those after it."""
+    checks = [_package(name, extra) for name, extra in _PACKAGES.items()]
+    checks += [_library(name, mend) for name, mend in _LIBRARIES.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        networks: list[_Network] = []
+        for name, make, precisions in _LAYERS:
+            for precision in precisions:
+                exported = partial(_network, Path(folder), name, make(), precision)
+                check = _check(f"export: {name} {precision}", lambda do=exported: networks.append(do()) or "done")
+                checks += [] if check.state == "ok" else [check]
+        for backend, device in _RUNTIMES:
+            for network in networks:
+                check = _check(f"{backend} {device}: {network.name}", partial(_agreement, network, backend, device))
+                if network is networks[0] and check.state != "ok":
+                    checks.append(replace(check, name=f"{backend} {device}"))  # then nothing else works either
+                    break
+                checks.append(check)
+    return checks
+
+
+def _package(name: str, extra: str) -> Check:
+    try:
+        return Check(f"package {name}", "ok", packages.version(name))
+    except packages.PackageNotFoundError:
+        return Check(f"package {name}", "absent", "not installed", f"pip install 'detforge[{extra}]'")
+
+
+def _library(name: str, mend: str) -> Check:
+    path = library(name)
+    if path is None:
+        return Check(f"library {name}", "absent", "not built: operators run as standard ONNX, slower", mend)
+    return Check(f"library {name}", "ok", str(path))
+
+
+def _check(name: str, attempt: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", attempt())
+    except DetforgeError as error:
+        said, _, mend = " ".join(str(error).split()).rpartition("; ")
+        state = "absent" if any(phrase in str(error) for phrase in _ABSENT) else "failed"
+        # What a runtime cannot build, nothing mends.
+        return Check(name, state, said, "" if isinstance(error, ExportError) else mend)
 
 
 class _Layer(nn.Module):
-    """One layer or function as a network."""
+    """One layer or function as a network that calculates in a precision."""
 
-    def __init__(self, layer: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, layer: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer = layer.to(dtype) if isinstance(layer, nn.Module) else layer
+        self.dtype = dtype
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        return {"result": self.layer(image)}
+        return {"result": self.layer(image.to(self.dtype)).float()}
+
+
+def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precision: str) -> _Network:
+    network = _Layer(layer, torch.float32 if precision == "fp32" else torch.float16).eval()
+    card = _card(f"{name} {precision}", "fp32" if precision == "fp32" else "fp16")
+    proto, _ = to_onnx(network, canvas=(_SIDE, _SIDE), batch=1)
+    attach(proto, card)
+    path = folder / f"{name}-{precision}.onnx"
+    path.write_bytes(proto.SerializeToString())
+    image = (torch.rand(1, 3, _SIDE, _SIDE) * 512).round() / 64  # exact in every precision
+    with torch.inference_mode():
+        expected = network(image)["result"].numpy()
+    return _Network(card.model, path, card, image.numpy(), expected)
+
+
+def _card(name: str, precision: Literal["fp32", "fp16"]) -> Card:
+    spec = Input("canvas", (_SIDE, _SIDE), 1, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    provenance = Provenance("none", None, precision, {})
+    return Card(name, "detection", spec, PeakDecode(), Fusion(), Suppress(), ("x",), (), provenance)
+
+
+def _agreement(network: _Network, backend: str, device: str) -> str:
+    """Run a network, built first where that is needed, and compare with PyTorch."""
+    path = network.path
+    built = ""
+    if backend in ENGINES:
+        options = EngineOptions("tensorrt" if backend == "tensorrt" else "tensorrt-rtx")
+        if device != "build":
+            options.check()
+        try:
+            description = build_engine(path, network.card, options)
+        except ExportError as error:  # the file's name says nothing here
+            raise ExportError(str(error).removeprefix(f"{path}: ")) from error
+        plugins = description.plugins.operators if description.plugins is not None else ()
+        built = f", as plugin {', '.join(plugin.name for plugin in plugins)}" if plugins else ""
+        path = path.with_suffix(".engine")
+        if device == "build":
+            return f"builds to {path.stat().st_size / 1e6:.1f} MB{built}, not run"
+    got = open_backend(str(path), backend=backend, device=device).run({INPUT: network.image})["result"]
+    worst = float(np.abs(got - network.expected).max() / np.abs(network.expected).max())
+    if not worst < _TOLERANCE[network.card.provenance.precision]:
+        raise DetforgeError(
+            f"differs from PyTorch by {worst:.2g} of the largest value; report it with detexport --doctor --json"
+        )
+    return f"agrees with PyTorch to {worst:.1g}{built}"
 
 
 def _deformable() -> nn.Module:
@@ -65,65 +211,15 @@ def _distances(image: Tensor) -> Tensor:
 def _suppression(image: Tensor) -> Tensor:
     corners = image[:, 0, :, :2]
     boxes = torch.cat((corners, corners + 2), -1)
-    return nms(boxes, image[:, 1, :, 0], (image[:, 2, :, 0] > 0).long(), 2, 0.5, 10).float()
+    return nms(boxes, image[:, 1, :, 0], (image[:, 2, :, 0] > 0).float(), boxes.new_full((1,), 0.5), 2, 10)
 
 
-def examine() -> list[Check]:
-    """Every check, in an order in which the first failure explains those after it."""
-    operators: dict[str, Callable[[Tensor], Tensor]] = {
-        "border_align": _borders,
-        "corner_pool": _corners,
-        "deform_conv": _deformable(),
-        "dfl": _distances,
-        "nms": _suppression,
-    }
-    plain = nn.Conv2d(3, 8, 3, padding=1)
-    return [
-        _check("ONNX Runtime", _installation),
-        _check("ONNX Runtime on cpu", lambda: _agreement(plain, "cpu")),
-        _check("ONNX Runtime on cuda:0", lambda: _agreement(plain, "cuda:0")),
-        _check("kernels on cpu", lambda: _kernels("cpu")),
-        _check("kernels on cuda:0", lambda: _kernels("cuda:0")),
-        *(_check(f"operator {name}", partial(_agreement, layer, "cpu")) for name, layer in operators.items()),
-    ]
-
-
-def _check(name: str, attempt: Callable[[], str]) -> Check:
-    try:
-        return Check(name, "ok", attempt())
-    except IncompatibleError as error:
-        absent = "not installed" in str(error) or "has no CUDA" in str(error)
-        return Check(name, "absent" if absent else "failed", str(error))
-    except DetforgeError as error:
-        return Check(name, "failed", str(error))
-
-
-def _installation() -> str:
-    check_installation()
-    names = {d.metadata["Name"] for d in packages.distributions()} & {"onnxruntime", "onnxruntime-gpu"}
-    return ", ".join(f"{name} {packages.version(name)}" for name in names)
-
-
-def _kernels(device: str) -> str:
-    path = kernel_library(device)
-    if path is None:
-        raise IncompatibleError("not installed: detforge was built without them; operators run as their functions")
-    _agreement(_corners, device)
-    return f"{path.name}: {', '.join(FUNCTIONS)}"
-
-
-def _agreement(layer: Callable[[Tensor], Tensor], device: str) -> str:
-    """Export a tiny network, run it, and compare with PyTorch."""
-    model = _Layer(layer).eval()
-    image = torch.rand(1, 3, 32, 32) * 8
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        proto, _ = to_onnx(model, canvas=(32, 32), batch=1)
-        path.write_bytes(proto.SerializeToString())
-        got = OrtBackend(str(path), device=device).run({INPUT: image.numpy()})["result"]
-    with torch.inference_mode():
-        expected = model(image)["result"].numpy()
-    worst = float(np.abs(got - expected).max())
-    if not worst < 1e-3:
-        raise DetforgeError(f"differs from PyTorch by {worst:.2g}")
-    return f"agrees with PyTorch to {worst:.1g}"
+# A convolution first, which everything can run, then our operators, in the precisions that files have them in.
+_LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ...]]] = [
+    ("convolution", lambda: nn.Conv2d(3, 8, 3, padding=1), ("fp32", "fp16")),
+    ("border_align", lambda: _borders, ("fp32", "fp16")),
+    ("corner_pool", lambda: _corners, ("fp32", "fp16")),
+    ("deform_conv", _deformable, ("fp32", "fp16")),
+    ("dfl", lambda: _distances, ("fp32",)),
+    ("nms", lambda: _suppression, ("fp32",)),
+]

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..deploy.card import DenseDecode, Fusion, Suppress
+from ..deploy.card import Fusion, Suppress
+from ..deploy.forms import DenseDecode
 from ..plugins.nms.op import nms
 
 CONF = 0.05
@@ -41,8 +43,9 @@ class GraphNms(nn.Module):
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
         # Corners one pixel further out give sides and overlaps that count the last pixel in.
         areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if inclusive else boxes
-        keep = nms(areas, scores, labels, classes, self.suppress.iou, limit)
-        return self._best(boxes, torch.where(keep, scores, 0.0), labels)
+        iou = areas.new_full((1,), _not_below(self.suppress.iou))
+        best = nms(areas, scores, labels.to(scores.dtype), iou, classes, limit)
+        return self._rows(best, boxes, labels)
 
     def _scores(self, outputs: dict[str, Tensor], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """What the top-k goes by, -1 for what is no candidate, and the final scores, both (n, a, classes)."""
@@ -85,13 +88,11 @@ class GraphNms(nn.Module):
             start = start + size
         return torch.cat(indices, 1), torch.cat(values, 1)
 
-    def _best(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """The `max_det` best rows, those without a score zeroed."""
-        missing = max(0, self.suppress.max_det - scores.shape[1])
-        scores = nn.functional.pad(scores, (0, missing))
-        labels = nn.functional.pad(labels, (0, missing))
-        boxes = nn.functional.pad(boxes, (0, 0, 0, missing))
-        scores, index = scores.topk(self.suppress.max_det)
+    def _rows(self, best: Tensor, boxes: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The `max_det` best of what stayed, (n, k, 2) score and position, those without a score zeroed."""
+        limit = self.suppress.max_det
+        best = nn.functional.pad(best, (0, 0, 0, max(0, limit - best.shape[1])))[:, :limit]
+        scores, index = best[..., 0], best[..., 1].long()
         found = scores > 0
         return {
             "boxes": torch.where(found[..., None], boxes.gather(1, index[..., None].expand(-1, -1, 4)), 0.0),
@@ -99,6 +100,12 @@ class GraphNms(nn.Module):
             "labels": torch.where(found, labels.gather(1, index), 0),
             "num": found.sum(1),
         }
+
+
+def _not_below(limit: float) -> float:
+    """The nearest float32 that is not below: a box at the limit itself is within it at any precision."""
+    nearest = np.float32(limit)
+    return float(nearest if nearest >= limit else np.nextafter(nearest, np.float32(np.inf)))
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:

@@ -1,126 +1,28 @@
 """The parity report: an exported file against the network in PyTorch that it came from."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..deploy.backends import Arrays
-from ..deploy.backends.ort import OrtBackend
-from ..deploy.card import Card, Decode, DenseDecode, Input, Parity, Precision
+from ..deploy.backends import Arrays, open_backend
+from ..deploy.card import Card, Input
+from ..deploy.forms import Decode, DenseDecode
 from ..deploy.instances import Instances
 from ..deploy.postprocess import postprocess
 from ..deploy.preprocess import Frame, Image, preprocess
+from .comparison import Comparison, Tolerance
 from .convert import INPUT
 from .graph_nms import CONF
 from .photographs import make_up
+from .verify_pose import compare_pose, pose_inputs
 
 _MATCH_IOU, _MATCH_PX = 0.9, 0.5
 _SHORT_SIDE = 256
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far the file may be from PyTorch: |difference| <= atol * unit + rtol * |value|, and the share of matches.
-
-    The unit is 1 for scores and tags, and for the boxes of a point 8 of its strides, which is how far a side may lie
-    from it: an error in the network's own terms grows by as much on its way to px.
-    """
-
-    atol: float
-    rtol: float
-    match_rate: float
-
-
-TOLERANCES: dict[Precision, Tolerance] = {
-    "fp32": Tolerance(1e-4, 1e-4, 0.99),
-    "fp16": Tolerance(2e-2, 1e-2, 0.95),
-}
-
-
-@dataclass
-class Difference:
-    """What sets one output apart, at its worst over all runs."""
-
-    max_abs: float = 0.0
-    max_rel: float = 0.0
-    cosine: float = 1.0
-    excess: float = 0.0  # the largest |difference| in shares of what is allowed
-
-    def add(self, got: NDArray[Any], expected: NDArray[Any], unit: Any, tolerance: Tolerance) -> None:
-        """Take in one run; `unit` broadcasts against the arrays."""
-        a, b = got.astype(np.float64), expected.astype(np.float64)
-        if a.shape != b.shape or not np.isfinite(a).all():
-            self.max_abs, self.max_rel, self.cosine, self.excess = _BROKEN, _BROKEN, -1.0, _BROKEN
-            return
-        distance, size = np.abs(a - b), np.abs(b)
-        # Relative to at least a hundredth of the largest value: next to zero a ratio says nothing.
-        floor = max(1e-2 * float(size.max(initial=0)), 1e-12)
-        norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-        self.max_abs = max(self.max_abs, float(distance.max(initial=0)))
-        self.max_rel = max(self.max_rel, float((distance / np.maximum(size, floor)).max(initial=0)))
-        self.cosine = min(self.cosine, float((a * b).sum()) / norms if norms else float(not a.any() and not b.any()))
-        allowed = tolerance.atol * unit + tolerance.rtol * size + 1e-12
-        self.excess = max(self.excess, float((distance / allowed).max(initial=0)))
-
-
-_BROKEN = 1e30
-"""Stands for infinite, which JSON cannot hold."""
-
-
-@dataclass
-class Comparison:
-    """The parity report: differences by output, and how the final detections of both sides match.
-
-    `detections` counts those of both sides that were compared; box shifts are in model px.
-    """
-
-    tolerance: Tolerance
-    outputs: dict[str, Difference] = field(default_factory=dict[str, Difference])
-    runs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
-    detections: int = 0
-    matched: int = 0
-    box_shift_px: float = 0.0
-    score_shift: float = 0.0
-
-    def add(self, name: str, got: NDArray[Any], expected: NDArray[Any], unit: Any = 1.0) -> None:
-        """Take in one run's output."""
-        self.outputs.setdefault(name, Difference()).add(got, expected, unit, self.tolerance)
-
-    @property
-    def match_rate(self) -> float:
-        return self.matched / self.detections if self.detections else 1.0
-
-    @property
-    def problem(self) -> str | None:
-        """What exceeds its tolerance, or None."""
-        for name, difference in self.outputs.items():
-            if difference.excess > 1:
-                return (
-                    f"{name} differs by up to {difference.max_abs:.3g}, {difference.excess:.3g} times what is allowed"
-                )
-        if self.match_rate < self.tolerance.match_rate:
-            return f"only {self.matched} of {self.detections} detections match"
-        return None
-
-    @property
-    def parity(self) -> Parity:
-        """The worst numbers, for the Card."""
-        rows = self.outputs.values()
-        return Parity(
-            max(row.max_abs for row in rows),
-            max(row.max_rel for row in rows),
-            min(row.cosine for row in rows),
-            self.detections,
-            self.match_rate,
-            self.box_shift_px,
-            self.score_shift,
-        )
 
 
 def compare(
@@ -130,34 +32,44 @@ def compare(
     decode: Decode,
     images: Sequence[Image] | None,
     tolerance: Tolerance,
+    backend: str = "auto",
 ) -> Comparison:
     """Run the file at `path` and `model`, in fp32 PyTorch, on the same pictures; made-up ones where `images` is None.
 
     `decode` says how to read the model's outputs. A file that suppresses by itself is compared by its scores, best
     first, and by its detections.
     """
-    backend = OrtBackend(str(path))
+    session = open_backend(str(path), backend=backend)
     card = replace(card, suppress=replace(card.suppress, conf=CONF))
     comparison = Comparison(tolerance)
-    for batch in _batches(images, card.input, backend.inputs[0].shape[0]):
-        canvas = batch.shape[2], batch.shape[3]
+    for batch in _batches(images, card.input, session.inputs[0].shape[0]):
         with torch.inference_mode():
             expected: Arrays = {name: value.numpy() for name, value in model(torch.tensor(batch)).items()}
-        got = backend.run({INPUT: batch})
+        got = session.run({INPUT: batch})
         comparison.runs.append(batch.shape)
-        wanted = [_detections(expected, i, replace(card, decode=decode), canvas) for i in range(len(batch))]
-        if card.decode.kind == "graph":
-            expected = {"scores": _padded([found.scores for found in wanted], card.suppress.max_det)}
-        if isinstance(decode, DenseDecode):
-            units = {"boxes": 8 * _strides(decode, canvas)[:, None]}
-            for name, value in expected.items():
-                comparison.add(name, got[name], value, units.get(name, 1.0))
+        if card.task == "pose":
+            compare_pose(comparison, got, expected, card, decode)
         else:
-            for prefix, places in _PEAKS[decode.kind]:
-                _compare_peaks(comparison, got, expected, prefix, places)
-        for i, reference in enumerate(wanted):
-            _match(comparison, _detections(got, i, card, canvas), reference, card)
+            _compare_detections(comparison, got, expected, card, decode, (batch.shape[2], batch.shape[3]))
     return comparison
+
+
+def _compare_detections(
+    comparison: Comparison, got: Arrays, expected: Arrays, card: Card, decode: Decode, canvas: tuple[int, int]
+) -> None:
+    count = len(next(iter(expected.values())))
+    wanted = [_detections(expected, i, replace(card, decode=decode), canvas) for i in range(count)]
+    if card.decode.kind == "graph":
+        expected = {"scores": _padded([found.scores for found in wanted], card.suppress.max_det)}
+    if isinstance(decode, DenseDecode):
+        units = {"boxes": 8 * _strides(decode, canvas)[:, None]}
+        for name, value in expected.items():
+            comparison.add(name, got[name], value, units.get(name, 1.0))
+    else:
+        for prefix, places in _PEAKS[decode.kind]:
+            _compare_peaks(comparison, got, expected, prefix, places)
+    for i, reference in enumerate(wanted):
+        _match(comparison, _detections(got, i, card, canvas), reference, card)
 
 
 def _batches(images: Sequence[Image] | None, spec: Input, fixed: int | None) -> Iterator[NDArray[np.float32]]:
@@ -165,16 +77,17 @@ def _batches(images: Sequence[Image] | None, spec: Input, fixed: int | None) -> 
     if images is None:
         sizes = [(480, 640), (480, 640)]
         # The weights are the same at any size, and small canvases keep an export under a minute.
-        if spec.size is None:
+        if spec.size is None or spec.resize == "warp":
             sizes = [(240, 320), (240, 320), (300, 200), (300, 200)]
         elif spec.resize == "edges":
             sizes += [(600, 400), (600, 400)]
             short = min(spec.size[0], _SHORT_SIDE)
             spec = replace(spec, size=(short, min(spec.size[1], 2 * short)))
         images = [make_up(size, seed) for seed, size in enumerate(sizes)]
+    is_pose = spec.resize in ("crop", "warp")
+    canvases = pose_inputs(images, spec) if is_pose else (preprocess(image, spec)[0] for image in images)
     groups: dict[tuple[int, ...], list[NDArray[np.float32]]] = {}
-    for image in images:
-        canvas, _ = preprocess(image, spec)
+    for canvas in canvases:
         groups.setdefault(canvas.shape, []).append(canvas)
     for group in groups.values():
         step = fixed or 2

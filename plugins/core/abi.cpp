@@ -94,6 +94,8 @@ extern "C" const char* detforge_run_cpu(const char* op, int dtype, const detforg
 #ifdef DETFORGE_CUDA
 #include <cuda_runtime_api.h>
 
+#include "preprocess/preprocess.h"
+
 extern "C" const char* detforge_run_cuda(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
                                          detforge_tensor* output, const int64_t* attributes, int attribute_count,
                                          void* workspace, size_t* workspace_bytes, void* stream) {
@@ -109,5 +111,16 @@ extern "C" const char* detforge_run_cuda(const char* op, int dtype, const detfor
         const int error = Op::cuda(call, static_cast<DType>(dtype), workspace, stream);
         return error == 0 ? nullptr : cudaGetErrorString(static_cast<cudaError_t>(error));
     });
+}
+
+extern "C" const char* detforge_preprocess_cuda(const detforge_picture* picture, int dtype, void* canvas,
+                                                void* stream) {
+    using namespace detforge;
+    if (dtype < 0 || dtype > static_cast<int>(DType::kBFloat16)) return "a dtype that this library lacks";
+    for (int axis = 0; axis < 2; ++axis) {
+        if (picture->size[axis] < 1 || picture->resized[axis] < 1) return "a picture without pixels";
+    }
+    const int error = preprocess_cuda(*picture, static_cast<DType>(dtype), canvas, stream);
+    return error == 0 ? nullptr : cudaGetErrorString(static_cast<cudaError_t>(error));
 }
 #endif

@@ -41,6 +41,20 @@ DETFORGE_API const char* detforge_run_cuda(const char* op, int dtype, const detf
                                            detforge_tensor* output, const int64_t* attributes, int attribute_count,
                                            void* workspace, size_t* workspace_bytes, void* stream);
 
+/* A picture on a GPU, and where and how it lies on a network's canvas. Sizes are (height, width), `offset` is (top,
+   left) in px of the canvas; mean, std and fill are those of the canvas's planes, which `swap` puts in the reverse order
+   of the pixels' channels. */
+typedef struct {
+    const void* pixels; /* (height, width, 3) uint8 */
+    int64_t size[2], resized[2], canvas[2], offset[2];
+    float mean[3], std[3], fill[3];
+    int32_t swap;
+} detforge_picture;
+
+/* Fills a canvas (3, h, w) of a dtype on the current device, in order on `stream`; gives NULL or what was wrong. */
+DETFORGE_API const char* detforge_preprocess_cuda(const detforge_picture* picture, int dtype, void* canvas,
+                                                  void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,12 +25,21 @@ class _Tensor(ctypes.Structure):
         return cls(buffer.address, (ctypes.c_int64 * 4)(*buffer.shape), len(buffer.shape))
 
 
+class _Picture(ctypes.Structure):
+    _fields_ = (
+        ("pixels", ctypes.c_void_p),
+        *((name, ctypes.c_int64 * 2) for name in ("size", "resized", "canvas", "offset")),
+        *((name, ctypes.c_float * 3) for name in ("mean", "std", "fill")),
+        ("swap", ctypes.c_int32),
+    )
+
+
 class Library:
     """libdetforge_cpu or libdetforge_cuda. Every method raises ValueError with the library's own words."""
 
     def __init__(self, path: Path) -> None:
         self._library: Any = ctypes.CDLL(str(path))
-        for name in ("detforge_op", "detforge_run_cpu", "detforge_run_cuda"):
+        for name in ("detforge_op", "detforge_run_cpu", "detforge_run_cuda", "detforge_preprocess_cuda"):
             if hasattr(self._library, name):
                 getattr(self._library, name).restype = ctypes.c_char_p
 
@@ -62,6 +71,37 @@ class Library:
         size = ctypes.c_size_t(workspace.shape[0])
         arguments, address = call.arguments(_Tensor.of(output)), ctypes.c_void_p(workspace.address)
         _check(self._library.detforge_run_cuda(*arguments, address, ctypes.byref(size), ctypes.c_void_p(stream)))
+
+    def preprocess_cuda(self, picture: "Picture", dtype: str, canvas: Buffer, stream: int = 0) -> None:
+        """Make a network's input (3, h, w) on the current GPU, in order on a stream."""
+        given, address = picture.argument(canvas), ctypes.c_void_p(canvas.address)
+        call = self._library.detforge_preprocess_cuda
+        _check(call(ctypes.byref(given), DTYPES[dtype], address, ctypes.c_void_p(stream)))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels (h, w, 3) uint8 on a GPU, and how they lie on a canvas: sizes (h, w), `offset` (top, left), px.
+
+    mean, std and fill are the planes' own; `swap` reverses the channels.
+    """
+
+    pixels: Buffer
+    resized: tuple[int, int]
+    offset: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fill: tuple[float, float, float]
+    swap: bool
+
+    def argument(self, canvas: Buffer) -> "_Picture":
+        """What the C function takes."""
+        sizes = (self.pixels.shape[:2], self.resized, canvas.shape[1:], self.offset)
+        planes = (self.mean, self.std, self.fill)
+        longs, floats = ctypes.c_int64 * 2, ctypes.c_float * 3
+        return _Picture(
+            self.pixels.address, *(longs(*size) for size in sizes), *(floats(*p) for p in planes), self.swap
+        )
 
 
 @dataclass(frozen=True)

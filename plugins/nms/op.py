@@ -1,9 +1,10 @@
-"""Class-aware non-maximum suppression.
+"""Class-aware non-maximum suppression, and what stays in order.
 
 Greedily, from the best score down, a box stays unless a better box of its own label that stayed overlaps it by
-an intersection over union above `iou`. Equal scores rank by their position; a score of 0 or less never stays.
 
-The exported nodes are the standard ONNX `NonMaxSuppression` (opset 11) and a scatter of its indices to a mask.
+    intersection / union > iou
+
+Equal scores rank by their position; a score that is not above 0 never stays.
 """
 
 from typing import Any
@@ -11,66 +12,104 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.node import node
+
 
 @torch.library.custom_op("detforge::nms", mutates_args=())
-def nms(boxes: Tensor, scores: Tensor, labels: Tensor, classes: int, iou: float, limit: int) -> Tensor:
-    """Which boxes stay, the reference in plain torch.
+def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: Tensor, classes: int, limit: int) -> Tensor:
+    """The scores of what stays and its positions, best first, the reference in plain torch.
 
-    Shapes: boxes (n, k, 4) xyxy, scores (n, k), labels (n, k) int64 below `classes`, result (n, k) bool.
-    At most the `limit` best of every label stay.
+    Shapes: boxes (n, k, 4) xyxy with x1 <= x2 and y1 <= y2, scores (n, k), labels (n, k) whole numbers below `classes`,
+    iou (1,), result (n, k, 2): score and position. At most `limit` of an image stay; the other rows are 0. All are of
+    one dtype; half precision tells positions up to 2048 apart.
     """
-    keep = torch.zeros_like(labels, dtype=torch.bool)
+    rows = scores.new_zeros((*scores.shape, 2))
     for image in range(len(boxes)):
         order = scores[image].argsort(descending=True, stable=True)
-        order = order[scores[image][order] > 0]
-        kept: dict[int, list[Tensor]] = {}
-        for i in order.tolist():
-            box, rivals = boxes[image, i], kept.setdefault(int(labels[image, i]), [])
-            if len(rivals) < limit and not (rivals and bool((_iou(box, torch.stack(rivals)) > iou).any())):
-                rivals.append(box)
-                keep[image, i] = True
-    return keep
+        kept: list[int] = []
+        for i in order[scores[image][order] > 0].tolist():
+            if len(kept) == limit:
+                break
+            rivals = [j for j in kept if labels[image, j] == labels[image, i]]
+            if not (_iou(boxes[image, i], boxes[image, rivals]) > iou).any():
+                rows[image, len(kept)] = torch.stack((scores[image, i], scores.new_tensor(i)))
+                kept.append(i)
+    return rows
 
 
 @nms.register_fake
-def _(boxes: Tensor, scores: Tensor, labels: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(labels, dtype=torch.bool)
-
-
-def to_onnx(boxes: Any, scores: Any, labels: Any, classes: int, iou: float, limit: int) -> Any:
-    """The nodes that stand for `nms` in an exported graph."""
-    from onnxscript import opset20 as op  # only an export needs it
-
-    # ONNX suppresses class by class over boxes that all classes share: a box scores 0 in every class but its own.
-    class_axis = op.Constant(value_ints=[1])
-    own = op.Equal(op.Unsqueeze(labels, class_axis), op.Constant(value=_column(classes)))
-    by_class = op.Where(own, op.Unsqueeze(scores, class_axis), op.Constant(value_float=0.0))
-    selected = op.NonMaxSuppression(
-        boxes,
-        by_class,
-        op.Constant(value_ints=[limit]),
-        op.Constant(value_floats=[iou]),
-        op.Constant(value_floats=[0.0]),
-    )
-    image_and_box = op.Gather(selected, op.Constant(value_ints=[0, 2]), axis=1)
-    ones = op.Expand(op.Constant(value_float=1.0), op.Shape(selected, end=1))
-    nothing = op.Mul(scores, op.Constant(value_float=0.0))
-    return op.Greater(op.ScatterND(nothing, image_and_box, ones), op.Constant(value_float=0.0))
+def _(boxes: Tensor, scores: Tensor, labels: Tensor, iou: Tensor, classes: int, limit: int) -> Tensor:
+    return scores.new_empty((*scores.shape, 2))
 
 
 def _iou(box: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union of one box (4,) with others (m, 4); 0 where neither has an area."""
+    """Intersection over union of one box (4,) with others (m, 4); 0 where they do not meet."""
     size = (torch.minimum(box[2:], others[:, 2:]) - torch.maximum(box[:2], others[:, :2])).clamp(min=0)
-    intersection = size.prod(1)
-    area = (box[2:] - box[:2]).clamp(min=0).prod()
-    areas = (others[:, 2:] - others[:, :2]).clamp(min=0).prod(1)
-    return intersection / (area + areas - intersection).clamp(min=1e-12)
+    shared = size.prod(1)
+    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1) - shared
+    return torch.where(shared > 0, shared / union, 0.0)
 
 
-def _column(classes: int) -> Any:
-    import onnx
+# ONNX suppresses class by class over boxes that all classes share: a box scores 0 in every class but its own.
+FUNCTIONS = (
+    """
+    <domain: "detforge", opset_import: ["" : 20]>
+    Nms <classes, limit, plugin_version, plugin_namespace> (boxes, scores, labels, iou) => (y) {
+        zero = Constant <value_int = 0> ()
+        one = Constant <value_int = 1> ()
+        nothing = Constant <value_float = 0.0> ()
+        something = Constant <value_float = 1.0> ()
+        first = Constant <value = int64[1] {0}> ()
+        second = Constant <value = int64[1] {1}> ()
+        last = Constant <value = int64[1] {-1}> ()
+        score_rows = Cast <to = 1> (scores)
+        box_rows = Cast <to = 1> (boxes)
+        threshold = Cast <to = 1> (iou)
+        class_count = Constant <value_int: int = @classes> ()
+        class_range = Range (zero, class_count, one)
+        class_column = Unsqueeze (class_range, second)
+        label_rows = Cast <to = 7> (labels)
+        label_row = Unsqueeze (label_rows, second)
+        is_own = Equal (label_row, class_column)
+        score_row = Unsqueeze (score_rows, second)
+        by_class = Where (is_own, score_row, nothing)
+        most = Constant <value_int: int = @limit> ()
+        most_each = Unsqueeze (most, first)
+        least = Constant <value = float[1] {0.0}> ()
+        selected = NonMaxSuppression (box_rows, by_class, most_each, threshold, least)
+        image_and_place = Constant <value = int64[2] {0, 2}> ()
+        places = Gather <axis = 1> (selected, image_and_place)
+        place_count = Shape <end = 1> (places)
+        marks = Expand (something, place_count)
+        size = Shape (score_rows)
+        blank = Expand (nothing, size)
+        marked = ScatterND (blank, places, marks)
+        stays = Greater (marked, nothing)
+        kept = Where (stays, score_rows, nothing)
+        row_length = Shape <start = 1> (score_rows)
+        best, order = TopK <axis = 1> (kept, row_length)
+        length = Squeeze (row_length)
+        ranks = Range (zero, length, one)
+        has_room = Less (ranks, most)
+        is_found = Greater (best, nothing)
+        is_row = And (is_found, has_room)
+        final_scores = Where (is_row, best, nothing)
+        order_float = Cast <to = 1> (order)
+        final_places = Where (is_row, order_float, nothing)
+        score_column = Unsqueeze (final_scores, last)
+        place_column = Unsqueeze (final_places, last)
+        pairs = Concat <axis = -1> (score_column, place_column)
+        y = CastLike (pairs, scores)
+    }""",
+)
 
-    return onnx.helper.make_tensor("classes", onnx.TensorProto.INT64, [classes, 1], range(classes))
+_NODE = node(FUNCTIONS[0])
 
 
+def to_onnx(boxes: Any, scores: Any, labels: Any, iou: Any, classes: int, limit: int) -> Any:
+    """The node that stands for `nms` in an exported graph."""
+    return _NODE(boxes, scores, labels, iou, classes=classes, limit=limit)
+
+
+REFERENCES = {"Nms": nms}
 TRANSLATIONS = {torch.ops.detforge.nms.default: to_onnx}

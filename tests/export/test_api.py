@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.card import METADATA_KEY, Card, GraphDecode
+from detforge.deploy.card import METADATA_KEY, Card
 from detforge.deploy.errors import DetforgeError, ExportError, InputError, UsageError
+from detforge.deploy.forms import GraphDecode
 from detforge.export import api, export
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find

@@ -38,6 +38,9 @@ def test_main_job(tmp_path, monkeypatch, capfd):
         ("--model gfl_test --checkpoint nothing.pth", 3, "nothing.pth"),
         ("--model gfl_test --checkpoint random --labels nothing.txt", 3, "nothing.txt"),
         ("--model gfl_test --checkpoint random --images nowhere", 3, "nowhere"),
+        ("--model gfl_test --checkpoint random --int8", 2, "--calib DIR"),
+        ("--model gfl_test --checkpoint random --calib nowhere", 2, "--int8"),
+        ("--model gfl_test --checkpoint random --int8 --calib nowhere", 3, "nowhere"),
     ],
 )
 def test_exit_codes(line, code, words, tmp_path, monkeypatch, capsys):
@@ -69,7 +72,7 @@ def test_rejected_file_is_kept_under_another_name(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "line", ["--nms soft", "--imgsz 64", "--batch two", "--fp16 --precision fp32", "--int8", "--mod x"]
+    "line", ["--nms soft", "--imgsz 64", "--batch two", "--fp16 --precision fp32", "--fp16 --int8", "--mod x"]
 )
 def test_wrong_flags(line, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -92,11 +95,12 @@ def test_list(capsys):
 def test_doctor(capsys, monkeypatch):
     assert main(["--doctor", "--json"]) == 0
     states = {check["name"]: check["state"] for check in json.loads(capsys.readouterr().out)}
-    assert states["ONNX Runtime on cpu"] == states["operator nms"] == states["operator deform_conv"] == "ok"
-    assert states["ONNX Runtime on cuda:0"] in ("ok", "absent")
-    monkeypatch.setattr(doctor, "examine", lambda: [doctor.Check("operator nms", "failed", "differs")])
+    for name in ("convolution fp16", "deform_conv fp32", "nms fp32"):
+        assert states[f"ort cpu: {name}"] == "ok"
+    monkeypatch.setattr(doctor, "examine", lambda: [doctor.Check("ort cpu: nms fp32", "failed", "differs", "report")])
     assert main(["--doctor"]) == 4
-    assert "differs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "differs" in out and "report" in out
 
 
 def test_help_imports_nothing_heavy():

@@ -1,65 +1,110 @@
-"""Engines: what is asked of the builder, what is refused, and a real build where TensorRT-RTX is installed."""
+"""Engines from detexport: profiles, what is refused before the work, and builds, some of them in TensorRT-RTX."""
 
 import importlib.util
 import json
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import onnx
+import onnx.inliner
 import pytest
 from conftest import COLOR_CARD
 
-from detforge.deploy.backends.tensorrt import Build, Layer
+from detforge.deploy.backends import Port
+from detforge.deploy.card import Card, Input
+from detforge.deploy.crop import crop_whole
+from detforge.deploy.engine.layers import Layer, check_layers, engine_layers
+from detforge.deploy.engine.profile import profile
 from detforge.deploy.errors import ExportError, IncompatibleError, UsageError
-from detforge.export import export
+from detforge.deploy.forms import HeatmapDecode, TagDecode
+from detforge.deploy.skeleton import Skeleton
 from detforge.export.cli import main
-from detforge.export.engine import EngineOptions, build_engine, check, check_options, profile
 
-CARD = replace(COLOR_CARD, input=replace(COLOR_CARD.input, resize="edges", size=(800, 1333), pad_multiple=32))
-FP16 = replace(CARD, provenance=replace(CARD.provenance, precision="fp16"))
-no_rtx = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
+NAMES = ("a", "b")
+SKELETON = Skeleton(NAMES, ((0, 1),), ((0, 1),), (0.1, 0.1))
 
 
-def graph(*dims: int | str, nodes: tuple[str, ...] = ()) -> onnx.ModelProto:
-    """A file with an image input of these dimensions and these nodes of ours."""
-    image = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, dims)
-    made = [onnx.helper.make_node(name, ["image"], [f"y{i}"], domain="detforge") for i, name in enumerate(nodes)]
-    return onnx.helper.make_model(onnx.helper.make_graph(made, "g", [image], []))
+def with_input(**changes: object) -> Card:
+    return replace(COLOR_CARD, input=replace(COLOR_CARD.input, **changes))
 
 
-def test_the_profile_follows_from_the_card() -> None:
-    shapes = profile(graph("batch", 3, "height", "width"), CARD, (1, 2, 4))
+EDGES = with_input(resize="edges", size=(800, 1333), pad_multiple=32)
+KEPT = with_input(resize="keep", size=None, pad_multiple=128, pad_to="or")
+CROPS = Card(
+    "crops",
+    "pose",
+    Input("crop", (256, 192), 1, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    HeatmapDecode(),
+    COLOR_CARD.fusion,
+    COLOR_CARD.suppress,
+    ("person",),
+    (),
+    COLOR_CARD.provenance,
+    SKELETON,
+)
+
+
+def image(*shape: int | None) -> Port:
+    return Port("image", shape)
+
+
+def test_dense_networks_take_every_canvas_that_preprocessing_makes() -> None:
+    shapes = profile(image(None, 3, None, None), EDGES, (1, 2, 4))
     # 640x480 becomes 800x1067, padded to 1088; the longest side is 1333, padded to 1344.
     assert shapes == {"image": ((1, 3, 32, 32), (2, 3, 800, 1088), (4, 3, 1344, 1344))}
+    # As large as the image is, to 1280; sides become n | 127.
+    shapes = profile(image(None, 3, None, None), KEPT)
+    assert shapes == {"image": ((1, 3, 127, 127), (1, 3, 511, 767), (8, 3, 1407, 1407))}
+
+
+def test_crops_have_one_size_and_any_number() -> None:
+    assert profile(image(None, 3, 256, 192), CROPS)["image"] == ((1, 3, 256, 192), (1, 3, 256, 192), (8, 3, 256, 192))
+
+
+def test_whole_images_grow_with_their_aspect_and_scale() -> None:
+    spec = Input("warp", (512, 512), 64, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
+    tags = replace(CROPS, input=spec, decode=TagDecode(order=(0, 1), scales=(0.5, 1.0, 2.0)))
+    smallest, usual, largest = profile(image(None, 3, None, None), tags)["image"]
+    assert usual[2:] == crop_whole((480, 640), spec, 1.0, 0.5).canvas_size
+    for size in ((480, 640), (640, 480), (500, 500), (1000, 500)):
+        for scale in tags.decode.scales:
+            canvas = crop_whole(size, spec, scale, 0.5).canvas_size
+            assert all(low <= side <= high for low, side, high in zip(smallest[2:], canvas, largest[2:], strict=True))
 
 
 def test_fixed_dimensions_stay() -> None:
-    assert profile(graph("batch", 3, 128, 160), CARD, (1, 1, 8))["image"][2] == (8, 3, 128, 160)
-    assert profile(graph(1, 3, 128, 160), CARD, (1, 1, 8)) == {}
+    fixed = with_input(size=(128, 160))
+    assert profile(image(None, 3, 128, 160), fixed, (1, 1, 8))["image"][2] == (8, 3, 128, 160)
+    assert profile(image(1, 3, 128, 160), fixed) == {}
+    assert profile(image(4, 3, None, None), EDGES)["image"][0] == (4, 3, 32, 32)
 
 
-def test_a_batch_that_contradicts_the_file_is_refused() -> None:
+def test_contradictions_are_refused() -> None:
     with pytest.raises(UsageError, match="the file's batch is fixed at 2"):
-        profile(graph(2, 3, "height", "width"), CARD, (1, 1, 4))
+        profile(image(2, 3, None, None), EDGES, (1, 1, 4))
+    with pytest.raises(IncompatibleError, match=r"takes \?x3x128x160 and its Card makes canvases of 64x64 to 64x64"):
+        profile(image(None, 3, 128, 160), COLOR_CARD)
+    with pytest.raises(IncompatibleError, match="takes 1x5, not images"):
+        profile(image(1, 5), COLOR_CARD)
 
 
 @pytest.mark.parametrize(
-    ("options", "problem"),
+    ("flags", "problem"),
     [
-        (EngineOptions("tensorrt-rtx", batch=(2, 1, 4)), "are not in order"),
-        (EngineOptions("tensorrt", sm=("89",)), "--sm is for --runtime tensorrt-rtx"),
+        ("--min-batch 2 --opt-batch 1 --max-batch 4", "are not in order"),
+        ("--batch 2 --max-batch 4", "--batch 2 leaves no other"),
+        ("--sm 89", "--sm is for --runtime tensorrt-rtx"),
+        ("--runtime tensorrt-rtx --hw-compat", "--hw-compat is for --runtime tensorrt; TensorRT-RTX has no"),
+        ("--runtime tensorrt-rtx --version-compat", "--version-compat is for --runtime tensorrt"),
+        ("--runtime tensorrt-rtx --timing-cache t", "--timing-cache is for --runtime tensorrt"),
     ],
 )
-def test_options_that_contradict_themselves_are_refused(options: EngineOptions, problem: str) -> None:
-    with pytest.raises(UsageError, match=problem):
-        check_options(options)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed")
-def test_a_missing_runtime_is_told_before_the_export(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(IncompatibleError, match="tensorrt is not installed; pip install 'detforge\\[tensorrt\\]'"):
-        check_options(EngineOptions("tensorrt"))
-    assert main(["--model", "gfl_test", "--checkpoint", "random", "--format", "engine"]) == 4
-    assert capsys.readouterr().err.count("\n") == 1
+def test_flags_that_contradict_each_other_are_refused_before_the_work(
+    flags: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(f"--model gfl_test --checkpoint random --format engine {flags}".split()) == 2
+    assert problem in capsys.readouterr().err
 
 
 def test_engine_flags_go_with_an_engine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,43 +112,122 @@ def test_engine_flags_go_with_an_engine(capsys: pytest.CaptureFixture[str]) -> N
     assert "--max-batch goes with --format engine" in capsys.readouterr().err
 
 
-def built(*layers: tuple[str, str | None, str], plugins: str | None = "lib.so") -> Build:
-    """A network of layers (kind, plugin, precision)."""
-    made = tuple(Layer(f"layer{i}", *layer) for i, layer in enumerate(layers))
-    return Build("tensorrt-rtx", "1.7", plugins, made)
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed")
+def test_a_missing_runtime_is_told_before_the_export(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--model", "gfl_test", "--checkpoint", "random", "--format", "engine"]) == 4
+    said = capsys.readouterr().err
+    assert said == "error: tensorrt is not installed; pip install 'detforge[tensorrt]'\n"
 
 
-def test_an_fp32_convolution_in_an_fp16_network_is_an_error() -> None:
-    network = built(("CONVOLUTION", None, "HALF"), ("CONVOLUTION", None, "FLOAT"))
-    check(network, graph(1, 3, 8, 8), CARD)
+def test_a_missing_gpu_is_told_before_the_export(
+    standin: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STANDIN_GPU", "")
+    assert main(["--model", "gfl_test", "--checkpoint", "random", "--format", "engine"]) == 4
+    assert capsys.readouterr().err.startswith("error: device cuda:0: CUDA finds no GPU here")
+
+
+def layers(*layers: tuple[str, str, str | None]) -> list[Layer]:
+    """Layers of a kind, a precision and a plugin's operator."""
+    return [
+        Layer(f"layer{i}", kind, precision, None if plugin is None else (plugin, "1", "detforge"))
+        for i, (kind, precision, plugin) in enumerate(layers)
+    ]
+
+
+def test_convolutions_wider_than_asked_for_are_an_error() -> None:
+    network = layers(("CONVOLUTION", "HALF", None), ("CONVOLUTION", "FLOAT", None))
+    check_layers(network, "fp32", Counter(), False)
     with pytest.raises(ExportError, match="1 convolutions of the network are fp32, layer1 for one, not fp16"):
-        check(network, graph(1, 3, 8, 8), FP16)
+        check_layers(network, "fp16", Counter(), False)
+    with pytest.raises(ExportError, match="1 convolutions of the network are fp16, layer0 for one, not bf16"):
+        check_layers(network[:1], "bf16", Counter(), False)
+    with pytest.raises(ExportError, match="no convolution of the network is int8"):
+        check_layers(network, "int8", Counter(), False)
+    check_layers([*network, *layers(("CONVOLUTION", "INT8", None))], "int8", Counter(), False)
 
 
 def test_a_function_where_a_plugin_was_meant_is_an_error() -> None:
-    file = graph(1, 3, 8, 8, nodes=("TopPool", "TopPool"))
-    check(built(("PLUGIN_V3", "TopPool", "HALF"), ("PLUGIN_V3", "TopPool", "HALF")), file, FP16)
+    file = Counter({"TopPool": 2})
+    check_layers(layers(("PLUGIN_V3", "HALF", "TopPool"), ("PLUGIN_V3", "HALF", "TopPool")), "fp16", file, True)
+    network = layers(("PLUGIN_V3", "HALF", "TopPool"), ("ELEMENTWISE", "HALF", None))
     with pytest.raises(ExportError, match=r"the plugins \{'TopPool': 1\}, the file the nodes \{'TopPool': 2\}"):
-        check(built(("PLUGIN_V3", "TopPool", "HALF"), ("ELEMENTWISE", None, "HALF")), file, FP16)
-    check(built(("ELEMENTWISE", None, "HALF"), plugins=None), file, FP16)  # none of our plugins is installed
+        check_layers(network, "fp16", file, True)
+    check_layers(layers(("ELEMENTWISE", "HALF", None)), "fp16", file, False)  # none of our plugins is installed
 
 
-@no_rtx
-def test_a_real_engine(tmp_path) -> None:
-    report = export("gfl_test", checkpoint="random", precision="fp16", verify="off", output=tmp_path / "m.onnx")
-    engine = build_engine(report.path, report.card, EngineOptions("tensorrt-rtx", ("86", "89"), (1, 1, 2)))
+def test_what_the_inspector_says_is_read() -> None:
+    said = [
+        {
+            "Name": "stem + relu",
+            "LayerType": "CaskConvolution",
+            "Inputs": [{"Name": "x", "Format/Datatype": "Channel major FP16 format where channel % 8 == 0"}],
+            "Outputs": [{"Name": "y", "Format/Datatype": "Row major linear FP32"}],
+        },
+        {"Name": "quantised", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Row major Int8 format"}]},
+        {"Name": "constant", "LayerType": "Constant", "Inputs": []},
+        "only a name",
+    ]
+    found = engine_layers(json.dumps({"Layers": said}))
+    assert [(layer.name, layer.kind, layer.precision) for layer in found] == [
+        ("stem + relu", "CaskConvolution", "HALF"),
+        ("quantised", "CaskConvolution", "INT8"),
+        ("constant", "Constant", ""),
+        ("only a name", "", ""),
+    ]
+
+
+def convolutions(path: Path) -> int:
+    """How many convolutions a file has, its functions among them."""
+    flat = onnx.inliner.inline_local_functions(onnx.load(path))
+    return sum(node.op_type == "Conv" for node in flat.graph.node)
+
+
+def run(tmp_path: Path, flags: str) -> tuple[Path, dict]:
+    """detexport of a tiny network; the engine and its description."""
+    line = f"--model gfl_test --checkpoint random --verify off --format engine -o {tmp_path}/m.onnx {flags}"
+    assert main(line.split()) == 0
+    return tmp_path / "m.engine", json.loads((tmp_path / "m.engine.json").read_text())
+
+
+def test_an_engine_of_the_stand_in(standin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--hw-compat --version-compat --weight-streaming --workspace 512 --max-batch 4 --timing-cache"
+    engine, described = run(tmp_path, f"--fp16 {flags} {tmp_path}/timings")
+    out = capsys.readouterr().out
+    assert f"convolutions: {convolutions(tmp_path / 'm.onnx')} HALF" in out
+    plan = engine.read_bytes()
+    asked = json.loads(plan[19 : 19 + int.from_bytes(plan[11:19], "little")])
+    assert set(asked["flags"]) == {"VERSION_COMPATIBLE", "WEIGHT_STREAMING"}
+    assert asked["workspace"] == 512 << 20
+    assert asked["hardware"] == "AMPERE_PLUS"
+    assert described["version"] == "11.4.0.106" and described["sm"] == ["86"]
+    assert described["profile"]["image"][2][0] == 4
+    assert described["precisions"]["CONVOLUTION"] == {"HALF": convolutions(tmp_path / "m.onnx")}
+    assert described["card"]["model"] == "gfl_test"
+    assert any(layer["kind"] == "Convolution" and layer["precision"] == "HALF" for layer in described["engine_layers"])
+    assert (tmp_path / "timings").read_bytes() == b"timings"
+
+
+rtx = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
+
+
+@rtx
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", "FLOAT"), ("fp16", "HALF")])
+def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
+    engine, described = run(tmp_path, f"--precision {precision} --runtime tensorrt-rtx --sm 86,89 --max-batch 2")
     assert engine.stat().st_size > 100_000
-    description = json.loads((tmp_path / "m.engine.json").read_text())
-    assert description["card"]["model"] == "gfl_test"
-    kinds = {(layer["kind"], layer["precision"]) for layer in description["layers"]}
-    assert ("CONVOLUTION", "HALF") in kinds
-    assert ("CONVOLUTION", "FLOAT") not in kinds
+    assert described["sm"] == ["86", "89"]
+    assert described["precisions"]["CONVOLUTION"] == {kind: convolutions(tmp_path / "m.onnx")}
+    nodes = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node if node.domain == "detforge"]
+    if described["plugins"] is not None:
+        assert {x["name"]: x["layers"] for x in described["plugins"]["operators"]} == Counter(nodes)
 
 
-@no_rtx
-def test_what_it_cannot_build_is_told_and_leaves_nothing(tmp_path) -> None:
-    options = {"checkpoint": "random", "nms": "graph", "imgsz": (128, 128), "batch": 1, "max_det": 5, "verify": "off"}
-    report = export("gfl_test", **options, output=tmp_path / "m.onnx")
-    with pytest.raises(ExportError, match=r"no engine was built; .*NonMaxSuppression"):
-        build_engine(report.path, report.card, EngineOptions("tensorrt-rtx", ("89",)))
+@rtx
+def test_what_it_cannot_build_is_told_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--nms graph --imgsz 128 128 --batch 1 --max-det 5 --runtime tensorrt-rtx --sm 89"
+    line = f"--model gfl_test --checkpoint random --verify off --format engine -o {tmp_path}/m.onnx {flags}"
+    assert main(line.split()) == 5
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "no engine was built; " in error and "NonMaxSuppression" in error
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]

@@ -12,7 +12,7 @@ import torch
 
 from detforge.deploy import Detector
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.card import DenseDecode
+from detforge.deploy.forms import DenseDecode
 from detforge.export import export
 from detforge.export.api import Report
 from detforge.export.photographs import make_up

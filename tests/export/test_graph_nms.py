@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.card import Card, DenseDecode, Fusion, Provenance, Suppress
+from detforge.deploy.card import Card, Fusion, Provenance, Suppress
+from detforge.deploy.forms import DenseDecode
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.export.convert import to_onnx
@@ -182,8 +183,7 @@ class Bare(torch.nn.Module):
 
     def forward(self, image):
         boxes = torch.cat((image[:, 0, :, :2], image[:, 0, :, :2] + image[:, 0, :, 2:]), -1)
-        keep = nms(boxes, image[:, 1, :, 0], image[:, 2, :, 0].long(), 3, 0.5, 4)
-        return {"keep": keep.to(torch.float32)}
+        return {"best": nms(boxes, image[:, 1, :, 0], image[:, 2, :, 0], boxes.new_full((1,), 0.5), 3, 4)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 37])
@@ -197,8 +197,8 @@ def test_operator_alone(count, tmp_path):
     model = Bare()
     proto, _ = to_onnx(Fixed(model), canvas=(count, 4), batch=2)
     onnx.save(proto, tmp_path / "op.onnx")
-    got = OrtBackend(str(tmp_path / "op.onnx")).run({"image": image})["keep"]
-    expected = model(torch.from_numpy(image))["keep"].numpy()
+    got = OrtBackend(str(tmp_path / "op.onnx")).run({"image": image})["best"]
+    expected = model(torch.from_numpy(image))["best"].numpy()
     assert np.array_equal(got, expected)
 
 

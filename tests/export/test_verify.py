@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from detforge.deploy.card import DenseDecode, Input, Provenance
+from detforge.deploy.card import Input, Provenance
 from detforge.deploy.errors import InputError
+from detforge.deploy.forms import DenseDecode
 from detforge.export import verify
+from detforge.export.comparison import TOLERANCES, Difference
 from detforge.export.photographs import make_up, read_folder
-from detforge.export.verify import TOLERANCES, Difference, compare
+from detforge.export.verify import compare
 from detforge.models.zoo import VARIANTS
 
 DECODE = DenseDecode((32,))
@@ -43,7 +45,7 @@ class FakeBackend:
 
 
 def report(monkeypatch, spoil, images=None):
-    monkeypatch.setattr(verify, "OrtBackend", lambda path: FakeBackend(spoil))
+    monkeypatch.setattr(verify, "open_backend", lambda path, **_: FakeBackend(spoil))
     card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
     card = replace(card, decode=DECODE)
     return compare(Toy(), "toy.onnx", card, DECODE, images, TOLERANCES["fp32"])
@@ -89,7 +91,7 @@ def test_nothing_to_compare(monkeypatch):
             outputs = super().forward(image)
             return {**outputs, "scores": outputs["scores"] * 1e-3}
 
-    monkeypatch.setattr(verify, "OrtBackend", lambda path: FakeBackend(lambda o: o["scores"].__imul__(1e-3)))
+    monkeypatch.setattr(verify, "open_backend", lambda path, **_: FakeBackend(lambda o: o["scores"].__imul__(1e-3)))
     card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
     result = compare(Dark(), "toy.onnx", replace(card, decode=DECODE), DECODE, dark, TOLERANCES["fp32"])
     assert (result.detections, result.problem) == (0, None)

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from detforge.deploy.card import CornerDecode, PeakDecode, Provenance
+from detforge.deploy.card import Provenance
+from detforge.deploy.forms import CornerDecode, PeakDecode
 from detforge.export import verify
-from detforge.export.verify import TOLERANCES, compare
+from detforge.export.comparison import TOLERANCES
+from detforge.export.verify import compare
 from detforge.models.zoo import find
 
 COUNT = 40
@@ -56,7 +58,7 @@ def problem(monkeypatch, prefixes, spoil):
             spoil(outputs)
             return outputs
 
-    monkeypatch.setattr(verify, "OrtBackend", lambda path: Backend())
+    monkeypatch.setattr(verify, "open_backend", lambda path, **_: Backend())
     decode = PeakDecode() if prefixes == ("",) else CornerDecode()
     card = replace(find("centernet_test").card(("a", "b", "c"), Provenance("", None, "fp32", {})), decode=decode)
     result = compare(network, "peaks.onnx", card, decode, None, TOLERANCES["fp32"])

@@ -119,6 +119,26 @@ def _zero_padded_sample(values: Array, row: float, column: float) -> float:
     )
 
 
+def nms(boxes: Array, scores: Array, labels: Array, iou: Array, classes: int, limit: int) -> Array:
+    """The score and position of each box that no better one of its label overlaps by more, best first."""
+    y = np.zeros((*scores.shape, 2))
+    for n in range(len(scores)):
+        kept: list[int] = []
+        for i in sorted(np.flatnonzero(scores[n] > 0), key=lambda i: (-scores[n, i], i)):
+            rivals = [j for j in kept if labels[n, j] == labels[n, i]]
+            if len(kept) < limit and all(_overlap(boxes[n, i], boxes[n, j]) <= iou[0] for j in rivals):
+                y[n, len(kept)] = scores[n, i], i
+                kept.append(i)
+    return y
+
+
+def _overlap(a: Array, b: Array) -> float:
+    w, h = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+    if w <= 0 or h <= 0:
+        return 0.0
+    return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h)
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "TopPool": partial(corner_pool, direction="top"),
     "BottomPool": partial(corner_pool, direction="bottom"),
@@ -129,5 +149,6 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "DflBoxes": dfl_boxes,
     "DeformConv": lambda x, offset, weight, bias, **geometry: deform_conv(x, offset, None, weight, bias, **geometry),
     "ModulatedDeformConv": deform_conv,
+    "Nms": nms,
 }
 """By the nodes' names, with the nodes' inputs and attributes."""

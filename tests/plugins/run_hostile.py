@@ -65,11 +65,17 @@ def deform_conv(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[s
     return "ModulatedDeformConv", [x, offset, mask, weight, bias], attributes
 
 
+def nms(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, Any]]:
+    n, k = rng.integers(0, (4, 200))
+    inputs = [values(rng, n, k, 4), values(rng, n, k), values(rng, n, k), values(rng, 1)]
+    return "Nms", inputs, {"classes": 3, "limit": int(rng.integers(1, 300))}
+
+
 def main(path: Path, rounds: int) -> None:
     """Run every operator that many times."""
     library, rng = Library(path), np.random.default_rng(0)
     for _ in range(rounds):
-        for make in (corner_pool, border_align, dfl, deform_conv):
+        for make in (corner_pool, border_align, dfl, deform_conv, nms):
             op, inputs, attributes = make(rng)
             for dtype in (np.float32, np.float16):
                 with np.errstate(over="ignore"):

@@ -22,7 +22,7 @@ RUNTIME = importlib.util.find_spec("tensorrt_rtx_libs")
 pytestmark = pytest.mark.skipif(RUNTIME is None, reason="tensorrt-rtx is not installed")
 
 TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16"}  # and TensorRT's names for them
-NOT_IN_RTX = {"DeformConv", "ModulatedDeformConv"}  # their functions are ONNX's DeformConv
+NOT_IN_RTX = {"DeformConv", "ModulatedDeformConv", "Nms"}  # functions of ONNX's DeformConv and NonMaxSuppression
 EXAMPLES = {case.op: name for name, case in reversed(CASES.items())}  # each operator's first case
 VARIANTS = list(product(EXAMPLES, TYPES, ("static", "dynamic")))
 
@@ -116,7 +116,7 @@ def test_the_function_takes_over_without_plugins(without_plugins: Path, op: str,
 
 
 @pytest.mark.parametrize("op", sorted(NOT_IN_RTX & set(EXAMPLES)))
-def test_deformable_convolution_needs_the_plugin(without_plugins: Path, op: str) -> None:
+def test_what_it_lacks_needs_the_plugin(without_plugins: Path, op: str) -> None:
     built = result(without_plugins, op, "float32", "static")
     assert built["problems"] or not built["engine"]
 

@@ -1,0 +1,128 @@
+"""The other end of `detbench --peer torch`: a network of the zoo in eager PyTorch, with our own runtime around it.
+
+Reads a request a line on stdin, the Card first, and answers each with a line of JSON.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..deploy.backends import Arrays, Port
+from ..deploy.bench.measure import Timer, finder, read_images
+from ..deploy.bench.report import Case
+from ..deploy.card import Card, Provenance
+from ..deploy.errors import DetforgeError, InputError
+from ..deploy.loader import assemble
+from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
+from ..models.variant import Variant
+from ..models.zoo import find
+from .convert import INPUT
+
+_TORCH: Any = torch  # typed in part only
+_CANVAS = (256, 256)
+
+
+class TorchBackend:
+    """A network in eager PyTorch as a backend."""
+
+    def __init__(self, network: nn.Module, card: Card, device: str) -> None:
+        self._network, self._device = network.eval().to(device), device
+        # Some networks for crops take one size alone.
+        canvas = card.input.size if card.input.resize == "crop" and card.input.size else _CANVAS
+        with torch.inference_mode():
+            outputs = self._network(torch.zeros(1, 3, *canvas, device=device))
+        self.inputs = (Port(INPUT, (None, 3, None, None)),)
+        self.outputs = tuple(Port(name, (None,) * value.ndim) for name, value in outputs.items())
+        self.metadata: Mapping[str, str] = {}
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        with torch.inference_mode():
+            outputs = self._network(_TORCH.from_numpy(feeds[INPUT]).to(self._device))
+            return {name: value.cpu().numpy() for name, value in outputs.items()}
+
+
+def main() -> int:
+    """Answer until stdin ends; gives the exit code."""
+    try:
+        _serve()
+    except KeyboardInterrupt:
+        return 130  # the other end heard it too
+    except DetforgeError as error:
+        _say({"error": str(error)})
+        return error.exit_code
+    except Exception as error:
+        _say({"error": f"{type(error).__name__}: {error}"})
+        return 1
+    return 0
+
+
+def _serve() -> None:
+    first = json.loads(sys.stdin.readline())
+    card, device = Card.from_json(first["card"]), first["device"]
+    torch.set_num_threads(first["threads"])
+    variant = find(card.model)
+    network, weights = _network(variant, card)
+    card = replace(card, decode=_decode(card, variant))
+    model = assemble(TorchBackend(network, card, device), card)
+    images = read_images(Path(first["images"]))
+    _say({"answer": weights})
+    timers: dict[Case, Timer] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        case = Case(**request["case"])
+        timer = timers.setdefault(case, Timer(case, finder(model), images, card))
+        if request["do"] == "warm_up":
+            _say({"answer": timer.warm_up(request["seconds"])})
+        elif request["do"] == "measure":
+            timer.measure(request["seconds"], settle=request["settle"])
+            _say({"answer": timer.seconds})
+        else:
+            _say({"answer": asdict(timer.result())})
+
+
+def _say(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+def _decode(card: Card, variant: Variant) -> Any:
+    """A file that suppresses by itself has another decoder than its network."""
+    return variant.decode if card.decode.kind == "graph" else card.decode
+
+
+def _network(variant: Variant, card: Card) -> tuple[nn.Module, str]:
+    """The network with the weights that the file was made of, where they can be found, else random ones."""
+    came = card.provenance
+    names = card.labels if card.skeleton is None else card.skeleton.keypoints
+    count = len(names)
+    if came.checkpoint == "random":
+        return random_model(variant), "random, as those of the file"
+    checkpoint = _checkpoint(variant, came)
+    if checkpoint is not None:
+        return load_variant(variant, checkpoint), checkpoint.name
+    _TORCH.manual_seed(0)
+    return variant.build(count), f"random, since {came.checkpoint} was not found"
+
+
+def _checkpoint(variant: Variant, came: Provenance) -> Checkpoint | None:
+    """The file's checkpoint: one here by that name, the bundled or the published one, if it is the very same."""
+    published = variant.published.url if variant.published is not None else None
+    places = [came.checkpoint, variant.bundled, published if published and came.checkpoint in published else None]
+    for place in map(str, filter(None, places)):
+        try:
+            checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
+        except InputError:
+            continue
+        if checkpoint.sha256 == came.sha256:
+            return checkpoint
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

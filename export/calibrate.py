@@ -1,0 +1,162 @@
+"""Calibration: the values that a graph's tensors take on a user's images, and the range that eight bits should span."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from ..deploy.backends.ort import OrtBackend
+from ..deploy.card import Input, Precision
+from ..deploy.crop import crop_for, crop_whole, crops_into
+from ..deploy.errors import InputError, UsageError
+from ..deploy.image import read_image
+from ..deploy.preprocess import preprocess
+from ..deploy.sources import is_video, items
+
+_SAMPLES = 1 << 19
+"""So many values of each tensor are kept, over all images: enough to place one value in a hundred thousand."""
+_BINS = 2048
+_SHARES = np.linspace(0.1, 1.0, 91)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A value is `step` * (code - `zero`), codes being the whole numbers from `low` to `high`."""
+
+    step: float
+    zero: int
+    low: int
+    high: int
+
+
+def calibration_images(precision: Precision, folder: str | Path | None, limit: int) -> list[str]:
+    """At most `limit` images, spread evenly over a folder, for int8; none for other precisions.
+
+    Raises UsageError without a folder, InputError for one without images.
+    """
+    if precision != "int8":
+        if folder is not None:
+            raise UsageError("--calib goes with --int8")
+        return []
+    if folder is None:
+        raise UsageError("--int8 needs images like those it will see; give a folder of them with --calib DIR")
+    if not 1 <= limit <= 100_000:
+        raise UsageError(f"--calib-n {limit} is out of range; give 1 to 100000")
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: no such folder; give one with images to --calib")
+    files = [item for item in items(str(folder)) if not is_video(item)]
+    if not files:
+        raise InputError(f"{folder}: no image in this folder; calibration takes images, not videos")
+    return [files[i * len(files) // limit] for i in range(limit)] if len(files) > limit else files
+
+
+def prepared(files: Iterable[str], spec: Input, batch: int) -> Iterator[NDArray[np.float32]]:
+    """Each image as the network sees it, `batch` times (batch, 3, h, w); InputError for one that cannot be read.
+
+    A network for crops of persons gets the whole image as one.
+    """
+    for file in files:
+        image = read_image(file)
+        height, width = image.shape[:2]
+        if spec.resize in ("crop", "warp"):
+            box = np.array([0, 0, width, height], np.float64)
+            crop = crop_for(box, spec) if spec.resize == "crop" else crop_whole((height, width), spec)
+            canvas = np.empty((1, 3, *crop.canvas_size), np.float32)
+            crops_into(canvas, image, [crop], spec)
+        else:
+            canvas = preprocess(image, spec)[0][None]
+        yield np.repeat(canvas, batch, 0)
+
+
+def observe(
+    proto: onnx.ModelProto, names: Sequence[str], inputs: Iterable[NDArray[np.float32]], count: int
+) -> dict[str, NDArray[np.float32]]:
+    """Run a graph on `count` inputs and give, for each tensor named, evenly spread samples (s,) of its values.
+
+    InputError when a tensor is not finite on one of them, as on images that are not of the kind the network knows.
+    """
+    probed = onnx.ModelProto.FromString(proto.SerializeToString())
+    probes = [_probe(probed, name, max(1, _SAMPLES // count)) for name in names]
+    samples: list[list[NDArray[np.float32]]] = [[] for _ in names]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probed.onnx"
+        path.write_bytes(probed.SerializeToString())
+        backend = OrtBackend(str(path))
+        for image in inputs:
+            outputs = backend.run({proto.graph.input[0].name: image})
+            for kept, probe, name in zip(samples, probes, names, strict=True):
+                if not np.isfinite(outputs[probe]).all():
+                    raise InputError(
+                        f"calibration: the network's {name} is not finite on an image; check the checkpoint"
+                    )
+                kept.append(outputs[probe])
+    return {name: np.concatenate(kept) for name, kept in zip(names, samples, strict=True)}
+
+
+def _probe(proto: onnx.ModelProto, name: str, budget: int) -> str:
+    """Add an output with every so many-th value of a tensor, about `budget` of them; gives its name.
+
+    Sampled inside the graph, since the whole tensors of a large network fill gigabytes.
+    """
+    step, output = f"{name}:step", f"{name}:samples"
+    constants = {
+        "flat": [-1],
+        "start": [0],
+        "end": [np.iinfo(np.int64).max],
+        "two": [2],
+        "one": [1],
+        "twice": [2 * budget],
+    }
+    made = {key: f"{name}:{key}" for key in constants}
+    for key, value in constants.items():
+        proto.graph.initializer.append(helper.make_tensor(made[key], TensorProto.INT64, [1], value))
+    nodes = [
+        helper.make_node("Cast", [name], [f"{name}:float"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", [f"{name}:float", made["flat"]], [f"{name}:row"]),
+        helper.make_node("Shape", [f"{name}:row"], [f"{name}:size"]),
+        # An odd step, since an even one may divide a row and see but some of its columns.
+        helper.make_node("Div", [f"{name}:size", made["twice"]], [f"{name}:half"]),
+        helper.make_node("Mul", [f"{name}:half", made["two"]], [f"{name}:even"]),
+        helper.make_node("Add", [f"{name}:even", made["one"]], [step]),
+        helper.make_node("Slice", [f"{name}:row", made["start"], made["end"], made["start"], step], [output]),
+    ]
+    proto.graph.node.extend(nodes)
+    proto.graph.output.append(
+        onnx.ValueInfoProto(name=output, type=helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    )
+    return output
+
+
+def best_scale(samples: NDArray[Any], low: int, high: int, symmetric: bool) -> Scale:
+    """The scale with the least squared error over the samples (s,), among ranges that clip more and more of them.
+
+    Zero is always one of the values. `symmetric` puts it at code 0, and then `low` is -`high`.
+    """
+    least, most = min(0.0, float(samples.min(initial=0))), max(0.0, float(samples.max(initial=0)))
+    if symmetric:
+        most = max(-least, most)
+        least = -most
+    if most - least < 1e-6:  # a tensor of zeros; whatever it holds elsewhere is better clipped than divided by zero
+        return Scale(1e-6, 0 if symmetric else low, low, high)
+    counts, edges = np.histogram(samples, _BINS, (least, most))
+    centres = (edges[:-1] + edges[1:]) / 2
+    scales = [_scale(least * share, most * share, low, high) for share in _SHARES]
+    errors = [float((counts * (rounded(centres, scale) - centres) ** 2).sum()) for scale in scales]
+    return scales[int(np.argmin(errors))]
+
+
+def _scale(least: float, most: float, low: int, high: int) -> Scale:
+    step = (most - least) / (high - low)
+    return Scale(step, int(np.clip(round(low - least / step), low, high)), low, high)
+
+
+def rounded(values: NDArray[Any], scale: Scale) -> NDArray[Any]:
+    """The nearest values that codes stand for."""
+    codes = np.clip(np.rint(values / scale.step) + scale.zero, scale.low, scale.high)
+    return (codes - scale.zero) * scale.step

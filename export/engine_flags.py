@@ -1,0 +1,92 @@
+"""The flags of detexport that go with --format engine, and that step of it."""
+
+import argparse
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..deploy.console import whole
+from ..deploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from .api import Report
+    from .engine import EngineOptions
+
+_SWITCHES = {
+    "weight_streaming": "leave weights in the computer's memory where the GPU's is too small",
+    "hw_compat": "for other GPUs too, Ampere and newer; TensorRT only",
+    "version_compat": "for newer TensorRT too, and with our plugins inside; TensorRT only",
+}
+_BATCHES = {"min": "smallest", "opt": "usual", "max": "largest"}
+_NAMES = ("runtime", "sm", "workspace", "timing_cache", *_SWITCHES, *(f"{name}_batch" for name in _BATCHES))
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The group of flags; all are None unless given."""
+    add = parser.add_argument_group("with --format engine").add_argument
+    add("--runtime", choices=["tensorrt", "tensorrt-rtx"], help="whose engine (default: tensorrt)")
+    add("--sm", type=_capabilities, metavar="86,89", help="compute capabilities; TensorRT-RTX only, which else chooses")
+    for name, what in _BATCHES.items():
+        add(f"--{name}-batch", type=whole(1, 1024), metavar="N", help=f"{what} batch (default: 1, 1, 8)")
+    add("--workspace", type=whole(1, 1 << 20), metavar="MB", help="memory that a layer may use (default: all)")
+    add("--timing-cache", type=Path, metavar="FILE", help="read and update it, so that the next build is faster")
+    for name, what in _SWITCHES.items():
+        add(f"--{name.replace('_', '-')}", action="store_const", const=True, help=what)
+
+
+def engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
+    """What the engine is to be; errors come before the export, which takes a while."""
+    given = {name: value for name in _NAMES if (value := getattr(arguments, name)) is not None}
+    if arguments.format != "engine":
+        if arguments.precision == "int8":
+            given.pop("runtime", None)  # eight bits differ by the runtime that will run them
+        if given:
+            raise UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --format engine")
+        return None
+    from ..deploy.engine.profile import USUAL_BATCH
+    from .engine import EngineOptions
+
+    named = {name: given.pop(f"{name}_batch") for name in _BATCHES if f"{name}_batch" in given}
+    fixed = arguments.batch
+    if named and fixed is not None and {*named.values()} != {fixed}:
+        raise UsageError(f"--batch {fixed} leaves no other --min, --opt or --max-batch; use --batch dynamic")
+    batch = None
+    if named and fixed is None:
+        low, usual, high = (named.get(name, size) for name, size in zip(_BATCHES, USUAL_BATCH, strict=True))
+        # What was not given gives way to what was.
+        high = max(low, usual, high) if "max" not in named else high
+        usual = min(max(low, usual), high) if "opt" not in named else usual
+        batch = (low, usual, high)
+    options = EngineOptions(given.pop("runtime", "tensorrt"), batch=batch, **given)
+    options.check()
+    return options
+
+
+def build(report: "Report", options: "EngineOptions") -> None:
+    """Build the engine of an export, and say what it is."""
+    from rich.console import Console
+
+    from ..deploy.engine.progress import build_shown
+    from .engine import build_engine
+
+    started = time.perf_counter()
+    with build_shown() as watch:
+        description = build_engine(report.path, report.card, options, watch)
+    Console(stderr=True, highlight=False).print(f"{'engine':<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
+    path = report.path.with_suffix(".engine")
+    print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) and {path.name}.json, for {description.runtime}")
+    convolutions = description.precisions.get("CONVOLUTION", {})
+    print("convolutions: " + ", ".join(f"{count} {kind}" for kind, count in convolutions.items()))
+    if description.plugins is not None:
+        names = ", ".join(f"{plugin.layers} {plugin.name}" for plugin in description.plugins.operators)
+        inside = "in the engine" if description.plugins.embedded else f"in {description.plugins.library}"
+        print(f"plugins: {names}, {inside}")
+    elif report.card.ops:
+        print("plugins: none, detforge was built without TensorRT's headers; operators run as standard ONNX, slower")
+
+
+def _capabilities(text: str) -> tuple[str, ...]:
+    if not re.fullmatch("[0-9]{2,3}(,[0-9]{2,3})*", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of compute capabilities like 86,89")
+    return tuple(text.split(","))

@@ -1,0 +1,36 @@
+"""detexport --doctor: everything that is here runs, what is not is told with what brings it."""
+
+from pathlib import Path
+
+import pytest
+
+from detforge.export import doctor
+
+
+@pytest.fixture(autouse=True)
+def two_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A convolution in fp16 and one operator, to be quick."""
+    layers = {name: make for name, make, _ in doctor._LAYERS}
+    kept = [("convolution", layers["convolution"], ("fp16",)), ("dfl", layers["dfl"], ("fp32",))]
+    monkeypatch.setattr(doctor, "_LAYERS", kept)
+
+
+def test_a_gpu_and_tensorrt(standin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_RUNTIMES", [("tensorrt", "cuda:0"), ("tensorrt-rtx", "build")])
+    found = {check.name: check for check in doctor.examine()}
+    assert found["tensorrt cuda:0: convolution fp16"].state == "ok"
+    assert found["tensorrt cuda:0: dfl fp32"].detail.startswith("agrees with PyTorch to ")
+    assert found["tensorrt-rtx build: dfl fp32"].detail.endswith("not run")
+    # One line for all of a runtime that has no GPU.
+    monkeypatch.setenv("STANDIN_GPU", "")
+    found = {check.name: check for check in doctor.examine()}
+    assert "tensorrt cuda:0: dfl fp32" not in found
+    assert found["tensorrt cuda:0"].state == "absent"
+    assert found["tensorrt cuda:0"].mend == "check nvidia-smi, or use another --backend"
+
+
+def test_a_broken_installation_has_failed(standin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_TENSORRT", "9.3.0.1")  # which the stand-in cannot play
+    monkeypatch.setattr(doctor, "_RUNTIMES", [("tensorrt", "cuda:0")])
+    (check,) = [check for check in doctor.examine() if check.name == "tensorrt cuda:0"]
+    assert check.state == "failed"

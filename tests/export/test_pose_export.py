@@ -1,0 +1,130 @@
+"""Pose networks through the whole door: exported, verified, and run by the runtime as PyTorch runs them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detforge.deploy import BottomUp, PoseEstimator, load
+from detforge.deploy.backends.ort import OrtBackend
+from detforge.deploy.card import METADATA_KEY, Card, Provenance
+from detforge.deploy.errors import InputError, UsageError
+from detforge.export import cli, export
+from detforge.export.photographs import make_up
+from detforge.models.checkpoint import random_model
+from detforge.models.zoo import VARIANTS, find
+
+NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") and variant.skeleton is not None]
+CASES = [(name, "fp32") for name in NAMES] + [(name, "fp16") for name in NAMES]
+IMAGE = make_up((120, 160), 3)
+BOXES = np.array([[20, 10, 90, 115], [-30, 40, 50, 150]], np.float32)
+
+
+class TorchBackend:
+    """The network in PyTorch as a backend."""
+
+    def __init__(self, name: str, ports: OrtBackend) -> None:
+        self.model = random_model(find(name))
+        self.inputs, self.outputs, self.metadata = ports.inputs, ports.outputs, {}
+
+    def run(self, feeds):
+        with torch.inference_mode():
+            return {name: value.numpy() for name, value in self.model(torch.from_numpy(feeds["image"])).items()}
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def report(request, tmp_path_factory):
+    """The export of a tiny variant, every axis free that may be, verified."""
+    name, precision = request.param
+    path = tmp_path_factory.mktemp("pose") / f"{name}.onnx"
+    return export(name, checkpoint="random", precision=precision, output=path)
+
+
+def test_the_file_agrees_with_pytorch(report):
+    comparison = report.comparison
+    assert comparison.problem is None
+    assert comparison.detections >= 2 * len(report.card.skeleton.keypoints)
+    assert {shape[0] for shape in comparison.runs} == {1, 2}
+    assert all(row.cosine > 0.999 for row in comparison.outputs.values())
+    if report.card.provenance.precision == "fp32":
+        assert comparison.match_rate == 1.0
+
+
+def test_the_card_says_what_a_pose_is(report):
+    card = Card.from_json(OrtBackend(str(report.path)).metadata[METADATA_KEY])
+    assert card == report.card
+    assert card.task == "pose" and card.labels == ("person",)
+    assert len(card.skeleton.keypoints) == len(card.skeleton.sigmas) == 17
+
+
+def test_keypoints_are_those_of_pytorch(report):
+    model = load(str(report.path), conf=0.0)
+    reference = TorchBackend(report.card.model, OrtBackend(str(report.path)))
+    if isinstance(model, BottomUp):
+        found, expected = model(IMAGE), BottomUp(reference, model.card)(IMAGE)
+        assert abs(len(found) - len(expected)) <= 2  # who is a person hangs on differences of nearly equal tags
+        return
+    assert isinstance(model, PoseEstimator)
+    found, expected = model(IMAGE, BOXES), PoseEstimator(reference, model.card)(IMAGE, BOXES)
+    assert found.keypoints.shape == (2, 17, 3) and np.isfinite(found.keypoints).all()
+    if report.card.provenance.precision == "fp16":
+        return  # the maps of random weights are so flat that half precision moves their peaks
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5, rtol=1e-4)
+    distance = np.abs(found.keypoints - expected.keypoints)[..., :2].max(-1)
+    assert (distance < 0.01).mean() > 0.95
+
+
+def test_a_crop_of_another_size(tmp_path):
+    report = export("simplebaseline_test", checkpoint="random", imgsz=(64, 128), output=tmp_path / "m.onnx")
+    assert report.card.input.size == (64, 128) and report.card.input.resize == "crop"
+    assert load(str(report.path))(IMAGE, BOXES).keypoints.shape == (2, 17, 3)
+
+
+@pytest.mark.parametrize("name", ["simcc_test", "higherhrnet_test"])
+def test_networks_that_have_one_size(name, tmp_path):
+    with pytest.raises(UsageError, match="takes no --imgsz"):
+        export(name, checkpoint="random", imgsz=(64, 128), output=tmp_path / "m.onnx")
+
+
+def own_keypoints(count: int, path: Path) -> Path:
+    torch.save(find("simplebaseline_test").build(count).state_dict(), path)
+    return path
+
+
+def test_keypoints_of_the_users_own(tmp_path):
+    """As many as the checkpoint has, by the names of a file or numbered; nobody knows what a mirror exchanges."""
+    weights = own_keypoints(3, tmp_path / "own.pth")
+    report = export("simplebaseline_test", checkpoint=str(weights), verify="off", output=tmp_path / "m.onnx")
+    assert report.card.skeleton.keypoints == ("keypoint_0", "keypoint_1", "keypoint_2")
+    assert not report.card.decode.flip and not report.card.skeleton.pairs
+    (tmp_path / "names.txt").write_text("tip\nbase\ntail\n")
+    options = {"checkpoint": str(weights), "verify": "off", "output": tmp_path / "m.onnx"}
+    report = export("simplebaseline_test", labels=tmp_path / "names.txt", **options)
+    assert report.card.skeleton.keypoints == ("tip", "base", "tail")
+    assert load(str(report.path))(IMAGE, BOXES).keypoints.shape == (2, 3, 3)
+    (tmp_path / "names.txt").write_text("tip\n")
+    with pytest.raises(InputError, match="1 labels, but the checkpoint has 3 keypoints"):
+        export("simplebaseline_test", labels=tmp_path / "names.txt", **options)
+
+
+def test_suppression_in_the_file_is_for_detectors(tmp_path):
+    with pytest.raises(UsageError, match="decoded at run time"):
+        export("hrnet_test", checkpoint="random", nms="graph", output=tmp_path / "m.onnx")
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["--model", "simplebaseline_test", "--checkpoint", "random", "--fp16"]) == 0
+    out = capsys.readouterr().out
+    assert "simplebaseline_test, fp16, 17 keypoints" in out
+    assert "next: detinfer image.jpg --model DETECTOR.onnx --pose-model exports/simplebaseline_test-fp16.onnx" in out
+
+
+def test_a_wrong_card_is_no_card(tmp_path):
+    """A crop's decoder on whole images, or a pose without a skeleton, is refused when the Card is made."""
+    card = find("simplebaseline_test").card(("person",), Provenance("none", None, "fp32", {}))
+    for change in ({"skeleton": None}, {"input": replace(card.input, resize="canvas")}, {"task": "detection"}):
+        with pytest.raises(ValueError, match="must hold"):
+            replace(card, **change)

@@ -1,0 +1,54 @@
+"""The suppression operator keeps what the runtime's own suppression keeps, of more boxes than TensorRT looks at."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulator.build import build
+from ladder import buffer
+from numpy.typing import NDArray
+
+from detforge.deploy import _native
+from detforge.plugins.core.abi import Buffer, Call, Library
+from detforge.plugins.core.libraries import library
+
+IOU = np.full(1, 0.5, np.float32)
+
+
+def candidates(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes about as many places as there are for a third of them, scores that repeat and are never 0, three labels."""
+    rng = np.random.default_rng(count)
+    centres = rng.uniform(0, 30 * count**0.5, (count // 3 + 1, 2))[rng.integers(0, count // 3 + 1, count)]
+    centres += rng.normal(0, 3, centres.shape)
+    sides = rng.uniform(8, 40, (count, 2))
+    boxes = np.concatenate((centres - sides / 2, centres + sides / 2), 1).astype(np.float32)
+    scores = (rng.integers(1, 500, count) / 512).astype(np.float32)
+    return boxes, scores, rng.integers(0, 3, count).astype(np.float32)
+
+
+def kept(run_on: str, count: int, limit: int, folder: Path) -> list[int]:
+    """What the operator keeps, best first."""
+    boxes, scores, labels = candidates(count)
+    inputs = [np.ascontiguousarray(x) for x in (boxes[None], scores[None], labels[None], IOU)]
+    call = Call("Nms", "float32", [buffer(x) for x in inputs], {"classes": 3, "limit": limit})
+    output = np.empty((1, count, 2), np.float32)
+    if run_on == "cpu":
+        path = library("detforge_cpu")
+        assert path is not None
+        Library(path).run_cpu(call, buffer(output))
+    else:
+        kernels = Library(build(folder))
+        workspace = np.empty(kernels.workspace(call), np.uint8)
+        kernels.run_cuda(call, buffer(output), Buffer(workspace.ctypes.data, workspace.shape))
+    found = output[0, :, 0] > 0
+    assert not output[0, ~found].any()
+    return output[0, found, 1].astype(int).tolist()
+
+
+@pytest.mark.parametrize(("count", "limit"), [(6000, 6000), (6000, 100)])
+@pytest.mark.parametrize("run_on", ["cpu", "emulated GPU"])
+def test_equals_the_runtime(run_on: str, count: int, limit: int, tmp_path: Path) -> None:
+    boxes, scores, labels = candidates(count)
+    expected = _native.nms(boxes, scores, labels.astype(np.int64), float(IOU[0]), limit).tolist()
+    assert 90 < len(expected) < count
+    assert kept(run_on, count, limit, tmp_path) == expected

@@ -1,0 +1,88 @@
+"""The kernel that makes a network's input on a GPU against the runtime's own preprocessing on the CPU."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from emulator.build import build
+from ladder import STORAGE, buffer, from_storage, to_storage
+
+from detforge.deploy.card import Input
+from detforge.deploy.preprocess import frame_for, preprocess
+from detforge.plugins.core.abi import DTYPES, Buffer, Library, Picture
+from detforge.plugins.core.libraries import library
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+SPECS = {
+    "edges": Input("edges", (40, 64), 32, "rgb", MEAN, STD),
+    "canvas": Input("canvas", (48, 64), 32, "bgr", MEAN, STD, pad_value=114.0),
+    "centered": Input("keep", None, 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), pad_to="or", centered=True),
+    "upscaled": Input("canvas", (96, 96), 32, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+SIZES = [(37, 61), (90, 50), (1, 1), (48, 64), (3, 200)]
+
+
+def call(
+    kernels: Library, image: np.ndarray, spec: Input, dtype: str, device: str
+) -> tuple[Callable[[], None], tuple[torch.Tensor, ...]]:
+    """What runs the kernel on the current stream, and its tensors: the pixels and the canvas."""
+    frame = frame_for(image.shape[:2], spec)
+    pixels = torch.from_numpy(image).to(device)
+    canvas = torch.from_numpy(np.zeros((3, *frame.canvas_size), STORAGE[dtype])).to(device)
+    fill = (0.0, 0.0, 0.0)
+    if spec.pad_value is not None:
+        fill = tuple((spec.pad_value - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
+    where = Buffer(pixels.data_ptr(), image.shape)
+    swap = spec.color == "rgb"
+    picture = Picture(where, frame.resized_size, frame.offset, spec.mean, spec.std, fill, swap)
+
+    def run() -> None:
+        stream = torch.cuda.current_stream().cuda_stream if device == "cuda" else 0
+        kernels.preprocess_cuda(picture, dtype, Buffer(canvas.data_ptr(), tuple(canvas.shape)), stream)
+
+    return run, (pixels, canvas)
+
+
+def check(kernels: Library, name: str, dtype: str, device: str) -> None:
+    """Equal to the bit, but for the rounding to the dtype: well within one of 255 levels before normalisation."""
+    for size in SIZES:
+        image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        expected = preprocess(image, SPECS[name])[0]
+        run, (_, canvas) = call(kernels, image, SPECS[name], dtype, device)
+        run()
+        got = from_storage(canvas.cpu().numpy(), dtype)
+        rounded = from_storage(to_storage(expected, dtype), dtype)
+        np.testing.assert_array_equal(got, rounded, f"{name}, {size}, {dtype}")
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The kernel's own source, for a GPU that the CPU plays."""
+    return Library(build(tmp_path_factory.mktemp("emulated")))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SPECS)
+def test_on_an_emulated_gpu(emulated: Library, name: str, dtype: str) -> None:
+    check(emulated, name, dtype, "cpu")
+
+
+@pytest.mark.skipif(
+    library("detforge_cuda") is None or not torch.cuda.is_available(),
+    reason="needs libdetforge_cuda (nvcc) and a GPU that torch can use; the emulated GPU stands in",
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SPECS)
+def test_on_a_gpu(name: str, dtype: str) -> None:
+    path = library("detforge_cuda")
+    assert path is not None
+    check(Library(path), name, dtype, "cuda")
+
+
+def test_wrong_calls_are_refused(emulated: Library) -> None:
+    pixels = np.zeros((0, 4, 3), np.uint8)
+    picture = Picture(buffer(pixels), (4, 4), (0, 0), MEAN, STD, MEAN, False)
+    canvas = np.zeros((3, 4, 4), np.float32)
+    with pytest.raises(ValueError, match="a picture without pixels"):
+        emulated.preprocess_cuda(picture, "float32", buffer(canvas))
