@@ -10,7 +10,7 @@ RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 .PHONY: demo test
 demo: .venv/demo
 	$(BIN)/detexport --model gfl_markers --fp16
-	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx
+	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx --pose-model corners_markers
 	$(BIN)/detbench --model exports/gfl_markers-fp16.onnx --duration 5
 
 test: .venv/dev $(RUNTIMES)

@@ -3,6 +3,8 @@
 Its presence puts tests/ on the path, so that every test can say `from golden.reader import load`.
 """
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -10,7 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from detforge.deploy.card import METADATA_KEY, Card, DenseDecode, Fusion, Input, Provenance, Suppress
+from detforge.deploy.card import METADATA_KEY, Card, Fusion, Input, Provenance, Suppress
+from detforge.deploy.forms import DenseDecode
 
 hypothesis.settings.register_profile("steady", deadline=None)  # time is not what these tests are about
 hypothesis.settings.load_profile("steady")
@@ -66,3 +69,22 @@ def write_color_model(path: Path, card: str | None = None) -> Path:
 def color_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model file of `write_color_model` with its Card."""
     return write_color_model(tmp_path_factory.mktemp("models") / "colors.onnx", COLOR_CARD.to_json())
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """TensorRT, TensorRT-RTX and a GPU, played by tests/standin; gives the folder of cached engines, an empty one."""
+    played = Path(__file__).parent / "standin"
+    monkeypatch.syspath_prepend(str(played))
+    monkeypatch.setenv("PYTHONPATH", str(played))  # for the builder's process
+    monkeypatch.setenv("STANDIN_GPU", "A10 86")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    real = [name for name in sys.modules if name.split(".")[0] in _PLAYED]
+    for name in real:
+        monkeypatch.delitem(sys.modules, name)
+    yield tmp_path / "cache" / "detforge" / "engines"
+    for name in [name for name in sys.modules if name.split(".")[0] in _PLAYED]:
+        del sys.modules[name]
+
+
+_PLAYED = ("tensorrt", "tensorrt_rtx", "cuda")

@@ -12,6 +12,7 @@ import argparse
 import statistics
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -39,14 +40,15 @@ def main() -> int:
     return 0
 
 
-def compare(model: str, cpu: Backend, gpu: Backend, batch: int) -> None:
-    """Print the differences and the ratio of times for one batch size."""
+def compare(model: str, cpu: Backend, gpu: Backend, batch: int) -> dict[str, Any]:
+    """Print the differences and the ratio of times for one batch size; gives them."""
     port = cpu.inputs[0]
     fixed = [size or free for size, free in zip(port.shape, (batch, 3, *CANVAS), strict=True)]
     feeds = {port.name: np.random.default_rng(0).standard_normal(fixed, np.float32)}
     ours, theirs = cpu.run(feeds), gpu.run(feeds)
-    for name, expected in ours.items():
-        print(f"{model} batch {fixed[0]}: {name} differs by {np.abs(theirs[name] - expected).max():.2e}")
+    differences = {name: float(np.abs(theirs[name] - expected).max()) for name, expected in ours.items()}
+    for name, difference in differences.items():
+        print(f"{model} batch {fixed[0]}: {name} differs by {difference:.2e}")
     times: dict[str, list[float]] = {"cpu": [], "gpu": []}
     for _ in range(ROUNDS):
         for side, backend in (("cpu", cpu), ("gpu", gpu)):
@@ -56,6 +58,7 @@ def compare(model: str, cpu: Backend, gpu: Backend, batch: int) -> None:
     medians = {side: statistics.median(values) * 1e3 for side, values in times.items()}
     ratio = medians["cpu"] / medians["gpu"]
     print(f"{model} batch {fixed[0]}: cpu {medians['cpu']:.1f} ms, gpu {medians['gpu']:.1f} ms, {ratio:.1f}x")
+    return {"model": model, "batch": fixed[0], "differences": differences, "ms": medians, "ratio": ratio}
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ import importlib.util
 import math
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..choose import choose_model
+from ..choose import BACKENDS
 from ..console import Parser, device, native_code_muted, run, whole
 from ..errors import IncompatibleError, InputError, UsageError, VerificationError
 from ..files import write_text
@@ -19,9 +18,7 @@ from ..processors import available_processors
 from .gate import misses, parse_gate
 from .report import Case, Report, Result, read_report, to_csv
 
-if TYPE_CHECKING:
-    from .measure import ImageFile, Timer
-
+_BUSY = 0.2  # processors
 IMAGES = Path(__file__).parent / "images"
 
 
@@ -39,8 +36,13 @@ def _parser() -> Parser:
         metavar="NAME|FILE",
         help="model file or exported variant, may be repeated; default: the newest in exports/",
     )
-    add("--backend", choices=["auto", "ort"], default="auto", help="runtime (default: %(default)s)")
-    add("--device", type=device, default="cpu", metavar="cpu|cuda:N", help="where to run (default: %(default)s)")
+    add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
+    add(
+        "--device",
+        type=device,
+        metavar="cpu|cuda:N",
+        help="where to run (default: cuda:0 with TensorRT, else cpu)",
+    )
     add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
     add("--batch", type=_batches, default=[1], metavar="N,N", help="images a batch, 1,8 for both (default: 1)")
     add("--images", type=Path, default=IMAGES, metavar="DIR", help="real images (default: the bundled ones)")
@@ -53,8 +55,11 @@ def _parser() -> Parser:
     )
     add("--warmup", type=_seconds(0.0), default=1.0, metavar="S", help="seconds before, uncounted (default: 1)")
     add("--streams", type=whole(1, 256), default=1, metavar="N", help="clients on one session (default: 1)")
+    add("--peer", choices=["torch"], help="take turns with the same network in eager PyTorch")
+    add("--profile-layers", action="store_true", help="show the slowest nodes as well")
     add("--ops", action="store_true", help="measure the operators against their alternatives, not a model")
     add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
+    add("--html", type=Path, metavar="FILE", help="the report as one page with charts")
     add("--csv", type=Path, metavar="FILE", help="the latencies as CSV")
     add("--compare", type=Path, metavar="FILE", help="a JSON report of before, to print the changes")
     add(
@@ -85,27 +90,32 @@ def _bench_ops(arguments: argparse.Namespace) -> int:
     if missing := [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]:
         raise IncompatibleError(f"--ops needs {missing[0]}, which is not installed; pip install 'detforge[cpu,export]'")
     command = [sys.executable, "-m", "detforge.export.bench_ops", "--duration", str(arguments.duration)]
-    command += ["--device", arguments.device]
+    command += ["--device", arguments.device or "cpu"]
     for flag, value in (("--threads", arguments.threads), ("--json", arguments.json)):
         command += [] if value is None else [flag, str(value)]
     return subprocess.run(command, check=False).returncode
 
 
 def _bench_quietly(arguments: argparse.Namespace) -> int:
+    from .cases import model_files, own_timers, peer_timers, slowest_nodes
     from .environment import Watch  # what needs NumPy and OpenCV is imported late: --help is to answer at once
     from .measure import measure, read_images
 
     base = None if arguments.compare is None else read_report(arguments.compare)
     if base is None and (gates := [gate for gate in arguments.fail_if if gate.over_base]):
         raise UsageError(f"--fail-if '{gates[0].text}' needs a report to be over; give one with --compare")
-    models = _models(arguments.model or [None])
+    models = model_files(arguments.model or [None])
     images = read_images(arguments.images)
-    timers = _timers(arguments, models, images)
+    timers = own_timers(arguments, models, images)
     if base is not None:
         _check_common([timer.case for timer in timers], base, str(arguments.compare))
+    nodes = slowest_nodes(arguments, [timer.case for timer in timers], models, images)
     watch = Watch()
-    with _progress(len(timers) * arguments.duration) as advance:
-        measure(timers, arguments.duration, arguments.warmup, advance)
+    with contextlib.ExitStack() as peers:
+        turns = [*timers, *peer_timers(arguments, timers, peers)]
+        with _progress(len(turns) * arguments.duration) as advance:
+            measure(turns, arguments.duration, arguments.warmup, advance)
+        results = [turn.result() for turn in turns]
     report = Report(
         watch.environment(_threads(arguments)),
         {
@@ -114,40 +124,16 @@ def _bench_quietly(arguments: argparse.Namespace) -> int:
             "duration_s": arguments.duration,
             "warmup_s": arguments.warmup,
         },
-        tuple(timer.result() for timer in timers),
+        tuple(replace(result, nodes=nodes.get(result.case, ())) for result in results),
     )
     _deliver(report, base, arguments)
+    if (beside := report.environment["processors_beside"] or 0.0) > _BUSY:
+        print(
+            f"warning: other processes took {beside} processors meanwhile; run again on a quiet machine",
+            file=sys.stderr,
+        )
     _check_gates(report, base, arguments)
     return 0
-
-
-def _models(names: Sequence[str | None]) -> dict[str, Path]:
-    """The model files, each once, by what the report calls them: the file's name, or its path to tell two apart."""
-    paths = list({path.resolve(): path for path in map(choose_model, names)}.values())
-    count = Counter(path.name for path in paths)
-    return {path.name if count[path.name] == 1 else str(path): path for path in paths}
-
-
-def _timers(arguments: argparse.Namespace, models: dict[str, Path], images: "Sequence[ImageFile]") -> "list[Timer]":
-    from ..pipeline import load
-    from ..preprocess import frame_for
-    from .measure import Timer
-
-    backend = "ort"  # the only one so far, so auto means it
-    timers: list[Timer] = []
-    for name, path in models.items():
-        print(f"model: {path}", file=sys.stderr)
-        detector = load(str(path), backend=arguments.backend, device=arguments.device, threads=arguments.threads)
-        canvases = {frame_for(image.size, detector.card.input).canvas_size for image in images}
-        if len(canvases) > 1 and max(arguments.batch) > 1:
-            print(
-                f"note: {name} sees these images in {len(canvases)} sizes, so a batch of different ones runs in parts",
-                file=sys.stderr,
-            )
-        for batch in arguments.batch:
-            case = Case(name, backend, arguments.device, batch, arguments.streams)
-            timers.append(Timer(case, detector, images))
-    return timers
 
 
 def _threads(arguments: argparse.Namespace) -> int:
@@ -182,6 +168,10 @@ def _deliver(report: Report, base: Report | None, arguments: argparse.Namespace)
         write_text(Path(arguments.json), report.to_json())
     if arguments.csv is not None:
         write_text(arguments.csv, to_csv(report.results))
+    if arguments.html is not None:
+        from .html import to_html
+
+        write_text(arguments.html, to_html(report, base))
 
 
 def _check_gates(report: Report, base: Report | None, arguments: argparse.Namespace) -> None:

@@ -1,10 +1,12 @@
-"""On what a benchmark ran, and what may have disturbed it."""
+"""On what a benchmark ran, and what may have disturbed it: load, other processes, throttling."""
 
 import contextlib
 import os
 import platform
 import shutil
 import subprocess
+import time
+from collections.abc import Mapping
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,12 @@ class Watch:
     def __init__(self) -> None:
         self._load = _load()
         self._throttled = throttled_periods()
+        self._hot = _thermal_events()
+        self._started = time.monotonic()
+        self._ticks = _ticks()
 
     def environment(self, threads: int) -> dict[str, Any]:
         """What the report says of the machine, as JSON; None is what the system does not tell."""
-        throttled = throttled_periods()
-        seen = None if throttled is None or self._throttled is None else throttled - self._throttled
         return {
             "cpu": _cpu(),
             "processors": available_processors(),
@@ -35,8 +38,41 @@ class Watch:
             "versions": _versions(),
             "load_at_start": self._load,
             "load_at_end": _load(),
-            "throttled_periods": seen,
-        }
+            "throttled_periods": _rise(self._throttled, throttled_periods()),
+            "thermal_events": _rise(self._hot, _thermal_events()),
+        } | self._others()
+
+    def _others(self) -> dict[str, float | None]:
+        """How many processors' worth of time others took: processes beside, and other guests of the host ("stolen").
+
+        A process that has ended counts as ours when we waited for it.
+        """
+        before, now = self._ticks, _ticks()
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        if before is None or now is None:
+            return {"processors_beside": None, "processors_stolen": None}
+        busy, own, stolen = (b - a for a, b in zip(before, now, strict=True))
+        beside = max(0.0, busy - own)
+        return {"processors_beside": round(beside / seconds, 2), "processors_stolen": round(stolen / seconds, 2)}
+
+
+def describe(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a person wants to know of the machine, line by line."""
+    quota = f", quota {facts['cpu_quota']:.1f}" if facts["cpu_quota"] is not None else ""
+    lines = [("cpu", f"{facts['cpu']}, {facts['processors']} processors{quota}, {facts['threads']} threads used")]
+    lines += [("gpu", name) for name in facts["gpus"]]
+    lines += [("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))]
+    if facts["load_at_start"] is not None:
+        lines += [("load", f"{facts['load_at_start']} at the start, {facts['load_at_end']} at the end")]
+    if facts["processors_beside"] is not None:
+        beside, stolen = facts["processors_beside"], facts["processors_stolen"]
+        lines += [("beside", f"other processes took {beside} processors, other guests of the host {stolen}")]
+    throttled = [
+        f"{facts[name]} {what}"
+        for name, what in (("throttled_periods", "periods without quota"), ("thermal_events", "times too hot"))
+        if facts[name] is not None
+    ]
+    return [*lines, *([("throttled", ", ".join(throttled))] if throttled else [])]
 
 
 def reset_peak_memory() -> None:
@@ -72,10 +108,36 @@ def _gpus() -> list[str]:
 
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__}
-    for name in ("detforge", "onnxruntime", "onnxruntime-gpu"):
+    names = ("detforge", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx", "torch")
+    for name in names:
         with contextlib.suppress(packages.PackageNotFoundError):
             versions[name] = packages.version(name)
     return versions
+
+
+def _rise(before: int | None, now: int | None) -> int | None:
+    return None if before is None or now is None else now - before
+
+
+def _ticks() -> tuple[float, float, float] | None:
+    """Seconds that the processors were busy, that this process and its ended children took, and that were stolen."""
+    fields = (read_system_file(Path("/proc/stat")) or "").split("\n", 1)[0].split()
+    if len(fields) < 9:
+        return None
+    user, nice, system, _, _, interrupts, soft, stolen = (
+        int(field) / os.sysconf("SC_CLK_TCK") for field in fields[1:9]
+    )
+    return user + nice + system + interrupts + soft, sum(os.times()[:4]), stolen
+
+
+def _thermal_events() -> int | None:
+    """How often the processors became too hot and slowed down; None where the system does not tell."""
+    counts = [
+        read_system_file(path)
+        for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
+    ]
+    known = [int(count) for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _load() -> float | None:

@@ -7,15 +7,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from ..bottom_up import BottomUp
+from ..card import Card
+from ..detector import Detector
 from ..errors import InputError
 from ..image import decode_image
-from ..pipeline import Detector
+from ..instances import Instances
+from ..pose import PoseEstimator
+from ..preprocess import Image
 from ..sources import is_video, items
 from .environment import peak_memory, reset_peak_memory
-from .report import STAGES, Case, Latency, Result
+from .report import MOST_SAMPLES, STAGES, Case, Latency, Result
 
 _TURN_S = 0.5
 _MOST_IMAGES = 256
@@ -46,13 +52,36 @@ def read_images(folder: Path) -> list[ImageFile]:
     return files
 
 
+Find = Callable[[list[Image]], list[Instances]]
+"""What is in each of a batch of images, with the time that it took."""
+
+
+def finder(model: Detector | PoseEstimator | BottomUp) -> Find:
+    """How a benchmark runs a model; one that looks into boxes gets the whole image as its one box."""
+    if not isinstance(model, PoseEstimator):
+        return model
+    return lambda images: model(images, boxes=[[(0, 0, image.shape[1], image.shape[0])] for image in images])
+
+
+class Turns(Protocol):
+    """What takes turns in `measure`."""
+
+    @property
+    def seconds(self) -> float:
+        """Measured so far."""
+        ...
+
+    def warm_up(self, seconds: float) -> float: ...
+    def measure(self, seconds: float, *, settle: bool) -> None: ...
+
+
 class Timer:
     """Runs one case and keeps its timings; batches take the images in turn."""
 
-    def __init__(self, case: Case, detector: Detector, images: Sequence[ImageFile]) -> None:
-        self.case = case
+    def __init__(self, case: Case, find: Find, images: Sequence[ImageFile], card: Card) -> None:
+        self.case, self.card = case, card
         self.seconds = 0.0
-        self._detector = detector
+        self._find = find
         self._images = images
         self._turn = itertools.count()  # clients share it: its next() is atomic
         self._samples: list[tuple[float, ...]] = []
@@ -77,7 +106,9 @@ class Timer:
         # Clients wait for nothing but their answers, so each one's rate is the inverse of its mean latency.
         images = self.case.batch * self.case.streams * 1e3
         fps = {stage: images / ms[stage].mean for stage in ("infer", "e2e")}
-        return Result(self.case, len(self._samples), ms, fps["infer"], fps["e2e"], self._peak)
+        last, count = len(self._samples) - 1, min(MOST_SAMPLES, len(self._samples))
+        e2e_ms = tuple(self._samples[i * last // max(1, count - 1)][-1] for i in range(count))
+        return Result(self.case, len(self._samples), ms, fps["infer"], fps["e2e"], self._peak, e2e_ms)
 
     def _run(self, seconds: float, settle: bool) -> list[tuple[float, ...]]:
         streams = self.case.streams
@@ -105,14 +136,14 @@ class Timer:
         started = time.perf_counter()
         pixels = [decode_image(file.data, file.name) for file in files]
         decoded = time.perf_counter()
-        found = self._detector(pixels)
+        found = self._find(pixels)
         finished = time.perf_counter()
         # An image's timing is its share of the runs that it was part of, so the shares add up to the batch's.
         stages = [sum(instances.timing[stage] for instances in found) for stage in ("pre", "infer", "post")]
         return (decoded - started) * 1e3, *stages, (finished - started) * 1e3
 
 
-def measure(timers: Sequence[Timer], duration: float, warmup: float, advance: Callable[[float], object]) -> None:
+def measure(timers: Sequence[Turns], duration: float, warmup: float, advance: Callable[[float], object]) -> None:
     """Measure every case for `duration` seconds, in short turns so that the machine's noise hits all alike.
 
     `advance` hears of every turn's seconds. Where cases alternate, a turn's first batch finds another's data in

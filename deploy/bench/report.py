@@ -4,21 +4,27 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..node_times import NodeTime
 from ..parse import FieldError, parse, require
 
-SCHEMA = 1
+SCHEMA = 2
 STAGES = ("decode", "pre", "infer", "post", "e2e")
 METRICS = ("mean", "p50", "p90", "p99")
+MOST_SAMPLES = 2000
+PEER = "torch"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured; two reports are compared where these agree. `model` is the name of its file."""
+    """What is measured; two reports are compared where these agree. `model` is the name of its file.
+
+    The backend "torch" is a peer: the same network in eager PyTorch.
+    """
 
     model: str
     backend: str
@@ -46,8 +52,10 @@ class Result:
     """One case's figures over `batches` batches.
 
     `ms` has a Latency for each of STAGES: e2e runs from the bytes of the image files to the detections and is
-    measured around the whole. The rates are in images a second; the model's counts infer alone. `peak_mib` is the
-    process's resident memory at its highest while the case ran, None where the system does not tell.
+    measured around the whole; `e2e_ms` has its single values in their order, at most MOST_SAMPLES evenly chosen. The
+    rates are in images a second; the model's counts infer alone. `peak_mib` is the process's resident memory at its
+    highest while the case ran, None where the system does not tell. `nodes` are the network's slowest, where they
+    were asked for.
     """
 
     case: Case
@@ -56,9 +64,20 @@ class Result:
     model_fps: float
     e2e_fps: float
     peak_mib: float | None
+    e2e_ms: tuple[float, ...] = ()
+    nodes: tuple[NodeTime, ...] = ()
 
     def __post_init__(self) -> None:
         require(set(self.ms) == set(STAGES), "results.ms", ", ".join(STAGES))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long as a file of ours its peer takes, by medians."""
+
+    peer: Case
+    infer: float
+    e2e: float
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,15 @@ class Report:
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA))
+
+    def ratios(self) -> list[Ratio]:
+        """Each peer against the file that it stands beside."""
+        ours = {replace(r.case, backend=PEER): r.ms for r in self.results if r.case.backend != PEER}
+        return [
+            Ratio(r.case, *(r.ms[stage].p50 / ours[r.case][stage].p50 for stage in ("infer", "e2e")))
+            for r in self.results
+            if r.case.backend == PEER
+        ]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"

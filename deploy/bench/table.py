@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from .environment import describe
 from .report import METRICS, STAGES, Case, Report, Result
 
 _TITLES = {"e2e": "end to end"}
+_LOOK: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
 _WIDTH = 100  # of a pipe, which has none
 
 
@@ -30,11 +32,28 @@ class Printer:
             fps = {"infer": f"{result.model_fps:.1f}", "e2e": f"{result.e2e_fps:.1f}"}
             _add(table, result, lambda s, m, r=result: f"{getattr(r.ms[s], m):.2f}", fps)
         self._print(table)
+        for ratio in report.ratios():
+            times = f"{ratio.infer:.2f} times as long to infer, {ratio.e2e:.2f} times end to end"
+            self._line("peer", f"{ratio.peer} takes {times} (medians)")
+        for result in report.results:
+            if result.nodes:
+                self._nodes(result)
         images = report.settings["images"]
         self._line("end to end", "from the bytes of an image file to its detections")
         self._line("images", f"{images['count']} in {images['folder']}")
-        for name, text in _environment(report.environment):
+        for name, text in describe(report.environment):
             self._line(name, text)
+
+    def _nodes(self, result: Result) -> None:
+        """The slowest nodes, and what each takes."""
+        self._console.print(f"slowest nodes, {result.case}", style="bold", soft_wrap=True)  # a title wraps as its table
+        table = Table(**_LOOK)
+        table.add_column("node", overflow="fold", min_width=18)
+        table.add_column("op", no_wrap=True)
+        table.add_column("ms", justify="right", no_wrap=True)
+        for node in result.nodes:
+            table.add_row(node.name, node.op, f"{node.ms:.3f}")
+        self._print(table)
 
     def comparison(self, results: Sequence[Result], base: Mapping[Case, Result], name: str) -> None:
         """How much each result that the base has too is above or below it."""
@@ -66,7 +85,7 @@ class Printer:
 
 
 def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", **_LOOK)
     table.add_column("case", overflow="fold", min_width=18)
     table.add_column("stage", no_wrap=True, min_width=10)
     for name in (*METRICS, "FPS"):
@@ -89,15 +108,3 @@ def _add(table: Table, result: Result, cell: Callable[[str, str], str], fps: Map
 
 def _change(now: float, before: float) -> str:
     return f"{(now / before - 1) * 100:+.1f}" if before else ""
-
-
-def _environment(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    quota = f", quota {facts['cpu_quota']:.1f}" if facts["cpu_quota"] is not None else ""
-    lines = [("cpu", f"{facts['cpu']}, {facts['processors']} processors{quota}, {facts['threads']} threads used")]
-    lines += [("gpu", name) for name in facts["gpus"]]
-    lines += [("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))]
-    if facts["load_at_start"] is not None:
-        lines += [("load", f"{facts['load_at_start']} at the start, {facts['load_at_end']} at the end")]
-    if facts["throttled_periods"] is not None:
-        lines += [("throttled", f"{facts['throttled_periods']} periods")]
-    return lines

@@ -5,17 +5,25 @@ import math
 import random
 import statistics
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from conftest import COLOR_CARD
 
+from detforge.deploy import load
+from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.bench import environment
-from detforge.deploy.bench.measure import ImageFile, Timer, latency, measure, read_images
+from detforge.deploy.bench.measure import ImageFile, Timer, finder, latency, measure, read_images
 from detforge.deploy.bench.report import Case
 from detforge.deploy.errors import InputError
+from detforge.deploy.forms import HeatmapDecode
+from detforge.deploy.loader import assemble
+from detforge.deploy.pose import TopDown
+from detforge.deploy.skeleton import Skeleton
 
 TIMING = {"pre": 1.0, "infer": 2.0, "post": 3.0}
 
@@ -50,7 +58,7 @@ def image_files(*widths: int) -> list[ImageFile]:
 def timer(batch: int, streams: int = 1, widths: tuple[int, ...] = (1, 2, 3)) -> tuple[Timer, FakeDetector]:
     detector = FakeDetector(streams)
     case = Case("a.onnx", "ort", "cpu", batch, streams)
-    return Timer(case, detector, image_files(*widths)), detector
+    return Timer(case, detector, image_files(*widths), COLOR_CARD), detector
 
 
 def percentile(samples: list[float], percent: int) -> float:
@@ -181,3 +189,22 @@ def test_peak_memory_starts_anew_and_sees_what_is_gone() -> None:
     assert before is not None and low is not None and high is not None
     assert before - low > 150
     assert 90 < high - low < 150
+
+
+def test_a_network_for_crops_gets_the_whole_image_as_its_box() -> None:
+    skeleton = Skeleton(("nose", "chin"), ((0, 1),), (), (0.1, 0.1))
+    spec = replace(COLOR_CARD.input, resize="crop")
+    card = replace(COLOR_CARD, task="pose", skeleton=skeleton, input=spec, decode=HeatmapDecode(flip=False))
+    maps = np.zeros((2, 2, 16, 16), np.float32)
+    maps[:, :, 4, 8] = 1
+    find = finder(assemble(RecordedBackend({"heatmaps": maps}, {}), card))
+    wide, high = find([np.zeros((48, 64, 3), np.uint8), np.zeros((90, 30, 3), np.uint8)])
+    assert (wide.boxes.tolist(), high.boxes.tolist()) == ([[0, 0, 64, 48]], [[0, 0, 30, 90]])
+    assert wide.keypoints is not None and wide.keypoints.shape == (1, 2, 3)
+    assert set(wide.timing) == {"pre", "infer", "post"}
+
+
+def test_other_models_run_as_they_are(color_model: Path) -> None:
+    model = load(str(color_model))
+    assert not isinstance(model, TopDown)
+    assert finder(model) is model

@@ -1,0 +1,91 @@
+"""Time the way from a picture to a network's input: resize, pad, colour, normalise, planes of float.
+
+    python benchmarks/letterbox.py [--rounds 100] [--threads 2] [--json FILE]
+
+A frame of 1080p to 640x640. The others are what users write: OpenCV and NumPy, cv2.dnn's blob, and rtmlib, whose
+normalisation in double precision and transposition are counted, as its inference does both. Other values of other
+resizes are no fault; how far each is from ours, in levels of 0..255, is printed.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from turns import Table, deliver, in_turns, installed, parser
+
+from detforge.deploy.bench.environment import Watch
+from detforge.deploy.card import Input
+from detforge.deploy.preprocess import Image, frame_for, preprocess_into
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+SIDE, GREY = 640, 114
+SPEC = Input("canvas", (SIDE, SIDE), 32, "rgb", MEAN, STD, pad_value=GREY)
+Planes = NDArray[np.float32]
+
+
+def main() -> None:
+    """Print the medians."""
+    arguments = parser(__doc__, 100).parse_args()
+    cv2.setNumThreads(arguments.threads)
+    watch = Watch()
+    noise = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8)
+    image = cv2.GaussianBlur(noise, (9, 9), 0).astype(np.uint8, copy=False)
+    frame = frame_for((1080, 1920), SPEC)
+    canvas = np.empty((3, SIDE, SIDE), np.float32)
+
+    def native() -> Planes:
+        preprocess_into(canvas, image, SPEC, frame, arguments.threads)
+        return canvas
+
+    ways: dict[str, Callable[[], Planes]] = {
+        "detforge": native,
+        "cv2 and NumPy": lambda: with_numpy(image),
+        "cv2.dnn.blobFromImageWithParams": lambda: with_blob(image),
+    }
+    if installed("rtmlib"):
+        ways["rtmlib"] = lambda: with_rtmlib(image)
+    ours = native().copy()
+    results = {name: f"at most {levels_apart(way(), ours):.1f} levels apart" for name, way in ways.items()}
+    rows = in_turns(ways, arguments.rounds, results)
+    deliver("letterbox", [Table(f"1920x1080 to {SIDE}x{SIDE}, float32 planes", rows)], watch, arguments)
+
+
+def levels_apart(planes: Planes, ours: Planes) -> float:
+    """The largest difference, wherever the picture lies on the canvas."""
+    std = np.array(STD, np.float32)[:, None, None]
+    return min(float(np.abs((np.roll(planes, -down, 1) - ours) * std).max()) for down in (0, (SIDE - 360) // 2))
+
+
+def with_numpy(image: Image) -> Planes:
+    """The usual lines."""
+    scale = min(SIDE / image.shape[0], SIDE / image.shape[1])
+    height, width = round(image.shape[0] * scale), round(image.shape[1] * scale)
+    padded = np.full((SIDE, SIDE, 3), GREY, np.uint8)
+    padded[:height, :width] = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    pixels = (padded[:, :, ::-1].astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def with_blob(image: Image) -> Planes:
+    """OpenCV's own, which puts the picture in the middle."""
+    options = cv2.dnn.Image2BlobParams()
+    options.size, options.swapRB = (SIDE, SIDE), True
+    options.mean, options.scalefactor = MEAN, tuple(1 / value for value in STD)
+    options.paddingmode = cv2.dnn.DNN_PMODE_LETTERBOX
+    options.borderValue = (GREY, GREY, GREY)
+    return cv2.dnn.blobFromImageWithParams(image, options)[0]
+
+
+def with_rtmlib(image: Image) -> Planes:
+    """RTMDet's preprocessing, and what its inference makes of the result."""
+    from rtmlib.tools.object_detection.rtmdet import RTMDet
+
+    model = RTMDet.__new__(RTMDet)  # without a network
+    model.model_input_size, model.mean, model.std = (SIDE, SIDE), MEAN[::-1], STD[::-1]
+    pixels, _ = model.preprocess(image)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)[::-1]
+
+
+if __name__ == "__main__":
+    main()
