@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .backends import Arrays, Backend
+from .backends.placed import PlacedImages
 from .canvases import Canvases
 from .card import Card
 from .forms import CornerDecode
@@ -20,7 +21,8 @@ from .processors import available_processors
 class Detector(Pipeline):
     """A detection network with everything around it; images of a list that share a canvas run together.
 
-    `classes` limits the labels that are kept; `threads` may prepare an image, by default one for each processor.
+    `classes` limits the labels that are kept; `threads` may prepare an image, by default one for each processor. Where
+    the backend makes its input of the images itself, its time for that counts as "infer".
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Detector(Pipeline):
         share = {stage: 1e3 * spent / len(images) for stage, spent in timing.items()}
         return [replace(instances, timing=share) for instances in found]
 
-    def _batch(self, images: Sequence[Image], placed: Sequence[Frame]) -> NDArray[Any]:
+    def _batch(self, images: Sequence[Image], placed: Sequence[Frame]) -> NDArray[Any] | PlacedImages:
+        if self._input.takes_images:
+            return PlacedImages(images, placed, self.card.input)
         shape = (self._fixed_batch or len(images), 3, *placed[0].canvas_size)
         batch = self._canvases.take(shape, self._input.dtype)
         for canvas, image, frame in zip(batch, images, placed, strict=False):

@@ -66,12 +66,16 @@ def preprocess_into(canvas: NDArray[Pixel], image: Image, spec: Input, frame: Fr
     The resize has the bytes of OpenCV's 8-bit bilinear one, as in the reference pipelines: another rounding moves
     detections. A float16 canvas holds the values rounded, a uint8 one rounded and cut to 0..255.
     """
-    fill = (0.0, 0.0, 0.0)
-    if spec.pad_value is not None:
-        red, green, blue = ((spec.pad_value - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
-        fill = (red, green, blue)
-    pixels, swap = np.ascontiguousarray(image), spec.color == "rgb"
+    pixels, fill, swap = np.ascontiguousarray(image), padding_values(spec), spec.color == "rgb"
     _native.resize(pixels, canvas, frame.resized_size, frame.offset, spec.mean, spec.std, fill, swap, threads)
+
+
+def padding_values(spec: Input) -> tuple[float, float, float]:
+    """What each plane of the input holds around the image."""
+    if spec.pad_value is None:
+        return 0.0, 0.0, 0.0
+    red, green, blue = ((spec.pad_value - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
+    return red, green, blue
 
 
 def _padded(side: int, spec: Input) -> int:

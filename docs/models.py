@@ -32,7 +32,7 @@ Tiny `_test` variants are left out.
 - CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas or one crop, ONNX Runtime on {THREADS} threads,
   best of {RUNS}.
 - RTX: whether `detexport --fp16 --format engine --runtime tensorrt-rtx --sm 89` builds, our operators as
-  plugins; built without a GPU and not run. With `--nms graph` none does: it lacks NonMaxSuppression.
+  plugins; built without a GPU and not run. `--nms graph` builds with our plugin alone: it lacks NonMaxSuppression.
 - Parity, time and size are measured on random weights by `docs/models.py --measure`. Times come from a busy machine
   ({{machine}}): compare them with one another, roughly.
 

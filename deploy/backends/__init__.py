@@ -16,11 +16,15 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Port:
-    """A named input or output; an axis that is free has the size None."""
+    """A named input or output; an axis that is free has the size None.
+
+    With `takes_images` it may be fed PlacedImages (placed.py), of which the backend makes the batch itself.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str = "float32"
+    takes_images: bool = False
 
 
 class Backend(Protocol):
@@ -39,7 +43,7 @@ class Backend(Protocol):
         """Texts stored in the model file, the Card among them."""
         ...
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays: ...
+    def run(self, feeds: Mapping[str, Any]) -> Arrays: ...
 
 
 def open_backend(

@@ -23,7 +23,7 @@ class GuardedBackend:
         self._lock = threading.Lock()
         self._warned = False
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+    def run(self, feeds: Mapping[str, Any]) -> Arrays:
         outputs = self._backend.run(feeds)
         return {name: self._finite(name, value) for name, value in outputs.items()}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ...plugins.core.abi import Buffer, Library
 from ..errors import DetforgeError, UsageError
 from .cuda_memory import (
     Device,
@@ -17,6 +18,9 @@ from .cuda_memory import (
     is_on_device,
     view_on_device,
 )
+from .placed import PlacedImages, fill
+
+_PIXELS = ""  # of the images that an input is made of: no tensor has this name
 
 
 class Lane:
@@ -26,9 +30,9 @@ class Lane:
     graph. An output whose size only the run decides is allocated in the middle of it, and then there is no graph.
     """
 
-    def __init__(self, trt: Any, engine: Any, device: Device) -> None:
+    def __init__(self, trt: Any, engine: Any, device: Device, kernel: Library | None) -> None:
         device.use()
-        self._trt, self._engine, self._device = trt, engine, device
+        self._trt, self._engine, self._device, self._kernel = trt, engine, device, kernel
         self._context, self._captures = _context(trt, engine)
         self._stream = Stream()
         self._profile = 0
@@ -77,10 +81,20 @@ class Lane:
             return shape, int(view.ptr)
         size = self._size(name, shape)
         memory = self._grown(name, size)
+        if isinstance(value, PlacedImages):
+            self._make(Buffer(memory.address, shape), dtype, value)
+            return shape, memory.address
         staged = self._staged(name, size)
         np.copyto(staged.array(shape, dtype), value, casting="same_kind")
         self._stream.upload(memory, staged, size)
         return shape, memory.address
+
+    def _make(self, target: Buffer, dtype: Any, placed: PlacedImages) -> None:
+        assert self._kernel is not None
+        pixels, staged = self._grown(_PIXELS, placed.size), self._staged(_PIXELS, placed.size)
+        placed.write(staged.array((placed.size,), np.uint8))
+        self._stream.upload(pixels, staged, placed.size)
+        fill(self._kernel, target, dtype, placed, pixels.address, self._stream.handle)
 
     def _enqueue(self, places: dict[str, tuple[Sizes, int]], capturable: bool) -> None:
         if places == self._places and capturable and self._captures:

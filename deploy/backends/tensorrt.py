@@ -2,11 +2,11 @@
 
 import queue
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..card import METADATA_KEY
 from ..engine.description import check_fits, read_description
@@ -15,13 +15,15 @@ from ..errors import IncompatibleError, UsageError
 from . import Arrays, Port
 from .cuda_memory import Device, is_on_device
 from .lane import Lane
+from .placed import PlacedImages, input_kernel
 
 
 class TensorrtBackend:
     """An engine on GPU `device`, with room for `streams` runs at a time; threads beyond them wait.
 
     A batch larger than the engine's largest runs in parts, one smaller than its smallest is filled up. Inputs may be
-    arrays on the device, of any library that speaks DLPack or the CUDA array interface. Building is not done here.
+    arrays on the device, of any library that speaks DLPack or the CUDA array interface, and where libdetforge_cuda is
+    installed images, of which the GPU makes the input; without it the CPU does. Building is not done here.
     Raises InputError without the file, and IncompatibleError for all that keeps a plan from running: no description,
     a damaged plan, another version, GPU, or no plugins.
     """
@@ -53,6 +55,9 @@ class TensorrtBackend:
             self._engine.weight_streaming_budget_v2 = self._engine.get_weight_streaming_automatic_budget()
         self.metadata: Mapping[str, str] = {METADATA_KEY: description.card.to_json()}
         self.inputs, self.outputs = self._ports()
+        self._kernel = input_kernel(self.inputs[0].dtype)
+        if self._kernel is not None:
+            self.inputs = (replace(self.inputs[0], takes_images=True), *self.inputs[1:])
         self._bounds = [self._profile_bounds(i) for i in range(self._engine.num_optimization_profiles)]
         self._lanes: queue.LifoQueue[Lane | None] = queue.LifoQueue()
         for _ in range(streams):
@@ -79,7 +84,7 @@ class TensorrtBackend:
             feeds = {name: _filled_up(value, missing) for name, value in feeds.items()}
         lane = self._lanes.get()
         try:
-            lane = lane or Lane(self._trt, self._engine, self._device)
+            lane = lane or Lane(self._trt, self._engine, self._device, self._kernel)
             outputs = lane.run(feeds, profile, on_device)
         finally:
             self._lanes.put(lane)
@@ -127,7 +132,9 @@ class TensorrtBackend:
         return bounds
 
 
-def _filled_up(value: NDArray[Any], missing: int) -> NDArray[Any]:
+def _filled_up(value: Any, missing: int) -> Any:
+    if isinstance(value, PlacedImages):
+        return value.filled_up(missing)
     return np.concatenate((value, np.zeros((missing, *value.shape[1:]), value.dtype)))
 
 

@@ -16,6 +16,7 @@ from detforge.deploy.card import Card, Input
 from detforge.deploy.crop import crop_whole
 from detforge.deploy.engine.layers import Layer, check_layers, engine_layers
 from detforge.deploy.engine.profile import profile
+from detforge.deploy.engine.runtime import plugin_library
 from detforge.deploy.errors import ExportError, IncompatibleError, UsageError
 from detforge.deploy.forms import HeatmapDecode, TagDecode
 from detforge.deploy.skeleton import Skeleton
@@ -224,10 +225,28 @@ def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
 
 
 @rtx
-def test_what_it_cannot_build_is_told_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no TensorRT headers, or no nvcc")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("shape", ["--imgsz 128 128 --batch 1", "--max-batch 2"])
+def test_a_real_engine_that_suppresses(shape: str, precision: str, tmp_path: Path) -> None:
+    flags = f"--precision {precision} --nms graph --max-det 5 --runtime tensorrt-rtx --sm 89 {shape}"
+    engine, described = run(tmp_path, flags)
+    assert engine.stat().st_size > 100_000
+    found = {x["name"]: x["layers"] for x in described["plugins"]["operators"]}
+    assert found == {"DflBoxes": 1, "Nms": 1}
+    assert described["precisions"]["CONVOLUTION"] == {
+        "FLOAT" if precision == "fp32" else "HALF": convolutions(tmp_path / "m.onnx")
+    }
+
+
+@rtx
+def test_what_it_cannot_build_is_told_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detforge.deploy.engine.build.plugin_library", lambda: None)
     flags = "--nms graph --imgsz 128 128 --batch 1 --max-det 5 --runtime tensorrt-rtx --sm 89"
     line = f"--model gfl_test --checkpoint random --verify off --format engine -o {tmp_path}/m.onnx {flags}"
     assert main(line.split()) == 5
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "no engine was built; " in error and "NonMaxSuppression" in error
+    assert "no engine was built; tensorrt-rtx cannot build this network: " in error  # it has no NonMaxSuppression
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]

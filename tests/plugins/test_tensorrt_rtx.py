@@ -38,13 +38,17 @@ def write(folder: Path, name: str, op: str, made: onnx.ModelProto) -> None:
 
 
 def write_all(folder: Path) -> None:
-    """Write every operator's example in every type, with dimensions that are fixed and with none of them known."""
+    """Write every operator's example in every type, with dimensions that are fixed, and with those of vectors alone.
+
+    A vector is a bias or a threshold, whose size a network knows.
+    """
     for op, dtype, dimensions in VARIANTS:
         made = model(EXAMPLES[op], "float32")
         for value in (*made.graph.input, *made.graph.output):
             value.type.tensor_type.elem_type = TensorProto.DataType.Value(dtype.upper().removesuffix("32"))
-            for i, dim in enumerate(value.type.tensor_type.shape.dim):
-                if dimensions == "dynamic":
+            dims = value.type.tensor_type.shape.dim
+            for i, dim in enumerate(dims):
+                if dimensions == "dynamic" and len(dims) > 1:
                     dim.dim_param = f"{value.name}{i}"
         write(folder, f"{op}.{dtype}.{dimensions}", op, made)
 

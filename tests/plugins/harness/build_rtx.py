@@ -34,11 +34,13 @@ def build(builder: Any, model: bytes, shapes: dict[str, list[int]]) -> dict[str,
     config = builder.create_builder_config()
     config.num_compute_capabilities = 1
     config.set_compute_capability(trt.ComputeCapability.SM89, 0)
-    if any(-1 in network.get_input(i).shape for i in range(network.num_inputs)):
+    if free := [given for given in map(network.get_input, range(network.num_inputs)) if -1 in given.shape]:
         profile = builder.create_optimization_profile()
-        for name, shape in shapes.items():
+        for given in free:
+            shape = shapes[given.name]
             # Bounds are each tensor's own: the largest need not fit each other.
-            profile.set_shape(name, shape, shape, [2 * shape[0], *shape[1:]])
+            most = 2 * shape[0] if given.shape[0] == -1 else shape[0]
+            profile.set_shape(given.name, shape, shape, [most, *shape[1:]])
         config.add_optimization_profile(profile)
     engine = builder.build_serialized_network(network, config)
     output = network.get_output(0)

@@ -1,0 +1,25 @@
+"""Engines that tests run in the stand-in."""
+
+from pathlib import Path
+from typing import Any
+
+from detforge.deploy.engine.build import BuildOptions, build
+from detforge.deploy.engine.cache import card_of
+from detforge.deploy.engine.description import describe, write_engine
+from detforge.deploy.engine.onnx_file import read_onnx
+from detforge.deploy.engine.profile import profile
+
+
+def engine(path: Path, runtime: Any = "tensorrt", batch: tuple[int, int, int] = (1, 1, 8), **flags: bool) -> str:
+    """The path of an engine of an ONNX file, built beside it."""
+    file = read_onnx(path)
+    card, options = card_of(file, path), BuildOptions(runtime, **flags)
+    shapes = profile(file.inputs[0], card, batch)
+
+    def make(plan: Path) -> Any:
+        return describe(
+            build(path, file, "fp32", shapes, options, plan), plan, card, file.sha256, options, shapes, ("86",)
+        )
+
+    write_engine(path.with_suffix(".engine"), make)
+    return str(path.with_suffix(".engine"))

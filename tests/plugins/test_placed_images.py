@@ -1,0 +1,132 @@
+"""Images to an engine's input on the GPU against the CPU's, with TensorRT, CUDA and the kernel's GPU all played."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from conftest import COLOR_CARD, write_color_model
+from emulator.build import build
+from engines import engine
+from onnx import TensorProto, helper
+
+from detforge.deploy import load
+from detforge.deploy.backends import open_backend
+from detforge.deploy.backends.placed import PlacedImages, input_kernel
+from detforge.deploy.card import Input
+from detforge.deploy.errors import DetforgeError
+from detforge.deploy.preprocess import frame_for, preprocess
+from detforge.plugins.core.abi import Buffer, Library, Picture
+
+CARD = replace(COLOR_CARD, input=Input("edges", (64, 128), 32, "rgb", (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)))
+CANVAS = replace(COLOR_CARD.input, pad_value=114.0)
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """libdetforge_cuda for a GPU that the CPU plays."""
+    return build(tmp_path_factory.mktemp("emulated"))
+
+
+@pytest.fixture
+def install(standin: Path, emulated: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """What installs the kernels."""
+
+    class Played(Library):
+        """The emulated kernel as work in a stream, on memory that is the device's."""
+
+        def preprocess_cuda(self, picture: Picture, dtype: str, canvas: Buffer, stream: int = 0) -> None:
+            cuda = sys.modules["cuda.bindings.runtime"]
+            cuda.device_bytes(picture.pixels.address, math.prod(picture.pixels.shape))
+            cuda.device_bytes(canvas.address, math.prod(canvas.shape) * (4 if dtype == "float32" else 2))
+            run = super().preprocess_cuda
+            cuda.enqueue(stream, lambda: run(picture, dtype, canvas))
+
+    def install() -> None:
+        monkeypatch.setattr("detforge.deploy.backends.placed.library", {"detforge_cuda": emulated}.get)
+        monkeypatch.setattr("detforge.deploy.backends.placed.Library", Played)
+
+    return install
+
+
+def write_mirror(path: Path, kind: int, batch: int | str = "n") -> Path:
+    """A network that gives its input back."""
+    shape: list[int | str] = [batch, 3, "h", "w"] if batch == "n" else [batch, 3, 64, 64]
+    ports = [helper.make_tensor_value_info(name, kind, shape) for name in ("image", "seen")]
+    graph = helper.make_graph([helper.make_node("Identity", ["image"], ["seen"])], "mirror", ports[:1], ports[1:])
+    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    card = CARD if batch == "n" else replace(CARD, input=CANVAS)
+    helper.set_model_props(made, {"detforge_card": card.to_json()})
+    onnx.save(made, path)
+    return path
+
+
+def images(*sizes: tuple[int, int]) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+
+
+def assert_same_input(session: Any, spec: Input, *given: np.ndarray) -> None:
+    """What the network sees is what the CPU makes, rounded to its type."""
+    frames = [frame_for((image.shape[0], image.shape[1]), spec) for image in given]
+    seen = session.run({"image": PlacedImages(given, frames, spec)})["seen"]
+    assert seen.shape[0] == len(given) and seen.dtype == session.inputs[0].dtype
+    for got, image in zip(seen, given, strict=True):
+        np.testing.assert_array_equal(got, preprocess(image, spec)[0].astype(got.dtype))
+
+
+@pytest.mark.parametrize("runtime", ["tensorrt", "tensorrt-rtx"])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_the_network_sees_what_the_cpu_would_give(
+    kind: int, runtime: str, install: Callable[[], None], tmp_path: Path
+) -> None:
+    install()
+    session = open_backend(engine(write_mirror(tmp_path / "m.onnx", kind), runtime, (1, 1, 3)))
+    assert session.inputs[0].takes_images
+    first, second, wide = images((50, 80), (100, 160), (40, 70))
+    for given in ((first,), (first, second), (wide,), (second, first), (second[:, ::-1], first), (first, second) * 4):
+        assert_same_input(session, CARD.input, *given)  # whatever is kept from run to run, also as a graph
+
+
+def test_a_fixed_batch_is_filled_up(install: Callable[[], None], tmp_path: Path) -> None:
+    install()
+    session = open_backend(engine(write_mirror(tmp_path / "m.onnx", TensorProto.FLOAT, 2), batch=(2, 2, 2)))
+    for count in (1, 2, 3):
+        assert_same_input(session, CANVAS, *images(*[(20, 30 + i) for i in range(count)]))
+
+
+def test_load_gives_the_same_detections(install: Callable[[], None], tmp_path: Path) -> None:
+    path = engine(write_color_model(tmp_path / "m.onnx", replace(COLOR_CARD, input=CANVAS).to_json()))
+    given = images((64, 64), (90, 30), (7, 200))
+    assert not open_backend(path).inputs[0].takes_images
+    on_cpu = load(path)(given)
+    install()
+    detector = load(path)
+    for _ in range(3):
+        for got, wanted in zip(detector(given), on_cpu, strict=True):
+            assert np.array_equal(got.boxes, wanted.boxes) and np.array_equal(got.scores, wanted.scores)
+    assert sum(map(len, on_cpu)) > 3
+
+
+def test_other_types_stay_with_the_cpu(install: Callable[[], None]) -> None:
+    install()
+    assert input_kernel("float16") is not None
+    assert input_kernel("uint8") is None
+
+
+def test_what_the_kernel_refuses_is_told(install: Callable[[], None], tmp_path: Path) -> None:
+    install()
+    session: Any = open_backend(engine(write_mirror(tmp_path / "m.onnx", TensorProto.FLOAT)))
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("an illegal memory access")
+
+    session._kernel.preprocess_cuda = refuse
+    (image,) = images((64, 64))
+    with pytest.raises(DetforgeError, match="the GPU cannot preprocess; an illegal memory access; see detexport"):
+        assert_same_input(session, CARD.input, image)
