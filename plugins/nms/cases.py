@@ -14,7 +14,7 @@ _SIZES = {
     "one box": (1, 1),
     "a word and one more": (1, 65),
     "several blocks": (1, 300),
-    "no images": (0, 5),
+    "no boxes": (1, 0),
 }
 
 
