@@ -1,6 +1,5 @@
 """Poses, top down: every box becomes a crop, and all crops of a call run together."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -19,7 +18,7 @@ from .errors import UsageError
 from .forms import CropDecode
 from .instances import Instances
 from .oks import suppress_poses
-from .pipeline import Pipeline, check_outputs, checked
+from .pipeline import Pipeline, check_outputs, checked, timed
 from .preprocess import Image
 from .scores import fuse
 
@@ -71,23 +70,22 @@ class PoseEstimator:
 
     def estimate(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
         """The pose in every box of `found`, one of them an image, whose other fields stay."""
-        started = time.perf_counter()
-        crops = [[crop_for(box, self.card.input) for box in one.boxes] for one in found]
-        ends = np.cumsum([0, *map(len, crops)]).tolist()
-        canvases = self._canvases.take((ends[-1], 3, *self._canvas))
-        for (start, end), image, own in zip(pairwise(ends), images, crops, strict=True):
-            crops_into(canvases[start:end], image, own, self.card.input)
-        prepared = time.perf_counter()
-        seen = self._run(canvases)
-        mirrored = self._run(canvases[..., ::-1]) if self._decode.flip else None
-        inferred = time.perf_counter()
-        parts, confidence = self._keypoints(seen, mirrored, len(canvases))
-        poses = [
-            self._place(one, own, parts[start:end], confidence[start:end])
-            for (start, end), one, own in zip(pairwise(ends), found, crops, strict=True)
-        ]
-        finished = time.perf_counter()
-        timing = {"pre": prepared - started, "infer": inferred - prepared, "post": finished - inferred}
+        timing = {"pre": 0.0, "infer": 0.0, "post": 0.0}
+        with timed(timing, "pre"):
+            crops = [[crop_for(box, self.card.input) for box in one.boxes] for one in found]
+            ends = np.cumsum([0, *map(len, crops)]).tolist()
+            canvases = self._canvases.take((ends[-1], 3, *self._canvas))
+            for (start, end), image, own in zip(pairwise(ends), images, crops, strict=True):
+                crops_into(canvases[start:end], image, own, self.card.input)
+        with timed(timing, "infer"):
+            seen = self._run(canvases)
+            mirrored = self._run(canvases[..., ::-1]) if self._decode.flip else None
+        with timed(timing, "post"):
+            parts, confidence = self._keypoints(seen, mirrored, len(canvases))
+            poses = [
+                self._place(one, own, parts[start:end], confidence[start:end])
+                for (start, end), one, own in zip(pairwise(ends), found, crops, strict=True)
+            ]
         return [
             replace(pose, timing={stage: 1e3 * s * len(pose) / max(1, ends[-1]) for stage, s in timing.items()})
             for pose in poses
@@ -160,11 +158,12 @@ class TopDown(Pipeline):
         """Detections to poses, best first; the time of both counts."""
         boxes = [self._of_interest(one) for one in found]
         poses = self.estimator.estimate(images, boxes)
-        started = time.perf_counter()
-        kept = [suppressed(pose, self.estimator.card) for pose in poses]
-        extra = {"post": (time.perf_counter() - started) * 1e3 / max(1, len(kept))}
+        extra = {"pre": 0.0, "infer": 0.0, "post": 0.0}
+        with timed(extra, "post"):
+            kept = [suppressed(pose, self.estimator.card) for pose in poses]
+        each = 1e3 / max(1, len(kept))
         return [
-            replace(pose, timing={s: ms + one.timing.get(s, 0) + extra.get(s, 0) for s, ms in pose.timing.items()})
+            replace(pose, timing={s: ms + one.timing.get(s, 0) + each * extra[s] for s, ms in pose.timing.items()})
             for pose, one in zip(kept, found, strict=True)
         ]
 

@@ -1,8 +1,9 @@
-"""Engines that tests run in the stand-in."""
+"""Engines that tests run in the stand-in, by hand and through detinfer."""
 
 from pathlib import Path
 from typing import Any
 
+from detforge.deploy import cli
 from detforge.deploy.engine.build import BuildOptions, build
 from detforge.deploy.engine.cache import card_of
 from detforge.deploy.engine.description import describe, write_engine
@@ -23,3 +24,15 @@ def engine(path: Path, runtime: Any = "tensorrt", batch: tuple[int, int, int] = 
 
     write_engine(path.with_suffix(".engine"), make)
     return str(path.with_suffix(".engine"))
+
+
+def detinfer(capfd: Any, *argv: str, code: int = 0) -> str:
+    """What it says on stderr, of a.png."""
+    assert cli.main(["a.png", "--no-save", *argv]) == code
+    out, err = capfd.readouterr()
+    if code == 0:
+        assert "red" in out
+        return err
+    lines = [line for line in err.splitlines() if not line.startswith(("model: ", "building ", "warning: "))]
+    assert len(lines) == 1 and lines[0].startswith("error: "), err
+    return lines[0]

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 import pytest
 from conftest import COLOR_CARD, write_color_model
+from engines import detinfer
 from onnx import TensorProto, helper
 
-from detforge.deploy import cli, load
+from detforge.deploy import load
 from detforge.deploy.engine import runtime
 from detforge.deploy.engine.cache import ensure_engine, find_engine
 from detforge.deploy.engine.onnx_file import read_onnx
@@ -26,18 +27,6 @@ def folder(tmp_path: Path, standin: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     cv2.imwrite("a.png", np.full((64, 64, 3), (0, 0, 200), np.uint8))
     write_color_model(Path("m.onnx"), COLOR_CARD.to_json())
     return standin
-
-
-def detinfer(capfd: Any, *argv: str, code: int = 0) -> str:
-    """What it says on stderr."""
-    assert cli.main(["a.png", "--no-save", *argv]) == code
-    out, err = capfd.readouterr()
-    if code == 0:
-        assert "red" in out
-        return err
-    lines = [line for line in err.splitlines() if not line.startswith(("model: ", "building ", "warning: "))]
-    assert len(lines) == 1 and lines[0].startswith("error: "), err
-    return lines[0]
 
 
 def test_an_onnx_file_is_built_once(folder: Path, capfd: Any) -> None:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
+from engines import detinfer
 
-from detforge.deploy import cli
 from detforge.deploy.backends import open_backend
 from detforge.deploy.engine import runtime
 from detforge.deploy.engine.cache import ensure_engine
@@ -23,18 +23,6 @@ def folder(tmp_path: Path, standin: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("a.png", np.full((64, 64, 3), (0, 0, 200), np.uint8))
     write_color_model(Path("m.onnx"), COLOR_CARD.to_json())
-
-
-def detinfer(capfd: Any, *argv: str, code: int = 0) -> str:
-    """What it says on stderr."""
-    assert cli.main(["a.png", "--no-save", *argv]) == code
-    out, err = capfd.readouterr()
-    if code == 0:
-        assert "red" in out
-        return err
-    lines = [line for line in err.splitlines() if not line.startswith(("model: ", "building ", "warning: "))]
-    assert len(lines) == 1 and lines[0].startswith("error: "), err
-    return lines[0]
 
 
 @pytest.fixture
