@@ -1,15 +1,13 @@
 """The runtime's native module reads and writes where it may, and leaves nothing undefined, whatever it is given."""
 
 import os
-import shutil
 import subprocess
-import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nanobind
-import pytest
+from sanitizers import needs_sanitizers, run_sanitized
 
 import detforge.deploy
 import detforge.plugins
@@ -44,21 +42,6 @@ def build(target: Path) -> Path:
     return module
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("g++") is None, reason="the sanitizers are tested with g++ on Linux"
-)
+@needs_sanitizers
 def test_hostile_values_under_sanitizers(tmp_path: Path) -> None:
-    module = build(tmp_path)
-    runtimes = [
-        subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
-        for name in ("libasan.so", "libubsan.so")
-    ]
-    environment = os.environ | {
-        "LD_PRELOAD": ":".join(runtimes),
-        "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaves memory behind
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONMALLOC": "malloc",
-    }
-    script = [sys.executable, str(Path(__file__).with_name("run_native_hostile.py")), str(module), "200"]
-    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[:3000]
+    run_sanitized(Path(__file__).with_name("run_native_hostile.py"), build(tmp_path), 200)
