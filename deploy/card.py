@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from .forms import CropDecode, Decode, GraphDecode, TagDecode
+from .forms import CropDecode, Decode, DenseDecode, GraphDecode, TagDecode
 from .parse import FieldError, parse, require
 from .skeleton import Skeleton
 
@@ -80,19 +80,26 @@ class Fusion:
             require(0.0 <= getattr(self, name) <= 4.0, f"fusion.{name}", "0..4")
 
 
+COMPARES = {"guided": "quality", "visible": "visible"}
+"""The output of dense detectors that a kind of suppression reads beside boxes and scores."""
+
+
 @dataclass(frozen=True)
 class Suppress:
     """Which detections stay: score above `conf`, class-aware suppression, at most `max_det` an image.
 
     "hard" is NMS at `iou`. Soft-NMS (Bodla et al., arXiv 1704.04503) lowers scores instead, and what it lowers to
     `conf` goes: "linear" by 1 - IoU from `iou` on, "gaussian" by exp(-IoU^2 / `sigma`). "guided" is IoU-guided NMS
-    (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality.
+    (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality; "visible" is R2NMS (Huang et
+    al., arXiv 2003.12729), NMS by the IoU of what can be seen, for networks that predict it of people in a crowd.
     Poses are compared by their OKS instead: "oks" is NMS at `oks`, "oks_linear" and "oks_gaussian" lower scores.
     Boxes that are `inclusive` have their last pixel counted in, as before 2020: sides are x2 - x1 + 1, and the
     image ends at its size - 1.
     """
 
-    kind: Literal["hard", "linear", "gaussian", "guided", "oks", "oks_linear", "oks_gaussian", "none"] = "hard"
+    kind: Literal["hard", "linear", "gaussian", "guided", "visible", "oks", "oks_linear", "oks_gaussian", "none"] = (
+        "hard"
+    )
     conf: float = 0.25
     iou: float = 0.6
     max_det: int = 100
@@ -160,6 +167,8 @@ class Card:
         is_crop, is_whole = isinstance(self.decode, CropDecode), isinstance(self.decode, TagDecode)
         fits = is_crop == (self.input.resize == "crop") and is_whole == (self.input.resize == "warp")
         require(fits, "input.resize", 'what fits the decoder: "crop" for crops alone, "warp" for tags')
+        is_dense = isinstance(self.decode, DenseDecode)
+        require(is_dense or self.suppress.kind not in COMPARES, "suppress.kind", "what this network's outputs allow")
         if isinstance(self.decode, TagDecode) and self.skeleton is not None:
             require(len(self.decode.order) == len(self.skeleton.keypoints), "decode.order", "the skeleton's keypoints")
 

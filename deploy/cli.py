@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .loader import Model
     from .sources import Picture
 
-SUPPRESSION = ("hard", "linear", "gaussian", "guided", "oks", "oks_linear", "oks_gaussian", "none")
+SUPPRESSION = ("hard", "linear", "gaussian", "guided", "visible", "oks", "oks_linear", "oks_gaussian", "none")
 DECODERS = ("argmax", "quarter", "parabola", "paraboloid", "dark", "udp", "gaussfit", "integral")
 
 

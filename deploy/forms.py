@@ -17,9 +17,10 @@ HeatmapMethod = Literal[
 class DenseDecode:
     """One prediction per anchor of a pyramid: `boxes` (n, a, 4) and `scores` (n, a, classes).
 
-    There may be a `quality` (n, a) or (n, a, classes) from 0 to 1. Predictions are ordered level by level with the
-    given strides, row by row, `anchors` in every cell. Of every level the `top_k` best are kept: "pairs" of anchor and
-    class, or "points", which are anchors with all their classes.
+    There may be a `quality` (n, a) or (n, a, classes) from 0 to 1, and `visible` (n, a, 4), boxes of what can be seen
+    of each object. Predictions are ordered level by level with the given strides, row by row, `anchors` in every cell.
+    Of every level the `top_k` best are kept: "pairs" of anchor and class, or "points", which are anchors with all their
+    classes.
     """
 
     strides: tuple[int, ...]

@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 from .backends import Backend, open_backend
 from .backends.guarded import GuardedBackend
 from .bottom_up import BottomUp
-from .card import METADATA_KEY, Card
+from .card import COMPARES, METADATA_KEY, Card
 from .detector import Detector
 from .errors import IncompatibleError, UsageError
 from .forms import CornerDecode, CropDecode, Decode, GraphDecode, HeatmapDecode, HeatmapMethod, TagDecode
@@ -130,8 +130,8 @@ def _adjusted(card: Card, session: Backend, wishes: Wishes) -> Card:
     if wishes.nms not in (None, "none") and (card.task == "pose") != str(wishes.nms).startswith("oks"):
         what = "poses, by oks" if card.task == "pose" else "boxes, and has no poses for oks"
         raise UsageError(f"{card.model} compares {what}; choose another --nms")
-    if wishes.nms == "guided" and "quality" not in {port.name for port in session.outputs}:
-        raise UsageError(f"{card.model} predicts no quality to suppress by; choose another --nms")
+    if wishes.nms in COMPARES and COMPARES[wishes.nms] not in {port.name for port in session.outputs}:
+        raise UsageError(f"{card.model} gives no {COMPARES[wishes.nms]} to suppress by; choose another --nms")
     return replace(card, suppress=replace(card.suppress, **{k: v for k, v in names.items() if v is not None}))
 
 

@@ -10,7 +10,7 @@ from typing import overload
 import numpy as np
 
 from .backends import Backend
-from .card import Card
+from .card import COMPARES, Card
 from .decode import READS
 from .errors import IncompatibleError, UsageError
 from .instances import Instances
@@ -59,9 +59,10 @@ def checked(images: Sequence[Image]) -> Sequence[Image]:
 
 
 def check_outputs(backend: Backend, card: Card) -> None:
-    """IncompatibleError unless the model gives what the Card's decoder reads."""
+    """IncompatibleError unless the model gives what the Card's decoder and suppression read."""
     names = {port.name for port in backend.outputs}
-    if missing := READS[card.decode.kind] - names:
+    compared = {COMPARES[card.suppress.kind]} if card.suppress.kind in COMPARES else set[str]()
+    if missing := (READS[card.decode.kind] | compared) - names:
         raise IncompatibleError(
             f"the model lacks the output {sorted(missing)[0]} that its Card names; export it anew with detexport"
         )

@@ -56,9 +56,10 @@ def _clip(found: Candidates, frame: Frame, inclusive: bool) -> Candidates:
     height, width = frame.resized_size
     limit = np.array([width, height, width, height], np.float32) - inclusive
     boxes = np.clip(found.boxes, 0, limit)
+    visible = None if found.visible is None else np.clip(found.visible, 0, limit)
     sides = boxes[:, 2:] - boxes[:, :2] + inclusive
     has_area = (sides[:, 0] > 0) & (sides[:, 1] > 0)
-    return replace(found, boxes=boxes)[has_area]
+    return replace(found, boxes=boxes, visible=visible)[has_area]
 
 
 def _restore(found: Candidates, frame: Frame) -> NDArray[np.float32]:

@@ -37,4 +37,6 @@ def decode(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
     else:
         found = graph.decode(outputs, conf)
     top, left = frame.offset
-    return replace(found, boxes=found.boxes - np.array([left, top, left, top], np.float32))
+    corner = np.array([left, top, left, top], np.float32)
+    visible = None if found.visible is None else found.visible - corner
+    return replace(found, boxes=found.boxes - corner, visible=visible)

@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 class Candidates:
     """Boxes (n, 4) xyxy px, final scores (n,) and labels (n,) of one image, in no particular order.
 
-    `quality` (n,) is what a network predicted of each box, where it does.
+    `quality` (n,) is what a network predicted of each box, and `visible` (n, 4) the box of what can be seen, where it
+    does.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     quality: NDArray[np.float32] | None = None
+    visible: NDArray[np.float32] | None = None
 
     def __getitem__(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Candidates":
         quality = None if self.quality is None else self.quality[index]
-        return Candidates(self.boxes[index], self.scores[index], self.labels[index], quality)
+        visible = None if self.visible is None else self.visible[index]
+        return Candidates(self.boxes[index], self.scores[index], self.labels[index], quality, visible)
 
     def __add__(self, other: "Candidates") -> "Candidates":
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("boxes", "scores", "labels"))

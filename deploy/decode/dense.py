@@ -14,7 +14,7 @@ from .candidates import Candidates
 
 
 def decode(outputs: Arrays, spec: DenseDecode, fusion: Fusion, conf: float, canvas: tuple[int, int]) -> Candidates:
-    """Of one image's `boxes` (a, 4), `scores` (a, classes) and maybe `quality`: what the Card's rules keep.
+    """Of one image's `boxes` (a, 4), `scores` (a, classes) and maybe `quality`, `visible`: what the Card's rules keep.
 
     A pair of anchor and class stays when the score that `fusion.threshold_by` names exceeds `conf`, and when it, or
     its anchor, is among the level's `top_k` best by `fusion.rank_by`; of equal ones the first go on. "score" with
@@ -35,7 +35,8 @@ def decode(outputs: Arrays, spec: DenseDecode, fusion: Fusion, conf: float, canv
     points, labels = np.divmod(pairs, scores.shape[1])
     if quality is not None:
         quality = quality.reshape(-1)[points if quality.ndim == 1 else pairs]
-    return Candidates(boxes[points], fused, labels, quality)
+    visible = outputs.get("visible")
+    return Candidates(boxes[points], fused, labels, quality, None if visible is None else visible[points])
 
 
 def _level_ends(spec: DenseDecode, canvas: tuple[int, int], points: int) -> list[int]:

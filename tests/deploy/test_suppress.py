@@ -1,15 +1,21 @@
 """NMS against the naive float64 oracle."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import COLOR_CARD, write_color_model
 from oracles import iou, nms
 
 from detforge.deploy import _native, load
+from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.card import Suppress
 from detforge.deploy.decode.candidates import Candidates
-from detforge.deploy.errors import UsageError
+from detforge.deploy.detector import Detector
+from detforge.deploy.errors import IncompatibleError, UsageError
+from detforge.deploy.forms import PeakDecode
+from detforge.deploy.parse import FieldError
 from detforge.deploy.suppress import suppress
 
 
@@ -96,9 +102,42 @@ def test_guided_by_quality_equals_its_definition(threshold: float) -> None:
     np.testing.assert_array_equal(kept.scores, [np.float32(score) for score, _ in expected][:20])
 
 
-def test_guided_wants_a_quality(color_model: Path) -> None:
-    with pytest.raises(UsageError, match="predicts no quality"):
-        load(str(color_model), nms="guided")
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_visible_regions_decide_and_whole_boxes_stay(threshold: float, inclusive: bool) -> None:
+    found = clusters(150, seed=6)
+    seen = np.concatenate((found.boxes[:, :2], found.boxes[:, :2] + np.float32(9)), 1)
+    ends = seen + np.array([0, 0, 1, 1], np.float32) if inclusive else seen
+    expected = nms(ends, found.scores, found.labels, threshold, 20)
+    spec = Suppress(kind="visible", iou=threshold, max_det=20, inclusive=inclusive)
+    kept = suppress(replace(found, visible=seen), spec)
+    np.testing.assert_array_equal(kept.boxes, found.boxes[expected])
+    np.testing.assert_array_equal(kept.scores, found.scores[expected])
+
+
+def test_two_people_behind_one_another_are_two_by_what_can_be_seen() -> None:
+    boxes = np.array([[[0, 0, 60, 60], [4, 0, 64, 60], [2, 0, 62, 60], [0, 0, 1, 1]]], np.float32)
+    seen = np.array([[[0, 0, 60, 60], [50, 0, 64, 60], [1, 0, 60, 60], [0, 0, 1, 1]]], np.float32)
+    scores = np.array([[[0.9], [0.8], [0.7], [0]]], np.float32)
+    backend = RecordedBackend({"boxes": boxes, "scores": scores, "visible": seen}, {})
+    card = replace(COLOR_CARD, labels=("person",))
+    hard, visible = (
+        Detector(backend, replace(card, suppress=Suppress(kind=kind, iou=0.5)))(np.zeros((128, 128, 3), np.uint8))
+        for kind in ("hard", "visible")
+    )
+    assert hard.scores.tolist() == pytest.approx([0.9])
+    np.testing.assert_array_equal(visible.boxes, 2 * boxes[0, :2])
+
+
+@pytest.mark.parametrize(("kind", "output"), [("guided", "quality"), ("visible", "visible")])
+def test_what_is_compared_must_be_given(color_model: Path, tmp_path: Path, kind: str, output: str) -> None:
+    with pytest.raises(UsageError, match=f"gives no {output} to suppress by"):
+        load(str(color_model), nms=kind)
+    card = replace(COLOR_CARD, suppress=Suppress(kind=kind))
+    with pytest.raises(IncompatibleError, match=f"lacks the output {output}"):
+        load(str(write_color_model(tmp_path / "colors.onnx", card.to_json())))
+    with pytest.raises(FieldError, match=r"suppress\.kind"):
+        replace(card, decode=PeakDecode())
 
 
 def test_the_limit_counts_what_stays() -> None:
