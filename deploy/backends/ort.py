@@ -44,6 +44,8 @@ class OrtBackend:
         options.log_severity_level = 4  # what goes wrong is raised, once, as our own error
         options.intra_op_num_threads = threads or available_processors()
         options.inter_op_num_threads = 1
+        # It would move codes in front of a max pool, which takes several times as long in integers.
+        options.add_session_config_entry("optimization.disable_specified_optimizers", "QDQPropagationTransformer")
         options.enable_profiling = profile
         if profile:
             self._folder = tempfile.TemporaryDirectory()
