@@ -13,7 +13,7 @@ from torch import nn
 from ..deploy.backends import openvino, ort
 from ..deploy.card import Card, Input, Precision, Provenance
 from ..deploy.decode import READS
-from ..deploy.errors import ExportError, InputError, UsageError, VerificationError
+from ..deploy.errors import ExportError, InputError, UsageError
 from ..deploy.files import replacing
 from ..deploy.forms import Decode, DenseDecode, GraphDecode, SimccDecode, TagDecode
 from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
@@ -21,7 +21,7 @@ from ..models.skeletons import unlinked
 from ..models.variant import Variant
 from ..models.zoo import find
 from .calibrate import calibration_images, prepared
-from .comparison import TOLERANCES, Comparison, Tolerance
+from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
 from .graph_nms import GraphNms
 from .openvino import without_functions
@@ -77,7 +77,7 @@ def export(
     dynamic otherwise, `images` is a folder to verify with, and `report` names each step and encloses it. int8 is
     calibrated on `calib_n` images of the folder `calib` for the `runtime` that will run the file; where `images` has
     COCO's annotations.json, the change of AP is measured. `track` names a step of so many parts, and hands them on.
-    Raises UsageError, InputError, ExportError, VerificationError (the file is then kept as *.rejected.onnx), and
+    Raises UsageError, InputError, ExportError, RejectedError (the file is then kept as *.rejected.onnx), and
     DetforgeError when the file cannot be written.
     """
     variant = find(model)
@@ -129,7 +129,8 @@ def export(
             card = replace(card, provenance=replace(card.provenance, parity=comparison.parity))
             attach(proto, card)
             temporary.write_bytes(proto.SerializeToString())
-            _reject_if_broken(comparison, proto, path)
+            if comparison.problem is not None:
+                raise _rejected(comparison, proto, card, path)
     return Report(path, card, comparison)
 
 
@@ -169,15 +170,18 @@ def _convert(
     return proto, card
 
 
-def _reject_if_broken(comparison: Comparison, proto: onnx.ModelProto, path: Path) -> None:
-    if comparison.problem is None:
-        return
+def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
+    """The error about a file that disagrees, which is kept under another name."""
     rejected = path.with_suffix(".rejected.onnx")
     with replacing(rejected) as temporary:
         temporary.write_bytes(proto.SerializeToString())
-    raise VerificationError(
-        f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; "
-        "raise --atol and --rtol if that is acceptable"
+    remedy = "raise --atol and --rtol if that is acceptable"
+    if card.provenance.precision == "int8":
+        remedy = "calibrate with more images like those it will see, or use --fp16"
+    return RejectedError(
+        f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; {remedy}",
+        card,
+        comparison,
     )
 
 

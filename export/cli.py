@@ -16,6 +16,7 @@ from ..deploy.errors import IncompatibleError, UsageError
 from .engine_flags import add_flags, build, engine_options
 
 if TYPE_CHECKING:
+    from ..deploy.card import Card
     from .api import Report
     from .comparison import Comparison
 
@@ -103,28 +104,33 @@ def _command(arguments: argparse.Namespace) -> int:
         raise UsageError("--model is missing; name one of detexport --list")
     engine = engine_options(arguments)
     from .api import export
+    from .comparison import RejectedError
 
-    report = export(
-        arguments.model,
-        checkpoint=arguments.checkpoint,
-        precision=arguments.precision or "fp32",
-        format="openvino" if arguments.format == "openvino" else "onnx",
-        imgsz=None if arguments.imgsz is None else tuple(arguments.imgsz),
-        batch=arguments.batch,
-        nms=arguments.nms,
-        max_det=arguments.max_det,
-        labels=arguments.labels,
-        verify=arguments.verify,
-        atol=arguments.atol,
-        rtol=arguments.rtol,
-        images=arguments.images,
-        calib=arguments.calib,
-        calib_n=arguments.calib_n,
-        runtime=engine.runtime if engine is not None else arguments.runtime or "ort",
-        output=arguments.output,
-        report=_step,
-        track=_track,
-    )
+    try:
+        report = export(
+            arguments.model,
+            checkpoint=arguments.checkpoint,
+            precision=arguments.precision or "fp32",
+            format="openvino" if arguments.format == "openvino" else "onnx",
+            imgsz=None if arguments.imgsz is None else tuple(arguments.imgsz),
+            batch=arguments.batch,
+            nms=arguments.nms,
+            max_det=arguments.max_det,
+            labels=arguments.labels,
+            verify=arguments.verify,
+            atol=arguments.atol,
+            rtol=arguments.rtol,
+            images=arguments.images,
+            calib=arguments.calib,
+            calib_n=arguments.calib_n,
+            runtime=engine.runtime if engine is not None else arguments.runtime or "ort",
+            output=arguments.output,
+            report=_step,
+            track=_track,
+        )
+    except RejectedError as error:
+        _print_findings(error.card, error.comparison)
+        raise
     _print_report(report)
     if engine is not None:
         build(report, engine)
@@ -155,16 +161,18 @@ def _track(name: str, parts: Iterable[Any], count: int) -> Iterator[Any]:
 
 
 def _print_report(report: "Report") -> None:
-    provenance = report.card.provenance
-    skeleton = report.card.skeleton
-    what = f"{len(report.card.labels)} classes" if skeleton is None else f"{len(skeleton.keypoints)} keypoints"
-    print(f"{report.card.model}, {provenance.precision}, {what}, weights: {provenance.checkpoint}")
-    if report.comparison is not None:
-        _print_comparison(report.comparison, "detections" if skeleton is None else "keypoints")
+    _print_findings(report.card, report.comparison)
     print(f"wrote {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)")
     in_crops = report.card.input.resize == "crop"
     rest = f"DETECTOR.onnx --pose-model {report.path}" if in_crops else report.path
     print(f"next: detinfer image.jpg --model {rest}")
+
+
+def _print_findings(card: "Card", comparison: "Comparison | None") -> None:
+    what = f"{len(card.labels)} classes" if card.skeleton is None else f"{len(card.skeleton.keypoints)} keypoints"
+    print(f"{card.model}, {card.provenance.precision}, {what}, weights: {card.provenance.checkpoint}")
+    if comparison is not None:
+        _print_comparison(comparison, "detections" if card.skeleton is None else "keypoints")
 
 
 def _print_comparison(comparison: "Comparison", what: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..deploy.card import Parity, Precision
+from ..deploy.card import Card, Parity, Precision
+from ..deploy.errors import VerificationError
 
 
 @dataclass(frozen=True)
@@ -120,3 +121,11 @@ class Comparison:
             self.box_shift_px,
             self.score_shift,
         )
+
+
+class RejectedError(VerificationError):
+    """The exported file disagrees with PyTorch: the Card that it was to have, and what the comparison found."""
+
+    def __init__(self, message: str, card: Card, comparison: Comparison) -> None:
+        super().__init__(message)
+        self.card, self.comparison = card, comparison

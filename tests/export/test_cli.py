@@ -63,9 +63,11 @@ def test_missing_packages_are_named_with_their_extra():
 def test_rejected_file_is_kept_under_another_name(tmp_path, capsys):
     line = "--model gfl_test --checkpoint random --imgsz 64 64 --batch 1 --fp16 --atol 0 --rtol 0 -o"
     assert main([*line.split(), str(tmp_path / "m.onnx")]) == 6
-    error = capsys.readouterr().err.splitlines()[-1]
+    printed = capsys.readouterr()
+    error = printed.err.splitlines()[-1]
     assert error.startswith("error: ")
     assert "m.rejected.onnx" in error
+    assert "max abs" in printed.out  # what was found wanting is shown
     assert [path.name for path in tmp_path.iterdir()] == ["m.rejected.onnx"]
     card = Card.from_json(OrtBackend(str(tmp_path / "m.rejected.onnx")).metadata[METADATA_KEY])
     assert card.provenance.parity.max_abs > 0
