@@ -41,6 +41,15 @@ def metadata_of(model: bytes | memoryview) -> dict[str, str]:
     return {text(entry, 1): text(entry, 2) for n, _, entry in fields(model) if n == _METADATA}
 
 
+def port_names(model: bytes) -> tuple[list[str], list[str]]:
+    """The names of an ONNX model's inputs and outputs; ValueError for bytes that are no model."""
+    [graph] = (list(fields(as_bytes(value))) for n, _, value in fields(model) if n == _GRAPH)
+    inputs, outputs = (
+        [text(value, 1) for n, _, value in graph if n == part] for part in (_GRAPH_INPUTS, _GRAPH_OUTPUTS)
+    )
+    return inputs, outputs
+
+
 def _graph(graph: bytes | memoryview, functions: dict[tuple[str, str], _Function]) -> bytes:
     parts: list[bytes] = []
     for number, kind, value in fields(graph):

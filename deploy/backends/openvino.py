@@ -1,6 +1,6 @@
 """OpenVINO, on the CPU."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from ..errors import IncompatibleError, InputError
 from ..node_times import NodeTime, mean_times
 from ..processors import available_processors
 from . import Arrays, Port
-from .inline import inline_functions, metadata_of
+from .inline import inline_functions, metadata_of, port_names
 
 _CONFIG = {
     # OpenVINO calculates fp32 files in bf16 where the processor can, unless told otherwise. What a file itself has in
@@ -29,7 +29,8 @@ class OpenVinoBackend:
     """An ONNX file in OpenVINO, with its functions in place of our operators, in the precision of the file.
 
     bf16 files run in bf16 where the processor has it, all others in fp32; `threads` defaults to the processors that
-    this process may use. With `profile` every run is timed layer by layer.
+    this process may use. Of a file that suppresses by itself, equal scores come in any order. With `profile` every run
+    is timed layer by layer.
     """
 
     def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None, profile: bool = False) -> None:
@@ -52,8 +53,9 @@ class OpenVinoBackend:
             raise IncompatibleError(
                 f"{path}: not a model that OpenVINO can run; {_reason(error)}; use --backend ort"
             ) from error
-        self.inputs = tuple(_port(port) for port in self._compiled.inputs)
-        self.outputs = tuple(_port(port) for port in self._compiled.outputs)
+        inputs, outputs = port_names(data)
+        self.inputs = _ports(self._compiled.inputs, inputs)
+        self.outputs = _ports(self._compiled.outputs, outputs)
         self._path = path
         self._idle: list[Any] = []  # requests; its append and pop are atomic
         self._profiled = profile
@@ -94,9 +96,15 @@ def check_installation() -> None:
         raise IncompatibleError("OpenVINO is not installed; pip install 'detforge[openvino]', or use --backend ort")
 
 
-def _port(port: Any) -> Port:
-    shape = tuple(axis.get_length() if axis.is_static else None for axis in port.partial_shape)
-    return Port(port.any_name, shape, port.element_type.to_dtype().name)
+def _ports(ports: Sequence[Any], names: list[str]) -> tuple[Port, ...]:
+    """OpenVINO's ports, which may have several names, by those of the file."""
+    found: list[Port] = []
+    for port in ports:
+        name = next(name for name in names if name in port.names)
+        names = [other for other in names if other != name]
+        shape = tuple(axis.get_length() if axis.is_static else None for axis in port.partial_shape)
+        found.append(Port(name, shape, port.element_type.to_dtype().name))
+    return tuple(found)
 
 
 def _reason(error: Exception) -> str:

@@ -28,7 +28,7 @@ class Axis:
 
 class Output:
     def __init__(self, port: Any) -> None:
-        self.any_name = port.name
+        self.names = {port.name, f"{port.name}:0"}
         kind = np.dtype({"tensor(float)": "float32", "tensor(int64)": "int64"}[port.type])
         self.element_type = SimpleNamespace(to_dtype=lambda: kind)
         self.partial_shape = [Axis(size if isinstance(size, int) else None) for size in port.shape]

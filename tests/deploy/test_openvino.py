@@ -73,20 +73,40 @@ def test_the_precision_is_stated_and_never_the_runtimes_own_choice(monkeypatch: 
     assert (config["INFERENCE_PRECISION_HINT"], config["INFERENCE_NUM_THREADS"]) == ("f32", 3)
 
 
-@pytest.mark.skipif(not REAL, reason="OpenVINO is not installed; its configuration is tested on the stand-in")
-def test_fp32_stays_fp32_and_bf16_is_the_files(tmp_path: Path) -> None:
-    """Sums of 1 and 2^-12: fp32 holds them, bf16 does not."""
-    nodes = [helper.make_node("Conv", ["image", "weight"], ["sum"])]
+def write_sums(folder: Path, nodes: list[onnx.NodeProto], outputs: list[str]) -> str:
+    """A file of nodes that give sums (1, 1, 32, 32) of an image's channels with the `weight` 1, 2^-12 and 0."""
     weight = np.array([1, 2**-12, 0], np.float32).reshape(1, 3, 1, 1)
     graph = helper.make_graph(
         nodes,
         "sums",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 32])],
-        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [1, 1, 32, 32])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 32, 32]) for name in outputs],
         [onnx.numpy_helper.from_array(weight, "weight")],
     )
-    onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "m.onnx")
-    got = OpenVinoBackend(str(tmp_path / "m.onnx")).run({"image": np.ones((1, 3, 32, 32), np.float32)})["sum"]
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    onnx.save(model, folder / "m.onnx")
+    return str(folder / "m.onnx")
+
+
+def test_outputs_keep_the_names_of_the_file(runtime: str, tmp_path: Path) -> None:
+    """OpenVINO drops what does nothing, and a tensor then has the names of both its ends."""
+    nodes = [
+        helper.make_node("Conv", ["image", "weight"], ["inner"]),
+        helper.make_node("Cast", ["inner"], ["result"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["inner"], ["again"]),
+    ]
+    backend = OpenVinoBackend(write_sums(tmp_path, nodes, ["result", "again"]), threads=1)
+    assert [port.name for port in backend.outputs] == ["result", "again"]
+    got = backend.run({"image": np.ones((1, 3, 32, 32), np.float32)})
+    np.testing.assert_array_equal(got["result"], got["again"])
+
+
+@pytest.mark.skipif(not REAL, reason="OpenVINO is not installed; its configuration is tested on the stand-in")
+def test_fp32_stays_fp32_and_bf16_is_the_files(tmp_path: Path) -> None:
+    """Sums of 1 and 2^-12: fp32 holds them, bf16 does not."""
+    nodes = [helper.make_node("Conv", ["image", "weight"], ["sum"])]
+    path = write_sums(tmp_path, nodes, ["sum"])
+    got = OpenVinoBackend(path).run({"image": np.ones((1, 3, 32, 32), np.float32)})["sum"]
     np.testing.assert_array_equal(got, np.float32(1 + 2**-12))
 
 
