@@ -51,7 +51,13 @@ class Lane:
         if profile != self._profile:
             self._require(self._context.set_optimization_profile_async(profile, self._stream.handle), "a profile")
             self._profile, self._places = profile, {}
-        places = {name: self._feed(name, value) for name, value in feeds.items()}
+        # Kept until the run is over: an exporter may free what it gave when its view goes.
+        views = {
+            name: view_on_device(value, self._stream, self._device.index)
+            for name, value in feeds.items()
+            if is_on_device(value)
+        }
+        places = {name: self._feed(name, value, views.get(name)) for name, value in feeds.items()}
         results: dict[str, _Result] = {}
         fresh: dict[str, DeviceMemory] = {}
         for name in self._outputs:
@@ -67,11 +73,9 @@ class Lane:
         self._enqueue(places, capturable=not results and not on_device)
         return self._collect(places, results, fresh, on_device)
 
-    def _feed(self, name: str, value: Any) -> tuple[Sizes, int]:
-        """Where an input is, on the device, and of which shape."""
-        dtype, view = self._dtypes[name], None
-        if is_on_device(value):
-            view = view_on_device(value, self._stream, self._device.index)
+    def _feed(self, name: str, value: Any, view: Any) -> tuple[Sizes, int]:
+        """Where an input is, on the device, and of which shape; `view` sees one that is there already."""
+        dtype = self._dtypes[name]
         shape = tuple((view or value).shape)
         if self._places.get(name, ((), 0))[0] != shape:
             self._require(self._context.set_input_shape(name, shape), f"{name} of the shape {shape}")

@@ -1,7 +1,10 @@
 """Engines on a GPU, both played by tests/standin: what runs, how memory and streams are used, and what is refused."""
 
+import ctypes
 import sys
 import threading
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,7 +131,7 @@ def test_an_output_of_unknown_size_is_allocated_in_the_run(tmp_path: Path) -> No
 
 
 class OnDevice:
-    """An array of another library on the device."""
+    """An array of another library on the device, in CUDA's array interface."""
 
     def __init__(self, values: np.ndarray, strides: tuple[int, ...] | None = None, device: int = 0) -> None:
         from detforge.deploy.backends.cuda_memory import DeviceMemory
@@ -137,7 +140,8 @@ class OnDevice:
         self._memory = DeviceMemory(values.nbytes)
         raw = sys.modules["cuda.bindings.runtime"].device_bytes(self._memory.address, values.nbytes)
         raw[:] = values.tobytes()
-        data = (self._memory.address, False)
+        self.address = self._memory.address
+        data = (self.address, False)
         self.__cuda_array_interface__ = {
             "shape": self.shape,
             "typestr": values.dtype.str,
@@ -147,12 +151,45 @@ class OnDevice:
         }
 
 
-def test_inputs_and_outputs_on_the_device(model: Path) -> None:
+class Exported:
+    """The same through DLPack, whose memory is overwritten once nobody holds what was exported.
+
+    The capsule is NumPy's, for an array of the same shape; the place and the device in it are changed.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values, self.shape = values, values.shape
+        self.streams: list[int | None] = []
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0  # kDLCUDA
+
+    def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = None) -> Any:
+        del max_version  # an exporter may answer in the old form
+        self.streams.append(stream)
+        shown = np.empty_like(self._values)
+        there = OnDevice(self._values)
+        raw = sys.modules["cuda.bindings.runtime"].device_bytes(there.address, self._values.nbytes)
+        weakref.finalize(shown, lambda _: raw.__setitem__(slice(None), b"\xff" * len(raw)), there)
+        capsule = shown.__dlpack__()
+        pointer = ctypes.pythonapi.PyCapsule_GetPointer
+        pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+        start = pointer(capsule, b"dltensor")
+        ctypes.c_uint64.from_address(start).value = there.address
+        ctypes.c_int32.from_address(start + 8).value = 2
+        return capsule
+
+
+@pytest.mark.parametrize("exporter", [OnDevice, Exported])
+def test_inputs_and_outputs_on_the_device(model: Path, exporter: Callable[[np.ndarray], Any]) -> None:
     session: Any = open_backend(engine(model))
-    kept = [session.run({"image": OnDevice(images(2, seed))}, on_device=True) for seed in range(3)]
+    kept = [session.run({"image": exporter(images(2, seed))}, on_device=True) for seed in range(3)]
     for seed, outputs in enumerate(kept):  # each has memory of its own
         assert outputs["boxes"].__cuda_array_interface__["shape"] == (2, 4, 4)
         assert_same({name: np.asarray(value) for name, value in outputs.items()}, model, images(2, seed))
+    exported = Exported(images(1))
+    session.run({"image": exported})
+    assert exported.streams[0] not in (None, 0)  # its work is done before ours, on our stream
     image = OnDevice(images(1))
     for _ in range(3):  # at the same address it is captured as well
         assert_same(session.run({"image": image}), model, images(1))
@@ -163,8 +200,9 @@ def test_device_inputs_that_do_not_fit_are_refused(model: Path) -> None:
     session: Any = open_backend(engine(model))
     with pytest.raises(UsageError, match="not a dense array of float32"):
         session.run({"image": OnDevice(images(1).astype(np.float64))})
-    with pytest.raises(UsageError, match="not a dense array of float32"):
-        session.run({"image": OnDevice(images(1), strides=(4, 4, 4, 4))})
+    for strided in (OnDevice(images(1), strides=(4, 4, 4, 4)), Exported(np.asfortranarray(images(1)))):
+        with pytest.raises(UsageError, match="not a dense array of float32"):
+            session.run({"image": strided})
     with pytest.raises(UsageError, match="a batch of 9 on the device; this engine takes 8 at most"):
         session.run({"image": OnDevice(images(9))})
     with pytest.raises(IncompatibleError, match="an input is on cuda:1, the engine on cuda:0"):
