@@ -3,7 +3,8 @@
     python benchmarks/end_to_end.py [--rounds 7] [--threads 2] [--file int8=FILE.onnx] [--json FILE]
 
 Files of ours, in ONNX Runtime and OpenVINO, and the network in eager PyTorch, with the same runtime around all of
-them, in one process. Weights are random and the same in all; time does not depend on them.
+them, in one process. Weights are random and the same in all; time does not depend on them. Each file passed its
+export's parity gate, int8 calibrated on the photographs of examples/evaluation.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from detforge.export.bench_peer import TorchBackend
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
-PHOTO = Path(__file__).parents[1] / "examples" / "photos"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = Path("runs/benchmarks")
 MODEL, SIZE = "gfl_r50", (1216, 800)
 
@@ -37,7 +38,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
     watch = Watch()
-    picture = cv2.imread(str(sorted(PHOTO.glob("*.jpg"))[0]))
+    picture = cv2.imread(str(sorted((EXAMPLES / "photos").glob("*.jpg"))[0]))
     data = cv2.imencode(".jpg", cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA))[1].tobytes()
     spent: dict[str, list[float]] = {}
     ways = {name: timed(name, model, data, spent) for name, model in models(arguments).items()}
@@ -50,10 +51,12 @@ def main() -> None:
 def models(arguments) -> dict[str, Callable]:
     """Each way's detector, ours in fp32 first."""
     made: dict[str, Callable] = {}
-    fp32 = exported("fp32")
+    fp32, int8 = exported("fp32"), exported("int8")
     made["detforge fp32, ONNX Runtime"] = load(str(fp32), threads=arguments.threads)
+    made["detforge int8, ONNX Runtime"] = load(str(int8), threads=arguments.threads)
     if installed("openvino"):
         made["detforge fp32, OpenVINO"] = load(str(fp32), backend="openvino", threads=arguments.threads)
+        made["detforge int8, OpenVINO"] = load(str(int8), backend="openvino", threads=arguments.threads)
         made["detforge bf16, OpenVINO"] = load(str(exported("bf16")), threads=arguments.threads)
     for name, path in (each.split("=", 1) for each in arguments.file):
         backend = choose_backend(path, "cpu").backend
@@ -67,7 +70,8 @@ def exported(precision: str) -> Path:
     """The file, made when it is not there yet."""
     path = FILES / f"{MODEL}-{precision}.onnx"
     if not path.exists():
-        export(MODEL, checkpoint="random", precision=precision, verify="off", output=path)
+        calib = EXAMPLES / "evaluation" if precision == "int8" else None
+        export(MODEL, checkpoint="random", precision=precision, calib=calib, output=path)
     return path
 
 
