@@ -36,18 +36,22 @@ class Memory {
         : allocator_(context.GetAllocator(*where)) {}
     Memory(const Memory&) = delete;
     ~Memory() {
-        for (void* block : blocks_) allocator_->Free(allocator_, block);
+        for (void* block : blocks_) allocator_->Free(allocator_.get(), block);
     }
 
     void* allocate(size_t bytes) {
         blocks_.push_back(nullptr);
-        blocks_.back() = allocator_->Alloc(allocator_, bytes == 0 ? 1 : bytes);
+        blocks_.back() = allocator_->Alloc(allocator_.get(), bytes == 0 ? 1 : bytes);
         if (blocks_.back() == nullptr) throw std::bad_alloc();
         return blocks_.back();
     }
 
   private:
-    OrtAllocator* allocator_;
+    struct Release {
+        void operator()(OrtAllocator* allocator) const { Ort::GetApi().ReleaseAllocator(allocator); }
+    };
+
+    std::unique_ptr<OrtAllocator, Release> allocator_;  // of this call alone
     std::deque<void*> blocks_;
 };
 

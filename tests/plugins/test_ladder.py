@@ -1,5 +1,6 @@
 """Every way to run an operator gives the float64 oracle's answer, on every case."""
 
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,32 @@ def test_function_in_onnx_runtime(files: Path, version: str) -> None:
 @pytest.mark.parametrize("version", RUNTIMES)
 def test_kernel_in_onnx_runtime(files: Path, version: str) -> None:
     run_all(files, version, library("detforge_ort"))
+
+
+class _InUse(ctypes.Structure):
+    """glibc's mallinfo2: ten sizes, of which the eighth counts the bytes that were taken and not given back."""
+
+    _fields_ = (("sizes", ctypes.c_size_t * 10),)
+
+
+@no_ort_library
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="counts bytes with glibc 2.33 or newer")
+@pytest.mark.parametrize("op", FUNCTIONS)
+def test_kernel_in_onnx_runtime_gives_back_what_it_takes(op: str) -> None:
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _InUse
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # all of it in this thread, whose memory is what is counted
+    options.register_custom_ops_library(str(library("detforge_ort")))
+    name = next(name for name, case in CASES.items() if case.op == op)
+    session = onnxruntime.InferenceSession(model(name, "float32").SerializeToString(), options)
+    inputs = dict(zip(FUNCTIONS[op].input, rounded_inputs(name, "float32"), strict=True))
+    counts: list[int] = []
+    for runs in (20, 500):
+        for _ in range(runs):
+            session.run(None, inputs)
+        counts.append(mallinfo2().sizes[7])
+    assert counts[1] - counts[0] < 500 * 8
 
 
 def test_three_versions_of_onnx_runtime_are_tested() -> None:
