@@ -23,7 +23,7 @@ namespace detforge {
 // - Matrices of fewer than 16 costs are searched plainly: from the first column on, and the first of the nearest.
 class Assignment {
 public:
-    // Costs (rows, cols), row by row, finite; no more rows than columns.
+    // Costs (rows, cols), row by row, finite, as are their sums; no more rows than columns.
     Assignment(const std::vector<double>& costs, size_t rows, size_t cols)
         : costs_(costs), rows_(rows), cols_(cols), is_small_(rows * cols < 16), row_price_(rows), col_price_(cols, 0.0),
           row_of_(cols, none), col_of_(rows, none), distance_(cols), via_(cols) {}

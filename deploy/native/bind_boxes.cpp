@@ -29,6 +29,7 @@ size_t count(const Boxes& boxes, const Scores& scores, const Labels& labels) {
 
 nb::object nms(Boxes boxes, Scores scores, Labels labels, double iou, size_t limit) {
     const size_t n = count(boxes, scores, labels);
+    if (!(iou >= 0)) throw std::invalid_argument("the threshold of the IoU is below 0, or no number");
     std::vector<int64_t> kept;
     {
         nb::gil_scoped_release release;

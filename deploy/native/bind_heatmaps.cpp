@@ -31,6 +31,13 @@ detforge::Method method_of(std::string_view name) {
     throw std::invalid_argument("no such method");
 }
 
+// The size of a kernel that has a middle, and that is no longer than Cards allow.
+ptrdiff_t odd(ptrdiff_t size) {
+    const bool fits = size >= 1 && size <= 255 && size % 2 == 1;
+    if (!fits) throw std::invalid_argument("a kernel's size is no odd number of 1..255");
+    return size;
+}
+
 // Points xy and values of many maps, those of each found by `find(map index)`.
 template <typename Find>
 nb::object each(size_t count, Find find) {
@@ -67,14 +74,16 @@ void check(const Maps& maps, const Fields& offsets) {
 nb::object heatmap_peaks(Maps maps, std::string_view method, ptrdiff_t blur, double sigma, double beta, bool debias,
                          double scale) {
     area(maps);
-    detforge::HeatmapDecoder decode({method_of(method), blur, sigma, beta, debias, scale});
+    const bool fits = sigma > 0 && sigma <= 64 && beta > 0 && scale > 0;
+    if (!fits) throw std::invalid_argument("sigma, beta or scale is out of range");
+    detforge::HeatmapDecoder decode({method_of(method), odd(blur), sigma, beta, debias, scale});
     return each(maps.shape(0) * maps.shape(1), [&](size_t i) { return decode(nth(maps.data(), maps, i)); });
 }
 
 nb::object offset_peaks(Maps maps, Fields offsets, double radius, ptrdiff_t blur, ptrdiff_t offset_blur) {
     check(maps, offsets);
-    detforge::Smoother smoother(blur, detforge::Beyond::mirror);
-    const std::vector<double> kernel = detforge::gaussian(offset_blur);
+    detforge::Smoother smoother(odd(blur), detforge::Beyond::mirror);
+    const std::vector<double> kernel = detforge::gaussian(odd(offset_blur));
     return each(maps.shape(0) * maps.shape(1), [&](size_t i) {
         return detforge::offset_peak(nth(maps.data(), maps, i), nth(offsets.data(), maps, 2 * i),
                                      nth(offsets.data(), maps, 2 * i + 1), radius, smoother, kernel);
@@ -95,7 +104,7 @@ nb::object bin_peaks(Rows rows, std::optional<ptrdiff_t> blur) {
     const ptrdiff_t count = rows.shape(1);
     if (count == 0) throw std::invalid_argument("rows without bins");
     std::vector<double> kernel, smooth;
-    if (blur) kernel = detforge::gaussian(*blur);
+    if (blur) kernel = detforge::gaussian(odd(*blur));
     std::vector<float> places(rows.shape(0)), values(rows.shape(0));
     {
         nb::gil_scoped_release release;

@@ -41,10 +41,12 @@ void resize(Array<const uint8_t, nb::shape<-1, -1, 3>> image, Canvas canvas, std
     }
 }
 
-// Columns and rows in order, and numbers that fit the fixed point.
-void check(const double* matrix) {
+// Columns and rows in order, and places that fit the fixed point.
+void check(const double* matrix, size_t height, size_t width) {
     const bool straight = matrix[0] >= 0 && matrix[4] >= 0 && matrix[1] == 0 && matrix[3] == 0;
-    const bool near = std::all_of(matrix, matrix + 6, [](double value) { return std::abs(value) < 1e12; });
+    const double right = matrix[0] * static_cast<double>(width), down = matrix[4] * static_cast<double>(height);
+    const double ways[] = {right, matrix[2], down, matrix[5]};
+    const bool near = std::all_of(ways, ways + 4, [](double way) { return std::abs(way) < 1e12; });
     if (!straight || !near) throw std::invalid_argument("a matrix is not finite, or rotates or mirrors");
 }
 
@@ -54,7 +56,7 @@ void crop(Array<const uint8_t, nb::shape<-1, -1, 3>> image, Array<const double, 
     const size_t n = matrices.shape(0), height = canvases.shape(2), width = canvases.shape(3);
     if (canvases.shape(0) != n) throw std::invalid_argument("matrices and canvases differ in number");
     if (image.shape(0) == 0 || image.shape(1) == 0) throw std::invalid_argument("the image has no pixels");
-    for (size_t i = 0; i < n; ++i) check(matrices.data() + i * 6);
+    for (size_t i = 0; i < n; ++i) check(matrices.data() + i * 6, height, width);
     const int channel[3] = {swap ? 2 : 0, 1, swap ? 0 : 2};
     nb::gil_scoped_release release;
     detforge::Cropper cropper(image.data(), image.shape(0), image.shape(1), channel, mean.data(), std.data());

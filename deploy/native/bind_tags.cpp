@@ -23,7 +23,7 @@ nb::object assign(Costs costs) {
     if (rows > cols) throw std::invalid_argument("more rows than columns");
     const std::vector<double> values(costs.data(), costs.data() + rows * cols);
     for (const double value : values) {
-        if (!std::isfinite(value)) throw std::invalid_argument("costs that are no finite numbers");
+        if (!(std::abs(value) <= 1e300)) throw std::invalid_argument("costs that are not finite, or too large to add");
     }
     std::vector<int64_t> columns;
     {
@@ -47,6 +47,7 @@ nb::object group(Heatmaps heatmaps, Tags tags, Order order, size_t top_k, float 
                  bool udp, bool mmpose) {
     const size_t k = heatmaps.shape(0);
     if (heatmaps.size() == 0 || tags.size() == 0) throw std::invalid_argument("maps without pixels");
+    if (top_k == 0) throw std::invalid_argument("no peaks to group");
     for (size_t axis = 0; axis < 3; ++axis) {
         if (tags.shape(axis + 1) != heatmaps.shape(axis)) throw std::invalid_argument("heatmaps and tags differ in shape");
     }

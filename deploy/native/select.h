@@ -49,7 +49,7 @@ public:
     void offer(float key, int64_t index) {
         if (!(key > cut_)) return;
         items_.push_back({key, index});
-        if (items_.size() == 2 * count_) trim();
+        if (items_.size() / 2 == count_) trim();  // twice the count may overflow
     }
 
     // Their indices, rising.

@@ -17,16 +17,24 @@ struct Box {
     float x1, y1, x2, y2;
 };
 
+// In double, whose range no area of floats leaves.
+DETFORGE_INLINE double area(const Box& box) {
+    return (static_cast<double>(box.x2) - box.x1) * (static_cast<double>(box.y2) - box.y1);
+}
+
 // Intersection over union; 0 where there is no intersection, or a side is undefined or without end.
 DETFORGE_INLINE double iou(const Box& a, const Box& b) {
     const double w = static_cast<double>(std::min(a.x2, b.x2)) - std::max(a.x1, b.x1);
     const double h = static_cast<double>(std::min(a.y2, b.y2)) - std::max(a.y1, b.y1);
     if (!(w > 0 && h > 0)) return 0;
-    const auto area = [](const Box& box) {
-        return (static_cast<double>(box.x2) - box.x1) * (static_cast<double>(box.y2) - box.y1);
-    };
     const double shared = w * h, all = area(a) + area(b) - shared;
     return all > 0 && std::isfinite(all) ? shared / all : 0;
+}
+
+// An area to compare in float: too small rather than too large where it, or the sum of two, leaves the range of float.
+DETFORGE_INLINE float area_in_range(const Box& box) {
+    using Limits = std::numeric_limits<float>;
+    return static_cast<float>(std::min<double>(area(box), Limits::max() / 2) - Limits::min());
 }
 
 // Eight boxes side by side; an unused place overlaps nothing.
@@ -41,7 +49,7 @@ struct Block {
 // are compared at once, in float and generously; what may overlap is compared in double.
 DETFORGE_CLONES static bool overlaps_any(const Block* blocks, int32_t first, bool chained, const Box& box, int64_t label,
                                          double threshold) {
-    const float area = (box.x2 - box.x1) * (box.y2 - box.y1), least = static_cast<float>(threshold * (1 - 1e-5));
+    const float own = area_in_range(box), least = static_cast<float>(threshold * (1 - 1e-5));
     for (int32_t at = first; at >= 0; at = chained ? blocks[at].next : at - 1) {
         const Block& block = blocks[at];
         int32_t suspect[Block::kBoxes], any = 0;
@@ -49,7 +57,7 @@ DETFORGE_CLONES static bool overlaps_any(const Block* blocks, int32_t first, boo
             const float w = std::min(block.x2[i], box.x2) - std::max(block.x1[i], box.x1);
             const float h = std::min(block.y2[i], box.y2) - std::max(block.y1[i], box.y1);
             const float shared = w * h;
-            suspect[i] = (w > 0) & (h > 0) & !(shared < least * (block.area[i] + area - shared));
+            suspect[i] = (w > 0) & (h > 0) & !(shared < least * (block.area[i] + own - shared));
             any |= suspect[i];
         }
         if (!any) continue;
@@ -165,7 +173,7 @@ private:
         block.y1[i] = box.y1;
         block.x2[i] = box.x2;
         block.y2[i] = box.y2;
-        block.area[i] = (box.x2 - box.x1) * (box.y2 - box.y1);
+        block.area[i] = area_in_range(box);
         block.label[i] = label;
     }
 

@@ -92,7 +92,7 @@ DETFORGE_CLONES void pool_lines(const float* x, const Line* lines, const Sample*
                 const Vector near = a * (1.0f - other) + c * other, far = b * (1.0f - other) + d * other;
                 const Vector value = near * (1.0f - fraction) + far * fraction;
                 // As border_max: a NaN stays.
-                largest[i] = (value <= largest[i]) | (largest[i] != largest[i]) ? largest[i] : value;
+                largest[i] = ((value <= largest[i]) | (largest[i] != largest[i])) ? largest[i] : value;
             }
         }
         for (int i = 0; i < kVectors; ++i) *reinterpret_cast<Vector*>(pooled + i * 8) = largest[i];

@@ -51,5 +51,12 @@ def test_nothing_and_no_numbers() -> None:
     assert assign(np.empty((0, 3))).tolist() == []
     with pytest.raises(ValueError, match="more rows than columns"):
         assign(np.zeros((2, 1)))
-    with pytest.raises(ValueError, match="finite"):
-        assign(np.array([[np.nan]]))
+    for cost in (np.nan, np.inf, -1.7e308):
+        with pytest.raises(ValueError, match="finite"):
+            assign(np.array([[cost]]))
+
+
+def test_the_unit_of_the_costs_does_not_matter() -> None:
+    costs = np.random.default_rng(0).normal(0, 10, (6, 7))
+    for unit in (2.0**-900, 2.0**900):
+        assert assign(costs * unit).tolist() == assign(costs).tolist()

@@ -223,6 +223,7 @@ def test_every_box_gives_a_finite_crop(one: tuple[float, float], two: tuple[floa
         ([[-1, 0, 4], [0, 1, 0]], noise(5, 5), 1),
         ([[1, 0, np.nan], [0, 1, 0]], noise(5, 5), 1),
         ([[1, 0, 0], [0, 1e300, 0]], noise(5, 5), 1),
+        ([[5e11, 0, 0], [0, 1, 0]], noise(5, 5), 1),  # whose last column is beyond the fixed point
         ([[1, 0, 0], [0, 1, 0]], noise(0, 5), 1),
         ([[1, 0, 0], [0, 1, 0]], noise(5, 5), 2),
     ],

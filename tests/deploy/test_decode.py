@@ -7,6 +7,7 @@ import pytest
 from oracles import iou, nms
 from test_card import CARD
 
+from detforge.deploy import _native
 from detforge.deploy.backends import Arrays
 from detforge.deploy.card import Fusion, Suppress
 from detforge.deploy.decode import decode
@@ -157,6 +158,15 @@ def test_chosen_classes_leave_room_for_one_another() -> None:
     card = replace(CARD, suppress=Suppress(conf=0.05, max_det=5))
     found = postprocess(outputs(7), card, Frame(CANVAS, CANVAS, CANVAS), classes={1})
     assert found.labels.tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("top_k", [2**63 - 1, 2**63 + 1, 2**64 - 1])
+def test_a_limit_may_be_any_number(top_k: int) -> None:
+    scores = outputs(8)["scores"]
+    flags = dict(threshold_fused=False, rank_fused=False, points=False)
+    pairs, kept = _native.select(scores, None, [POINTS], 0.3, top_k, (1, 0), **flags)
+    np.testing.assert_array_equal(pairs, np.flatnonzero(scores > 0.3))
+    np.testing.assert_array_equal(kept, scores[scores > 0.3])
 
 
 def test_graph_outputs_are_cut_at_their_count() -> None:

@@ -8,6 +8,7 @@ import pytest
 from keypoint_oracles import place
 from numpy.typing import NDArray
 
+from detforge.deploy import _native
 from detforge.deploy.decode import heatmap
 from detforge.deploy.forms import HeatmapDecode, HeatmapMethod
 from detforge.deploy.parse import FieldError
@@ -139,3 +140,10 @@ def test_second_peak_decides_where_the_authors_step() -> None:
 def test_rules_out_of_range_are_refused(change: dict) -> None:
     with pytest.raises(FieldError, match=rf"decode\.{next(iter(change))}"):
         HeatmapDecode(**change)
+
+
+@pytest.mark.parametrize("change", [{"blur": -5}, {"blur": 4}, {"sigma": np.inf}, {"beta": -1}, {"scale": 0}])
+def test_the_kernel_refuses_what_it_cannot_do(change: dict) -> None:
+    rules = dict(blur=3, sigma=2, beta=1, debias=False, scale=1) | change
+    with pytest.raises(ValueError, match=r"kernel|out of range"):
+        _native.heatmap_peaks(np.ones((1, 1, 4, 4), np.float32), "udp", **rules)

@@ -7,6 +7,7 @@ import pytest
 from keypoint_oracles import kernel, largest, smooth
 from numpy.typing import NDArray
 
+from detforge.deploy import _native
 from detforge.deploy.decode import hough, offsets, simcc
 from detforge.deploy.forms import HoughDecode, OffsetDecode, SimccDecode
 from detforge.deploy.parse import FieldError
@@ -121,6 +122,15 @@ def test_bins_equal_the_oracle(height: float, noise: float) -> None:
 def test_sizes_of_bins_out_of_range_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(FieldError, match=r"decode\.dark"):
         SimccDecode(dark=sizes)
+
+
+def test_the_kernels_refuse_sizes_without_a_middle() -> None:
+    maps = np.ones((1, 2, 2, 4, 4), np.float32)
+    for sizes in ((-5, 3), (3, -5), (3, 4)):
+        with pytest.raises(ValueError, match="kernel's size"):
+            _native.offset_peaks(maps[:, :, 0], maps, 1.0, *sizes)
+    with pytest.raises(ValueError, match="kernel's size"):
+        _native.bin_peaks(maps[0, 0, 0], -5)
 
 
 def test_bins_of_no_keypoint() -> None:

@@ -70,6 +70,30 @@ def test_undefined_and_endless_boxes_neither_suppress_nor_go() -> None:
         assert set(kept) >= {0, 1, 2, 4, 5, 6, 7, 9, 10} and 11 not in kept
 
 
+@pytest.mark.parametrize("scale", [1e-24, 2e-24, 4e-24, 3e17, 6e17, 1e18, 1e19])
+def test_areas_beyond_the_range_of_float32_are_compared_as_others(scale: float) -> None:
+    found = clusters(200, seed=9)
+    boxes = found.boxes * np.float32(scale)
+    for threshold in (0.02, 0.3, 0.6):
+        expected = nms(boxes, found.scores, found.labels, threshold, 1000)
+        assert _native.nms(boxes, found.scores, found.labels, threshold, 1000).tolist() == expected
+
+
+def test_sides_beyond_the_range_of_float32_are_compared_as_others() -> None:
+    boxes = np.array([[0, -3.4e38, 0.16, 0], [0, -3.4e38, 0.16, 6e35], [0, -1e38, 0.16, 3e38]], np.float32)
+    scores, labels = np.array([3, 2, 1], np.float32), np.zeros(3, np.int64)
+    for threshold in (0.1, 0.9):
+        expected = nms(boxes, scores, labels, threshold, 9)
+        assert _native.nms(boxes, scores, labels, threshold, 9).tolist() == expected
+
+
+@pytest.mark.parametrize("threshold", [-0.1, np.nan])
+def test_thresholds_below_zero_are_refused(threshold: float) -> None:
+    found = clusters(2, seed=0)
+    with pytest.raises(ValueError, match="threshold"):
+        _native.nms(found.boxes, found.scores, found.labels, threshold, 10)
+
+
 def test_scores_of_either_sign_are_ordered_and_undefined_ones_are_last() -> None:
     scores = np.array([-0.0, 0.0, -1, np.nan, 2, np.inf, -np.inf, 1e-40, 2], np.float32)
     apart = 100.0 * np.arange(9, dtype=np.float32)[:, None] + np.array([0, 0, 9, 9], np.float32)

@@ -162,6 +162,8 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     for tags in (np.zeros((1, 2, 4, 5), np.float32), np.zeros((1, 3, 5, 4), np.float32)):
         with pytest.raises(ValueError, match="differ in shape"):
             decode(maps, tags, TagDecode((0, 1, 2)), False)
+    with pytest.raises(ValueError, match="no peaks"):
+        _native.group(np.ones((2, 3, 3), "f"), np.ones((1, 2, 3, 3), "f"), np.arange(2), 0, 0.1, 1.0, False, False)
     with pytest.raises(ValueError, match="not one place for each map"):
         decode(maps, np.zeros((1, 3, 4, 5), np.float32), TagDecode((0, 1)), False)
     with pytest.raises(FieldError, match=r"decode\.order"):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sources import SOURCES
+from operator_sources import SOURCES
 
 CORE = SOURCES / "core"
 CMAKE = shutil.which("cmake")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from operator_sources import compile_library
 from sanitizers import needs_sanitizers, run_sanitized
-from sources import compile_library
 
 FLAGS = "-std=c++17 -O1 -g -fPIC -shared -DDETFORGE_SANITIZE -fsanitize=address,undefined -fno-sanitize-recover=all"
 

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from sources import SOURCES, write_ops_header
+from operator_sources import SOURCES, write_ops_header
 
 _HERE = Path(__file__).parent
 _SANITIZE = "-g -DDETFORGE_SANITIZE -fsanitize=address,undefined -fno-sanitize-recover=all".split()

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from sources import SOURCES
+from operator_sources import SOURCES
 
 from detforge.plugins.core.abi import Library
 
