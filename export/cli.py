@@ -190,9 +190,11 @@ def _print_comparison(comparison: "Comparison", what: str) -> None:
     if not comparison.detections:
         print(f"{what}: none above 0.05 on either side, so there was nothing to compare")
         return
+    few = comparison.detections <= comparison.tolerance.slack
     print(
         f"{what}: {comparison.matched} of {comparison.detections} match ({comparison.match_rate:.1%}), "
         f"worst shift {comparison.box_shift_px:.3g} px, worst score shift {comparison.score_shift:.2g}"
+        + ("; too few to judge by, give photographs with --images" if few else "")
     )
 
 

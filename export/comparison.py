@@ -16,7 +16,8 @@ class Tolerance:
 
     The unit is 1 for scores and tags, and for the boxes of a point 8 of its strides, which is how far a side may lie
     from it: an error in the network's own terms grows by as much on its way to px. Codes of eight bits may be far
-    off, seldom: with a `cosine` it is each output's cosine that counts, and where there are true boxes the AP lost.
+    off, seldom: with a `cosine` it is each output's cosine that counts, but for tags, of which nothing but their
+    distances matters, and where there are true boxes the AP lost.
     So many detections as `slack` may miss their match beside the share, for that of a few says little.
     """
 
@@ -44,6 +45,7 @@ class Difference:
     max_rel: float = 0.0
     cosine: float = 1.0
     excess: float = 0.0  # the largest |difference| in shares of what is allowed
+    are_tags: bool = False
 
     def add(self, got: NDArray[Any], expected: NDArray[Any], unit: Any, tolerance: Tolerance) -> None:
         """Take in one run; `unit` broadcasts against the arrays."""
@@ -85,7 +87,8 @@ class Comparison:
 
     def add(self, name: str, got: NDArray[Any], expected: NDArray[Any], unit: Any = 1.0) -> None:
         """Take in one run's output."""
-        self.outputs.setdefault(name, Difference()).add(got, expected, unit, self.tolerance)
+        difference = self.outputs.setdefault(name, Difference(are_tags=name.endswith("_tags")))
+        difference.add(got, expected, unit, self.tolerance)
 
     @property
     def match_rate(self) -> float:
@@ -95,11 +98,11 @@ class Comparison:
     def problem(self) -> str | None:
         """What exceeds its tolerance, or None."""
         for name, difference in self.outputs.items():
-            if self.tolerance.cosine is None and difference.excess > 1:
-                return (
-                    f"{name} differs by up to {difference.max_abs:.3g}, {difference.excess:.3g} times what is allowed"
-                )
-            if difference.cosine < (self.tolerance.cosine or -1):
+            if self.tolerance.cosine is None or difference.are_tags:
+                if difference.excess > 1:
+                    by = f"{difference.max_abs:.3g}, {difference.excess:.3g} times what is allowed"
+                    return f"{name} differs by up to {by}"
+            elif difference.cosine < self.tolerance.cosine:
                 return f"the cosine of {name} is {difference.cosine:.4f}, below {self.tolerance.cosine}"
         lost = self.detections - self.matched - self.tolerance.slack
         if lost > 0 and lost / self.detections > 1 - self.tolerance.match_rate:

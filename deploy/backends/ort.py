@@ -17,6 +17,15 @@ from ..processors import available_processors
 from . import Arrays, Port
 
 
+_HARMFUL = (
+    # Moves codes in front of a max pool, which takes several times as long in integers.
+    "QDQPropagationTransformer",
+    # Gives the biases of files for TensorRT codes whose steps, products of two, half precision cannot hold.
+    "WeightBiasQuantization",
+)
+"""Optimisations of ONNX Runtime that files in eight bits go without."""
+
+
 class OrtBackend:
     """An ONNX file in an ONNX Runtime session.
 
@@ -44,8 +53,7 @@ class OrtBackend:
         options.log_severity_level = 4  # what goes wrong is raised, once, as our own error
         options.intra_op_num_threads = threads or available_processors()
         options.inter_op_num_threads = 1
-        # It would move codes in front of a max pool, which takes several times as long in integers.
-        options.add_session_config_entry("optimization.disable_specified_optimizers", "QDQPropagationTransformer")
+        options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(_HARMFUL))
         options.enable_profiling = profile
         if profile:
             self._folder = tempfile.TemporaryDirectory()

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -225,6 +226,23 @@ def test_export_passes_its_verification(weights: Path, runtime: str, tmp_path: P
     zeros = {tensor.data_type for tensor in onnx.load(report.path).graph.initializer if tensor.name.endswith("/zero")}
     cpu = {TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32}
     assert zeros == (cpu if runtime == "ort" else {TensorProto.INT8})
+
+
+def test_onnx_runtime_runs_files_for_tensorrt_as_they_are(weights: Path, tmp_path: Path) -> None:
+    """By itself it gives fp16's biases codes whose steps fp16 cannot hold, and boxes are 20 px off."""
+    given = int8(tmp_path, runtime="tensorrt")
+    path = str(export("gfl_test", checkpoint=str(weights), output=tmp_path / "m.onnx", verify="off", **given).path)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    image = RNG.normal(0, 1, (1, 3, 128, 160)).astype(np.float32)
+    plain = onnxruntime.InferenceSession(path, options).run(["boxes"], {"image": image})[0]
+    np.testing.assert_allclose(OrtBackend(path).run({"image": image})["boxes"], plain, atol=2)
+
+
+def test_what_random_weights_find_is_no_reason_to_reject(tmp_path: Path) -> None:
+    given = int8(tmp_path) | {"imgsz": (127, 127)}
+    report = export("cornernet_test", checkpoint="random", output=tmp_path / "m.onnx", runtime="tensorrt", **given)
+    assert report.comparison is not None and report.comparison.tolerance.match_rate == 0
 
 
 def test_broken_codes_are_rejected(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,8 @@ class Peaks(nn.Module):
         return {name: value.expand(len(image), *value.shape) for name, value in rows.items()}
 
 
-def problem(monkeypatch, prefixes, spoil):
-    """What the report says of a file whose outputs `spoil` changes."""
+def problem(monkeypatch, prefixes, spoil, precision="fp32"):
+    """What the report says of a file in a precision whose outputs `spoil` changes."""
     network = Peaks(prefixes)
 
     class Backend:
@@ -61,7 +61,7 @@ def problem(monkeypatch, prefixes, spoil):
     monkeypatch.setattr(verify, "open_backend", lambda path, **_: Backend())
     decode = PeakDecode() if prefixes == ("",) else CornerDecode()
     card = replace(find("centernet_test").card(("a", "b", "c"), Provenance("", None, "fp32", {})), decode=decode)
-    result = compare(network, "peaks.onnx", card, decode, None, TOLERANCES["fp32"])
+    result = compare(network, "peaks.onnx", card, decode, None, TOLERANCES[precision])
     assert result.detections > 0
     return result.problem
 
@@ -106,9 +106,9 @@ def lose(outputs):
             value[:, -10:] = 0
 
 
-def retag(outputs):
+def retag(outputs, by=0.01):
     for name in names(outputs, "tags"):
-        outputs[name] += 0.01
+        outputs[name] += by
 
 
 PREFIXES = pytest.mark.parametrize("prefixes", [("",), ("tl_", "br_")], ids=["peaks", "corners"])
@@ -127,6 +127,12 @@ def test_broken_files_fail(monkeypatch, prefixes, spoil):
 
 def test_broken_tags_fail(monkeypatch):
     assert "tags differs" in problem(monkeypatch, ("tl_", "br_"), retag)
+
+
+def test_in_eight_bits_tags_are_judged_by_their_distances(monkeypatch):
+    """Their cosine would be 0.96."""
+    assert problem(monkeypatch, ("tl_", "br_"), retag, "int8") is None
+    assert "tags differs" in problem(monkeypatch, ("tl_", "br_"), lambda outputs: retag(outputs, 0.3), "int8")
 
 
 @PREFIXES
