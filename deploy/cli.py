@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .choose import BACKENDS, BUNDLED, BUNDLED_POSE, ENGINES, choose_model, ready
-from .console import Parser, complain, device, native_code_muted, run, whole
+from .console import Parser, complain, device, ended_by, native_code_muted, run, whole
 from .errors import IncompatibleError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
                     report.add(picture, instances, {} if given is None else given.facts(picture))
                     report.timed("save", lambda p=picture, i=instances: saver.save(p, i))
                     advance()
-            except KeyboardInterrupt:
-                codes.append(130)
+            except KeyboardInterrupt as stop:
+                codes.append(ended_by(stop))
         results.close()
         report.finish(arguments.out if saver.saved else None)
     if given is not None and not given.used:

@@ -4,13 +4,24 @@ import argparse
 import contextlib
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import NoReturn, TextIO
 
 from .errors import DetforgeError
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: cleanly."""
+
+
+def ended_by(stop: KeyboardInterrupt) -> int:
+    """The exit code that shells expect of a program that was told to end."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,11 +43,12 @@ def run(command: Callable[[argparse.Namespace], int], parser: Parser, argv: Sequ
         reconfigure(errors="backslashreplace")  # a file name need not be text
     warnings.showwarning = _show_warning
     try:
-        code = command(arguments)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return 130  # what shells expect of an interrupted program
+        with _sigterm_raised():
+            code = command(arguments)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt as stop:
+        return ended_by(stop)
     except BrokenPipeError:
         return 1  # the reader of stdout went away; stop quietly
     except Exception as error:
@@ -93,6 +105,23 @@ def native_code_muted() -> Generator[None]:
         sys.stderr = stderr
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def _sigterm_raised() -> Generator[None]:
+    """SIGTERM as an exception, so that temporary files go and processes end; only the main thread may ask for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:

@@ -82,6 +82,8 @@ def export(
     """
     variant = find(model)
     _check_values(precision, format, nms, verify, batch, max_det)
+    if output is not None and Path(output).suffix != ".onnx":
+        raise UsageError(f"-o {output}: the name of the ONNX file ends with .onnx; what else is made lies beside it")
     calibration = calibration_images(precision, calib, calib_n)
     spec = variant.input if imgsz is None else _canvas(variant, imgsz)
     fixed = spec.resize in ("canvas", "crop")

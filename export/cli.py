@@ -79,7 +79,7 @@ def _parser() -> Parser:
     )
     add("--rtol", type=float, metavar="X", help="allowed relative difference (default: by precision)")
     add("--images", type=Path, metavar="DIR", help="photographs to verify with (default: made-up ones)")
-    add("-o", "--output", type=Path, metavar="PATH", help="default: exports/<model>[-fp16][-openvino].onnx")
+    add("-o", "--output", type=Path, metavar="PATH", help="the ONNX file (default: in exports/, by the model)")
     add(
         "--format",
         choices=["onnx", "engine", "openvino"],
@@ -132,8 +132,9 @@ def _command(arguments: argparse.Namespace) -> int:
         _print_findings(error.card, error.comparison)
         raise
     _print_report(report)
-    if engine is not None:
-        build(report, engine)
+    path = report.path if engine is None else build(report, engine)
+    in_crops = report.card.input.resize == "crop"
+    print(f"next: detinfer image.jpg --model {f'DETECTOR.onnx --pose-model {path}' if in_crops else path}")
     return 0
 
 
@@ -163,9 +164,6 @@ def _track(name: str, parts: Iterable[Any], count: int) -> Iterator[Any]:
 def _print_report(report: "Report") -> None:
     _print_findings(report.card, report.comparison)
     print(f"wrote {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)")
-    in_crops = report.card.input.resize == "crop"
-    rest = f"DETECTOR.onnx --pose-model {report.path}" if in_crops else report.path
-    print(f"next: detinfer image.jpg --model {rest}")
 
 
 def _print_findings(card: "Card", comparison: "Comparison | None") -> None:

@@ -1,5 +1,6 @@
 """An exported file to a TensorRT engine: the plan, and beside it what it is."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,12 +24,27 @@ class EngineOptions(BuildOptions):
         """UsageError for what contradicts itself, IncompatibleError where the runtime, or a GPU for it, is absent."""
         if self.batch is not None and list(self.batch) != sorted(self.batch):
             low, usual, high = self.batch
-            raise UsageError(f"--min-batch {low}, --opt-batch {usual} and --max-batch {high} are not in order")
+            raise UsageError(f"batches of {low}, {usual} and {high}: --min-, --opt- and --max-batch have to rise")
         if self.timing_cache is not None and self.runtime == "tensorrt-rtx":
             raise UsageError("--timing-cache is for --runtime tensorrt; TensorRT-RTX measures nothing to keep")
+        if self.timing_cache is not None:
+            _check_place(self.timing_cache)
         super().check()
         if self.runtime == "tensorrt":
             Device(0)
+
+
+def _check_place(cache: Path) -> None:
+    """UsageError for a file that could not be written after the build."""
+    folder, problem = cache.parent, ""
+    if cache.is_dir():
+        problem = "is a folder; name a file in it"
+    elif not folder.is_dir():
+        problem = f"has no folder; mkdir -p {folder}"
+    elif not os.access(folder, os.W_OK):
+        problem = f"cannot be written; check the permissions of {folder}"
+    if problem:
+        raise UsageError(f"--timing-cache {cache} {problem}")
 
 
 def build_engine(path: Path, card: Card, options: EngineOptions, watch: Watch = lambda _: None) -> Description:

@@ -63,8 +63,8 @@ def engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
     return options
 
 
-def build(report: "Report", options: "EngineOptions") -> None:
-    """Build the engine of an export, and say what it is."""
+def build(report: "Report", options: "EngineOptions") -> Path:
+    """Build the engine of an export, say what it is, and give its place."""
     from rich.console import Console
 
     from ..deploy.engine.progress import build_shown
@@ -84,9 +84,10 @@ def build(report: "Report", options: "EngineOptions") -> None:
         print(f"plugins: {names}, {inside}")
     elif report.card.ops:
         print("plugins: none, detforge was built without TensorRT's headers; operators run as standard ONNX, slower")
+    return path
 
 
 def _capabilities(text: str) -> tuple[str, ...]:
     if not re.fullmatch("[0-9]{2,3}(,[0-9]{2,3})*", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a list of compute capabilities like 86,89")
-    return tuple(text.split(","))
+    return tuple(dict.fromkeys(text.split(",")))

@@ -47,9 +47,7 @@ class Device:
         error, count = cuda.cudaGetDeviceCount()
         if int(error) != 0 or not count:
             reason = getattr(error, "name", "no GPU")
-            raise IncompatibleError(
-                f"device cuda:{index}: CUDA finds no GPU here; {reason}; check nvidia-smi, or use another --backend"
-            )
+            raise IncompatibleError(f"device cuda:{index}: CUDA finds no GPU here; {reason}; check nvidia-smi")
         if index >= count:
             raise IncompatibleError(
                 f"device cuda:{index}: not one of the {count} here; choose cuda:0 to cuda:{count - 1}"

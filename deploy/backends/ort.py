@@ -16,7 +16,6 @@ from ..node_times import NodeTime, mean_times
 from ..processors import available_processors
 from . import Arrays, Port
 
-
 _HARMFUL = (
     # Moves codes in front of a max pool, which takes several times as long in integers.
     "QDQPropagationTransformer",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..card import METADATA_KEY
-from ..engine.description import check_fits, read_description
+from ..engine.description import check_fits, read_description, rebuild
 from ..engine.runtime import load_plugins, module, plugin_library
 from ..errors import IncompatibleError, UsageError
 from . import Arrays, Port
@@ -49,7 +49,7 @@ class TensorrtBackend:
         if self._engine is None:
             raise IncompatibleError(
                 f"{path}: {description.runtime} does not take this plan; {self._logger.error or 'no reason given'}; "
-                f"build it here: {description.command}"
+                f"{rebuild(Path(path), description.runtime)}"
             )
         if self._engine.streamable_weights_size:
             self._engine.weight_streaming_budget_v2 = self._engine.get_weight_streaming_automatic_budget()

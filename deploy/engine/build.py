@@ -18,7 +18,7 @@ from ..errors import ExportError, IncompatibleError, UsageError
 from .layers import Layer, check_layers
 from .onnx_file import OnnxFile
 from .profile import Profile
-from .runtime import Runtime, library_path, plugin_library, require
+from .runtime import Runtime, compute_capability, library_path, module, plugin_library, require
 
 Watch = Callable[[dict[str, Any]], None]
 """Hears the builder's events: {"start": [phase, steps]}, {"step": [phase, done]}, {"finish": phase}, {"warning": text}.
@@ -41,13 +41,15 @@ class BuildOptions:
     version_compat: bool = False
 
     def check(self) -> None:
-        """UsageError for what contradicts itself, IncompatibleError where the runtime is not installed."""
+        """UsageError for what contradicts itself, IncompatibleError without the runtime or a GPU that it knows."""
         if self.sm and self.runtime != "tensorrt-rtx":
             raise UsageError("--sm is for --runtime tensorrt-rtx; TensorRT builds for the GPU here; see --hw-compat")
         for flag, given in (("--hw-compat", self.hw_compat), ("--version-compat", self.version_compat)):
             if given and self.runtime == "tensorrt-rtx":
                 raise UsageError(f"{flag} is for --runtime tensorrt; TensorRT-RTX has no such engines; see --sm")
         require(self.runtime)
+        for capability in self.sm:
+            compute_capability(module(self.runtime), capability)
 
     def embeds(self, plugins: Path | None) -> bool:
         """Whether the engine takes the plugins into itself: TensorRT does so for version-compatible engines alone."""
@@ -83,8 +85,14 @@ def build(
     """Build an engine on GPU `device` and write its plan.
 
     `file` is what stands in the ONNX file at `path`, `precision` what its Card says. Raises IncompatibleError without
-    the runtime, ExportError when the network cannot be built or is not what the file says.
+    the runtime, or for a file quantised for another, ExportError when the network cannot be built or is not what the
+    file says.
     """
+    if file.for_cpu:
+        raise IncompatibleError(
+            f"{path}: quantised for ONNX Runtime on a CPU, and {options.runtime} does not take that; "
+            f"export it with --int8 --runtime {options.runtime}"
+        )
     plugins = plugin_library() if file.operators else None
     embedded = options.embeds(plugins)
     request = {
@@ -102,7 +110,9 @@ def build(
     for event in _events(path, request):
         if "network" in event:  # before the build, which takes a while
             layers = _layers(event["network"])
-            check_layers(layers, precision, file.operators, plugins is not None)
+            check_layers(path, layers, precision, file.operators, plugins is not None)
+        elif "failed" in event:
+            raise _refusal(path, event["failed"], options, without_plugins=bool(file.operators) and plugins is None)
         elif "built" in event:
             found = event["built"]["layers"]
             inside = None if found is None else _layers(found)
@@ -132,8 +142,6 @@ def _events(onnx: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     event = json.loads(line)
                     if "incompatible" in event:
                         raise IncompatibleError(event["incompatible"])
-                    if "failed" in event:
-                        raise _failure(onnx, event["failed"])
                     yield event
                     if "built" in event:
                         return
@@ -146,5 +154,16 @@ def _events(onnx: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         raise _failure(onnx, end + (f" after: {lines[-1]}" if lines else ""))
 
 
-def _failure(onnx: Path, reason: str) -> ExportError:
-    return ExportError(f"{onnx}: no engine was built; {reason}; the ONNX file is whole and runs elsewhere")
+def _refusal(onnx: Path, reason: str, options: BuildOptions, *, without_plugins: bool) -> ExportError:
+    """The runtime's own words, with what mends it where that is known."""
+    if options.workspace is not None and "workspace" in reason:
+        what = f"{options.runtime} has no kernel for a layer within --workspace {options.workspace}"
+        return _failure(onnx, what, "raise it, or leave it out")
+    if without_plugins:
+        why = "the plugins for its operators were not built"
+        return _failure(onnx, f"{reason}; {why}", "TENSORRT_ROOT=... pip install --force-reinstall detforge")
+    return _failure(onnx, reason)
+
+
+def _failure(onnx: Path, reason: str, remedy: str = "the ONNX file is whole and runs elsewhere") -> ExportError:
+    return ExportError(f"{onnx}: no engine was built; {reason}; {remedy}")

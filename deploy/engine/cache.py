@@ -1,6 +1,5 @@
 """Engines of ONNX files that were asked to run on TensorRT: built once, found by everything that they depend on."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ from ..card import METADATA_KEY, Card
 from ..errors import IncompatibleError, InputError
 from ..parse import FieldError
 from .build import BuildOptions, build
-from .description import Description, describe, read_description, sidecar, write_engine
+from .description import Description, check_fits, describe, read_description, write_engine
 from .onnx_file import OnnxFile, read_onnx
 from .profile import Profile, profile
 from .progress import build_shown
@@ -23,8 +22,9 @@ from .runtime import Runtime, module, plugin_library, require, sha256
 
 def find_engine(path: Path, runtime: Runtime, device: int) -> Path:
     """The engine of an ONNX file for a GPU in the cache; IncompatibleError when none is there. Builds nothing."""
-    place = _place(path, read_onnx(path), runtime, Device(device))[0]
-    if not sidecar(place).is_file():  # it comes last
+    gpu = Device(device)
+    place = _place(path, read_onnx(path), runtime, gpu)[0]
+    if not _is_usable(place, runtime, gpu):
         raise IncompatibleError(
             f"{path}: no engine of it for this GPU and {runtime} is in the cache; loading builds none; "
             f"detinfer IMAGE --model {path} --backend {runtime} does"
@@ -33,15 +33,14 @@ def find_engine(path: Path, runtime: Runtime, device: int) -> Path:
 
 
 def ensure_engine(path: Path, runtime: Runtime, device: int) -> Path:
-    """The same, built and kept when it is not there whole, which is said on stderr before it starts.
+    """The same, built and kept when it is not there whole and fitting, which is said on stderr before it starts.
 
     Raises what `build` does, and IncompatibleError for a file without a Card.
     """
     require(runtime)
     file, gpu = read_onnx(path), Device(device)
     place, request, shapes = _place(path, file, runtime, gpu)
-    with contextlib.suppress(InputError, IncompatibleError):
-        read_description(place)
+    if _is_usable(place, runtime, gpu):
         return place
     print(f"building a {runtime} engine of {path} for {gpu.name}, once; it takes minutes", file=sys.stderr)
     card = card_of(file, path)
@@ -58,6 +57,15 @@ def ensure_engine(path: Path, runtime: Runtime, device: int) -> Path:
         write_engine(place, make)
     print(f"kept as {place}", file=sys.stderr)
     return place
+
+
+def _is_usable(place: Path, runtime: Runtime, gpu: Device) -> bool:
+    """Whether an engine is there, whole and for what is here."""
+    try:
+        check_fits(read_description(place), place, module(runtime).__version__, gpu.capability)
+    except (InputError, IncompatibleError):
+        return False
+    return True
 
 
 def card_of(file: OnnxFile, path: Path) -> Card:

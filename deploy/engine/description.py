@@ -1,15 +1,17 @@
 """What stands beside a plan: FILE.engine is the plan alone, FILE.engine.json says what it is and what it needs."""
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from ..card import Card
-from ..errors import IncompatibleError, InputError
-from ..files import replacing, write_text
-from ..parse import FieldError, parse
+from ..errors import DetforgeError, IncompatibleError, InputError
+from ..files import replacing
+from ..parse import FieldError, parse, require
 from .build import Build, BuildOptions
 from .layers import Layer, count_precisions, plugins_of
 from .runtime import Runtime, numbers, plugin_library, sha256
@@ -63,11 +65,11 @@ class Description:
     engine_layers: tuple[Layer, ...] | None
     schema: int = SCHEMA
 
-    @property
-    def command(self) -> str:
-        """What builds such an engine here."""
-        precision = self.card.provenance.precision
-        return f"detexport --model {self.card.model} --precision {precision} --format engine --runtime {self.runtime}"
+    def __post_init__(self) -> None:
+        # Major and minor are compared as numbers; what follows may be a pre-release's.
+        is_version = re.fullmatch(r"[0-9]{1,6}\.[0-9]{1,6}(\.[0-9A-Za-z]+)*", self.version) is not None
+        require(is_version, "version", "numbers with dots")
+        require(all(re.fullmatch("[0-9]{2,3}", sm) for sm in self.sm), "sm", "compute capabilities like 86")
 
 
 def sidecar(plan: Path) -> Path:
@@ -101,27 +103,25 @@ def describe(
     )
 
 
-def write_description(description: Description, plan: Path) -> None:
-    """Write it beside the plan."""
-    write_text(sidecar(plan), json.dumps(asdict(description), indent=1) + "\n")
-
-
 def read_description(plan: Path) -> Description:
     """The description of a plan, which has to be whole and of that plan; InputError without the plan."""
     if not plan.is_file():
         raise InputError(f"{plan}: no such model file; build one with detexport --format engine")
     path = sidecar(plan)
-    remedy = "copy both files together, or build them anew with detexport --format engine"
+    remedy = f"copy both files together, or {rebuild(plan, 'tensorrt')}"
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise IncompatibleError(f"{plan}: its description {path.name} is missing; {remedy}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise IncompatibleError(f"{path}: the engine's description cannot be read; {error}; {remedy}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise IncompatibleError(f"{path}: the engine's description cannot be read; {reason}; {remedy}") from None
     schema: Any = cast(dict[str, Any], data).get("schema") if isinstance(data, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise IncompatibleError(f"{path}: of schema {schema}, newer than {SCHEMA}; pip install --upgrade detforge")
     try:
+        if not isinstance(data, dict):
+            raise FieldError("not a JSON object")
         description: Description = parse(Description, data, "")
     except FieldError as error:
         raise IncompatibleError(f"{path}: the engine's description does not parse; {error}; {remedy}") from None
@@ -132,32 +132,45 @@ def read_description(plan: Path) -> Description:
 
 def check_fits(description: Description, plan: Path, version: str, capability: str) -> None:
     """IncompatibleError unless the installed runtime, GPU and plugins are what the plan was built for."""
-    wanted = description
+    wanted, remedy = description, rebuild(plan, description.runtime)
     same = numbers(version) == numbers(wanted.version) and version.split(".")[:3] == wanted.version.split(".")[:3]
     newer = wanted.version_compat and version.split(".")[0] == wanted.version.split(".")[0]
     if not same and not (newer and numbers(version) >= numbers(wanted.version)):
         raise IncompatibleError(
-            f"{plan}: built with {wanted.runtime} {wanted.version}, and {version} is installed; {_mend(wanted)}"
+            f"{plan}: built with {wanted.runtime} {wanted.version}, and {version} is installed; {remedy}"
         )
     newer_gpu = wanted.hw_compat and all(int(sm) >= 80 for sm in (capability, *wanted.sm))
     if wanted.sm and capability not in wanted.sm and not newer_gpu:
         raise IncompatibleError(
-            f"{plan}: built for GPUs of SM {' and '.join(wanted.sm)}, and here is SM {capability}; {_mend(wanted)}"
+            f"{plan}: built for GPUs of SM {' and '.join(wanted.sm)}, and here is SM {capability}; {remedy}"
         )
-    if wanted.plugins is not None and not wanted.plugins.embedded and plugin_library() is None:
+    if wanted.plugins is None or wanted.plugins.embedded:
+        return
+    library = plugin_library()
+    if library is None:
         raise IncompatibleError(
             f"{plan}: needs the plugins {', '.join(plugin.name for plugin in wanted.plugins.operators)}, and detforge "
             "was installed without TensorRT's headers; TENSORRT_ROOT=... pip install --force-reinstall detforge"
         )
+    if sha256(library) != wanted.plugins.sha256:
+        raise IncompatibleError(f"{plan}: built with another {library.name} than the one here; {remedy}")
 
 
-def _mend(wanted: Description) -> str:
-    return f"build it here: {wanted.command}"
+def rebuild(plan: Path, runtime: Runtime) -> str:
+    """How to have an engine of the same network here: from the ONNX file, which has all that the engine was made of."""
+    return f"build it here from its ONNX file: detinfer IMAGE --model {plan.with_suffix('.onnx')} --backend {runtime}"
 
 
 def write_engine(plan: Path, make: Callable[[Path], Description]) -> Description:
     """Have `make` write a plan and describe it, and leave both files, or neither."""
-    with replacing(plan) as temporary:
-        description = make(temporary)
-    write_description(description, plan)
+    for path in (plan, sidecar(plan)):
+        if path.is_dir():  # told before the build, and while both files of an older engine are there
+            raise DetforgeError(f"{path}: cannot be written; it is a folder; move it away, or choose another name")
+    with contextlib.ExitStack() as undo:
+        with replacing(sidecar(plan)) as described:
+            with replacing(plan) as temporary:
+                description = make(temporary)
+                described.write_text(json.dumps(asdict(description), indent=1) + "\n", encoding="utf-8")
+            undo.callback(plan.unlink, missing_ok=True)
+        undo.pop_all()  # both are in their places
     return description

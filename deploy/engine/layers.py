@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import ExportError
@@ -80,16 +81,23 @@ def plugins_of(layers: Iterable[Layer]) -> Counter[str]:
     return Counter(layer.plugin[0] for layer in layers if layer.plugin is not None)
 
 
-def check_layers(layers: Iterable[Layer], precision: str, operators: Counter[str], with_plugins: bool) -> None:
-    """ExportError unless the network is of the file's precision, and every operator of ours became its plugin."""
+def check_layers(
+    path: Path, layers: Iterable[Layer], precision: str, operators: Counter[str], with_plugins: bool
+) -> None:
+    """ExportError unless the network is of its file's precision, and every operator of ours became its plugin."""
     layers = list(layers)
     convolutions = [layer for layer in layers if layer.kind in _CONVOLUTIONS]
     if precision == "int8":
         if convolutions and not any(layer.precision == "INT8" for layer in convolutions):
-            raise ExportError("no convolution of the network is int8, which the file says it is; export it anew")
+            raise ExportError(f"{path}: no convolution of the network is int8, as its Card says; export it anew")
     elif wide := [layer.name for layer in convolutions if layer.precision in _WIDER[precision]]:
         wider = sorted({layer.precision for layer in convolutions} & _WIDER[precision])[0]
-        which = f"{len(wide)} convolutions of the network are {_NAMES[wider]}"
-        raise ExportError(f"{which}, {wide[0]} for one, not {precision}; report it")
+        which = f"convolutions in {_NAMES[wider]} where its Card says {precision}"
+        raise ExportError(f"{path}: {which}; {len(wide)} of {len(convolutions)}, {wide[0]} for one; report it")
     if with_plugins and operators != (found := plugins_of(layers)):
-        raise ExportError(f"the network has the plugins {dict(found)}, the file the nodes {dict(operators)}; report it")
+        which = f"the network has {_told(found)} as plugins, the file {_told(operators)} as nodes"
+        raise ExportError(f"{path}: {which}; report it")
+
+
+def _told(count: Counter[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(count.items())) or "nothing"

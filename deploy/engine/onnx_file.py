@@ -7,20 +7,26 @@ from pathlib import Path
 from ..backends import Port
 from ..backends.inline import metadata_of
 from ..errors import IncompatibleError, InputError
-from ..protobuf import Value, as_bytes, fields, text
+from ..protobuf import Value, as_bytes, fields, text, texts
 from .runtime import sha256
 
 _DOMAIN = "detforge"
+_CODES = ("QuantizeLinear", "DequantizeLinear")
+_CPU_TYPES = (2, 6)  # UINT8 and INT32 of TensorProto
 
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """Inputs, the texts in its metadata, how many nodes of each of our operators, and the digest of the whole."""
+    """Inputs, the texts in its metadata, how many nodes of each of our operators, and the digest of the whole.
+
+    `for_cpu` says that it has codes which only ONNX Runtime takes: unsigned ones, or biases in 32 bits.
+    """
 
     inputs: tuple[Port, ...]
     metadata: dict[str, str]
     operators: Counter[str]
     sha256: str
+    for_cpu: bool
 
 
 def read_onnx(path: Path) -> OnnxFile:
@@ -30,16 +36,19 @@ def read_onnx(path: Path) -> OnnxFile:
     try:
         model = path.read_bytes()
         graph = [field for value in _all(model, 7) for field in fields(as_bytes(value))]
-        initial = {text(value, 8) for number, _, value in graph if number == 5}
+        initial = {text(value, 8): _all(value, 2) for number, _, value in graph if number == 5}
         inputs = [_port(value) for number, _, value in graph if number == 11]
         nodes = [value for number, _, value in graph if number == 1]
         operators = Counter(text(node, 4) for node in nodes if text(node, 7) == _DOMAIN)
+        codes = [name for node in nodes if text(node, 4) in _CODES for name in texts(node, 1)]
+        for_cpu = any(kind in _CPU_TYPES for name in codes for kind in initial.get(name, []))
         metadata = metadata_of(model)
     except ValueError as error:
         raise IncompatibleError(f"{path}: not an ONNX file; {error}; export it anew with detexport") from error
     if not inputs:
         raise IncompatibleError(f"{path}: an ONNX file without inputs; export it anew with detexport")
-    return OnnxFile(tuple(port for port in inputs if port.name not in initial), metadata, operators, sha256(path))
+    free = tuple(port for port in inputs if port.name not in initial)
+    return OnnxFile(free, metadata, operators, sha256(path), for_cpu)
 
 
 def _port(value: Value) -> Port:

@@ -19,6 +19,7 @@ Canvas = tuple[int, int]
 USUAL_BATCH = (1, 1, 8)
 _LARGEST_KEPT = 1280  # px, of images whose size preprocessing keeps
 _USUAL_IMAGE = (480, 640)
+_PADDED = ("edges", "keep")  # others have one size, or grow from it with their scale
 
 
 def profile(image: Port, card: Card, batch: tuple[int, int, int] | None = None) -> Profile:
@@ -45,14 +46,25 @@ def profile(image: Port, card: Card, batch: tuple[int, int, int] | None = None) 
 
 
 def _check_canvases(image: Port, canvases: list[Canvas], card: Card) -> None:
-    """A fixed side has to lie in what preprocessing makes."""
+    """A fixed side has to be one that preprocessing makes."""
     smallest, _, largest = canvases
     for axis, side in enumerate(image.shape[2:]):
-        if side is not None and not smallest[axis] <= side <= largest[axis]:
-            raise IncompatibleError(
-                f"the file takes {_text(image.shape)} and its Card makes canvases of {smallest[0]}x{smallest[1]} to "
-                f"{largest[0]}x{largest[1]} px; export {card.model} anew"
-            )
+        if side is None or (smallest[axis] <= side <= largest[axis] and _is_padded(side, card.input)):
+            continue
+        made = f"{smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]} px"
+        if card.input.resize in _PADDED:
+            made += f", padded to {card.input.pad_multiple}"
+        raise IncompatibleError(
+            f"the file takes {_text(image.shape)} and its Card makes canvases of {made}; export {card.model} anew"
+        )
+
+
+def _is_padded(side: int, spec: Input) -> bool:
+    """Whether padding gives this side: of itself, or, where it always adds, of one px less."""
+    if spec.resize not in _PADDED:
+        return True
+    sides = side, max(1, side - 1)
+    return side in frame_for(sides, replace(spec, resize="keep", size=None)).canvas_size
 
 
 def _canvases(card: Card) -> list[Canvas]:

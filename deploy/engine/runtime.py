@@ -52,6 +52,15 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
+def compute_capability(trt: Any, capability: str) -> Any:
+    """TensorRT-RTX's own name of a compute capability such as "89"; IncompatibleError for one that it does not know."""
+    known = {name[2:]: kind for name, kind in trt.ComputeCapability.__members__.items() if name.startswith("SM")}
+    if capability not in known:
+        names = ", ".join(sorted(known, key=lambda name: (len(name), name)))
+        raise IncompatibleError(f"tensorrt-rtx {trt.__version__} knows no SM {capability}; it knows {names}; see --sm")
+    return known[capability]
+
+
 def plugin_library() -> Path | None:
     """The library of our operators as plugins; None where it was not built."""
     return library("detforge_trt")

@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.cuda_memory import Device
-from ..errors import IncompatibleError
+from ..errors import DetforgeError, IncompatibleError
+from ..files import replacing
 from .layers import engine_layers, parsed_layers
-from .runtime import load_plugins, module
+from .runtime import compute_capability, load_plugins, module
 
 Tell = Callable[[dict[str, Any]], None]
 
 _STEP_S = 0.05  # steps that follow each other faster are not told
 # Of TensorRT's warnings those that a user can do something about, and what.
 _ACTIONABLE = {
-    "insufficient to use tactic|insufficient memory": "some kernels did not fit into the GPU's memory and were not "
-    "tried; free it, or raise --workspace",
+    "insufficient to use tactic|insufficient memory": "some kernels did not fit into the GPU's memory, or what a "
+    "layer may use of it, and were not tried; free or allow more",
     "overflow in (FP16|BF16)": "some weights are too large for this precision and were cut; use fp32, or bf16",
     "smallest positive (FP16|BF16) subnormal": "some weights are too small for this precision; mind the parity table",
     "[Tt]iming cache (will not be used|entry)|deserialize timing cache": "the timing cache is broken or of another "
@@ -56,7 +57,11 @@ def _work(request: dict[str, Any], tell: Tell) -> None:
         raise RuntimeError(f"{request['runtime']} cannot build this network: {logger.error or 'no reason given'}")
     Path(request["plan"]).write_bytes(plan)
     if request["timing_cache"] is not None:
-        Path(request["timing_cache"]).write_bytes(config.get_timing_cache().serialize())
+        try:
+            with replacing(Path(request["timing_cache"])) as temporary:
+                temporary.write_bytes(config.get_timing_cache().serialize())
+        except DetforgeError as error:
+            tell({"warning": str(error)})  # the plan is whole without it
     tell({"built": {"version": trt.__version__, "layers": _inspect(trt, logger, request)}})
 
 
@@ -72,10 +77,7 @@ def _config(trt: Any, builder: Any, request: dict[str, Any]) -> Any:
     if request["sm"]:
         config.num_compute_capabilities = len(request["sm"])
         for i, capability in enumerate(request["sm"]):
-            kind = getattr(trt.ComputeCapability, f"SM{capability}", None)
-            if kind is None:
-                raise IncompatibleError(f"{request['runtime']} {trt.__version__} knows no SM {capability}; see --sm")
-            config.set_compute_capability(kind, i)
+            config.set_compute_capability(compute_capability(trt, capability), i)
     if request["workspace"] is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request["workspace"] << 20)
     if request["hw_compat"]:
@@ -87,7 +89,7 @@ def _config(trt: Any, builder: Any, request: dict[str, Any]) -> Any:
         config.plugins_to_serialize = [request["plugins"]]
     if request["timing_cache"] is not None:
         cache = Path(request["timing_cache"])
-        stored = config.create_timing_cache(cache.read_bytes() if cache.exists() else b"")
+        stored = config.create_timing_cache(cache.read_bytes() if cache.is_file() else b"")
         config.set_timing_cache(stored or config.create_timing_cache(b""), False)
     return config
 

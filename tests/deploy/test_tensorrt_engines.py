@@ -1,6 +1,8 @@
 """Engine files, with TensorRT and the GPU played by tests/standin: built once, kept, and refused with the way out."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from onnx import TensorProto, helper
 from detforge.deploy import load
 from detforge.deploy.engine import runtime
 from detforge.deploy.engine.cache import ensure_engine, find_engine
+from detforge.deploy.engine.description import Description, read_description, sidecar, write_engine
 from detforge.deploy.engine.onnx_file import read_onnx
 from detforge.deploy.engine.progress import build_shown
-from detforge.deploy.errors import IncompatibleError, InputError
+from detforge.deploy.errors import DetforgeError, IncompatibleError, InputError
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +38,8 @@ def test_an_onnx_file_is_built_once(folder: Path, capfd: Any) -> None:
     assert first == [
         "model: m.onnx",
         "building a tensorrt engine of m.onnx for A10, once; it takes minutes",
-        "warning: some kernels did not fit into the GPU's memory and were not tried; free it, or raise --workspace",
+        "warning: some kernels did not fit into the GPU's memory, or what a layer may use of it, and were not tried; "
+        "free or allow more",
         f"kept as {plan}",
     ]
     assert (folder / "timings-11.4.0.106-sm86.cache").is_file()
@@ -53,6 +57,62 @@ def test_a_damaged_engine_in_the_cache_is_built_anew(capfd: Any) -> None:
     capfd.readouterr()
     assert "building a tensorrt engine" in detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt")
     assert plan.read_bytes() == whole
+
+
+def test_an_engine_in_the_cache_that_does_not_fit_is_built_anew(capfd: Any) -> None:
+    plan = ensure_engine(Path("m.onnx"), "tensorrt", 0)
+    beside = plan.with_name(plan.name + ".json")
+    whole = beside.read_text()
+    for changes in ({"version": "11.3.0.1"}, {"version": "abc"}, {"sm": ["80"]}):
+        beside.write_text(json.dumps(json.loads(whole) | changes))
+        with pytest.raises(IncompatibleError, match="no engine of it for this GPU and tensorrt is in the cache"):
+            load("m.onnx", backend="tensorrt")
+        capfd.readouterr()
+        assert "building a tensorrt engine" in detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt")
+        assert beside.read_text() == whole
+
+
+def test_an_engine_has_its_description_or_is_not_there(tmp_path: Path) -> None:
+    built = ensure_engine(Path("m.onnx"), "tensorrt", 0)
+    description, plan = read_description(built), tmp_path / "js.engine"
+
+    def write(content: bytes, beside: str) -> None:
+        def make(temporary: Path) -> Description:
+            temporary.write_bytes(content)
+            if beside == "folder meanwhile":
+                sidecar(plan).mkdir()
+            return description
+
+        if beside == "folder":
+            sidecar(plan).mkdir()
+        with pytest.raises(DetforgeError, match=r"js\.engine\.json: cannot be written; "):
+            write_engine(plan, make)
+
+    for beside in ("folder", "folder meanwhile"):
+        write(b"new", beside)
+        assert not list(tmp_path.glob("*js.engine")) and not list(tmp_path.glob(".js*"))
+        sidecar(plan).rmdir()
+    plan.write_bytes(b"old")
+    write(b"new", "folder")
+    assert plan.read_bytes() == b"old"
+
+
+def test_a_build_that_is_terminated_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(Path("tmp").resolve()))
+    monkeypatch.setenv("STANDIN_FAULT", "hang")
+    command = [sys.executable, "-c", "import sys; from detforge.deploy.cli import main; sys.exit(main())"]
+    arguments = ["a.png", "--no-save", "--model", "m.onnx", "--backend", "tensorrt"]
+    with subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("warning: some kernels"):  # the builder is at work
+                break
+        assert list(folder.glob(".*.engine")) and list(Path("tmp").glob("tmp*"))
+        process.terminate()
+        assert process.stderr.read() == ""
+    assert process.returncode == 143
+    assert not list(folder.iterdir()) and not list(Path("tmp").glob("tmp*"))
 
 
 def test_loading_builds_nothing(folder: Path) -> None:
@@ -116,6 +176,9 @@ def test_plugins_are_listed_and_needed(monkeypatch: pytest.MonkeyPatch, capfd: A
         "operators": [operator],
     }
     detinfer(capfd, "--model", str(plan))
+    plugins(monkeypatch, "TopPool")
+    error = detinfer(capfd, "--model", str(plan), code=4)
+    assert "built with another libdetforge_trt.so than the one here; build it here" in error
     plugins(monkeypatch)
     assert "needs the plugins TopPool, and" in detinfer(capfd, "--model", str(plan), code=4)
 
@@ -135,7 +198,7 @@ def test_a_function_where_a_plugin_was_meant_is_refused(
     write_pooling_model(Path("m.onnx"))
     plugins(monkeypatch, "LeftPool")  # of an older version, say
     error = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt", code=5)
-    assert "the network has the plugins {}, the file the nodes {'TopPool': 1}" in error
+    assert error == "error: m.onnx: the network has nothing as plugins, the file 1 TopPool as nodes; report it"
     assert not list(folder.glob("*.engine*"))
 
 
@@ -148,7 +211,7 @@ def test_a_network_wider_than_its_card_says_is_refused(capfd: Any) -> None:
     model.graph.node.insert(0, helper.make_node("Conv", ["image", "w"], ["mixed"], name="stem"))
     onnx.save(model, "m.onnx")
     error = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt", code=5)
-    assert "1 convolutions of the network are fp32, stem for one, not fp16" in error
+    assert error == "error: m.onnx: convolutions in fp32 where its Card says fp16; 1 of 1, stem for one; report it"
 
 
 @pytest.mark.parametrize(
@@ -162,6 +225,38 @@ def test_a_build_that_fails_leaves_nothing(
     error = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt", code=5)
     assert reason in error and "m.onnx: no engine was built; " in error
     assert not list(folder.glob("*.engine*"))
+
+
+def test_operators_without_their_plugins_are_told_when_a_build_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    write_pooling_model(Path("m.onnx"))
+    monkeypatch.setenv("STANDIN_FAULT", "refuse")
+    error = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt", code=5)
+    remedy = "the plugins for its operators were not built; TENSORRT_ROOT=... pip install --force-reinstall detforge"
+    assert "no implementation for node x; " in error and error.endswith(remedy)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.INT32])
+def test_codes_for_a_cpu_are_refused(kind: int, capfd: Any) -> None:
+    model = onnx.load("m.onnx")
+    codes = helper.make_tensor("codes", kind, [1], [0])
+    model.graph.initializer.extend([codes, helper.make_tensor("step", TensorProto.FLOAT, [], [1.0])])
+    model.graph.node.insert(0, helper.make_node("DequantizeLinear", ["codes", "step"], ["values"]))
+    onnx.save(model, "m.onnx")
+    for name in ("tensorrt", "tensorrt-rtx"):
+        error = detinfer(capfd, "--model", "m.onnx", "--backend", name, code=4)
+        assert error == (
+            f"error: m.onnx: quantised for ONNX Runtime on a CPU, and {name} does not take that; "
+            f"export it with --int8 --runtime {name}"
+        )
+
+
+def test_a_timing_cache_that_cannot_be_kept_costs_no_engine(folder: Path, capfd: Any) -> None:
+    (folder / "timings-11.4.0.106-sm86.cache").mkdir(parents=True)
+    said = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt")
+    assert "sm86.cache: cannot be written; Is a directory; check" in said
+    assert list(folder.glob("*.engine.json"))
 
 
 def test_a_broken_timing_cache_is_told(folder: Path, capfd: Any) -> None:
@@ -202,6 +297,6 @@ def test_an_onnx_file_reads_as_the_package_onnx_reads_it() -> None:
     model, file = onnx.load("m.onnx"), read_onnx(Path("m.onnx"))
     assert [(port.name, port.shape) for port in file.inputs] == [("image", (None, 3, 64, 64))]
     assert file.metadata == {entry.key: entry.value for entry in model.metadata_props}
-    assert dict(file.operators) == {"TopPool": 1}
+    assert dict(file.operators) == {"TopPool": 1} and not file.for_cpu
     with pytest.raises(InputError, match="no such model file"):
         read_onnx(Path("none.onnx"))

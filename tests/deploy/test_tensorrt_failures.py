@@ -40,7 +40,7 @@ def edit(**changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-COMMAND = "detexport --model colors --precision fp32 --format engine --runtime tensorrt"
+REMEDY = "build it here from its ONNX file: detinfer IMAGE --model m.onnx --backend tensorrt"
 
 
 def test_what_does_not_fit_is_told_with_what_mends_it(plan: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
@@ -50,13 +50,13 @@ def test_what_does_not_fit_is_told_with_what_mends_it(plan: Path, monkeypatch: p
     capfd.readouterr()
     with monkeypatch.context() as patch:
         patch.setenv("STANDIN_GPU", "A100 80")
-        assert refused() == f"error: m.engine: built for GPUs of SM 86, and here is SM 80; build it here: {COMMAND}"
+        assert refused() == f"error: m.engine: built for GPUs of SM 86, and here is SM 80; {REMEDY}"
     with monkeypatch.context() as patch:
         patch.setenv("STANDIN_GPU", "")
-        assert "CUDA finds no GPU here; cudaErrorNoDevice; check nvidia-smi" in refused()
+        assert refused() == "error: device cuda:0: CUDA finds no GPU here; cudaErrorNoDevice; check nvidia-smi"
     with monkeypatch.context() as patch:
         patch.setattr(runtime.importlib.import_module("tensorrt"), "__version__", "11.5.0.1")
-        error = f"error: m.engine: built with tensorrt 11.4.0.106, and 11.5.0.1 is installed; build it here: {COMMAND}"
+        error = f"error: m.engine: built with tensorrt 11.4.0.106, and 11.5.0.1 is installed; {REMEDY}"
         assert refused() == error
     whole = plan.read_bytes()
     plan.write_bytes(whole[:-100])
@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_told_with_what_mends_it(plan: Path, monkeypatch: p
     plan.write_bytes(whole)
     text = Path("m.engine.json").read_text()
     Path("m.engine.json").unlink()
-    assert "m.engine: its description m.engine.json is missing; copy both files together, or build them" in refused()
+    assert f"m.engine: its description m.engine.json is missing; copy both files together, or {REMEDY}" in refused()
     Path("m.engine.json").write_text(text[:100])
     assert "m.engine.json: the engine's description cannot be read" in refused()
     Path("m.engine.json").write_text(text)
@@ -76,16 +76,28 @@ def test_descriptions_that_lie_are_refused(plan: Path, capfd: Any) -> None:
     for changes, said in (
         ({"schema": 2}, "of schema 2, newer than 1; pip install --upgrade detforge"),
         ({"sm": 86}, "does not parse; field 'sm' must hold a list"),
+        ({"sm": ["x"], "hw_compat": True}, "does not parse; field 'sm' must hold compute capabilities like 86; copy"),
+        ({"version": "abc"}, "does not parse; field 'version' must hold numbers with dots; copy both"),
+        ({"version": "11"}, "does not parse; field 'version' must hold numbers with dots; copy both"),
+        ({"version": "9" * 5000 + ".1"}, "does not parse; field 'version' must hold numbers with dots; copy both"),
         ({"extra": 1}, "does not parse; field 'extra' is unknown"),
         ({"version": "11.3.0.1", "version_compat": False}, "built with tensorrt 11.3.0.1"),
     ):
         edit(**changes)
         assert said in detinfer(capfd, "--model", str(plan), code=4)
         Path("m.engine.json").write_text(text)
+    Path("m.engine.json").write_text("[]")
+    assert "does not parse; not a JSON object; copy both" in detinfer(capfd, "--model", str(plan), code=4)
+    Path("m.engine.json").unlink()
+    Path("m.engine.json").mkdir()
+    error = detinfer(capfd, "--model", str(plan), code=4)
+    assert "m.engine.json: the engine's description cannot be read; Is a directory; copy both" in error
+    Path("m.engine.json").rmdir()
+    Path("m.engine.json").write_text(text)
     edit(plan_sha256=runtime.sha256(Path("a.png")))
     Path("m.engine").write_bytes(Path("a.png").read_bytes())
     error = detinfer(capfd, "--model", str(plan), code=4)
-    assert "does not take this plan; Serialization assertion plan failed; build it here: detexport" in error
+    assert f"does not take this plan; Serialization assertion plan failed; {REMEDY}" in error
 
 
 def test_compatible_engines_run_on_others(plan: Path) -> None:

@@ -60,6 +60,11 @@ def test_missing_packages_are_named_with_their_extra():
     assert done.stderr == "error: detexport needs torch, which is not installed; pip install 'detforge[export]'\n"
 
 
+def test_the_file_of_an_export_is_onnx(capsys):
+    assert main("--model gfl_test --checkpoint random -o m.engine".split()) == 2
+    assert "-o m.engine: the name of the ONNX file ends with .onnx" in capsys.readouterr().err
+
+
 def test_rejected_file_is_kept_under_another_name(tmp_path, capsys):
     line = "--model gfl_test --checkpoint random --imgsz 64 64 --batch 1 --fp16 --atol 0 --rtol 0 -o"
     assert main([*line.split(), str(tmp_path / "m.onnx")]) == 6

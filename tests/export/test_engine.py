@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from argparse import ArgumentParser
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from detforge.deploy.errors import ExportError, IncompatibleError, UsageError
 from detforge.deploy.forms import HeatmapDecode, TagDecode
 from detforge.deploy.skeleton import Skeleton
 from detforge.export.cli import main
+from detforge.export.engine_flags import add_flags
 
+FILE = Path("m.onnx")
 NAMES = ("a", "b")
 SKELETON = Skeleton(NAMES, ((0, 1),), ((0, 1),), (0.1, 0.1))
 
@@ -78,6 +81,9 @@ def test_fixed_dimensions_stay() -> None:
     fixed = with_input(size=(128, 160))
     assert profile(image(None, 3, 128, 160), fixed, (1, 1, 8))["image"][2] == (8, 3, 128, 160)
     assert profile(image(1, 3, 128, 160), fixed) == {}
+    assert profile(image(1, 3, 96, 160), EDGES) == {}
+    assert profile(image(1, 3, 127, 511), KEPT) == {}
+    assert profile(image(1, 3, 128, 512), with_input(resize="keep", size=None, pad_multiple=32, pad_to="or+1")) == {}
     assert profile(image(4, 3, None, None), EDGES)["image"][0] == (4, 3, 32, 32)
 
 
@@ -86,6 +92,10 @@ def test_contradictions_are_refused() -> None:
         profile(image(2, 3, None, None), EDGES, (1, 1, 4))
     with pytest.raises(IncompatibleError, match=r"takes \?x3x128x160 and its Card makes canvases of 64x64 to 64x64"):
         profile(image(None, 3, 128, 160), COLOR_CARD)
+    with pytest.raises(IncompatibleError, match=r"takes 1x3x96x100 and .* to 1344x1344 px, padded to 32; export"):
+        profile(image(1, 3, 96, 100), EDGES)
+    with pytest.raises(IncompatibleError, match=r"takes 1x3x128x255 and .* padded to 128; export"):
+        profile(image(1, 3, 128, 255), KEPT)
     with pytest.raises(IncompatibleError, match="takes 1x5, not images"):
         profile(image(1, 5), COLOR_CARD)
 
@@ -93,12 +103,14 @@ def test_contradictions_are_refused() -> None:
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ("--min-batch 2 --opt-batch 1 --max-batch 4", "are not in order"),
+        ("--min-batch 2 --opt-batch 1 --max-batch 4", "have to rise"),
         ("--batch 2 --max-batch 4", "--batch 2 leaves no other"),
         ("--sm 89", "--sm is for --runtime tensorrt-rtx"),
         ("--runtime tensorrt-rtx --hw-compat", "--hw-compat is for --runtime tensorrt; TensorRT-RTX has no"),
         ("--runtime tensorrt-rtx --version-compat", "--version-compat is for --runtime tensorrt"),
         ("--runtime tensorrt-rtx --timing-cache t", "--timing-cache is for --runtime tensorrt"),
+        ("--timing-cache no/such/t.cache", "--timing-cache no/such/t.cache has no folder; mkdir -p no/such"),
+        ("--timing-cache .", "--timing-cache . is a folder; name a file in it"),
     ],
 )
 def test_flags_that_contradict_each_other_are_refused_before_the_work(
@@ -128,6 +140,31 @@ def test_a_missing_gpu_is_told_before_the_export(
     assert capsys.readouterr().err.startswith("error: device cuda:0: CUDA finds no GPU here")
 
 
+def test_a_gpu_that_the_runtime_does_not_know_is_told_before_the_export(
+    standin: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = "--runtime tensorrt-rtx --sm 89,99"
+    assert main(f"--model gfl_test --checkpoint random --format engine {flags}".split()) == 4
+    known = "75, 80, 86, 89, 120, 121"
+    assert capsys.readouterr().err == f"error: tensorrt-rtx 1.7.1.116 knows no SM 99; it knows {known}; see --sm\n"
+
+
+def test_a_compute_capability_counts_once() -> None:
+    parser = ArgumentParser()
+    add_flags(parser)
+    assert parser.parse_args(["--sm", "89,86,89"]).sm == ("89", "86")
+
+
+def test_too_small_a_workspace_is_told(standin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"--model gfl_test --checkpoint random --verify off --format engine -o {tmp_path}/m.onnx --workspace 1"
+    assert main(line.split()) == 5
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == (
+        f"error: {tmp_path}/m.onnx: no engine was built; tensorrt has no kernel for a layer within --workspace 1; "
+        "raise it, or leave it out"
+    )
+
+
 def layers(*layers: tuple[str, str, str | None]) -> list[Layer]:
     """Layers of a kind, a precision and a plugin's operator."""
     return [
@@ -138,23 +175,25 @@ def layers(*layers: tuple[str, str, str | None]) -> list[Layer]:
 
 def test_convolutions_wider_than_asked_for_are_an_error() -> None:
     network = layers(("CONVOLUTION", "HALF", None), ("CONVOLUTION", "FLOAT", None))
-    check_layers(network, "fp32", Counter(), False)
-    with pytest.raises(ExportError, match="1 convolutions of the network are fp32, layer1 for one, not fp16"):
-        check_layers(network, "fp16", Counter(), False)
-    with pytest.raises(ExportError, match="1 convolutions of the network are fp16, layer0 for one, not bf16"):
-        check_layers(network[:1], "bf16", Counter(), False)
+    check_layers(FILE, network, "fp32", Counter(), False)
+    with pytest.raises(
+        ExportError, match=r"m\.onnx: convolutions in fp32 where its Card says fp16; 1 of 2, layer1 for one"
+    ):
+        check_layers(FILE, network, "fp16", Counter(), False)
+    with pytest.raises(ExportError, match="convolutions in fp16 where its Card says bf16; 1 of 1, layer0 for one"):
+        check_layers(FILE, network[:1], "bf16", Counter(), False)
     with pytest.raises(ExportError, match="no convolution of the network is int8"):
-        check_layers(network, "int8", Counter(), False)
-    check_layers([*network, *layers(("CONVOLUTION", "INT8", None))], "int8", Counter(), False)
+        check_layers(FILE, network, "int8", Counter(), False)
+    check_layers(FILE, [*network, *layers(("CONVOLUTION", "INT8", None))], "int8", Counter(), False)
 
 
 def test_a_function_where_a_plugin_was_meant_is_an_error() -> None:
     file = Counter({"TopPool": 2})
-    check_layers(layers(("PLUGIN_V3", "HALF", "TopPool"), ("PLUGIN_V3", "HALF", "TopPool")), "fp16", file, True)
+    check_layers(FILE, layers(("PLUGIN_V3", "HALF", "TopPool"), ("PLUGIN_V3", "HALF", "TopPool")), "fp16", file, True)
     network = layers(("PLUGIN_V3", "HALF", "TopPool"), ("ELEMENTWISE", "HALF", None))
-    with pytest.raises(ExportError, match=r"the plugins \{'TopPool': 1\}, the file the nodes \{'TopPool': 2\}"):
-        check_layers(network, "fp16", file, True)
-    check_layers(layers(("ELEMENTWISE", "HALF", None)), "fp16", file, False)  # none of our plugins is installed
+    with pytest.raises(ExportError, match="the network has 1 TopPool as plugins, the file 2 TopPool as nodes"):
+        check_layers(FILE, network, "fp16", file, True)
+    check_layers(FILE, layers(("ELEMENTWISE", "HALF", None)), "fp16", file, False)  # none of our plugins is installed
 
 
 def test_what_the_inspector_says_is_read() -> None:

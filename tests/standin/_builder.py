@@ -3,12 +3,14 @@
 
 import json
 import os
+import time
 import zlib
 from pathlib import Path
 from typing import Any
 
 RTX = MODULE == "tensorrt_rtx"
 MAGIC = b"standin"
+LEAST_WORKSPACE = 2 << 20
 
 
 class IOptimizationProfile(_Real):
@@ -92,6 +94,11 @@ class Builder(_Real):
             os.kill(os.getpid(), 6)
         if os.environ.get("STANDIN_FAULT") == "refuse":
             self.logger.log(ILogger.ERROR, "Error Code 10: no implementation for node x")
+            return None
+        if os.environ.get("STANDIN_FAULT") == "hang":
+            time.sleep(600)
+        if 0 < config._workspace < LEAST_WORKSPACE:
+            self.logger.log(ILogger.ERROR, "Myelin: no tactics to implement the operation within workspace limit.")
             return None
         asked = {
             "version": VERSION,
