@@ -131,7 +131,7 @@ def _adjusted(card: Card, session: Backend, wishes: Wishes) -> Card:
         what = "poses, by oks" if card.task == "pose" else "boxes, and has no poses for oks"
         raise UsageError(f"{card.model} compares {what}; choose another --nms")
     if wishes.nms in COMPARES and COMPARES[wishes.nms] not in {port.name for port in session.outputs}:
-        raise UsageError(f"{card.model} gives no {COMPARES[wishes.nms]} to suppress by; choose another --nms")
+        raise UsageError(f"{card.model} has no output '{COMPARES[wishes.nms]}' to suppress by; choose another --nms")
     return replace(card, suppress=replace(card.suppress, **{k: v for k, v in names.items() if v is not None}))
 
 

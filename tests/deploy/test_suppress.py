@@ -155,7 +155,7 @@ def test_two_people_behind_one_another_are_two_by_what_can_be_seen() -> None:
 
 @pytest.mark.parametrize(("kind", "output"), [("guided", "quality"), ("visible", "visible")])
 def test_what_is_compared_must_be_given(color_model: Path, tmp_path: Path, kind: str, output: str) -> None:
-    with pytest.raises(UsageError, match=f"gives no {output} to suppress by"):
+    with pytest.raises(UsageError, match=f"has no output '{output}' to suppress by"):
         load(str(color_model), nms=kind)
     card = replace(COLOR_CARD, suppress=Suppress(kind=kind))
     with pytest.raises(IncompatibleError, match=f"lacks the output {output}"):
