@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .choose import BACKENDS, BUNDLED, BUNDLED_POSE, ENGINES, choose_model, ready
 from .console import Parser, complain, device, ended_by, native_code_muted, run, whole
-from .errors import IncompatibleError, InputError, UsageError
+from .errors import DetforgeError, IncompatibleError, InputError, UsageError
+from .files import check_place
 
 if TYPE_CHECKING:
     from .boxes import GivenBoxes
@@ -105,6 +106,8 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     from .save import Saver
     from .stages import in_stages, needed
 
+    if arguments.json not in (None, "-"):
+        check_place(Path(arguments.json))
     codes: list[int] = []
     items = _items(arguments, codes)
     if not items:
@@ -116,15 +119,18 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     with Report(arguments.json, stream=arguments.stream) as report:
         pictures = _pictures(items, codes, needed(model, arguments), arguments.debug)
         results = in_stages(pictures, find, report, arguments.batch)
-        with saver, _progress(items) as advance:
-            try:
-                # Ends like the source does, so that a camera's video is whole and its results are kept.
-                for picture, instances in results:
-                    report.add(picture, instances, {} if given is None else given.facts(picture))
-                    report.timed("save", lambda p=picture, i=instances: saver.save(p, i))
-                    advance()
-            except KeyboardInterrupt as stop:
-                codes.append(ended_by(stop))
+        try:
+            with saver, _progress(items) as advance:
+                try:
+                    # Ends like the source does, so that a camera's video is whole and its results are kept.
+                    for picture, instances in results:
+                        report.add(picture, instances, {} if given is None else given.facts(picture))
+                        report.timed("save", lambda p=picture, i=instances: saver.save(p, i))
+                        advance()
+                except KeyboardInterrupt as stop:
+                    codes.append(ended_by(stop))
+        except DetforgeError as error:  # what was found until then is kept
+            codes.append(complain(error, arguments.debug))
         results.close()
         report.finish(arguments.out if saver.saved else None)
     if given is not None and not given.used:

@@ -43,7 +43,7 @@ def run(command: Callable[[argparse.Namespace], int], parser: Parser, argv: Sequ
         reconfigure(errors="backslashreplace")  # a file name need not be text
     warnings.showwarning = _show_warning
     try:
-        with _sigterm_raised():
+        with _told_to_end():
             code = command(arguments)
             sys.stdout.flush()
             return code
@@ -108,20 +108,30 @@ def native_code_muted() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _sigterm_raised() -> Generator[None]:
-    """SIGTERM as an exception, so that temporary files go and processes end; only the main thread may ask for it."""
+def _told_to_end() -> Generator[None]:
+    """SIGINT and SIGTERM as an exception, so that temporary files go and processes end.
+
+    Once: a second one would cut that short. Only the main thread may ask for it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    told = False
 
-    def terminate(*_: object) -> NoReturn:
-        raise Terminated
+    def end(number: int, _: object) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    heard = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, end) for each in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if not told:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:

@@ -20,7 +20,7 @@ def needed(model: Model, arguments: argparse.Namespace) -> Callable[[Size], Size
     if not arguments.reduced:
         return None
     if not isinstance(model, Detector) or arguments.tile is not None:
-        raise UsageError("--reduced is for detectors that see the whole image at once; leave it out")
+        raise UsageError("--reduced is for a detector alone that sees whole images; leave it out, or name a --model")
     if not arguments.no_save or arguments.save_crops:
         raise UsageError("--reduced leaves too few pixels to save; use it with --no-save and without --save-crops")
     spec = model.card.input

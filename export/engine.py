@@ -1,6 +1,5 @@
 """An exported file to a TensorRT engine: the plan, and beside it what it is."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from ..deploy.engine.description import Description, describe, write_engine
 from ..deploy.engine.onnx_file import read_onnx
 from ..deploy.engine.profile import profile
 from ..deploy.errors import UsageError
+from ..deploy.files import check_place
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,10 @@ class EngineOptions(BuildOptions):
         if self.timing_cache is not None and self.runtime == "tensorrt-rtx":
             raise UsageError("--timing-cache is for --runtime tensorrt; TensorRT-RTX measures nothing to keep")
         if self.timing_cache is not None:
-            _check_place(self.timing_cache)
+            check_place(self.timing_cache)
         super().check()
         if self.runtime == "tensorrt":
             Device(0)
-
-
-def _check_place(cache: Path) -> None:
-    """UsageError for a file that could not be written after the build."""
-    folder, problem = cache.parent, ""
-    if cache.is_dir():
-        problem = "is a folder; name a file in it"
-    elif not folder.is_dir():
-        problem = f"has no folder; mkdir -p {folder}"
-    elif not os.access(folder, os.W_OK):
-        problem = f"cannot be written; check the permissions of {folder}"
-    if problem:
-        raise UsageError(f"--timing-cache {cache} {problem}")
 
 
 def build_engine(path: Path, card: Card, options: EngineOptions, watch: Watch = lambda _: None) -> Description:

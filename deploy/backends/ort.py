@@ -15,6 +15,7 @@ from ..errors import IncompatibleError, InputError
 from ..node_times import NodeTime, mean_times
 from ..processors import available_processors
 from . import Arrays, Port
+from .automatic import precision_of
 
 _HARMFUL = (
     # Moves codes in front of a max pool, which takes several times as long in integers.
@@ -67,6 +68,8 @@ class OrtBackend:
             if type(error).__name__ == "NotImplemented":
                 problem = f"ONNX Runtime {ort.__version__} lacks an operator of this model"
                 remedy = "install a newer one, or detforge with its own kernels"
+                if precision_of(path) == "bf16":
+                    remedy = "use --backend openvino, which runs bf16"
             raise IncompatibleError(f"{path}: {problem}; {_first_line(error)}; {remedy}") from error
         if device != "cpu" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise IncompatibleError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..backends import default_device
 from ..backends.automatic import choose_backend
+from ..card import Input
 from ..choose import choose_model, ready
 from ..detector import Detector
 from ..loader import load
@@ -38,28 +39,42 @@ def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: S
     timers: list[Timer] = []
     for name, path in models.items():
         print(f"model: {path}", file=sys.stderr)
-        device = arguments.device or default_device(str(path), arguments.backend)
-        file = ready(path, arguments.backend, device)
-        options = {"threads": arguments.threads, "streams": arguments.streams}
-        model = load(str(file), backend=arguments.backend, device=device, **options)
-        backend = arguments.backend
-        if backend == "auto":
-            chosen = choose_backend(str(path), device)
+        backends = _backends(path, arguments)
+        for backend in backends:
+            device = arguments.device or default_device(str(path), backend)
+            file = ready(path, backend, device)
+            options = {"threads": arguments.threads, "streams": arguments.streams}
+            model = load(str(file), backend=backend, device=device, **options)
+            assert not isinstance(model, TopDown)  # which takes a pose model as well
+            if isinstance(model, Detector) and max(arguments.batch) > 1 and backend == backends[0]:
+                _note_sizes(name, model.card.input, images)
+            for batch in arguments.batch:
+                case = Case(name, backend, device, batch, arguments.streams)
+                timers.append(Timer(case, finder(model), images, model.card))
+    return timers
+
+
+def _backends(path: Path, arguments: argparse.Namespace) -> list[str]:
+    """The runtimes asked for, each once, with the one that "auto" means, which is said on stderr."""
+    names: list[str] = []
+    for name in arguments.backend or ["auto"]:
+        backend = name
+        if name == "auto":
+            chosen = choose_backend(str(path), arguments.device or default_device(str(path), name))
             backend = chosen.backend
             print(f"backend: {backend}, {chosen.why}", file=sys.stderr)
-        assert not isinstance(model, TopDown)  # which takes a pose model as well
-        canvases: set[tuple[int, int]] = set()
-        if isinstance(model, Detector):
-            canvases = {frame_for(image.size, model.card.input).canvas_size for image in images}
-        if len(canvases) > 1 and max(arguments.batch) > 1:
-            print(
-                f"note: {name} sees these images in {len(canvases)} sizes, so a batch of different ones runs in parts",
-                file=sys.stderr,
-            )
-        for batch in arguments.batch:
-            case = Case(name, backend, device, batch, arguments.streams)
-            timers.append(Timer(case, finder(model), images, model.card))
-    return timers
+        names.append(backend)
+    return list(dict.fromkeys(names))
+
+
+def _note_sizes(name: str, spec: Input, images: Sequence[ImageFile]) -> None:
+    """Say on stderr where a batch is not what it seems."""
+    canvases = {frame_for(image.size, spec).canvas_size for image in images}
+    if len(canvases) > 1:
+        print(
+            f"note: {name} sees these images in {len(canvases)} sizes, so a batch of different ones runs in parts",
+            file=sys.stderr,
+        )
 
 
 def peer_timers(

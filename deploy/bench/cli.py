@@ -13,7 +13,7 @@ from pathlib import Path
 from ..choose import BACKENDS
 from ..console import Parser, device, native_code_muted, run, whole
 from ..errors import IncompatibleError, InputError, UsageError, VerificationError
-from ..files import write_text
+from ..files import check_place, write_text
 from ..processors import available_processors
 from .gate import misses, parse_gate
 from .report import Case, Report, Result, read_report, to_csv
@@ -36,7 +36,12 @@ def _parser() -> Parser:
         metavar="NAME|FILE",
         help="model file or exported variant, may be repeated; default: the newest in exports/",
     )
-    add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
+    add(
+        "--backend",
+        action="append",
+        choices=["auto", *BACKENDS],
+        help="runtime, may be repeated to take turns (default: auto)",
+    )
     add(
         "--device",
         type=device,
@@ -74,6 +79,9 @@ def _parser() -> Parser:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    for file in (None if arguments.json == "-" else arguments.json, arguments.csv, arguments.html):
+        if file is not None:
+            check_place(Path(file))
     if arguments.ops:
         return _bench_ops(arguments)
     with contextlib.nullcontext() if arguments.debug else native_code_muted():

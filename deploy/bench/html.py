@@ -75,7 +75,7 @@ def _tiles(report: Report) -> str:
         case, e2e = result.case, result.ms["e2e"]
         pairs = [("p99", f"{short(e2e.p99)} ms"), ("infer", f"{short(result.ms['infer'].p50)} ms")]
         pairs += [("images/s", f"{result.e2e_fps:.1f}")]
-        pairs += [("peak", f"{result.peak_mib:.0f} MiB")] if result.peak_mib is not None else []
+        pairs += [("process peak", f"{result.peak_mib:.0f} MiB")] if result.peak_mib is not None else []
         facts = "".join(f"<span>{name} <b>{value}</b></span>" for name, value in pairs)
         ratio = against.get(case)
         more = f'<div class="against">{ratio.e2e:.2f} times as long as the file</div>' if ratio else ""

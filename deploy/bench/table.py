@@ -99,7 +99,7 @@ def _add(table: Table, result: Result, cell: Callable[[str, str], str], fps: Map
     streams = f", {case.streams} streams" if case.streams > 1 else ""
     facts = [case.model, f"{case.backend} {case.device}{streams}", f"batch {case.batch}"]
     facts += [f"{result.batches} batches"]
-    facts += [f"peak {result.peak_mib:.0f} MiB"] if result.peak_mib is not None else []
+    facts += [f"process peak {result.peak_mib:.0f} MiB"] if result.peak_mib is not None else []
     for fact, stage in zip_longest(facts, STAGES, fillvalue=""):
         figures = [cell(stage, metric) for metric in METRICS]
         table.add_row(fact, _TITLES.get(stage, stage), *figures, fps.get(stage, ""))

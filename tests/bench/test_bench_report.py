@@ -112,7 +112,20 @@ def test_the_table_cuts_no_figure_and_holds_no_colour(columns: str, monkeypatch:
     rows = [line.split() for line in text.splitlines()]
     assert ["gfl.onnx", "decode", "1.00", "11.00", "21.00", "31.00"] in rows
     assert ["batch", "1", "infer", "3.00", "13.00", "23.00", "33.00", "123.2"] in rows
-    assert ["peak", "210", "MiB", "end", "to", "end", "5000.00", "15000.00", "25000.00", "35000.00", "0.1"] in rows
+    assert [
+        "process",
+        "peak",
+        "210",
+        "MiB",
+        "end",
+        "to",
+        "end",
+        "5000.00",
+        "15000.00",
+        "25000.00",
+        "35000.00",
+        "0.1",
+    ] in rows
     assert text.count("m") >= 120 and "[red].onnx" in "".join(text.split())
     assert "Some [bold] CPU, 2 processors, quota 1.5, 2 threads used" in text
     assert "\x1b" not in text and "…" not in text

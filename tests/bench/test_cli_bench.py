@@ -64,7 +64,7 @@ def test_every_model_and_batch_is_measured(opened: list[Any], capfd: pytest.Capt
     out, err = capfd.readouterr()
     report = read_report(Path("r.json"))
     assert cases(report) == [("a.onnx", 1), ("a.onnx", 8), ("b.onnx", 1), ("b.onnx", 8)]
-    options = {"backend": "auto", "device": "cpu", "threads": 3, "streams": 2}
+    options = {"backend": "ort", "device": "cpu", "threads": 3, "streams": 2}
     assert opened == [(name, options) for name in ("a.onnx", "b.onnx")]
     for result in report.results:
         assert result.case.streams == 2 and result.batches >= 2
@@ -78,6 +78,12 @@ def test_every_model_and_batch_is_measured(opened: list[Any], capfd: pytest.Capt
     assert [line for line in err.splitlines() if line.startswith("model")] == ["model: a.onnx", "model: b.onnx"]
     assert err.count("backend: ort, the fastest") == 2
     assert "latency, ms for a whole batch" in out and "threads used" in out and "\x1b" not in out
+
+
+def test_runtimes_take_turns(opened: list[Any]) -> None:
+    argv = [word for name in ("openvino", "auto", "ort", "openvino") for word in ("--backend", name)]
+    assert bench("--model", "a.onnx", *argv, "--json", "r.json") == 0
+    assert [result.case.backend for result in read_report(Path("r.json")).results] == ["openvino", "ort"]
 
 
 def test_files_of_one_name_are_told_apart_and_one_file_is_measured_once(opened: list[Any]) -> None:
@@ -161,7 +167,7 @@ def test_another_machine_and_a_missing_case_are_warned_of(opened: list[Any], cap
         (("--model", "ours.onnx", "--compare", "photos/a.jpg"), 3, "not JSON"),
         (("--model", "ours.onnx", "--compare", "base.json", "--batch", "7"), 3, "nothing in common"),
         (("--model", "ours.onnx", "--fail-if", "p99>+10%"), 2, "--compare"),
-        (("--model", "ours.onnx", "--json", "photos/a.jpg/r.json"), 1, "r.json"),
+        (("--model", "ours.onnx", "--json", "photos/a.jpg/r.json"), 2, "r.json"),
     ],
 )
 def test_errors_are_one_line_with_their_code(

@@ -55,6 +55,50 @@ def test_an_interrupt_in_a_folder_leaves_whole_files(color_model: Path) -> None:
             assert cv2.imread(str(path)) is not None
 
 
+def test_a_second_signal_does_not_cut_the_cleaning_short() -> None:
+    code = """
+import sys, time
+from detforge.deploy.console import Parser, run
+def command(_):
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaning", flush=True)
+        time.sleep(1)
+        print("clean", flush=True)
+    return 0
+sys.exit(run(command, Parser("x", "x"), []))
+"""
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    with subprocess.Popen(
+        [sys.executable, "-c", listen + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in ("ready", "cleaning"):
+            assert process.stdout.readline() == f"{line}\n"
+            process.send_signal(signal.SIGTERM if line == "ready" else signal.SIGINT)
+        printed, errors = process.communicate()
+    assert (process.returncode, printed, errors) == (143, "clean\n", "")
+
+
+def test_results_are_kept_when_a_picture_cannot_be_saved(color_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    for i in range(3):
+        cv2.imwrite(f"photos/{i}.png", RED)
+    Path("out/1.jpg").mkdir(parents=True)  # where the second is to go
+    Path("out/1.png").mkdir(parents=True)
+    assert main(["photos", "--model", str(color_model), "--out", "out", "--json", "a.json"]) == 1
+    assert "1.png: cannot be written" in capfd.readouterr().err
+    assert {record["image"] for record in json.loads(Path("a.json").read_text())} == {"0.png", "1.png"}
+
+
+def test_a_place_for_the_json_is_looked_at_first(color_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite("a.png", RED)
+    assert main(["a.png", "--model", str(color_model), "--json", "."]) == 2
+    assert capfd.readouterr().err == "error: .: cannot be written; it is a folder; name a file in it\n"
+
+
 class Camera:
     """Stands in for cv2.VideoCapture: gives so many frames, then nothing, as when its cable is pulled."""
 
