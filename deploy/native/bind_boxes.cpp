@@ -27,9 +27,13 @@ size_t count(const Boxes& boxes, const Scores& scores, const Labels& labels) {
     return n;
 }
 
+void check_threshold(double iou) {
+    if (!(iou >= 0)) throw std::invalid_argument("the threshold of the IoU is below 0, or no number");
+}
+
 nb::object nms(Boxes boxes, Scores scores, Labels labels, double iou, size_t limit) {
     const size_t n = count(boxes, scores, labels);
-    if (!(iou >= 0)) throw std::invalid_argument("the threshold of the IoU is below 0, or no number");
+    check_threshold(iou);
     std::vector<int64_t> kept;
     {
         nb::gil_scoped_release release;
@@ -41,6 +45,7 @@ nb::object nms(Boxes boxes, Scores scores, Labels labels, double iou, size_t lim
 nb::object guided_nms(Boxes boxes, Scores scores, Scores quality, Labels labels, double iou, size_t limit) {
     const size_t n = count(boxes, scores, labels);
     if (quality.shape(0) != n) throw std::invalid_argument("boxes and quality differ in length");
+    check_threshold(iou);
     detforge::Scored kept;
     {
         nb::gil_scoped_release release;

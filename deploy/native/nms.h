@@ -41,15 +41,14 @@ using Scored = std::pair<std::vector<int64_t>, std::vector<float>>;
 inline Scored guided_nms(const Box* boxes, const float* scores, const float* quality, const int64_t* labels, size_t n,
                          double threshold, size_t limit) {
     Scored kept;
+    Shelves shelves(n, threshold);
     for (const int64_t i : best_first(quality, n)) {
-        size_t k = 0;
-        while (k < kept.first.size() &&
-               !(labels[kept.first[k]] == labels[i] && iou(boxes[kept.first[k]], boxes[i]) > threshold)) {
-            ++k;
-        }
-        if (k < kept.first.size()) {
+        if (threshold < 1 && shelves.overlaps(boxes[i], labels[i])) {
+            size_t k = 0;
+            while (labels[kept.first[k]] != labels[i] || iou(boxes[kept.first[k]], boxes[i]) <= threshold) ++k;
             kept.second[k] = std::max(kept.second[k], scores[i]);
         } else {
+            if (threshold < 1) shelves.add(boxes[i], labels[i]);
             kept.first.push_back(i);
             kept.second.push_back(scores[i]);
         }

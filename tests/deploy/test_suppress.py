@@ -92,6 +92,8 @@ def test_thresholds_below_zero_are_refused(threshold: float) -> None:
     found = clusters(2, seed=0)
     with pytest.raises(ValueError, match="threshold"):
         _native.nms(found.boxes, found.scores, found.labels, threshold, 10)
+    with pytest.raises(ValueError, match="threshold"):
+        _native.guided_nms(found.boxes, found.scores, found.scores, found.labels, threshold, 10)
 
 
 def test_scores_of_either_sign_are_ordered_and_undefined_ones_are_last() -> None:
