@@ -157,7 +157,7 @@ def full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("call", ["pathlib.Path.write_bytes", "pathlib.Path.replace", "tempfile.mkstemp"])
+@pytest.mark.parametrize("call", ["pathlib.Path.write_bytes", "pathlib.Path.replace", "pathlib.Path.touch"])
 def test_a_full_disk(call: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call, full_disk)
     assert "No space left" in check_one_error(capfd, 1, "good.png", "--model", "model.onnx")
