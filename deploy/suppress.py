@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _native
 from .card import Suppress
@@ -18,7 +17,10 @@ def suppress(candidates: Candidates, spec: Suppress) -> Candidates:
     quality does, which takes the better score of both. "none": only the order and the limit apply.
     """
     scores, labels = candidates.scores, candidates.labels
-    boxes = _continuous(candidates.boxes, spec)
+    compared = candidates.visible if spec.kind == "visible" else candidates.boxes
+    assert compared is not None
+    # Sides are x2 - x1 from here on.
+    boxes = compared + np.array([0, 0, 1, 1], np.float32) if spec.inclusive else np.ascontiguousarray(compared)
     if spec.kind in ("linear", "gaussian"):
         sigma = spec.sigma if spec.kind == "gaussian" else None
         kept, scores = _native.soft_nms(boxes, scores, labels, spec.iou, sigma, spec.conf, spec.max_det)
@@ -27,14 +29,6 @@ def suppress(candidates: Candidates, spec: Suppress) -> Candidates:
         assert candidates.quality is not None
         kept, scores = _native.guided_nms(boxes, scores, candidates.quality, labels, spec.iou, spec.max_det)
         return replace(candidates[kept], scores=scores)
-    if spec.kind == "visible":
-        assert candidates.visible is not None
-        boxes = _continuous(candidates.visible, spec)
     # No IoU reaches 2, so that threshold suppresses nothing.
     iou = spec.iou if spec.kind in ("hard", "visible") else 2.0
     return candidates[_native.nms(boxes, scores, labels, iou, spec.max_det)]
-
-
-def _continuous(boxes: NDArray[np.float32], spec: Suppress) -> NDArray[np.float32]:
-    """Boxes whose sides are x2 - x1."""
-    return boxes + np.array([0, 0, 1, 1], np.float32) if spec.inclusive else np.ascontiguousarray(boxes)
