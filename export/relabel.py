@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ..deploy.card import METADATA_KEY, Card, parse_card
 from ..deploy.contract.parse import FieldError
@@ -55,7 +55,7 @@ def relabel(
 
 def described(card: Card) -> list[tuple[str, str]]:
     """The Card as names and texts for people, part by part; what has its usual value is left out."""
-    parts = cast(dict[str, Any], asdict(card))
+    parts = asdict(card)
     parts.pop("schema")
     return list(_flat("", parts))
 
