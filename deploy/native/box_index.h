@@ -71,8 +71,8 @@ DETFORGE_CLONES static bool overlaps_any(const Block* blocks, int32_t first, boo
 
 // Each box stands on the cell of its label, of its longer side's power of two, and of its centre's cell of that side.
 // The IoU of boxes is at most that of their extents on either axis, which for sides a and b exceeds t only if a > t b and
-// centres are less than (a + b) / 2 * (1 - t) / (1 + t) apart. So few index have to be looked at; of few boxes there is
-// one cell for a label.
+// centres are less than (a + b) / 2 * (1 - t) / (1 + t) apart. Few cells have to be looked at. While there are
+// few boxes, each label has one cell.
 class BoxIndex {
 public:
     BoxIndex(size_t most, double threshold) : most_(most), threshold_(threshold), heads_(256, -1) {}
