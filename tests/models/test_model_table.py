@@ -13,4 +13,4 @@ def test_the_table_is_up_to_date() -> None:
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     committed = (DOCS / "models.md").read_text(encoding="utf-8")
-    assert committed == script.table(), "run: python docs/models.py > docs/models.md"
+    assert committed == script.table(), "run: python docs/models.py"
