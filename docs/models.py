@@ -26,7 +26,7 @@ Tiny `_test` variants are left out.
 - AP is COCO's, of boxes or for pose networks of keypoints, as the authors of the checkpoint state it, and the link is
   where `detexport` gets it. Those without a link are loaded with `--checkpoint FILE`: their authors keep them where no
   program can fetch them, or have published none.
-- golden: the network gives OpenMMLab's numbers in our tests, every tensor and every detection or keypoint.
+- golden: a test compares the network with OpenMMLab's numbers, every tensor and every detection or keypoint.
 - parity: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores or maps, raw
   outputs, over four inputs. fp16 is the half-precision file against the same.
 - CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas or one crop, ONNX Runtime on {THREADS} threads,

@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("steady")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file share its fixtures, so they share a worker, but for those that have a group of their own."""
+    """The tests of a file share its fixtures, so they share a worker unless they have a group of their own."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
