@@ -1,6 +1,6 @@
 """Reports with known figures, for the tests."""
 
-from detforge.deploy.bench.report import STAGES, Case, Latency, BenchmarkReport, Result
+from detforge.deploy.bench.report import STAGES, BenchmarkReport, Case, Latency, Result
 
 CASE = Case("gfl.onnx", "ort", "cpu", 1, 1)
 ENVIRONMENT = {
