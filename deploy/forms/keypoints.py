@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -101,7 +102,7 @@ def averaged(
 ) -> Floats:
     """The mean of maps (n, k, ..., h, w) and of the mirrored crops', mirrored back and moved right by `shift` px."""
     n, k, h, w = *maps.shape[:2], *maps.shape[-2:]
-    components = maps[0, 0].size // (h * w)
+    components = prod(maps.shape[2:-2])
     planes: NDArray[np.int64] = order.repeat(components) * components + np.tile(np.arange(components), k)
     if mirror.signs:
         mirrored = mirrored * np.array(mirror.signs, np.float32).reshape(-1, 1, 1)
