@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -80,6 +79,7 @@ class _Network:
     card: Card
     image: NDArray[np.float32]
     expected: NDArray[np.float32]
+    operators: frozenset[tuple[str, str]]  # our nodes: name, operator
 
 
 def examine() -> list[Check]:
@@ -157,7 +157,8 @@ def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precisi
     image = (torch.rand(1, 3, _SIDE, _SIDE, generator=random) * 512).round() / 64  # exact in every precision
     with torch.inference_mode():
         expected = network(image)["result"].numpy()
-    return _Network(card.model, path, card, image.numpy(), expected)
+    operators = frozenset((node.name, node.op_type) for node in proto.graph.node if node.domain == DOMAIN)
+    return _Network(card.model, path, card, image.numpy(), expected, operators)
 
 
 def _card(name: str, precision: Literal["fp32", "fp16"]) -> Card:
@@ -193,25 +194,23 @@ def _run(network: _Network, backend: str, device: str) -> str:
         path = _engine(network)
         if device == "build":
             return f"builds to {path.stat().st_size / 1e6:.1f} MB{built}, not run"
-    feeds = {INPUT: network.image}
-    got = open_backend(str(path), backend=backend, device=device).run(feeds)["result"]
+    got = open_backend(str(path), backend=backend, device=device).run({INPUT: network.image})["result"]
     worst = float(np.abs(got - network.expected).max() / np.abs(network.expected).max())
     if not worst < _TOLERANCE[network.card.provenance.precision]:
         raise DetforgeError(
             f"differs from PyTorch by {worst:.2g} of the largest value; report it with detexport --doctor --json"
         )
-    if backend == "ort" and (kernels := _kernels(path, device, feeds)):
+    if backend == "ort" and (kernels := _kernels(network, device)):
         built = f", as kernel {', '.join(kernels)}"
     return f"agrees with PyTorch to {worst:.1g}{built}"
 
 
-def _kernels(path: Path, device: str, feeds: dict[str, NDArray[np.float32]]) -> list[str]:
-    """The operators of ours that ONNX Runtime runs as kernels: a node of which only the function runs is not timed."""
-    session = OrtBackend(str(path), device=device, profile=True)
+def _kernels(network: _Network, device: str) -> list[str]:
+    """The operators of ours that ONNX Runtime runs as kernels: where it runs the function, its nodes have other names."""
+    session = OrtBackend(str(network.path), device=device, profile=True)
     for _ in range(2):  # the first is not timed
-        session.run(feeds)
-    ours = {(node.name, node.op_type) for node in onnx.load(path).graph.node if node.domain == DOMAIN}
-    return sorted({node.op for node in session.node_times() if (node.name, node.op) in ours})
+        session.run({INPUT: network.image})
+    return sorted({node.op for node in session.node_times() if (node.name, node.op) in network.operators})
 
 
 def _deformable() -> nn.Module:
