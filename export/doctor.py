@@ -206,7 +206,7 @@ def _run(network: _Network, backend: str, device: str) -> str:
 
 
 def _kernels(network: _Network, device: str) -> list[str]:
-    """The operators of ours that ONNX Runtime runs as kernels: where it runs the function, its nodes have other names."""
+    """Our operators that ONNX Runtime runs as kernels; where it runs the function, the nodes have other names."""
     session = OrtBackend(str(network.path), device=device, profile=True)
     for _ in range(2):  # the first is not timed
         session.run({INPUT: network.image})

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from emulator.build import build
+from emulator.build import build, build_ort
 from ladder import CASES, FUNCTIONS, assert_equals_oracle, model, oracle, rounded_inputs, run_cpu, run_cuda, to_storage
 
 from detforge.plugins.core.abi import DTYPES, Library
@@ -46,15 +46,33 @@ def test_c_function(c_library: Library, name: str, dtype: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def emulated_gpu(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The CUDA kernels' own sources, for a GPU that the CPU plays."""
-    return Library(build(tmp_path_factory.mktemp("emulated")))
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA kernels' own sources, built for a GPU that the CPU plays."""
+    return build(tmp_path_factory.mktemp("emulated"))
+
+
+@pytest.fixture(scope="session")
+def emulated_gpu(emulated: Path) -> Library:
+    """The same, opened."""
+    return Library(emulated)
+
+
+@pytest.fixture(scope="session")
+def emulated_ort(emulated: Path) -> Library:
+    """The same, called through the interface of ONNX Runtime."""
+    return Library(build_ort(emulated))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
 def test_cuda_kernel_on_an_emulated_gpu(emulated_gpu: Library, name: str, dtype: str) -> None:
     assert_equals_oracle(run_cuda(emulated_gpu, name, dtype, "cpu"), name, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_cuda_kernel_in_onnx_runtime_on_an_emulated_gpu(emulated_ort: Library, name: str, dtype: str) -> None:
+    assert_equals_oracle(run_cuda(emulated_ort, name, dtype, "cpu"), name, dtype)
 
 
 @pytest.mark.skipif(
