@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import errors
-from ..errors import DetforgeError, ExportError, IncompatibleError, RefusedError, UsageError
+from ..system import errors
+from ..system.errors import DetforgeError, ExportError, IncompatibleError, RefusedError, UsageError
 from .layers import Layer, check_layers
 from .onnx_file import OnnxFile
 from .profile import Profile
