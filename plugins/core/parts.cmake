@@ -4,6 +4,7 @@
 #
 # TENSORRT_ROOT, a CMake or an environment variable, says where TensorRT's headers are. With DETFORGE_FETCH_HEADERS=ON
 # headers that are not found are downloaded, each with its hash checked.
+include(${CMAKE_CURRENT_LIST_DIR}/architectures.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/fetch_headers.cmake)
 
 foreach(part CUDA TENSORRT)
@@ -28,7 +29,7 @@ if(DETFORGE_CUDA)
     check_language(CUDA)
     if(CMAKE_CUDA_COMPILER)
         if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-            set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90 100 120)
+            known_architectures(${CMAKE_CUDA_COMPILER} CMAKE_CUDA_ARCHITECTURES)
         endif()
         enable_language(CUDA)
         report(CUDA ON "${CMAKE_CUDA_COMPILER}, architectures ${CMAKE_CUDA_ARCHITECTURES}")

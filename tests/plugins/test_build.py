@@ -83,3 +83,23 @@ def test_a_part_that_was_asked_for_must_be_built(tmp_path: Path) -> None:
     done = configure(tmp_path, "-DDETFORGE_CUDA=OFF", "-DDETFORGE_TENSORRT=ON")
     assert done.returncode != 0
     assert "TENSORRT was asked for and cannot be built: it needs CUDA" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("known", "built"),
+    [
+        ((53, 75, 80, 86, 87, 89, 90), "75-real;80;86-real;89-real;90-real"),  # CUDA 12.0 to 12.7
+        ((80, 90, 100, 103, 120, 121), "80;90-real;100-real;120-real"),
+        ((90, 1000), "90-real"),
+    ],
+)
+def test_architectures_are_those_that_nvcc_knows(tmp_path: Path, known: tuple[int, ...], built: str) -> None:
+    nvcc = tmp_path / "nvcc"
+    lines = "\n".join(f"compute_{number}" for number in known)
+    nvcc.write_text(f"#!/bin/sh\n[ $# = 1 ] && [ $1 = --list-gpu-arch ] && echo '{lines}'\n")
+    nvcc.chmod(0o755)
+    script = tmp_path / "ask.cmake"
+    ask = f"include({CORE}/architectures.cmake)\nknown_architectures({nvcc} built)\n"
+    script.write_text(ask + 'message("${built}")\n')
+    done = subprocess.run([str(CMAKE), "-P", str(script)], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == built
