@@ -5,6 +5,7 @@
 
 using cudaError_t = int;
 using cudaStream_t = void*;
+using cudaEvent_t = void*;  // which TensorRT's headers name
 constexpr cudaError_t cudaSuccess = 0, cudaErrorInvalidConfiguration = 9;
 
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
