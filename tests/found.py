@@ -9,7 +9,7 @@ from detforge.deploy.suppress import suppress
 
 
 def found_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:
-    """The final findings in px of the image, from outputs without a batch axis, and maybe those of the mirrored view."""
+    """The final findings in px of the image, from outputs without a batch axis."""
     height, width = frame.image_size
     found = candidates_in(outputs, card, frame, mirrored)
     return suppress(found, card.suppress, card.form.compares).scaled((width, height))
