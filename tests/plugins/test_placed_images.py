@@ -25,7 +25,9 @@ from detforge.plugins.core.abi import Buffer, Library, Picture
 
 pytestmark = pytest.mark.slow
 
-CARD = replace(COLOR_CARD, input=ImageInput("edges", (64, 128), 32, "rgb", (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)))
+CARD = replace(
+    COLOR_CARD, input=ImageInput("edges", (64, 128), 32, "rgb", (123.675, 116.28, 103.53), (58.4, 57.1, 57.4))
+)
 CANVAS = replace(COLOR_CARD.input, pad_value=114.0)
 
 
