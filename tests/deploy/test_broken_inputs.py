@@ -104,8 +104,8 @@ def card_with(old: str, new: str) -> str:
         (card_with(f'"schema": {SCHEMA}', '"schema": "1"'), "'schema'"),
         (card_with('"conf": 0.25', '"conf": "0.25"'), "'suppress.conf'"),
         (card_with('"conf": 0.25', '"conf": 1.5'), "'suppress.conf'"),
-        (card_with('"kind": "dense"', '"kind": "magic"'), "'decode.kind'"),
-        (card_with('"task": "detection"', '"task": "detection", "extra": 1'), "'extra'"),
+        (card_with('"kind": "dense"', '"kind": "magic"'), "'form.kind'"),
+        (card_with('"ops": []', '"ops": [], "extra": 1'), "'extra'"),
         (card_with('"strides": [32]', '"strides": [16]'), "export it anew"),
         (
             card_with(
