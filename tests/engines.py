@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from detforge.deploy import cli
+from detforge.deploy.detinfer import cli
 from detforge.deploy.engine.build import BuildOptions, build
 from detforge.deploy.engine.cache import card_of
 from detforge.deploy.engine.description import describe, write_engine
@@ -15,7 +15,7 @@ def engine(path: Path, runtime: Any = "tensorrt", batch: tuple[int, int, int] = 
     """The path of an engine of an ONNX file, built beside it."""
     file = read_onnx(path)
     card, options = card_of(file, path), BuildOptions(runtime, **flags)
-    shapes = profile(file.inputs[0], card, batch)
+    shapes = profile(file.inputs, card, batch)
 
     def make(plan: Path) -> Any:
         return describe(

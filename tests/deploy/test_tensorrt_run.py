@@ -5,7 +5,6 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,12 @@ from conftest import COLOR_CARD, write_color_model
 from engines import engine
 from onnx import TensorProto, helper
 
-from detforge.deploy import cli, load
+from detforge.deploy import load
 from detforge.deploy.backends.open import open_backend
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.backends.tensorrt import TensorrtBackend
+from detforge.deploy.detinfer import cli
+from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.system.errors import IncompatibleError, UsageError
 
 pytestmark = pytest.mark.usefixtures("standin")
@@ -90,7 +91,7 @@ def test_a_larger_batch_runs_in_parts_and_a_smaller_one_is_filled_up(model: Path
 
 def test_a_canvas_that_the_engine_does_not_take_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    card = replace(COLOR_CARD, input=replace(COLOR_CARD.input, resize="edges", size=(64, 128)))
+    card = COLOR_CARD.with_place(Resize((64, 128), "edges", pad=Pad(multiple=32)))
     write_means_model(path, card.to_json())
     session = open_backend(engine(path))
     assert session.run({"image": np.ones((1, 3, 96, 128), np.float32)})["means"].tolist() == [[1, 1, 1]]

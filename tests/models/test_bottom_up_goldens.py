@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detforge.deploy import _native
-from detforge.deploy.forms.tags import decode
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
@@ -41,7 +40,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 def merged(run: Run, flip: bool) -> tuple[np.ndarray, np.ndarray]:
     """Heatmaps (k, h, w) and tags (views, k, h, w) as mmpose has them: every stage resized at once, then averaged."""
-    spacing = run.variant.input.spacing
+    spacing = run.variant.input.place.spacing
     size = run.stages[-1].shape[2:] if spacing else run.golden.image.shape[2:]
     large = [F.interpolate(maps, size, mode="bilinear", align_corners=spacing) for maps in run.stages]
     heatmaps = sum(maps[:, :17] for maps in large) / len(large)
@@ -56,11 +55,11 @@ def merged(run: Run, flip: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def found(run: Run, case: People) -> tuple[np.ndarray, np.ndarray]:
     """Our keypoints in px of the image, and their scores."""
-    spacing = run.variant.input.spacing
-    people = decode(*merged(run, case.flip), run.variant.decode, spacing)
+    spacing = run.variant.input.place.spacing
+    parts, scores, _ = run.variant.form.group(*merged(run, case.flip), spacing)
     # mmpose 0.x, given the image instead of a file, takes its size in units of 200 px for px.
     size = np.array(run.golden.image.shape[:1:-1]) / (200 if spacing else 1)
-    return people.parts * size, people.scores
+    return parts * size, scores
 
 
 def test_people_equal_the_reference(run: Run) -> None:
@@ -68,7 +67,7 @@ def test_people_equal_the_reference(run: Run) -> None:
         points, scores = found(run, case)
         np.testing.assert_allclose(scores, case.scores, atol=1e-5)
         distance = np.abs(points - case.keypoints).max(-1)
-        if not run.variant.input.spacing:
+        if not run.variant.input.place.spacing:
             assert distance.max() < 1e-3
             continue
         # Where a map is nearly flat, the Newton step of UDP leads far away, and rounding with it.

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from found import found_in
 from golden.reader import Case, Golden, load
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
 from detforge.deploy.inputs.resize import ResizedFrame
-from detforge.deploy.postprocess import postprocess
 from detforge.deploy.results.instances import Instances
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.fcos import FCOSHead
@@ -63,7 +63,7 @@ def run(request: pytest.FixtureRequest) -> Run:
             outputs = model.bbox_head.decode(logits)
         raw[tag] = named(model.bbox_head, levels, features, logits, case)
         frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:])
-        found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+        found[tag] = found_in({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
     return Run(golden, variant, model, raw, found)
 
 
@@ -110,7 +110,7 @@ def test_parameters_are_those_of_the_reference(run: Run) -> None:
 def test_forward_gives_the_decoded_outputs(run: Run) -> None:
     with torch.inference_mode():
         outputs = run.model(torch.zeros(2, 3, 64, 96))
-    points = (8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1) * run.variant.decode.anchors
+    points = (8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1) * run.variant.form.anchors
     assert outputs.pop("boxes").shape == (2, points, 4)
     assert outputs.pop("scores").shape == (2, points, 80)
     assert all(value.shape == (2, points) for value in outputs.values())

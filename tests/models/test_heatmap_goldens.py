@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from found import found_in
 from golden.reader import Case, Golden, load, load_ops
 from torch import Tensor, nn
 
@@ -13,7 +14,6 @@ from detforge.deploy.card import Card, Provenance
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Corners, Peaks
 from detforge.deploy.inputs.resize import ResizedFrame
-from detforge.deploy.postprocess import postprocess
 from detforge.deploy.results.instances import Instances
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.center import CenterHead
@@ -66,9 +66,9 @@ def named(levels: list[Tensor], features: Tensor, maps: dict[str, Tensor]) -> di
 
 def detections(outputs: dict[str, Tensor], variant: Variant, case: Case) -> Instances:
     card = variant.card(variant.labels, Provenance("", None, "fp32", {}))
-    card = replace(card, suppress=EVERYTHING[card.decode.kind])
+    card = replace(card, suppress=EVERYTHING[card.form.kind])
     frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:], case.offset)
-    return postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+    return found_in({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
 
 
 def test_every_tensor_equals_the_reference(run: Run, request: pytest.FixtureRequest) -> None:
@@ -101,11 +101,11 @@ def test_parameters_are_those_of_the_reference(run: Run) -> None:
     assert sum(p.numel() for p in run.model.parameters()) == expected
 
 
-def card(decode: Peaks | Corners, suppress: Suppress) -> Card:
+def card(form: Peaks | Corners, suppress: Suppress) -> Card:
     """A card for five classes."""
     variant = find("centernet_r18")
     provenance = Provenance("", None, "fp32", {})
-    return replace(variant.card(tuple("abcde"), provenance), decode=decode, suppress=suppress)
+    return replace(variant.card(tuple("abcde"), provenance), form=form, suppress=suppress)
 
 
 def frame_of(arguments: dict) -> ResizedFrame:
@@ -128,7 +128,7 @@ def test_decoding_equals_the_reference(case: dict) -> None:
         head, maps = CornerHead(5, 8, peaks=case["args"]["corner_topk"]), given
         rules = card(Corners(), replace(EVERYTHING["corners"], max_det=case["args"]["max_per_img"]))
     outputs = head.decode(maps, frame.canvas_size)
-    found = postprocess({name: value[0].numpy() for name, value in outputs.items()}, rules, frame)
+    found = found_in({name: value[0].numpy() for name, value in outputs.items()}, rules, frame)
     np.testing.assert_allclose(found.scores, case["out"]["scores"], atol=1e-6)
     np.testing.assert_allclose(found.boxes, case["out"]["bboxes"], atol=1e-4)
     np.testing.assert_array_equal(found.labels, case["out"]["labels"])

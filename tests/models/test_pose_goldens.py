@@ -9,7 +9,6 @@ import torch
 from golden.reader import PoseGolden, load_pose
 from torch import Tensor, nn
 
-from detforge.deploy.forms.keypoints import keypoints
 from detforge.models.backbones.mspn import MSPN
 from detforge.models.backbones.resnet import ResNet
 from detforge.models.checkpoint import Checkpoint, load_variant
@@ -102,8 +101,8 @@ def test_keypoints_equal_the_reference(run: Run) -> None:
     views = [{name: value[i : i + 1].numpy() for name, value in run.outputs.items()} for i in range(2)]
     for case in run.golden.cases.values():
         mirrored = views[1] if case.flip else None
-        spec, skeleton, spacing = run.variant.decode, run.variant.skeleton, run.variant.input.spacing
-        parts, scores = keypoints(views[0], mirrored, spec, skeleton, spacing, size)
+        spacing = run.variant.input.place.spacing
+        parts, scores = run.variant.form.parts(views[0], mirrored, run.variant.skeleton, size, spacing)
         points = parts * size[::-1]
         # Where a map is nearly flat a Newton step leads far away, and rounding with it.
         inside = ((case.keypoints >= 0) & (case.keypoints <= size[::-1])).all(-1)
