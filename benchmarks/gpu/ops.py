@@ -28,8 +28,8 @@ from torch import Tensor
 from detforge.plugins.core.abi import DTYPES, Buffer, Call, Library
 from detforge.plugins.operators import REFERENCES
 
-TESTS = Path(__file__).parents[2] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "plugins")]
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "plugins"))
 import ladder
 from operator_sources import SOURCES, write_ops_header
 
