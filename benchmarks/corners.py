@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from detforge.deploy import load
 from detforge.deploy.backends.open import open_backend
+from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
 from detforge.deploy.contract.choices import HeatmapMethod
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.forms import Heatmaps
 from detforge.deploy.inputs.crop import Crop
-from detforge.deploy.model_file.choose import BUNDLED, BUNDLED_POSE
 from detforge.export import export
 from detforge.models.zoo import find
 from detforge.train.markers.__main__ import CORNERS_SEED, CORNERS_SIDES

@@ -1,4 +1,4 @@
-"""What a network's outputs for one image come to, as the runtime has it."""
+"""What a Card finds in the outputs of a network, as a pipeline does with those of one image."""
 
 from detforge.deploy.card import Card
 from detforge.deploy.contract.port import Arrays
@@ -8,8 +8,14 @@ from detforge.deploy.results.instances import Instances
 from detforge.deploy.suppress import suppress
 
 
-def found_in(outputs: Arrays, card: Card, frame: Frame) -> Instances:
-    """The final findings in px of the image, of outputs without their batch axis."""
+def found_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:
+    """The final findings in px of the image, from outputs without a batch axis."""
     height, width = frame.image_size
-    candidates = card.form.find([Run(outputs, frame)], card)
-    return suppress(candidates, card.suppress, card.form.compares).scaled((width, height))
+    found = candidates_in(outputs, card, frame, mirrored)
+    return suppress(found, card.suppress, card.form.compares).scaled((width, height))
+
+
+def candidates_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:
+    """The same before suppression, in px of the resized image."""
+    runs = [Run(outputs, frame), *([] if mirrored is None else [Run(mirrored, frame, mirrored=True)])]
+    return card.form.find(runs, card)

@@ -25,6 +25,8 @@ from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.system.errors import DetforgeError
 from detforge.plugins.core.abi import Buffer, Library, Picture
 
+pytestmark = pytest.mark.slow
+
 MEAN, STD = (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)
 CARD = replace(COLOR_CARD, inputs=(ImageInput(Resize((64, 128), "edges", pad=Pad(multiple=32)), "rgb", MEAN, STD),))
 CANVAS = COLOR_CARD.with_place(Resize((64, 64), pad=Pad((64, 64), value=114.0)))
@@ -51,8 +53,8 @@ def install(standin: Path, emulated: Path, monkeypatch: pytest.MonkeyPatch) -> C
             cuda.enqueue(stream, lambda: run(picture, dtype, canvas))
 
     def install() -> None:
-        monkeypatch.setattr("detforge.deploy.inputs.image_batch.library", {"detforge_cuda": emulated}.get)
-        monkeypatch.setattr("detforge.deploy.inputs.image_batch.Library", Played)
+        monkeypatch.setattr("detforge.deploy.backends.placed.library", {"detforge_cuda": emulated}.get)
+        monkeypatch.setattr("detforge.deploy.backends.placed.Library", Played)
 
     return install
 
