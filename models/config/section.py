@@ -52,6 +52,15 @@ class Section:
     def number(self, key: str, default: Any = _ALL) -> Any:
         return self._value(key, default, "a number", _is_number)
 
+    def is_none(self, key: str) -> bool:
+        """Whether a key says None, where that is not what its absence says."""
+        self._read.add(key)
+        return key in self._data and self._data[key] is None
+
+    def is_number(self, key: str) -> bool:
+        """Whether a key that may be a number or a sequence is one number."""
+        return _is_number(self._data.get(key))
+
     def integers(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
         """A sequence of whole numbers."""
         return self._sequence(key, default, _is_integer, "whole numbers", count)
@@ -63,6 +72,10 @@ class Section:
     def flags(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
         """A sequence of True and False."""
         return self._sequence(key, default, _is_flag, "True or False", count)
+
+    def pairs(self, key: str, default: Any = _ALL) -> Any:
+        """A sequence of pairs of numbers."""
+        return self._sequence(key, default, _is_pair, "pairs of numbers", None)
 
     def choice(self, key: str, choices: Mapping[Any, T], default: Any = _ALL) -> T:
         """What one of the allowed values stands for."""
@@ -87,10 +100,14 @@ class Section:
         return [self._child(value, f"{self.path}.{key}[{i}]") for i, value in enumerate(values)]
 
     def fixed(self, **only: Any) -> None:
-        """Keys that may be absent or have the one value that is supported."""
+        """Keys for which nothing but their default is supported."""
         for key, value in only.items():
-            if self._take(key, value) != value:
-                self.refuse(key, repr(value))
+            self.same(key, value, value)
+
+    def same(self, key: str, value: Any, default: Any = _ALL) -> None:
+        """A key that has to agree with what is known already."""
+        if (found := self._take(key, default)) != value:
+            raise ConfigError(f"{self.path}.{key} is {shown(found)}; supported: {shown(value)}")
 
     def training(self, *keys: str) -> None:
         """Keys that only train."""
@@ -155,6 +172,10 @@ def _is_flag(value: Any) -> bool:
 
 def _is_integer(value: Any) -> bool:
     return type(value) is int and abs(value) < 1 << 31
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
 
 
 def _is_number(value: Any) -> bool:
