@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import nn
 
 from ...deploy.card import Fusion
@@ -74,7 +75,13 @@ def read_network(model: Section) -> Network:
     Raises ConfigError for types and values that are not supported.
     """
     readers = {**dict.fromkeys((*_DENSE, _DISTILLED), _dense), _POSE: _top_down}
-    return _known(readers, model, "networks")(model)
+    network = _known(readers, model, "networks")(model)
+    try:
+        with torch.device("meta"):
+            network.build(network.classes)
+    except ValueError as error:  # PyTorch's own, such as channels that groups do not divide
+        raise ConfigError(f"{model.path} makes no network ({error}); give the configuration that was trained") from None
+    return network
 
 
 def _dense(model: Section) -> Network:
