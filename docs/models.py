@@ -94,7 +94,7 @@ def measure(name: str) -> dict[str, Any]:
 
 def _engine(path: Path, card: Any) -> str:
     """Whether TensorRT-RTX builds the file, or why not."""
-    from detforge.deploy.errors import ExportError
+    from detforge.deploy.system.errors import ExportError
     from detforge.export.engine import EngineOptions, build_engine
 
     try:

@@ -22,10 +22,11 @@ from rich.table import Table
 from torch.nn import functional
 
 from ..deploy.backends.ort import OrtBackend, kernel_library
-from ..deploy.console import Parser, device, run, whole
-from ..deploy.errors import IncompatibleError
-from ..deploy.files import write_text
-from ..deploy.processors import available_processors
+from ..deploy.system.console import Parser, run
+from ..deploy.system.errors import IncompatibleError
+from ..deploy.system.files import write_text
+from ..deploy.system.flags import device, whole
+from ..deploy.system.processors import available_processors
 from ..plugins.core.abi import Buffer, Call, Library
 from ..plugins.core.libraries import library
 from ..plugins.core.node import DOMAIN, VERSION

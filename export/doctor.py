@@ -13,17 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..deploy.backends import ENGINES, open_backend
-from ..deploy.card import Card, Fusion, Input, Provenance, Suppress
-from ..deploy.errors import DetforgeError, ExportError
-from ..deploy.forms import PeakDecode
+from ..deploy.backends.names import ENGINES
+from ..deploy.backends.open import open_backend
+from ..deploy.card import Card, Provenance
+from ..deploy.forms import Peaks
+from ..deploy.inputs.network_inputs import ImageInput
+from ..deploy.inputs.resize import Pad, Resize
+from ..deploy.system.errors import DetforgeError, ExportError
 from ..plugins.border_align.op import border_align
 from ..plugins.core.libraries import library
 from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
 from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
-from .convert import INPUT, attach, to_onnx
+from .convert import attach, to_onnx
 from .engine import EngineOptions, build_engine
 
 
@@ -147,7 +150,7 @@ class _Layer(nn.Module):
 def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precision: str) -> _Network:
     network = _Layer(layer, torch.float32 if precision == "fp32" else torch.float16).eval()
     card = _card(f"{name} {precision}", "fp32" if precision == "fp32" else "fp16")
-    proto, _ = to_onnx(network, canvas=(_SIDE, _SIDE), batch=1)
+    proto, _ = to_onnx(network, card.inputs, canvas=(_SIDE, _SIDE), batch=1)
     attach(proto, card)
     path = folder / f"{name}-{precision}.onnx"
     path.write_bytes(proto.SerializeToString())
@@ -159,9 +162,9 @@ def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precisi
 
 
 def _card(name: str, precision: Literal["fp32", "fp16"]) -> Card:
-    spec = Input("canvas", (_SIDE, _SIDE), 1, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    provenance = Provenance("none", None, precision, {})
-    return Card(name, "detection", spec, PeakDecode(), Fusion(), Suppress(), ("x",), (), provenance)
+    place = Resize((_SIDE, _SIDE), pad=Pad((_SIDE, _SIDE)))
+    inputs = (ImageInput(place, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),)
+    return Card(name, inputs, Peaks(), ("x",), Provenance("none", None, precision))
 
 
 def _agreement(network: _Network, backend: str, device: str) -> str:
@@ -191,7 +194,8 @@ def _run(network: _Network, backend: str, device: str) -> str:
         path = _engine(network)
         if device == "build":
             return f"builds to {path.stat().st_size / 1e6:.1f} MB{built}, not run"
-    got = open_backend(str(path), backend=backend, device=device).run({INPUT: network.image})["result"]
+    session = open_backend(str(path), backend=backend, device=device)
+    got = session.run({network.card.input.name: network.image})["result"]
     worst = float(np.abs(got - network.expected).max() / np.abs(network.expected).max())
     if not worst < _TOLERANCE[network.card.provenance.precision]:
         raise DetforgeError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..card import METADATA_KEY
-from .inline import metadata_of
+from ..model_file.inline import metadata_of
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IncompatibleError, InputError
-from ..node_times import NodeTime, mean_times
-from ..processors import available_processors
-from . import Arrays, Port
-from .inline import inline_functions, metadata_of, port_names
+from ..contract.port import Arrays, Port
+from ..model_file.inline import inline_functions, metadata_of, port_names
+from ..system.errors import IncompatibleError, InputError
+from ..system.processors import available_processors
+from .node_times import NodeTime, mean_times
 
 _CONFIG = {
     # OpenVINO calculates fp32 files in bf16 where the processor can, unless told otherwise. What a file itself has in

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...plugins.core.libraries import library
-from ..errors import IncompatibleError, InputError
-from ..node_times import NodeTime, mean_times
-from ..processors import available_processors
-from . import Arrays, Port
+from ..contract.port import Arrays, Port
+from ..system.errors import IncompatibleError, InputError
+from ..system.processors import available_processors
 from .automatic import precision_of
+from .node_times import NodeTime, mean_times
 
 _HARMFUL = (
     # Moves codes in front of a max pool, which takes several times as long in integers.

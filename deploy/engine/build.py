@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExportError, IncompatibleError, UsageError
+from ..system.errors import ExportError, IncompatibleError, UsageError
 from .layers import Layer, check_layers
 from .onnx_file import OnnxFile
 from .profile import Profile

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...plugins.core.libraries import library
-from ..errors import IncompatibleError
+from ..system.errors import IncompatibleError
 
 Runtime = Literal["tensorrt", "tensorrt-rtx"]
 

@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..backends.cuda_memory import Device
-from ..errors import DetforgeError, IncompatibleError
-from ..files import replacing
+from ..system.errors import DetforgeError, IncompatibleError
+from ..system.files import replacing
+from .cuda_memory import Device
 from .layers import engine_layers, parsed_layers
 from .runtime import compute_capability, load_plugins, module
 

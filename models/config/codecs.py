@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...deploy.forms import CropDecode, HeatmapDecode, OffsetDecode, SimccDecode
+from ...deploy.forms import Form, Heatmaps, Offsets, Simcc
 from .parts import Trunk
 from .section import Section
 
@@ -16,7 +16,7 @@ class Codec:
 
     size: tuple[int, int]
     map_size: tuple[int, int] | None
-    decode: CropDecode
+    form: Form
 
 
 def read_codec(section: Section) -> Codec:
@@ -29,35 +29,35 @@ def read_codec(section: Section) -> Codec:
     return Codec((height, width), (map_height, map_width), read(section))
 
 
-def _msra(section: Section) -> CropDecode:
+def _msra(section: Section) -> Form:
     section.training("sigma")
     blur = section.integer("blur_kernel_size", 11, most=63)
-    return HeatmapDecode("dark", blur=blur) if section.flag("unbiased", False) else HeatmapDecode("quarter")
+    return Heatmaps("dark", blur=blur) if section.flag("unbiased", False) else Heatmaps("quarter")
 
 
-def _udp(section: Section) -> CropDecode:
+def _udp(section: Section) -> Form:
     section.training("sigma")
     if section.choice("heatmap_type", {"gaussian": False, "combined": True}, "gaussian"):
         section.fixed(blur_kernel_size=11)
-        return OffsetDecode(radius=section.number("radius_factor", 0.0546875) * max(section.integers("heatmap_size")))
+        return Offsets(radius=section.number("radius_factor", 0.0546875) * max(section.integers("heatmap_size")))
     section.training("radius_factor")
-    return HeatmapDecode("udp", blur=section.integer("blur_kernel_size", 11, most=63))
+    return Heatmaps("udp", blur=section.integer("blur_kernel_size", 11, most=63))
 
 
-def _megvii(section: Section) -> CropDecode:
-    return HeatmapDecode("megvii", blur=section.integer("kernel_size", most=63), scale=MEGVII_SCALE)
+def _megvii(section: Section) -> Form:
+    return Heatmaps("megvii", blur=section.integer("kernel_size", most=63), scale=MEGVII_SCALE)
 
 
-def _simcc(section: Section) -> CropDecode:
+def _simcc(section: Section) -> Form:
     section.fixed(decode_visibility=False)
     section.training("smoothing_type", "label_smooth_weight", "normalize", "decode_beta")
     split = section.number("simcc_split_ratio", 2.0)
     if not section.flag("use_dark", False):
         section.training("sigma")
-        return SimccDecode(split)
+        return Simcc(split)
     sigmas = (section.number("sigma"),) * 2 if section.is_number("sigma") else section.numbers("sigma", count=2)
     x, y = (int((20 * sigma - 7) // 3) for sigma in sigmas)
-    return SimccDecode(split, dark=(x - (x % 2 == 0), y - (y % 2 == 0)))
+    return Simcc(split, dark=(x - (x % 2 == 0), y - (y % 2 == 0)))
 
 
 _CODECS = {"MSRAHeatmap": _msra, "UDPHeatmap": _udp, "MegviiHeatmap": _megvii, "SimCCLabel": _simcc}
@@ -65,10 +65,10 @@ _CODECS = {"MSRAHeatmap": _msra, "UDPHeatmap": _udp, "MegviiHeatmap": _megvii, "
 
 def check_bins(section: Section, trunk: Trunk, codec: Codec) -> None:
     """Refuse a head of bins that disagrees with its codec or its backbone."""
-    if not isinstance(codec.decode, SimccDecode):
+    if not isinstance(codec.form, Simcc):
         section.refuse("decoder", "a SimCCLabel")
     height, width = codec.size
     section.same("in_channels", trunk.channels[-1])
     section.same("input_size", (width, height))
     section.same("in_featuremap_size", (width // 32, height // 32))
-    section.same("simcc_split_ratio", codec.decode.split, 2.0)
+    section.same("simcc_split_ratio", codec.form.split, 2.0)

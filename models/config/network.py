@@ -7,8 +7,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ...deploy.card import Fusion
-from ...deploy.forms import Decode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Form
 from ..backbones import cspnext, hrnet, mobilenetv2, mspn, resnet, rsn
 from ..detector import DenseDetector
 from ..heads import atss, autoassign, fcos, gfl, heatmap, retina, rtmcc, simcc, vfnet
@@ -62,7 +62,7 @@ class Network:
     build: Callable[[int], nn.Module]
     classes: int
     classes_key: str
-    decode: Decode
+    form: Form
     fusion: Fusion
     size: tuple[int, int] | None
     mapping: Mapping[str, str]
@@ -113,9 +113,7 @@ def _network(
 ) -> Network:
     name = f"{head_keys.type.removesuffix('Head')}_{backbone.type}".lower()
     mapping = {**_OLD_NAMES, **trunk.mapping, **head.mapping}
-    return Network(
-        name, build, head.classes, head.classifier, head.decode, head.fusion, head.size, mapping, head.unused
-    )
+    return Network(name, build, head.classes, head.classifier, head.form, head.fusion, head.size, mapping, head.unused)
 
 
 _OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}

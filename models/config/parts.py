@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...deploy.card import Fusion
-from ...deploy.forms import Decode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Form
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Head:
     build: Callable[[int], nn.Module]
     classes: int
     classifier: str
-    decode: Decode
+    form: Form
     fusion: Fusion = Fusion()
     size: tuple[int, int] | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)

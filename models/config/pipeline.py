@@ -71,7 +71,7 @@ def find_pipeline(config: Mapping[str, Any]) -> list[Section]:
 
 
 def read_images(steps: list[Section], preprocessor: Section | None) -> Pipeline:
-    """The pipeline of a detector: the transforms of test images, and the network's `data_preprocessor` if it has one."""
+    """x."""
     pipeline = Pipeline()
     for step in _flat(steps):
         pipeline = _known(_DETECTION, step)(step, pipeline)
@@ -131,7 +131,9 @@ def _resize(step: Section, pipeline: Pipeline) -> Pipeline:
     if not all(1 <= side <= 16384 for side in scale):
         step.refuse("scale", "sides of 1 to 16384 px")
     keep_aspect = step.flag("keep_ratio", False)
-    return replace(pipeline, scale=tuple(sorted(scale, reverse=True)) if keep_aspect else scale, keep_aspect=keep_aspect)
+    return replace(
+        pipeline, scale=tuple(sorted(scale, reverse=True)) if keep_aspect else scale, keep_aspect=keep_aspect
+    )
 
 
 def _pad(step: Section, pipeline: Pipeline) -> Pipeline:
@@ -176,7 +178,7 @@ def _positive(step: Section, std: Three) -> Three:
 
 def _preprocess(section: Section, pipeline: Pipeline) -> Pipeline:
     """`model.data_preprocessor` of the 2022 frameworks."""
-    section.choice("type", {kind: None for kind in ("DetDataPreprocessor", "PoseDataPreprocessor")})
+    section.choice("type", dict.fromkeys(("DetDataPreprocessor", "PoseDataPreprocessor")))
     section.training("batch_augments", "pad_mask", "mask_pad_value", "pad_seg", "seg_pad_value", "boxtype2tensor")
     section.training("non_blocking")
     if not section.is_none("mean") and "mean" in section:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ...deploy.card import Fusion
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..blocks import Scale, start_head, tower
 from ..coders import deltas_to_boxes
@@ -80,6 +80,6 @@ def from_config(section: Section, neck: Neck) -> Head:
         build(anchors=anchors, stds=stds, kernel=kernel),
         section.integer("num_classes"),
         "bbox_head.atss_cls.weight",
-        DenseDecode(neck.strides),
+        Dense(neck.strides),
         Fusion(1.0, 1.0),
     )

@@ -5,8 +5,8 @@ from typing import Literal
 
 from torch import nn
 
-from ...deploy.card import Fusion
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
 from ..config.dense import check_points, check_strides, read_towers
 from ..config.parts import Head, Neck
 from ..config.section import Section
@@ -46,7 +46,7 @@ def from_config(section: Section, neck: Neck) -> Head:
         build(strides=neck.strides),
         section.integer("num_classes"),
         "bbox_head.conv_cls.weight",
-        DenseDecode(neck.strides),
+        Dense(neck.strides),
         Fusion(1.0, 1.0),
         unused=("bbox_head.center_prior.",),
     )

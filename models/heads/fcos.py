@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ...deploy.card import Fusion
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
 from ..blocks import Scale, start_head, tower
 from ..coders import distances_to_boxes
 from ..config.dense import check_points, check_strides, read_bias, read_towers
@@ -90,7 +90,7 @@ def from_config(section: Section, neck: Neck) -> Head:
         ),
         section.integer("num_classes"),
         "bbox_head.conv_cls.weight",
-        DenseDecode(neck.strides),
+        Dense(neck.strides),
         Fusion(1.0, 1.0),
         mapping=_OLD_NAMES,
     )

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ...deploy.forms import DenseDecode
+from ...deploy.forms import Dense
 from ...plugins.dfl.op import dfl_boxes
 from ..blocks import Scale, start_head, tower
 from ..config.dense import check_points, read_anchors, read_towers
@@ -100,6 +100,6 @@ def from_config(section: Section, neck: Neck) -> Head:
         build(strides=neck.strides, reg_max=section.integer("reg_max", 16, most=256)),
         section.integer("num_classes"),
         "bbox_head.gfl_cls.weight",
-        DenseDecode(neck.strides),
+        Dense(neck.strides),
         unused=("bbox_head.integral.",),
     )

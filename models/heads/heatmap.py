@@ -94,12 +94,12 @@ def from_config(section: Section, trunk: Trunk) -> Head:
     stride = trunk.strides[-1] >> len(widths)
     if codec.map_size != tuple(side // stride for side in codec.size):
         section.refuse("decoder", f"a heatmap_size of the input's over {stride}, the maps that this network gives")
-    kind = OffsetHead if codec.decode.kind == "offsets" else HeatmapHead
+    kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
     keypoints, rest = divmod(section.integer("out_channels"), kind.per_keypoint)
     if rest:
         section.refuse("out_channels", f"{kind.per_keypoint} for each keypoint")
     build = partial(kind, in_channels=trunk.channels[-1], widths=widths)
-    return Head(build, keypoints, "head.final_layer.weight", codec.decode, size=codec.size)
+    return Head(build, keypoints, "head.final_layer.weight", codec.form, size=codec.size)
 
 
 def read_widths(section: Section) -> tuple[int, ...]:

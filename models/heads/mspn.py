@@ -69,7 +69,7 @@ def from_config(section: Section, trunk: Trunk) -> Head:
         normed(build, batch_norm(section)),
         section.integer("out_channels", 17),
         "head.conv_layers.1.conv.weight",
-        codec.decode,
+        codec.form,
         size=codec.size,
         mapping={f"^head.predict_layers.{last}.": "head."},
         unused=tuple(f"head.predict_layers.{unit}." for unit in range(last)),

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ...deploy.forms import DenseDecode
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..blocks import start_head, tower
 from ..coders import deltas_to_boxes
@@ -76,7 +76,7 @@ def from_config(section: Section, neck: Neck) -> Head:
         build(anchors=anchors, stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0))),
         section.integer("num_classes"),
         "bbox_head.retina_cls.weight",
-        DenseDecode(neck.strides, anchors=anchors.per_cell),
+        Dense(neck.strides, anchors=anchors.per_cell),
     )
 
 

@@ -112,8 +112,8 @@ def from_config(section: Section, trunk: Trunk) -> Head:
         RTMCCHead,
         in_channels=trunk.channels[-1],
         size=codec.size,
-        split=codec.decode.split,
+        split=codec.form.split,
         kernel=section.choice("final_layer_kernel_size", {1: 1, 3: 3, 5: 5, 7: 7}, 1),
         **sizes,
     )
-    return Head(build, section.integer("out_channels"), "head.final_layer.weight", codec.decode, size=codec.size)
+    return Head(build, section.integer("out_channels"), "head.final_layer.weight", codec.form, size=codec.size)

@@ -49,6 +49,6 @@ def from_config(section: Section, trunk: Trunk) -> Head:
     section.fixed(deconv_type="heatmap")
     section.training("loss", "deconv_num_groups")
     widths = read_widths(section)
-    build = partial(SimCCHead, in_channels=trunk.channels[-1], size=codec.size, split=codec.decode.split, widths=widths)
+    build = partial(SimCCHead, in_channels=trunk.channels[-1], size=codec.size, split=codec.form.split, widths=widths)
     classifier = "head.deconv_head.final_layer.weight" if widths else "head.final_layer.weight"
-    return Head(build, section.integer("out_channels"), classifier, codec.decode, size=codec.size)
+    return Head(build, section.integer("out_channels"), classifier, codec.form, size=codec.size)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ...deploy.forms import DenseDecode
+from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import deform_conv
 from ..blocks import ConvNorm, Scale, start_head, tower
 from ..coders import distances_to_boxes
@@ -129,7 +129,7 @@ def from_config(section: Section, neck: Neck) -> Head:
         build(strides=neck.strides, deformable=deformable, bias=bias),
         section.integer("num_classes"),
         "bbox_head.vfnet_cls.weight",
-        DenseDecode(neck.strides),
+        Dense(neck.strides),
     )
 
 

@@ -14,7 +14,7 @@ from conftest import COLOR_CARD, write_color_model
 from detforge.deploy import loader
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.bench import cli
-from detforge.deploy.bench.report import METRICS, STAGES, Case, Report, read_report
+from detforge.deploy.bench.report import METRICS, STAGES, Case, BenchmarkReport, read_report
 from detforge.deploy.card import METADATA_KEY
 
 BRIEF = ("--duration", "0.05", "--warmup", "0", "--images", "photos")
@@ -47,7 +47,7 @@ def bench(*argv: str) -> int:
     return cli.main([*BRIEF, *argv])
 
 
-def cases(report: Report) -> list[tuple[str, int]]:
+def cases(report: BenchmarkReport) -> list[tuple[str, int]]:
     return [(result.case.model, result.case.batch) for result in report.results]
 
 

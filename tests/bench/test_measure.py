@@ -21,11 +21,11 @@ from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.bench import environment
 from detforge.deploy.bench.measure import ImageFile, Timer, finder, latency, measure, read_images
 from detforge.deploy.bench.report import Case
-from detforge.deploy.errors import InputError
-from detforge.deploy.forms import HeatmapDecode
+from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.forms import Heatmaps
 from detforge.deploy.loader import assemble
-from detforge.deploy.pose import TopDown
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.pipelines.top_down import TopDown
+from detforge.deploy.system.errors import InputError
 
 TIMING = {"pre": 1.0, "infer": 2.0, "post": 3.0}
 
@@ -202,7 +202,7 @@ def test_peak_memory_starts_anew_and_sees_what_is_gone() -> None:
 def test_a_network_for_crops_gets_the_whole_image_as_its_box() -> None:
     skeleton = Skeleton(("nose", "chin"), ((0, 1),), (), (0.1, 0.1))
     spec = replace(COLOR_CARD.input, resize="crop")
-    card = replace(COLOR_CARD, task="pose", skeleton=skeleton, input=spec, decode=HeatmapDecode(flip=False))
+    card = replace(COLOR_CARD, task="pose", skeleton=skeleton, input=spec, decode=Heatmaps(flip=False))
     maps = np.zeros((2, 2, 16, 16), np.float32)
     maps[:, :, 4, 8] = 1
     find = finder(assemble(RecordedBackend({"heatmaps": maps}, {}), card))

@@ -11,10 +11,13 @@ from conftest import COLOR_CARD
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from detforge.deploy.backends import Arrays, Port
-from detforge.deploy.card import METADATA_KEY, Card, Fusion, Input, Suppress
-from detforge.deploy.forms import HeatmapDecode
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.card import METADATA_KEY, Card
+from detforge.deploy.contract.fusion import Fusion
+from detforge.deploy.contract.port import Arrays, Port
+from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Heatmaps
+from detforge.deploy.inputs.network_inputs import ImageInput
 
 STEP = 4
 CANVAS = (97, 65)  # sides of 4 n + 1 px: every fourth pixel, the first and the last among them
@@ -22,8 +25,8 @@ CANVAS = (97, 65)  # sides of 4 n + 1 px: every fourth pixel, the first and the 
 POSE_CARD = Card(
     model="lights",
     task="pose",
-    input=Input("crop", CANVAS, 1, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), enlarge=(1.25, 1.25), spacing=True),
-    decode=HeatmapDecode("udp", blur=3, flip=False),
+    input=ImageInput("crop", CANVAS, 1, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), enlarge=(1.25, 1.25), spacing=True),
+    decode=Heatmaps("udp", blur=3, flip=False),
     fusion=Fusion(1.0, 1.0),
     suppress=Suppress("oks", conf=0.0, oks=0.9),
     labels=("red",),

@@ -9,22 +9,24 @@ from conftest import COLOR_CARD
 from numpy.typing import NDArray
 from pose_stand_in import lights
 
-from detforge.deploy.backends import Arrays, Port
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.bottom_up import BottomUp
-from detforge.deploy.card import Card, Input, Suppress
-from detforge.deploy.errors import IncompatibleError
-from detforge.deploy.forms import TagDecode
-from detforge.deploy.instances import Instances
-from detforge.deploy.parse import FieldError
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.card import Card
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.contract.port import Arrays, Port
+from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Tags
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.pipelines.bottom_up import BottomUp
+from detforge.deploy.results.instances import Instances
+from detforge.deploy.system.errors import IncompatibleError
 
 STEP = 4
 CARD = Card(
     model="lights",
     task="pose",
-    input=Input("warp", (128, 128), 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
-    decode=TagDecode((1, 0, 2), flip=False),
+    input=ImageInput("warp", (128, 128), 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    decode=Tags((1, 0, 2), flip=False),
     fusion=COLOR_CARD.fusion,
     suppress=Suppress("none", conf=0.0),
     labels=("person",),
@@ -171,9 +173,9 @@ def test_outputs_that_are_missing_are_named() -> None:
 
 
 def test_the_card_survives_json_and_refuses_what_does_not_fit() -> None:
-    card = replace(CARD, decode=TagDecode((2, 1, 0), 20, 0.2, 0.5, True, (0.5, 1.0), "mmpose"))
+    card = replace(CARD, decode=Tags((2, 1, 0), 20, 0.2, 0.5, True, (0.5, 1.0), "mmpose"))
     assert Card.from_json(card.to_json()) == card
     with pytest.raises(FieldError, match=r"decode\.order"):
-        replace(CARD, decode=TagDecode((0, 1)))
+        replace(CARD, decode=Tags((0, 1)))
     with pytest.raises(FieldError, match=r"input\.resize"):
         replace(CARD, input=replace(CARD.input, resize="canvas"))

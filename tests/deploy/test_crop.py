@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detforge.deploy import _native
-from detforge.deploy.card import Input
-from detforge.deploy.crop import Crop, crop_for, crop_whole, crops_into
-from detforge.deploy.errors import InputError, UsageError
+from detforge.deploy.inputs.crop import WarpedFrame, crop_for, crop_whole, crops_into
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.system.errors import InputError, UsageError
 
-RAW = Input("crop", (64, 48), 1, "bgr", (0.0,) * 3, (1.0,) * 3, enlarge=(1.25, 1.25))
-WHOLE = Input("warp", (128, 128), 64, "bgr", (0.0,) * 3, (1.0,) * 3)
+RAW = ImageInput("crop", (64, 48), 1, "bgr", (0.0,) * 3, (1.0,) * 3, enlarge=(1.25, 1.25))
+WHOLE = ImageInput("warp", (128, 128), 64, "bgr", (0.0,) * 3, (1.0,) * 3)
 CASES = {case["name"]: case for case in load_ops("crops")}
 BOXES = CASES["bbox_xyxy2cs"]["in"]["bbox"]
 TOP_DOWN = [name for name in CASES if name.startswith("topdown")]
 
 
-def pixels(crop: Crop, image: np.ndarray, spec: Input = RAW) -> np.ndarray:
+def pixels(crop: WarpedFrame, image: np.ndarray, spec: ImageInput = RAW) -> np.ndarray:
     """The canvas (h, w, 3) of one crop."""
     canvases = np.full((1, 3, *crop.canvas_size), np.nan, np.float32)
     crops_into(canvases, image, [crop], spec)
@@ -47,11 +47,11 @@ def test_a_person_equals_mmpose(name: str) -> None:
 def test_a_whole_image_equals_mmpose() -> None:
     case = CASES["bottomup_expand_std"]
     crop = crop_whole((60, 90), WHOLE)
-    assert crop == Crop((45, 30), (90, 60), (128, 192), False)
+    assert crop == WarpedFrame((45, 30), (90, 60), (128, 192), False)
     np.testing.assert_array_equal(pixels(crop, case["in"]["img"]), case["out"]["img"])
     # mmpose 1.x maps spacing to lengths here; ours is that of mmpose 0.x, but the pixels can be compared.
     case = CASES["bottomup_expand_udp"]
-    crop = Crop((44.5, 29.5), (90, 60), (128, 192), True)
+    crop = WarpedFrame((44.5, 29.5), (90, 60), (128, 192), True)
     np.testing.assert_array_equal(pixels(crop, case["in"]["img"]), case["out"]["img"])
 
 
@@ -156,7 +156,7 @@ def test_views_and_several_people() -> None:
 @pytest.mark.parametrize(("spacing", "shift"), [(True, 0.0), (False, 62.5 / 48 - 1)])
 def test_spacing_agrees_with_its_mirror_image(spacing: bool, shift: float) -> None:
     """Pixel i of a crop is pixel 47 - i of the mirrored one; with lengths it is a step of a pixel beside it."""
-    crop = Crop((35.0, 27.5), (62.5, 62.5 * 4 / 3), (64, 48), spacing)
+    crop = WarpedFrame((35.0, 27.5), (62.5, 62.5 * 4 / 3), (64, 48), spacing)
     mirrored = replace(crop, centre=(89 + (not spacing) - 35.0, 27.5))
     columns = np.stack((np.arange(48), np.zeros(48), np.ones(48)))
     there, back = ((each.matrix @ columns)[0] for each in (crop, mirrored))

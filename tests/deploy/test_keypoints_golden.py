@@ -7,24 +7,25 @@ import pytest
 from golden.reader import heatmaps, load_ops, rng
 from numpy.typing import NDArray
 
-from detforge.deploy.decode import heatmap, offsets
-from detforge.deploy.decode.keypoints import keypoints
-from detforge.deploy.forms import HeatmapDecode, HeatmapMethod, OffsetDecode, SimccDecode
+from detforge.deploy.contract.choices import HeatmapMethod
+from detforge.deploy.forms import Heatmaps, Offsets, Simcc
+from detforge.deploy.forms.decode import heatmap, offsets
+from detforge.deploy.forms.keypoints import keypoints
 from detforge.models.skeletons import COCO_PERSON
 
 CASES = {case["name"]: case for case in load_ops("keypoints")}
 MAPS = heatmaps(17, 64, 48, 2.0, 0)[None]
 ORDER = np.array(COCO_PERSON.mirrored())
 CODECS = {
-    "codec_msra": HeatmapDecode("quarter"),
-    "codec_msra_dark": HeatmapDecode("dark"),
-    "codec_megvii": HeatmapDecode("megvii", scale=255),
-    "codec_udp_gaussian": HeatmapDecode("udp"),
+    "codec_msra": Heatmaps("quarter"),
+    "codec_msra_dark": Heatmaps("dark"),
+    "codec_megvii": Heatmaps("megvii", scale=255),
+    "codec_udp_gaussian": Heatmaps("udp"),
 }
 
 
 def test_largest_pixels() -> None:
-    points, scores = heatmap.decode({"heatmaps": MAPS}, None, HeatmapDecode("argmax"), ORDER)
+    points, scores = heatmap.decode({"heatmaps": MAPS}, None, Heatmaps("argmax"), ORDER)
     np.testing.assert_array_equal(points[0], CASES["heatmap_max"]["out"]["loc"])
     np.testing.assert_array_equal(scores[0], CASES["heatmap_max"]["out"]["val"])
 
@@ -40,7 +41,7 @@ def test_largest_pixels() -> None:
     ],
 )
 def test_refinements(name: str, method: HeatmapMethod, blur: int) -> None:
-    points, _ = heatmap.decode({"heatmaps": MAPS}, None, HeatmapDecode(method, blur), ORDER)
+    points, _ = heatmap.decode({"heatmaps": MAPS}, None, Heatmaps(method, blur), ORDER)
     seen = CASES["heatmap_max"]["out"]["val"] > 0
     np.testing.assert_allclose(points[:, seen], CASES[name]["out"]["kpt"][:, seen], rtol=0, atol=1e-4)
     assert points[:, ~seen].tolist() == [[[-1, -1]]]
@@ -65,7 +66,7 @@ def combined() -> dict[str, NDArray[np.float32]]:
 
 
 def test_udp_with_offsets() -> None:
-    rules = OffsetDecode(radius=0.0546875 * 64, blur=23)
+    rules = Offsets(radius=0.0546875 * 64, blur=23)
     parts, scores = keypoints(combined(), None, rules, COCO_PERSON, True, (256, 192))
     out = CASES["codec_udp_combined"]["out"]
     np.testing.assert_allclose(parts * (192, 256), out["kpt"], rtol=0, atol=4e-4)
@@ -75,7 +76,7 @@ def test_udp_with_offsets() -> None:
 @pytest.mark.parametrize(("name", "dark"), [("simcc", None), ("simcc_dark", (37, 37)), ("simcc_rtm", None)])
 def test_simcc(name: str, dark: tuple[int, int] | None) -> None:
     case = CASES[f"codec_{name}"]
-    parts, scores = keypoints(case["in"], None, SimccDecode(dark=dark), COCO_PERSON, False, (256, 192))
+    parts, scores = keypoints(case["in"], None, Simcc(dark=dark), COCO_PERSON, False, (256, 192))
     np.testing.assert_allclose(parts * (192, 256), case["out"]["kpt"], rtol=0, atol=1e-4)
     np.testing.assert_array_equal(scores, case["out"]["score"])
 

@@ -7,8 +7,8 @@ import pytest
 from golden.reader import load_ops
 
 from detforge.deploy import _native
-from detforge.deploy.card import Suppress
-from detforge.deploy.oks import oks, suppress_poses
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.suppress.poses import oks, suppress_poses
 from detforge.models.skeletons import COCO_PERSON
 
 SIGMAS = COCO_PERSON.sigmas

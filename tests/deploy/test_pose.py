@@ -9,9 +9,10 @@ from conftest import COLOR_CARD
 from pose_stand_in import CANVAS, POSE_CARD, Lights, card, lights
 
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.detector import Detector
-from detforge.deploy.errors import IncompatibleError, UsageError
-from detforge.deploy.pose import PoseEstimator, TopDown, quality
+from detforge.deploy.pipelines.crops import PoseEstimator, quality
+from detforge.deploy.pipelines.detector import Detector
+from detforge.deploy.pipelines.top_down import TopDown
+from detforge.deploy.system.errors import IncompatibleError, UsageError
 
 PLACES = np.array([[60.25, 70.5], [90.75, 120.0], [70.0, 160.25]])
 BOX = (40.0, 50.0, 110.0, 180.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
-from detforge.deploy.instances import Instances
+from detforge.deploy.results.instances import Instances
 from detforge.models.skeletons import COCO_PERSON
 
 PEOPLE = 4

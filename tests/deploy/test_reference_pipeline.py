@@ -19,9 +19,10 @@ from oracles import nms
 from torch import nn
 
 from detforge.deploy import Detector
-from detforge.deploy.backends import Port
-from detforge.deploy.card import Provenance, Suppress
-from detforge.deploy.image import read_image
+from detforge.deploy.card import Provenance
+from detforge.deploy.contract.port import Port
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.inputs.image import read_image
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.zoo import find
 

@@ -8,12 +8,12 @@ from golden.reader import load_ops, people_maps
 from tag_oracle import group
 
 from detforge.deploy import _native
-from detforge.deploy.decode.tags import People, decode
-from detforge.deploy.forms import TagDecode
-from detforge.deploy.parse import FieldError
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.forms import Tags
+from detforge.deploy.forms.tags import People, decode
 
 ORDER = (*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
-AUTHORS, MMPOSE = TagDecode(ORDER), TagDecode(ORDER, rule="mmpose")
+AUTHORS, MMPOSE = Tags(ORDER), Tags(ORDER, rule="mmpose")
 
 
 @pytest.mark.parametrize("case", load_ops("tags"), ids=lambda case: case["name"])
@@ -46,7 +46,7 @@ def crowd(people: int, views: int, seed: int, size: tuple[int, int] = (40, 56), 
     return heatmaps, tags
 
 
-def check(found: People, heatmaps: np.ndarray, tags: np.ndarray, spec: TagDecode, udp: bool) -> None:
+def check(found: People, heatmaps: np.ndarray, tags: np.ndarray, spec: Tags, udp: bool) -> None:
     """Equal to the definition, person by person."""
     places, scores, totals = group(
         *(heatmaps, tags, spec.order),
@@ -70,14 +70,14 @@ def check(found: People, heatmaps: np.ndarray, tags: np.ndarray, spec: TagDecode
 @pytest.mark.parametrize("people", [1, 4, 25])
 def test_crowds_equal_the_definition(people: int, views: int, rule: str, udp: bool) -> None:
     heatmaps, tags = crowd(people, views, seed=people + views)
-    spec = TagDecode((2, 0, 1, 5, 4, 3), rule=rule)
+    spec = Tags((2, 0, 1, 5, 4, 3), rule=rule)
     check(decode(heatmaps, tags, spec, udp), heatmaps, tags, spec, udp)
 
 
 @pytest.mark.parametrize("change", [{"top_k": 3}, {"least_peak": 0.5}, {"tag_distance": 0.1}, {"tag_distance": 50.0}])
 def test_rules_of_the_card_equal_the_definition(change: dict) -> None:
     heatmaps, tags = crowd(12, 1, seed=5)
-    spec = replace(TagDecode(tuple(range(6))), **change)
+    spec = replace(Tags(tuple(range(6))), **change)
     check(decode(heatmaps, tags, spec, False), heatmaps, tags, spec, False)
 
 
@@ -86,7 +86,7 @@ def test_equal_tags_are_one_person(rule: str) -> None:
     """Who begins with another's very tag takes over that person, keypoints and all."""
     heatmaps, tags = crowd(10, 2, seed=3)
     tags = np.round(tags)
-    spec = TagDecode(tuple(range(6)), rule=rule)
+    spec = Tags(tuple(range(6)), rule=rule)
     found = decode(heatmaps, tags, spec, False)
     check(found, heatmaps, tags, spec, False)
     alike = np.zeros_like(tags)
@@ -98,7 +98,7 @@ def test_flat_maps_are_peaks_all_over() -> None:
     """Equal neighbours are all peaks; `top_k` of them count, and a tie moves a keypoint left and up."""
     heatmaps, tags = np.full((2, 21, 27), 0.5, np.float32), np.zeros((1, 2, 21, 27), np.float32)
     tags[0] = np.arange(21 * 27).reshape(21, 27) * 5
-    spec = TagDecode((0, 1), top_k=4)
+    spec = Tags((0, 1), top_k=4)
     found = decode(heatmaps, tags, spec, False)
     check(found, heatmaps, tags, spec, False)
     np.testing.assert_allclose(found.parts * (27, 21) % 1, 0.25, atol=1e-5)
@@ -106,7 +106,7 @@ def test_flat_maps_are_peaks_all_over() -> None:
     check(decode(heatmaps, tags, MMPOSE_TWO, False), heatmaps, tags, MMPOSE_TWO, False)
 
 
-MMPOSE_TWO = TagDecode((1, 0), top_k=5, rule="mmpose")
+MMPOSE_TWO = Tags((1, 0), top_k=5, rule="mmpose")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1), (2, 2), (3, 70)])
@@ -116,10 +116,10 @@ def test_maps_of_few_pixels(size: tuple[int, int], udp: bool) -> None:
     heatmaps = draw.uniform(0, 1, (3, *size)).astype(np.float32)
     tags = draw.normal(0, 1, (2, 3, *size)).astype(np.float32)
     for rule in ("higherhrnet", "mmpose"):
-        found = decode(heatmaps, tags, TagDecode((0, 1, 2), rule=rule), udp)
+        found = decode(heatmaps, tags, Tags((0, 1, 2), rule=rule), udp)
         assert np.isfinite(found.parts).all()
         if min(size) > 1 or not udp:  # NumPy cannot mirror a row of one pixel
-            check(found, heatmaps, tags, TagDecode((0, 1, 2), rule=rule), udp)
+            check(found, heatmaps, tags, Tags((0, 1, 2), rule=rule), udp)
 
 
 def test_nobody() -> None:
@@ -138,7 +138,7 @@ def test_what_is_no_number_is_nobodys(rule: str) -> None:
         array[draw.uniform(size=array.shape) < share] = np.nan
         array[draw.uniform(size=array.shape) < share / 4] = np.inf
         array[draw.uniform(size=array.shape) < share / 4] = -np.inf
-    spec = TagDecode(tuple(range(6)), rule=rule)
+    spec = Tags(tuple(range(6)), rule=rule)
     with np.errstate(invalid="ignore"):
         check(decode(heatmaps, tags, spec, False), heatmaps, tags, spec, False)
     for udp in (False, True):
@@ -151,7 +151,7 @@ def test_nothing_is_found_where_no_tag_is_a_number() -> None:
     heatmaps, tags = np.zeros((2, 9, 9), np.float32), np.zeros((1, 2, 9, 9), np.float32)
     heatmaps[:, 4, 4] = 0.5
     tags[0, 1] = np.nan
-    for spec in (TagDecode((0, 1)), MMPOSE_TWO):
+    for spec in (Tags((0, 1)), MMPOSE_TWO):
         found = decode(heatmaps, tags, spec, False)
         assert found.scores.tolist() == [[0.5, 0]]
         assert found.parts[0, 1].tolist() == [0, 0]
@@ -161,13 +161,13 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     maps = np.zeros((3, 4, 5), np.float32)
     for tags in (np.zeros((1, 2, 4, 5), np.float32), np.zeros((1, 3, 5, 4), np.float32)):
         with pytest.raises(ValueError, match="differ in shape"):
-            decode(maps, tags, TagDecode((0, 1, 2)), False)
+            decode(maps, tags, Tags((0, 1, 2)), False)
     with pytest.raises(ValueError, match="no peaks"):
         _native.group(np.ones((2, 3, 3), "f"), np.ones((1, 2, 3, 3), "f"), np.arange(2), 0, 0.1, 1.0, False, False)
     with pytest.raises(ValueError, match="not one place for each map"):
-        decode(maps, np.zeros((1, 3, 4, 5), np.float32), TagDecode((0, 1)), False)
+        decode(maps, np.zeros((1, 3, 4, 5), np.float32), Tags((0, 1)), False)
     with pytest.raises(FieldError, match=r"decode\.order"):
-        TagDecode((0, 2))
+        Tags((0, 2))
 
 
 def stretch(row: np.ndarray, count: int, aligned: bool) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.errors import ExportError
+from detforge.deploy.system.errors import ExportError
 from detforge.export.convert import prepare, to_onnx
 from detforge.models.backbones.resnet import R50
 from detforge.models.zoo.gfl import build

@@ -12,15 +12,16 @@ import onnx.inliner
 import pytest
 from conftest import COLOR_CARD
 
-from detforge.deploy.backends import Port
-from detforge.deploy.card import Card, Input
-from detforge.deploy.crop import crop_whole
+from detforge.deploy.card import Card
+from detforge.deploy.contract.port import Port
+from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.engine.layers import Layer, check_layers, engine_layers
 from detforge.deploy.engine.profile import profile
 from detforge.deploy.engine.runtime import plugin_library
-from detforge.deploy.errors import ExportError, IncompatibleError, UsageError
-from detforge.deploy.forms import HeatmapDecode, TagDecode
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.forms import Heatmaps, Tags
+from detforge.deploy.inputs.crop import crop_whole
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.system.errors import ExportError, IncompatibleError, UsageError
 from detforge.export.cli import main
 from detforge.export.engine_flags import add_flags
 
@@ -38,8 +39,8 @@ KEPT = with_input(resize="keep", size=None, pad_multiple=128, pad_to="or")
 CROPS = Card(
     "crops",
     "pose",
-    Input("crop", (256, 192), 1, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
-    HeatmapDecode(),
+    ImageInput("crop", (256, 192), 1, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    Heatmaps(),
     COLOR_CARD.fusion,
     COLOR_CARD.suppress,
     ("person",),
@@ -67,8 +68,8 @@ def test_crops_have_one_size_and_any_number() -> None:
 
 
 def test_whole_images_grow_with_their_aspect_and_scale() -> None:
-    spec = Input("warp", (512, 512), 64, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-    tags = replace(CROPS, input=spec, decode=TagDecode(order=(0, 1), scales=(0.5, 1.0, 2.0)))
+    spec = ImageInput("warp", (512, 512), 64, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
+    tags = replace(CROPS, input=spec, decode=Tags(order=(0, 1), scales=(0.5, 1.0, 2.0)))
     smallest, usual, largest = profile(image(None, 3, None, None), tags)["image"]
     assert usual[2:] == crop_whole((480, 640), spec, 1.0, 0.5).canvas_size
     for size in ((480, 640), (640, 480), (500, 500), (1000, 500)):

@@ -12,7 +12,7 @@ import torch
 
 from detforge.deploy import Detector
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.forms import DenseDecode
+from detforge.deploy.forms import Dense
 from detforge.export import export
 from detforge.export.api import Report
 from detforge.export.photographs import make_up
@@ -20,7 +20,7 @@ from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
 
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
-NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and isinstance(v.decode, DenseDecode)]
+NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and isinstance(v.decode, Dense)]
 CASES = [(name, "fp16") for name in NAMES] + [(name, "fp32") for name in FREE]
 CANVASES = {"fp32": None, "fp16": (128, 160)}
 NEAR = {"fp32": (1e-2, 1e-5), "fp16": (0.5, 0.01)}  # px and score; half precision rounds otherwise in a batch

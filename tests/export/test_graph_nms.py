@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.card import Card, Fusion, Provenance, Suppress
-from detforge.deploy.forms import DenseDecode
+from detforge.deploy.card import Card, Provenance
+from detforge.deploy.contract.fusion import Fusion
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Dense
+from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.postprocess import postprocess
-from detforge.deploy.preprocess import Frame
 from detforge.export.convert import to_onnx
 from detforge.export.graph_nms import GraphNms
 from detforge.models.backbones.resnet import ResNet
@@ -22,7 +24,7 @@ from detforge.plugins.nms.op import nms
 
 CONF, IOU, MAX_DET = 0.05, 0.6, 40
 SUPPRESS = Suppress(conf=CONF, iou=IOU, max_det=MAX_DET)
-DECODE = DenseDecode((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
+DECODE = Dense((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
 
 
 def overlap(a, b):
@@ -91,7 +93,7 @@ def check(model, fusion, canvases, path):
             assert np.abs(got["scores"][i, :num] - expected[:, 4]).max() < 1e-5
             assert (got["labels"][i, :num] == expected[:, 5]).all()
             assert not any(got[name][i, num:].any() for name in ("boxes", "scores", "labels"))
-            ours = postprocess(row, runtime_card(fusion), Frame(canvas, canvas, canvas))
+            ours = postprocess(row, runtime_card(fusion), ResizedFrame(canvas, canvas, canvas))
             assert np.abs(ours.boxes - got["boxes"][i, :num]).max() < 1e-3
             assert (ours.labels == got["labels"][i, :num]).all()
 
@@ -153,7 +155,7 @@ class Given(torch.nn.Module):
 def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, inclusive):
     """The runtime's rules have a slow oracle of their own."""
     random = np.random.default_rng(len(unit))
-    decode = DenseDecode((8, 16, 32), anchors=2, top_k=30, unit=unit)
+    decode = Dense((8, 16, 32), anchors=2, top_k=30, unit=unit)
     card = replace(runtime_card(Fusion(0.5, 0.5, *fusion)), decode=decode)
     card = replace(card, suppress=replace(SUPPRESS, inclusive=inclusive))
     points = 2 * (8 * 12 + 4 * 6 + 2 * 3)
@@ -170,7 +172,7 @@ def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, inc
     got = GraphNms(given, decode, card.fusion, card.suppress)(torch.zeros(2, 3, 64, 96))
     for i in range(2):
         row = {name: value[i] for name, value in outputs.items()}
-        expected = postprocess(row, card, Frame((64, 96), (64, 96), (64, 96)))
+        expected = postprocess(row, card, ResizedFrame((64, 96), (64, 96), (64, 96)))
         num = int(got["num"][i])
         assert num == len(expected) > 5
         np.testing.assert_allclose(got["scores"][i, :num].numpy(), expected.scores, rtol=1e-5)

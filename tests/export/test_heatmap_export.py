@@ -10,9 +10,9 @@ import torch
 
 from detforge.deploy import cli
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.detector import Detector
-from detforge.deploy.errors import UsageError
 from detforge.deploy.loader import load
+from detforge.deploy.pipelines.detector import Detector
+from detforge.deploy.system.errors import UsageError
 from detforge.export import export
 from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model

@@ -10,7 +10,7 @@ import torch
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card
-from detforge.deploy.errors import IncompatibleError
+from detforge.deploy.system.errors import IncompatibleError
 from detforge.export import export
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
@@ -65,6 +65,6 @@ def _widened(proto: onnx.ModelProto, path: Path) -> Path:
 
 @pytest.mark.parametrize("wish", [{"format": "openvino"}, {"precision": "bf16"}])
 def test_what_openvino_verifies_needs_openvino(wish: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detforge.deploy.backends.openvino.find_spec", lambda _: None)
+    monkeypatch.setattr("detforge.deploy.backends.open.openvino.find_spec", lambda _: None)
     with pytest.raises(IncompatibleError, match="OpenVINO is not installed"):
         export("gfl_test", checkpoint="random", **wish)

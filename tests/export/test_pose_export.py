@@ -10,7 +10,7 @@ import torch
 from detforge.deploy import BottomUp, PoseEstimator, load
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card, Provenance
-from detforge.deploy.errors import InputError, UsageError
+from detforge.deploy.system.errors import InputError, UsageError
 from detforge.export import cli, export
 from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card
-from detforge.deploy.errors import ExportError, InputError, UsageError
+from detforge.deploy.system.errors import ExportError, InputError, UsageError
 from detforge.export import export, verify_ap
 from detforge.export.calibrate import best_scale
 from detforge.export.cli import main

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from detforge.deploy.card import Input, Provenance
-from detforge.deploy.errors import InputError
-from detforge.deploy.forms import DenseDecode
+from detforge.deploy.card import Provenance
+from detforge.deploy.forms import Dense
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.system.errors import InputError
 from detforge.export import verify
 from detforge.export.comparison import TOLERANCES, Difference
 from detforge.export.photographs import make_up, read_folder
 from detforge.export.verify import compare
 from detforge.models.zoo import VARIANTS
 
-DECODE = DenseDecode((32,))
+DECODE = Dense((32,))
 
 
 class Toy(nn.Module):
@@ -98,7 +99,7 @@ def test_nothing_to_compare(monkeypatch):
 
 
 def test_batches_follow_a_fixed_size():
-    spec = Input("canvas", (64, 96), 32, "bgr", (0.0,) * 3, (1.0,) * 3)
+    spec = ImageInput("canvas", (64, 96), 32, "bgr", (0.0,) * 3, (1.0,) * 3)
     shapes = [batch.shape for batch in verify._batches([make_up((50, 70), i) for i in range(4)], spec, 3)]
     assert shapes == [(3, 3, 64, 96)] * 2
 

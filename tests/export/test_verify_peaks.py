@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from detforge.deploy.card import Provenance
-from detforge.deploy.forms import CornerDecode, PeakDecode
+from detforge.deploy.forms import Corners, Peaks
 from detforge.export import verify
 from detforge.export.comparison import TOLERANCES
 from detforge.export.verify import compare
@@ -59,7 +59,7 @@ def problem(monkeypatch, prefixes, spoil, precision="fp32"):
             return outputs
 
     monkeypatch.setattr(verify, "open_backend", lambda path, **_: Backend())
-    decode = PeakDecode() if prefixes == ("",) else CornerDecode()
+    decode = Peaks() if prefixes == ("",) else Corners()
     card = replace(find("centernet_test").card(("a", "b", "c"), Provenance("", None, "fp32", {})), decode=decode)
     result = compare(network, "peaks.onnx", card, decode, None, TOLERANCES[precision])
     assert result.detections > 0

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detforge.deploy import _native
-from detforge.deploy.decode.tags import decode
+from detforge.deploy.forms.tags import decode
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.variant import Variant
 from detforge.models.zoo import find

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from detforge.deploy.errors import InputError
+from detforge.deploy.system.errors import InputError
 from detforge.models.backbones.resnet import DCN_C3_C5, R50, TINY
 from detforge.models.checkpoint import Checkpoint, load_variant, random_model, read_checkpoint
 from detforge.models.zoo import find

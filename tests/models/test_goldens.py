@@ -9,9 +9,9 @@ from golden.reader import Case, Golden, load
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
-from detforge.deploy.instances import Instances
+from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.postprocess import postprocess
-from detforge.deploy.preprocess import Frame
+from detforge.deploy.results.instances import Instances
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.variant import Variant
@@ -62,7 +62,7 @@ def run(request: pytest.FixtureRequest) -> Run:
             logits = model.bbox_head(features)
             outputs = model.bbox_head.decode(logits)
         raw[tag] = named(model.bbox_head, levels, features, logits, case)
-        frame = Frame(case.image_size, case.image_size, case.image.shape[2:])
+        frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:])
         found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
     return Run(golden, variant, model, raw, found)
 

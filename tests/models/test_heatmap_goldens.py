@@ -9,11 +9,12 @@ import torch
 from golden.reader import Case, Golden, load, load_ops
 from torch import Tensor, nn
 
-from detforge.deploy.card import Card, Provenance, Suppress
-from detforge.deploy.forms import CornerDecode, PeakDecode
-from detforge.deploy.instances import Instances
+from detforge.deploy.card import Card, Provenance
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Corners, Peaks
+from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.postprocess import postprocess
-from detforge.deploy.preprocess import Frame
+from detforge.deploy.results.instances import Instances
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.center import CenterHead
 from detforge.models.heads.corner import CornerHead
@@ -66,7 +67,7 @@ def named(levels: list[Tensor], features: Tensor, maps: dict[str, Tensor]) -> di
 def detections(outputs: dict[str, Tensor], variant: Variant, case: Case) -> Instances:
     card = variant.card(variant.labels, Provenance("", None, "fp32", {}))
     card = replace(card, suppress=EVERYTHING[card.decode.kind])
-    frame = Frame(case.image_size, case.image_size, case.image.shape[2:], case.offset)
+    frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:], case.offset)
     return postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
 
 
@@ -100,18 +101,18 @@ def test_parameters_are_those_of_the_reference(run: Run) -> None:
     assert sum(p.numel() for p in run.model.parameters()) == expected
 
 
-def card(decode: PeakDecode | CornerDecode, suppress: Suppress) -> Card:
+def card(decode: Peaks | Corners, suppress: Suppress) -> Card:
     """A card for five classes."""
     variant = find("centernet_r18")
     provenance = Provenance("", None, "fp32", {})
     return replace(variant.card(tuple("abcde"), provenance), decode=decode, suppress=suppress)
 
 
-def frame_of(arguments: dict) -> Frame:
+def frame_of(arguments: dict) -> ResizedFrame:
     canvas = tuple(arguments["input_hw"])
     top, bottom, left, right = arguments["border"] or (0, canvas[0], 0, canvas[1])
     size = (bottom - top, right - left)
-    return Frame(size, size, canvas, (top, left))
+    return ResizedFrame(size, size, canvas, (top, left))
 
 
 @pytest.mark.parametrize("case", [*load_ops("centers"), *load_ops("corners")], ids=lambda case: case["name"])
@@ -122,10 +123,10 @@ def test_decoding_equals_the_reference(case: dict) -> None:
     if "heat" in given:
         head: nn.Module = CenterHead(5, 8, peaks=case["args"]["topk"])
         maps = {"heat": given["heat"].double().logit().float(), "size": given["wh"], "offset": given["offset"]}
-        rules = card(PeakDecode(), EVERYTHING["peaks"])
+        rules = card(Peaks(), EVERYTHING["peaks"])
     else:
         head, maps = CornerHead(5, 8, peaks=case["args"]["corner_topk"]), given
-        rules = card(CornerDecode(), replace(EVERYTHING["corners"], max_det=case["args"]["max_per_img"]))
+        rules = card(Corners(), replace(EVERYTHING["corners"], max_det=case["args"]["max_per_img"]))
     outputs = head.decode(maps, frame.canvas_size)
     found = postprocess({name: value[0].numpy() for name, value in outputs.items()}, rules, frame)
     np.testing.assert_allclose(found.scores, case["out"]["scores"], atol=1e-6)

@@ -9,7 +9,7 @@ import torch
 from golden.reader import PoseGolden, load_pose
 from torch import Tensor, nn
 
-from detforge.deploy.decode.keypoints import keypoints
+from detforge.deploy.forms.keypoints import keypoints
 from detforge.models.backbones.mspn import MSPN
 from detforge.models.backbones.resnet import ResNet
 from detforge.models.checkpoint import Checkpoint, load_variant

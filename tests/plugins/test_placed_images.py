@@ -16,14 +16,14 @@ from engines import engine
 from onnx import TensorProto, helper
 
 from detforge.deploy import load
-from detforge.deploy.backends import open_backend
-from detforge.deploy.backends.placed import PlacedImages, input_kernel
-from detforge.deploy.card import Input
-from detforge.deploy.errors import DetforgeError
-from detforge.deploy.preprocess import frame_for, preprocess
+from detforge.deploy.backends.open import open_backend
+from detforge.deploy.inputs.image_batch import ImageBatch, input_kernel
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import frame_for, preprocess
+from detforge.deploy.system.errors import DetforgeError
 from detforge.plugins.core.abi import Buffer, Library, Picture
 
-CARD = replace(COLOR_CARD, input=Input("edges", (64, 128), 32, "rgb", (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)))
+CARD = replace(COLOR_CARD, input=ImageInput("edges", (64, 128), 32, "rgb", (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)))
 CANVAS = replace(COLOR_CARD.input, pad_value=114.0)
 
 
@@ -48,8 +48,8 @@ def install(standin: Path, emulated: Path, monkeypatch: pytest.MonkeyPatch) -> C
             cuda.enqueue(stream, lambda: run(picture, dtype, canvas))
 
     def install() -> None:
-        monkeypatch.setattr("detforge.deploy.backends.placed.library", {"detforge_cuda": emulated}.get)
-        monkeypatch.setattr("detforge.deploy.backends.placed.Library", Played)
+        monkeypatch.setattr("detforge.deploy.inputs.image_batch.library", {"detforge_cuda": emulated}.get)
+        monkeypatch.setattr("detforge.deploy.inputs.image_batch.Library", Played)
 
     return install
 
@@ -71,10 +71,10 @@ def images(*sizes: tuple[int, int]) -> list[np.ndarray]:
     return [random.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
 
 
-def assert_same_input(session: Any, spec: Input, *given: np.ndarray) -> None:
+def assert_same_input(session: Any, spec: ImageInput, *given: np.ndarray) -> None:
     """What the network sees is what the CPU makes, rounded to its type."""
     frames = [frame_for((image.shape[0], image.shape[1]), spec) for image in given]
-    seen = session.run({"image": PlacedImages(given, frames, spec)})["seen"]
+    seen = session.run({"image": ImageBatch(given, frames, spec)})["seen"]
     assert seen.shape[0] == len(given) and seen.dtype == session.inputs[0].dtype
     for got, image in zip(seen, given, strict=True):
         np.testing.assert_array_equal(got, preprocess(image, spec)[0].astype(got.dtype))

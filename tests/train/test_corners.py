@@ -11,9 +11,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from detforge.deploy.crop import crop_for
-from detforge.deploy.decode.keypoints import keypoints
-from detforge.deploy.forms import HeatmapDecode, HeatmapMethod
+from detforge.deploy.contract.choices import HeatmapMethod
+from detforge.deploy.forms import Heatmaps
+from detforge.deploy.forms.keypoints import keypoints
+from detforge.deploy.inputs.crop import crop_for
 from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.zoo import find
 from detforge.train.fit import fit
@@ -71,7 +72,7 @@ def test_perfect_maps_give_back_the_corners(method: HeatmapMethod, worst: float)
     assert (weights == 1).all()
     maps = {"heatmaps": gaussian_maps(corners, (64, 64)).numpy()}
     assert CORNERS.skeleton is not None
-    spec = HeatmapDecode(method, blur=1, flip=False)
+    spec = Heatmaps(method, blur=1, flip=False)
     found, scores = keypoints(maps, None, spec, CORNERS.skeleton, SPEC.spacing, (256, 256))
     assert scores == pytest.approx(1, abs=0.07)  # at the pixel next to it
     for one, own in zip(markers, found, strict=True):

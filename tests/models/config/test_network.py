@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from small_configs import HEADS, STRIDES, anchors, dense, pose
 from torch import nn
 
 from detforge.models.anchors import Anchors
@@ -18,8 +19,6 @@ from detforge.models.heads.rtmcc import RTMCCHead
 from detforge.models.heads.simcc import SimCCHead
 from detforge.models.pose import PoseNetwork
 from detforge.models.zoo import atss, autoassign, fcos, gfl, retinanet, vfnet
-
-from .networks import HEADS, STRIDES, anchors, dense, pose
 
 R18 = partial(ResNet, 18, width=8)
 WIDE = {"feat_channels": 32, "norm_cfg": {"type": "GN", "num_groups": 8}}
@@ -73,13 +72,13 @@ def test_dense_networks_are_the_zoos(head, changes, reference) -> None:
     own |= {"norm_cfg": None} if head == "RetinaHead" else {}
     network = read(dense(head, neck=necks.get(changes.get("neck"), {}), **(WIDE | own)))
     assert network.classes == 3
-    assert network.decode.strides == STRIDES
+    assert network.form.strides == STRIDES
     same(network.build(3), reference(3, backbone=R18))
 
 
 def test_a_retina_head_has_the_anchors_of_its_configuration() -> None:
     network = read(dense("RetinaHead"))
-    assert network.decode.anchors == 6
+    assert network.form.anchors == 6
     head = network.build(3).bbox_head
     assert head.anchors == SIX
     # 8 strides of 8 px at ratio 0.5 (height over width): 64 * sqrt(2) wide and 64 / sqrt(2) high.
@@ -143,7 +142,7 @@ def test_a_pyramid_of_other_levels() -> None:
     strides = (4, 8, 16, 32, 64, 128)
     neck = {"start_level": 0, "num_outs": 6, "add_extra_convs": False}
     network = read(dense("GFLHead", neck=neck, anchor_generator=anchors(strides=strides)))
-    assert network.decode.strides == strides
+    assert network.form.strides == strides
     model = network.build(3)
     with torch.inference_mode():
         levels = model.neck(model.backbone(torch.randn(1, 3, 96, 160)))
@@ -162,11 +161,11 @@ CROP = {"input_size": (64, 96), "in_featuremap_size": (2, 3)}
 
 def test_top_down_networks_are_the_zoos() -> None:
     network = read(pose(SIMPLE, TRUNK))
-    assert (network.size, network.decode.method) == ((96, 64), "quarter")
+    assert (network.size, network.form.method) == ((96, 64), "quarter")
     same(network.build(5), PoseNetwork(R18(), HeatmapHead(5, 64, (16, 16, 16))))
     offsets = {"type": "UDPHeatmap", "heatmap_type": "combined", "input_size": (64, 96), "heatmap_size": (16, 24)}
     network = read(pose(SIMPLE | {"decoder": offsets, "out_channels": 15}, TRUNK))
-    assert (network.classes, network.decode.radius) == (5, 0.0546875 * 24)
+    assert (network.classes, network.form.radius) == (5, 0.0546875 * 24)
     same(network.build(5), PoseNetwork(R18(), OffsetHead(5, 64, (16, 16, 16))))
     simcc = {"type": "SimCCHead", "in_channels": 64, "out_channels": 5, "deconv_out_channels": None, "decoder": BINS}
     same(read(pose(simcc | CROP, TRUNK)).build(5), PoseNetwork(R18(), SimCCHead(5, 64, (96, 64))))
@@ -200,7 +199,7 @@ def test_hrnet_is_the_zoos() -> None:
 
 
 @pytest.mark.parametrize(
-    ("codec", "decode"),
+    ("codec", "form"),
     [
         (DECODER | {"unbiased": True, "blur_kernel_size": 17}, {"kind": "heatmap", "method": "dark", "blur": 17}),
         (DECODER | {"type": "UDPHeatmap"}, {"kind": "heatmap", "method": "udp", "blur": 11}),
@@ -210,17 +209,17 @@ def test_hrnet_is_the_zoos() -> None:
         ),
     ],
 )
-def test_codecs(codec, decode) -> None:
-    found = read(pose(SIMPLE | {"decoder": codec}, TRUNK)).decode
-    assert {key: getattr(found, key) for key in decode} == decode
+def test_codecs(codec, form) -> None:
+    found = read(pose(SIMPLE | {"decoder": codec}, TRUNK)).form
+    assert {key: getattr(found, key) for key in form} == form
 
 
 def test_bins_are_smoothed_as_their_sigma_says() -> None:
     simcc = {"type": "SimCCHead", "in_channels": 64, "out_channels": 5, "deconv_out_channels": None}
     codec = BINS | {"use_dark": True}
-    assert read(pose(simcc | CROP | {"decoder": codec}, TRUNK)).decode.dark == (37, 37)
+    assert read(pose(simcc | CROP | {"decoder": codec}, TRUNK)).form.dark == (37, 37)
     codec |= {"sigma": (4.9, 5.66)}
-    assert read(pose(simcc | CROP | {"decoder": codec}, TRUNK)).decode.dark == (29, 35)
+    assert read(pose(simcc | CROP | {"decoder": codec}, TRUNK)).form.dark == (29, 35)
 
 
 @pytest.mark.parametrize(
