@@ -31,7 +31,7 @@ class Anchors:
     @classmethod
     def from_config(cls, section: Section) -> "Anchors":
         """OpenMMLab's AnchorGenerator."""
-        section.choice("type", {"AnchorGenerator": None})
+        section.typed("AnchorGenerator")
         section.fixed(scale_major=True, base_sizes=None, centers=None, use_box_type=False)
         scales = section.numbers("scales", None)
         base, steps = section.number("octave_base_scale", None), section.integer("scales_per_octave", None, most=64)

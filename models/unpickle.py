@@ -36,6 +36,17 @@ class Inert:
         return self
 
 
+class Numbers(list[float]):
+    """A NumPy array of one dimension and of floats, as its values; other arrays are empty."""
+
+
+class NumberType:
+    """A NumPy dtype by its code."""
+
+    def __init__(self, code: Any = "", *_: Any) -> None:
+        self.code = code
+
+
 @dataclass(frozen=True)
 class Storage:
     """A run of `numel` values in the file."""
@@ -162,7 +173,31 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
+def _array(*_: Any) -> Numbers:
+    return Numbers()
+
+
+def _bytes(text: Any, encoding: Any) -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    return text.encode("latin1") if type(text) is str and encoding == "latin1" else b""
+
+
+_FLOATS = {"f4": "f", "f8": "d"}
+
+
+def _values(state: Any) -> list[float]:
+    """The values in a NumPy array's state: version, shape, dtype, column order, bytes."""
+    _, shape, kind, _, data = state
+    if not isinstance(kind, NumberType) or kind.code not in _FLOATS or len(shape) != 1 or type(data) is not bytes:
+        return []
+    return [value for (value,) in struct.iter_unpack(f"<{_FLOATS[kind.code]}", data)]
+
+
 _KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _array,
+    ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy", "dtype"): NumberType,
+    ("_codecs", "encode"): _bytes,
     ("collections", "OrderedDict"): _mapping,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
@@ -217,8 +252,11 @@ class _Unpickler(pickle._Unpickler):
             raise MalformedError("damaged")
         return self.storages.setdefault(key, Storage(dtype, key, numel))
 
-    def _drop_state(self) -> None:
-        self.stack.pop()
+    def _build(self) -> None:
+        """Numbers get their values; what else an object would be set to is dropped."""
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Numbers):
+            self.stack[-1][:] = _values(state)
 
     def _append(self) -> None:
         self._extend([self.stack.pop()])
@@ -257,7 +295,7 @@ class _Unpickler(pickle._Unpickler):
         self.stack.append(Inert())
 
     dispatch |= {
-        pickle.BUILD[0]: _drop_state,
+        pickle.BUILD[0]: _build,
         pickle.APPEND[0]: _append,
         pickle.APPENDS[0]: _appends,
         pickle.SETITEM[0]: _set_item,

@@ -128,7 +128,7 @@ def from_config(section: Section) -> Trunk:
     section.same("out_indices", (4,), (2, 3, 4))
     section.fixed(spp_kernel_sizes=(5, 9, 13), channel_attention=True, conv_cfg=None)
     if activation := section.section("act_cfg"):
-        activation.fixed(type="SiLU")
+        activation.typed("SiLU")
         activation.training("inplace")
     network = partial(CSPNeXt, deep=section.number("deepen_factor", 1.0), wide=section.number("widen_factor", 1.0))
     return Trunk(normed(network, batch_norm(section, eps=1e-3)), (-1,), (32,))

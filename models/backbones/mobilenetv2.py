@@ -67,6 +67,6 @@ def from_config(section: Section) -> Trunk:
     """OpenMMLab's MobileNetV2 with its last level alone."""
     section.fixed(widen_factor=1.0, out_indices=(7,), conv_cfg=None)
     if activation := section.section("act_cfg"):
-        activation.fixed(type="ReLU6")
+        activation.typed("ReLU6")
         activation.training("inplace")
     return Trunk(normed(MobileNetV2, batch_norm(section)), (-1,), (32,))

@@ -241,7 +241,7 @@ def _deformable(section: Section, depth: int) -> Stages:
     dcn = section.section("dcn")
     if dcn is None:
         return (None, None, None, None)
-    form: Deformable = dcn.choice("type", {"DCN": "v1", "DCNv2": "v2"})
+    form: Deformable = "v1" if dcn.typed("DCN", "DCNv2") == "DCN" else "v2"
     dcn.fixed(deform_groups=1, deformable_groups=1, fallback_on_stride=False)
     if depth < 50:
         section.refuse("dcn", "None for depth 18 and 34")

@@ -65,7 +65,7 @@ def read_deltas(section: Section, usual: tuple[float, ...]) -> tuple[float, ...]
     coder = section.section("bbox_coder")
     if coder is None:
         return usual
-    coder.choice("type", {"DeltaXYWHBBoxCoder": None})
+    coder.typed("DeltaXYWHBBoxCoder")
     coder.fixed(target_means=(0.0,) * 4, clip_border=True, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
     return coder.numbers("target_stds", (1.0,) * 4, count=4)
 
@@ -79,7 +79,7 @@ def check_points(section: Section) -> None:
     """Refuse a `bbox_coder` other than of distances from points."""
     coder = section.section("bbox_coder")
     if coder is not None:
-        coder.choice("type", {"DistancePointBBoxCoder": None})
+        coder.typed("DistancePointBBoxCoder")
         coder.fixed(clip_border=True, use_box_type=False)
 
 

@@ -59,6 +59,7 @@ class Network:
     """
 
     name: str
+    described: str
     build: Callable[[int], nn.Module]
     classes: int
     classes_key: str
@@ -111,9 +112,19 @@ def _top_down(model: Section) -> Network:
 def _network(
     build: Callable[[int], nn.Module], head_keys: Section, trunk: Trunk, backbone: Section, head: Head
 ) -> Network:
-    name = f"{head_keys.type.removesuffix('Head')}_{backbone.type}".lower()
-    mapping = {**_OLD_NAMES, **trunk.mapping, **head.mapping}
-    return Network(name, build, head.classes, head.classifier, head.form, head.fusion, head.size, mapping, head.unused)
+    depth = backbone.integer("depth") if "depth" in backbone else ""
+    return Network(
+        name=f"{head_keys.type.removesuffix('Head')}_{backbone.type}{depth}".lower(),
+        described=f"{head_keys.type} on {backbone.type}{f'-{depth}' if depth else ''}",
+        build=build,
+        classes=head.classes,
+        classes_key=head.classifier,
+        form=head.form,
+        fusion=head.fusion,
+        size=head.size,
+        mapping={**_OLD_NAMES, **trunk.mapping, **head.mapping},
+        unused=head.unused,
+    )
 
 
 _OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}

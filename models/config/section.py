@@ -34,8 +34,17 @@ class Section:
         """The name of what the section configures, without the package that it is from."""
         return self.text("type").rpartition(".")[2]
 
+    def typed(self, *names: str, default: Any = _ALL) -> str:
+        """The same where nothing but these is supported."""
+        name = self.text("type", default).rpartition(".")[2]
+        return name if name in names else self.refuse("type", ", ".join(names))
+
     def __contains__(self, key: str) -> bool:
         return key in self._data
+
+    def texts(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
+        """A sequence of texts."""
+        return self._sequence(key, default, _is_text, "texts", count)
 
     def text(self, key: str, default: Any = _ALL) -> Any:
         return self._value(key, default, "a text", _is_text)
@@ -61,13 +70,23 @@ class Section:
         """Whether a key that may be a number or a sequence is one number."""
         return _is_number(self._data.get(key))
 
+    def is_nested(self, key: str) -> bool:
+        """Whether a key that may be a sequence or several is several."""
+        value = self._data.get(key)
+        return isinstance(value, tuple) and any(isinstance(each, tuple) for each in value)
+
+    def is_dict(self, key: str) -> bool:
+        """Whether a key that may be a dict or something simpler is a dict."""
+        return isinstance(self._data.get(key), dict)
+
     def integers(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
         """A sequence of whole numbers."""
         return self._sequence(key, default, _is_integer, "whole numbers", count)
 
     def numbers(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
         """A sequence of numbers."""
-        return self._sequence(key, default, _is_number, "numbers", count)
+        values = self._sequence(key, default, _is_number, "numbers", count)
+        return values if values is default else tuple(float(value) for value in values)
 
     def flags(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
         """A sequence of True and False."""
@@ -99,6 +118,15 @@ class Section:
             self.refuse(key, "a sequence of dicts")
         return [self._child(value, f"{self.path}.{key}[{i}]") for i, value in enumerate(values)]
 
+    def numbered(self, key: str) -> "list[Section]":
+        """The sections below a key, by the whole numbers 0, 1, ... as their names."""
+        below = self._take(key, {})
+        if not isinstance(below, dict) or set(below) != set(range(len(below))):
+            self.refuse(key, "a dict of 0, 1, ...")
+        if not all(isinstance(value, dict) for value in below.values()):
+            self.refuse(key, "a dict of dicts")
+        return [self._child(below[i], f"{self.path}.{key}[{i}]") for i in range(len(below))]
+
     def fixed(self, **only: Any) -> None:
         """Keys for which nothing but their default is supported."""
         for key, value in only.items():
@@ -116,6 +144,11 @@ class Section:
     def rest_trains(self) -> None:
         """All that is not read yet only trains."""
         self._read.update(self._data)
+
+    def with_defaults(self, **values: Any) -> "Section":
+        """The section, with these values where it has none."""
+        self._data = {**values, **self._data}
+        return self
 
     def refuse(self, key: str, supported: str) -> NoReturn:
         """Raise ConfigError about a key and its value."""
