@@ -25,7 +25,7 @@ from detforge.deploy.contract.port import Arrays
 from detforge.deploy.forms import Heatmaps
 from detforge.deploy.forms.keypoints import keypoints
 from detforge.deploy.inputs.crop import crop_for
-from detforge.deploy.model_file.choose import BUNDLED, BUNDLED_POSE
+from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
 from detforge.export import export
 from detforge.models.zoo import find
 from detforge.train.markers.__main__ import CORNERS_SEED, CORNERS_SIDES

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from detforge.deploy import Instances, load
 from detforge.deploy.inputs.geometry import Image
 from detforge.deploy.inputs.image import read_image
-from detforge.deploy.model_file.choose import BUNDLED
+from detforge.deploy.choose import BUNDLED
 from detforge.train.markers.__main__ import SEED
 from detforge.train.markers.dataset import draw_scenes
 from detforge.train.markers.evaluate import average_precision

@@ -11,7 +11,7 @@ from torch import nn
 from ..deploy.backends import openvino, ort
 from ..deploy.card import Card, Provenance
 from ..deploy.forms.form import Form
-from ..deploy.system.errors import ExportError, InputError, UsageError
+from ..deploy.system.errors import ExportError, UsageError
 from ..deploy.system.files import replacing
 from ..deploy.system.flags import options_of
 from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
@@ -21,6 +21,7 @@ from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
 from .graph_nms import GraphNms
+from .labels import read_labels
 from .openvino import without_functions
 from .options import ExportOptions
 from .photographs import read_folder
@@ -118,8 +119,8 @@ class _Export:
             None if variant.skeleton is None else names,
         )
         form = card.form
-        if asked.max_det is not None:
-            card = replace(card, suppress=replace(card.suppress, max_det=asked.max_det))
+        limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
+        card = replace(card, suppress=replace(card.suppress, **limits))
         if asked.nms == "graph":
             assert self._form is not None
             card = replace(card, form=self._form)
@@ -190,25 +191,11 @@ def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str |
     if variant.skeleton is not None:
         own, what = variant.skeleton.keypoints, "keypoints"
     if given is not None:
-        labels = _read_labels(Path(given))
-        if len(labels) != classes:
-            raise InputError(f"{given}: {len(labels)} labels, but the checkpoint has {classes} {what}; give one a line")
-        return labels
+        return read_labels(Path(given), classes, what)
     for labels in (checkpoint.labels, own):
         if labels is not None and len(labels) == classes:
             return labels
     return tuple(f"{'class' if variant.skeleton is None else 'keypoint'}_{i}" for i in range(classes))
-
-
-def _read_labels(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(
-            f"{path}: the labels cannot be read; {reason}; give a text file with one name a line"
-        ) from error
-    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _tolerance(asked: ExportOptions) -> Tolerance:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..deploy.system import flags
@@ -62,17 +63,30 @@ def _parser() -> Parser:
     add_flags(parser)
     add("--list", action="store_true", help="show the models and exit")
     add("--doctor", action="store_true", help="try every backend, device and operator here and exit")
-    add("--json", action="store_true", help="with --list or --doctor: one JSON document")
+    add("--show", type=Path, metavar="FILE", help="print the Card of a model file and exit")
+    add(
+        "--relabel",
+        type=Path,
+        metavar="FILE",
+        help="copy a model file to -o with other --labels, --conf, --iou or --max-det, and exit",
+    )
+    add("--json", action="store_true", help="with --list, --doctor or --show: one JSON document")
     return parser
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    if arguments.json and not (arguments.list or arguments.doctor):
-        raise UsageError("--json goes with --list or --doctor; an export writes its numbers into the file's Card")
+    if arguments.json and not (arguments.list or arguments.doctor or arguments.show):
+        raise UsageError(
+            "--json goes with --list, --doctor or --show; an export writes its numbers into the file's Card"
+        )
     if arguments.list:
         return _list(arguments.json)
     if arguments.doctor:
         return _doctor(arguments.json)
+    if arguments.show is not None:
+        return _show(arguments.show, arguments.json)
+    if arguments.relabel is not None:
+        return _relabel(arguments)
     if arguments.model is None:
         raise UsageError("--model is missing; name one of detexport --list")
     engine = engine_options(arguments)
@@ -177,6 +191,31 @@ def _list(as_json: bool) -> int:
         return 0
     rows = [[e.name, e.task, e.paper, e.input, f"{e.parameters / 1e6:.1f} M", e.checkpoint] for e in models]
     _print_table(["model", "task", "paper", "input", "parameters", "checkpoint"], rows)
+    return 0
+
+
+def _show(path: Path, as_json: bool) -> int:
+    from .relabel import card_of, described
+
+    card = card_of(path)
+    if as_json:
+        print(json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False))
+    else:
+        _print_table(["part", "value"], [list(row) for row in described(card)])
+    return 0
+
+
+def _relabel(arguments: argparse.Namespace) -> int:
+    from .relabel import relabel
+
+    changes = {name: getattr(arguments, name) for name in ("labels", "conf", "iou", "max_det")}
+    if all(value is None for value in changes.values()):
+        raise UsageError("--relabel changes nothing; give --labels, --conf, --iou or --max-det")
+    if arguments.output is None:
+        raise UsageError("--relabel needs the file to write; give it with -o")
+    relabel(arguments.relabel, arguments.output, **changes)
+    print(f"wrote {arguments.output}")
+    print(f"next: detexport --show {arguments.output}")
     return 0
 
 

@@ -8,12 +8,15 @@ from typing import Literal, get_args
 
 from ..deploy.contract.choices import Precision
 from ..deploy.system.errors import UsageError
-from ..deploy.system.flags import option, whole
+from ..deploy.system.flags import number, option, whole
 
 Nms = Literal["none", "graph"]
 Verify = Literal["tensor", "off"]
 Format = Literal["onnx", "openvino"]
 Runtime = Literal["ort", "tensorrt", "tensorrt-rtx"]
+
+
+_PART = number(0, 1)
 
 
 def _batch(text: str) -> int | None:
@@ -44,7 +47,11 @@ class ExportOptions:
     imgsz: tuple[int, int] | None = option("fix the canvas (default: any size)", nargs=2, type=int, metavar=("H", "W"))
     batch: int | None = option("fix the batch size (default: dynamic)", type=_batch, metavar="N|dynamic")
     nms: Nms = option("graph: suppression inside the file", "none", choices=get_args(Nms))
-    max_det: int | None = option("most detections an image (default: the model's)", type=int, metavar="N")
+    conf: float | None = option("least score, kept in the file (default: the model's)", type=_PART, metavar="P")
+    iou: float | None = option("NMS threshold, kept in the file (default: the model's)", type=_PART, metavar="P")
+    max_det: int | None = option(
+        "most detections an image, kept in the file (default: the model's)", type=int, metavar="N"
+    )
     labels: str | Path | None = option(
         "a name a line, of classes or keypoints (default: the checkpoint's)", type=Path, metavar="FILE"
     )
@@ -77,6 +84,10 @@ class ExportOptions:
             raise UsageError(f"batch {self.batch} is out of range; give 1 to 1024, or leave it dynamic")
         if self.max_det is not None and not 1 <= self.max_det <= 100_000:
             raise UsageError(f"max_det {self.max_det} is out of range; give 1 to 100000")
+        for name in ("conf", "iou"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"{name} {value} is out of range; give 0 to 1")
         for name in ("atol", "rtol"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):

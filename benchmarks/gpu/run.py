@@ -261,7 +261,7 @@ def onnx_runtime() -> tuple[str, Any]:
     from ort_cuda import compare
 
     from detforge.deploy.backends.open import open_backend
-    from detforge.deploy.model_file.choose import BUNDLED
+    from detforge.deploy.choose import BUNDLED
 
     cpu, gpu = (open_backend(str(BUNDLED), backend="ort", device=device) for device in ("cpu", "cuda:0"))
     results = [compare(BUNDLED.name, cpu, gpu, batch) for batch in (1, 4)]

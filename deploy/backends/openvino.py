@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract.port import Arrays, Port
-from ..model_file.inline import inline_functions, metadata_of, port_names
+from ..model_file.inline import inline_functions, port_names
+from ..model_file.metadata import metadata_of
 from ..system.errors import IncompatibleError, InputError
 from ..system.processors import available_processors
 from .node_times import NodeTime, mean_times

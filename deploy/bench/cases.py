@@ -12,9 +12,9 @@ from typing import Any
 from ..backends.automatic import choose_backend
 from ..backends.node_times import NodeTime
 from ..backends.open import default_device, ready
+from ..choose import choose_model
 from ..inputs.geometry import Geometry
 from ..loader import load
-from ..model_file.choose import choose_model
 from ..system.processors import available_processors
 from .measure import ImageFile, Timer
 from .nodes import node_times

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backends.names import BACKENDS, ENGINES
-from ..model_file.choose import BUNDLED, BUNDLED_POSE, choose_model
 from ..options import Options
 from ..system.console import Parser, complain, ended_by, native_code_muted, run
 from ..system.errors import DetforgeError, IncompatibleError, InputError, UsageError
@@ -155,6 +154,7 @@ def _pictures(
 def _open(arguments: argparse.Namespace) -> "Pipeline":
     from ..backends.automatic import choose_backend
     from ..backends.open import ready
+    from ..choose import BUNDLED, BUNDLED_POSE, choose_model
     from ..loader import load
 
     path = choose_model(arguments.model)

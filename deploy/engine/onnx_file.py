@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract.port import Port
-from ..model_file.inline import metadata_of
+from ..model_file.metadata import metadata_of
 from ..model_file.protobuf import Value, as_bytes, fields, text, texts
 from ..system.errors import IncompatibleError, InputError
 from .runtime import sha256

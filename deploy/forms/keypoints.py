@@ -1,5 +1,6 @@
 """What the forms of networks that see one person in a crop have in common."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -101,8 +102,8 @@ def averaged(
 ) -> Floats:
     """The mean of maps (n, k, ..., h, w) and of the mirrored crops', mirrored back and moved right by `shift` px."""
     n, k, h, w = *maps.shape[:2], *maps.shape[-2:]
-    components = maps[0, 0].size // (h * w)
-    planes: NDArray[np.int64] = order.repeat(components) * components + np.tile(np.arange(components), k)
+    components = math.prod(maps.shape[2:-2])
+    planes = np.array([keypoint * components + c for keypoint in order.tolist() for c in range(components)], np.int64)
     if mirror.signs:
         mirrored = mirrored * np.array(mirror.signs, np.float32).reshape(-1, 1, 1)
     both = np.empty((n, k * components, h, w), np.float32)

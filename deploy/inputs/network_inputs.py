@@ -152,12 +152,13 @@ class PoseInput:
             if view.keypoints.shape != ((count := len(self.mirrored_order)), 3):
                 raise UsageError(f"this network refines poses of {count} keypoints, each x, y and a score")
             places: NDArray[np.float32] = np.clip(view.frame.to_canvas(view.keypoints[:, :2]), -FARTHEST, FARTHEST)
-            down, across = (
-                np.exp(-((np.arange(size) - places[:, axis, None]) ** 2) / (2 * self.sigma**2))
-                for axis, size in ((1, row.shape[1]), (0, row.shape[2]))
-            )
+            across, down = (self._bells(places[:, axis], size) for axis, size in ((0, row.shape[2]), (1, row.shape[1])))
             peaks = np.where(view.keypoints[:, 2] > self.least_score, self.peak, 0.0)
             row[...] = peaks[:, None, None] * down[:, :, None] * across[:, None, :]
+
+    def _bells(self, centres: NDArray[np.float32], size: int) -> NDArray[np.float64]:
+        """A Gaussian around each centre (k,), at pixels 0 to `size` - 1: (k, size)."""
+        return np.exp(-((np.arange(size) - centres[:, None].astype(np.float64)) ** 2) / (2 * self.sigma**2))
 
     def mirrored(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The maps of the mirrored pose, in which left and right keypoints change places."""

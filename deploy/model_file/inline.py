@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .protobuf import BYTES, Value, as_bytes, encode, fields, text, texts
 
-_GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25
+_GRAPH, _FUNCTIONS = 7, 25
 _NODES, _INITIALIZERS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _VALUES = 1, 5, 11, 12, 13
 _INPUT, _OUTPUT, _NODE_NAME, _OP, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7
 _SUBGRAPH, _SUBGRAPHS, _REFERENCE = 6, 11, 21
@@ -34,11 +34,6 @@ def inline_functions(model: bytes) -> bytes:
         encode(n, kind, _graph(as_bytes(value), functions)) if n == _GRAPH else encode(n, kind, value)
         for n, kind, value in kept
     )
-
-
-def metadata_of(model: bytes | memoryview) -> dict[str, str]:
-    """The texts that an ONNX file carries beside its graph; ValueError for bytes that are no model."""
-    return {text(entry, 1): text(entry, 2) for n, _, entry in fields(model) if n == _METADATA}
 
 
 def port_names(model: bytes) -> tuple[list[str], list[str]]:

@@ -15,7 +15,7 @@ from detforge.deploy.bench import cli
 from detforge.deploy.bench.peer import Peer
 from detforge.deploy.bench.report import STAGES, Case, read_report
 from detforge.deploy.card import METADATA_KEY, Card
-from detforge.deploy.model_file.choose import BUNDLED
+from detforge.deploy.choose import BUNDLED
 from detforge.deploy.system.errors import DetforgeError
 from detforge.export import bench_peer
 from detforge.models.zoo import find

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detforge.deploy.model_file.choose import BUNDLED
+from detforge.deploy.choose import BUNDLED
 from detforge.deploy.model_file.inline import inline_functions, metadata_of
 
 NESTED = """

@@ -18,7 +18,7 @@ from detforge.deploy.backends.automatic import choose_backend
 from detforge.deploy.backends.open import open_backend
 from detforge.deploy.backends.openvino import OpenVinoBackend
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.model_file.choose import BUNDLED
+from detforge.deploy.choose import BUNDLED
 from detforge.deploy.system.errors import IncompatibleError, InputError, UsageError
 
 REAL = find_spec("openvino") is not None

@@ -18,7 +18,7 @@ from detforge.deploy.backends.guarded import GuardedBackend
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.detinfer.cli import main
 from detforge.deploy.loader import assemble
-from detforge.deploy.model_file.choose import BUNDLED
+from detforge.deploy.choose import BUNDLED
 
 RED = np.full((64, 64, 3), (0, 0, 255), np.uint8)
 
