@@ -15,7 +15,7 @@ from .download import digest_in, fetch, sha256
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
 
-__all__ = ["Checkpoint", "fetch", "load_variant", "random_model", "read_checkpoint"]
+__all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
 
 _COUNTER = "num_batches_tracked"  # of batch norms; means nothing once training is over
 _NORMALISATION = "^data_preprocessor."  # of images, which early checkpoints of mmpose 1.x hold and Cards know
@@ -100,6 +100,17 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
                 "damaged; use another checkpoint"
             )
     return model.eval()
+
+
+def fits(variant: Variant, checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint's weights have the names and shapes of the variant's; its network is not built for it."""
+    state = _adapted(checkpoint.state, variant)
+    classifier = state.get(variant.classes_key)
+    if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
+        return False
+    with torch.device("meta"):
+        expected = variant.build(variant.count_classes(classifier)).state_dict()
+    return not _problems(state, {key: value for key, value in expected.items() if not key.endswith(_COUNTER)})
 
 
 def random_model(variant: Variant, seed: int = 0) -> nn.Module:

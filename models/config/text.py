@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...deploy.system.errors import InputError
+
 _MOST_CHARACTERS = 1 << 20  # a dumped configuration has ten to a hundred thousand
 _DEEPEST = 64
 _NAMES = {"inf": float("inf"), "nan": float("nan")}  # as Python prints them in a dump
@@ -15,7 +17,7 @@ _FLATTEN = (
 )
 
 
-class ConfigError(Exception):
+class ConfigError(InputError):
     """A configuration that cannot be read or is not supported; the message says what, why and what to do."""
 
 
