@@ -1,9 +1,9 @@
 """What an export is made of: a variant of the zoo by name, or what a checkpoint says of itself."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, is_dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -98,16 +98,24 @@ def _differences(named: Variant, variant: Variant) -> Iterator[str]:
     """Where a configuration says otherwise than the variant that the user named, key by key."""
     if not _same_network(named, variant):
         yield f"network: {variant.summary}, not {named.summary}"
-    for part in ("input", "form", "fusion", "suppress"):
-        ours, theirs = (dict(_flat(vars(getattr(each, part)), part)) for each in (variant, named))
-        for key, value in ours.items():
-            if theirs.get(key) != value:
-                yield f"{key}: {value}, not {theirs.get(key)}"
+    ours, theirs = (dict(_flat(_contract(each), "")) for each in (variant, named))
+    yield from (f"{key}: {value}, not {theirs.get(key)}" for key, value in ours.items() if theirs.get(key) != value)
 
 
-def _flat(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+def _contract(variant: Variant) -> dict[str, Any]:
+    """The parts of a Card that a variant says, its labels aside."""
+    parts: dict[str, Any] = {
+        "input": variant.input,
+        "form": variant.form,
+        "fusion": variant.fusion,
+        "suppress": variant.suppress,
+    }
+    return {name: asdict(part) for name, part in parts.items()}
+
+
+def _flat(values: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        if is_dataclass(value):
-            yield from _flat(vars(value), f"{path}.{key}")
+        if isinstance(value, dict):
+            yield from _flat(cast(dict[str, Any], value), f"{path}{key}.")
         else:
-            yield f"{path}.{key}", value
+            yield f"{path}{key}", value

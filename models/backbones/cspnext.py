@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm
+from ..blocks import ConvNorm, Norm
 from ..config.norms import batch_norm, normed
 from ..config.parts import Trunk
 from ..config.section import Section
@@ -131,4 +131,4 @@ def from_config(section: Section) -> Trunk:
         activation.typed("SiLU")
         activation.training("inplace")
     network = partial(CSPNeXt, deep=section.number("deepen_factor", 1.0), wide=section.number("widen_factor", 1.0))
-    return Trunk(normed(network, batch_norm(section, eps=1e-3)), (-1,), (32,))
+    return Trunk(normed(network, batch_norm(section, Norm("bn", 1e-3))), (-1,), (32,))
