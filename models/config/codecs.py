@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ...deploy.forms import Form, Heatmaps, Offsets, Simcc
+from ...deploy.forms import Heatmaps, Offsets, Simcc
+from ...deploy.forms.keypoints import KeypointForm
 from .parts import Trunk
 from .section import Section
 
@@ -16,7 +17,7 @@ class Codec:
 
     size: tuple[int, int]
     map_size: tuple[int, int] | None
-    form: Form
+    form: KeypointForm
 
 
 def read_codec(section: Section) -> Codec:
@@ -29,13 +30,13 @@ def read_codec(section: Section) -> Codec:
     return Codec((height, width), (map_height, map_width), read(section))
 
 
-def _msra(section: Section) -> Form:
+def _msra(section: Section) -> KeypointForm:
     section.training("sigma")
     blur = section.integer("blur_kernel_size", 11, most=63)
     return Heatmaps("dark", blur=blur) if section.flag("unbiased", False) else Heatmaps("quarter")
 
 
-def _udp(section: Section) -> Form:
+def _udp(section: Section) -> KeypointForm:
     section.training("sigma")
     if section.choice("heatmap_type", {"gaussian": False, "combined": True}, "gaussian"):
         section.fixed(blur_kernel_size=11)
@@ -44,11 +45,11 @@ def _udp(section: Section) -> Form:
     return Heatmaps("udp", blur=section.integer("blur_kernel_size", 11, most=63))
 
 
-def _megvii(section: Section) -> Form:
+def _megvii(section: Section) -> KeypointForm:
     return Heatmaps("megvii", blur=section.integer("kernel_size", most=63), scale=MEGVII_SCALE)
 
 
-def _simcc(section: Section) -> Form:
+def _simcc(section: Section) -> KeypointForm:
     section.fixed(decode_visibility=False)
     section.training("smoothing_type", "label_smooth_weight", "normalize", "decode_beta")
     split = section.number("simcc_split_ratio", 2.0)

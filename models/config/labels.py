@@ -28,7 +28,7 @@ def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -
         raise ConfigError(f"{path}.keypoint_name2id is {shown(by_name)}; supported: an index for each name")
     names = tuple(sorted(by_name, key=lambda name: by_name[name]))
     flips = _indices(dataset, "flip_indices", len(names), path)
-    if any(flips[flips[i]] != i for i in range(len(flips))) or len(flips) not in (0, len(names)):
+    if len(flips) not in (0, len(names)) or any(flips[flips[i]] != i for i in range(len(flips))):
         raise ConfigError(f"{path}.flip_indices is {shown(flips)}; supported: pairs that change places")
     links = dataset.get("skeleton_links") or ()
     ends = tuple((pair[0], pair[1]) for pair in links if _is_indices(pair, len(names)) and len(pair) == 2)

@@ -27,7 +27,7 @@ def _read_nms(nms: Section, conf: float) -> dict[str, object]:
     sigma, least = nms.number("sigma", 0.5), _part(nms, "min_score", 1e-3)
     if sigma <= 0:
         nms.refuse("sigma", "a number above 0")
-    return common | {"kind": kind, "conf": max(conf, least), "iou": _part(nms, overlap, 0.3), "sigma": sigma}
+    return common | {"kind": kind, "conf": conf, "floor": least, "iou": _part(nms, overlap, 0.3), "sigma": sigma}
 
 
 def _score(section: Section) -> float:

@@ -9,9 +9,11 @@ from torch import nn
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.forms import Dense
 from ...deploy.forms.keypoints import KeypointForm
+from ...deploy.inputs.network_inputs import ImageInput
 from ..pose import OLD_HEAD, top_down
 from ..variant import Variant
 from .labels import read_labels, read_old_skeleton, read_skeleton
+from .mmpose0 import modern
 from .network import Network, read_network
 from .pipeline import find_transforms, read_crops, read_images
 from .section import Section
@@ -41,7 +43,8 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 
     Raises ConfigError for what cannot be read, and for what is not supported.
     """
-    model = Section(_below(text, "model"), "model")
+    keys = _below(text, "model")
+    model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
     network = read_network(model)
     described = _detector if isinstance(network.form, Dense) else _top_down
     found = described(text, meta, model, network)
@@ -78,6 +81,7 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     preprocessor = model.section("data_preprocessor")
     assert network.size is not None
     image = read_crops(find_transforms(text.values), preprocessor, network.size)
+    _check_spacing(image, network.form)
     skeleton = _skeleton(text, meta)
     if len(skeleton.keypoints) != network.classes:
         raise ConfigError(
@@ -95,6 +99,14 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
             Fact("keypoints", f"{network.classes}: {_few(skeleton.keypoints)}; {swaps}", "meta, model.test_cfg"),
         ),
     )
+
+
+def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
+    """Refuse crops that are cut by one rule and read by another."""
+    reads_spacing = form.kind == "offsets" or (form.kind == "heatmap" and form.method == "udp")
+    if image.place.spacing != reads_spacing:
+        wanted = "True with a UDPHeatmap, False with other codecs"
+        raise ConfigError(f"use_udp of TopdownAffine is {image.place.spacing}, of crops; supported: {wanted}")
 
 
 def _flipped(model: Section, form: KeypointForm) -> KeypointForm:
@@ -115,9 +127,11 @@ def _skeleton(text: Text, meta: Mapping[str, Any]) -> Skeleton:
     dataset = meta.get("dataset_meta")
     if isinstance(dataset, dict):
         return read_skeleton(dataset)
-    info = text.values.get("dataset_info")
+    info: Any = text.values
+    for key in ("data", "test", "dataset_info"):
+        info = info.get(key) if isinstance(info, dict) else None
     if isinstance(info, dict):
-        return read_old_skeleton(Section(info, "dataset_info"))
+        return read_old_skeleton(Section(info, "data.test.dataset_info"))
     raise ConfigError("meta.dataset_meta is missing, which names the keypoints; name a model with --model instead")
 
 

@@ -39,3 +39,28 @@ def dense(head: str, *, backbone: Any = (), neck: Any = (), **changes: Any) -> d
 def pose(head: dict[str, Any], backbone: dict[str, Any]) -> dict[str, Any]:
     """What stands under `model` of a top-down pose network."""
     return {"type": "TopdownPoseEstimator", "backbone": backbone, "head": head}
+
+
+DECODER = {"type": "MSRAHeatmap", "input_size": (64, 96), "heatmap_size": (16, 24), "sigma": 2}
+TRUNK = {"type": "ResNet", "depth": 18, "base_channels": 8}
+SIMPLE = {"type": "HeatmapHead", "in_channels": 64, "out_channels": 5, "deconv_out_channels": (16, 16, 16)}
+SIMPLE |= {"deconv_kernel_sizes": (4, 4, 4), "decoder": DECODER, "loss": {"type": "KeypointMSELoss"}}
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+LOAD, PACK = {"type": "LoadImageFromFile", "backend_args": None}, {"type": "mmdet.PackDetInputs"}
+NORM = {"type": "DetDataPreprocessor", "mean": MEAN, "std": STD, "bgr_to_rgb": True, "pad_size_divisor": 32}
+
+
+def new(*steps, **dataset):
+    """The transforms of a configuration of mmdet 3.x."""
+    return {"test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": (LOAD, *steps, PACK), **dataset}}}
+
+
+def old(*steps, **aug):
+    """Those of mmdet 2.x."""
+    flip = {"type": "MultiScaleFlipAug", "img_scale": (1333, 800), "flip": False, "transforms": steps} | aug
+    return {"data": {"test": {"type": "CocoDataset", "pipeline": ({"type": "LoadImageFromFile"}, flip)}}}
+
+
+def resize(**changes):
+    return {"type": "Resize", "scale": (1333, 800), "keep_ratio": True} | changes

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from small_configs import HEADS, STRIDES, anchors, dense, pose
+from small_configs import DECODER, HEADS, SIMPLE, STRIDES, TRUNK, anchors, dense, pose
 from torch import nn
 
 from detforge.models.anchors import Anchors
@@ -150,11 +150,7 @@ def test_a_pyramid_of_other_levels() -> None:
     torch.testing.assert_close(levels[5], levels[3][..., ::4, ::4])
 
 
-DECODER = {"type": "MSRAHeatmap", "input_size": (64, 96), "heatmap_size": (16, 24), "sigma": 2}
 BINS = {"type": "SimCCLabel", "input_size": (64, 96), "sigma": 6.0, "simcc_split_ratio": 2.0}
-TRUNK = {"type": "ResNet", "depth": 18, "base_channels": 8}
-SIMPLE = {"type": "HeatmapHead", "in_channels": 64, "out_channels": 5, "deconv_out_channels": (16, 16, 16)}
-SIMPLE |= {"deconv_kernel_sizes": (4, 4, 4), "decoder": DECODER, "loss": {"type": "KeypointMSELoss"}}
 UNIT = {"hidden_dims": 32, "s": 16, "expansion_factor": 2, "act_fn": "SiLU", "use_rel_bias": False, "pos_enc": False}
 CROP = {"input_size": (64, 96), "in_featuremap_size": (2, 3)}
 

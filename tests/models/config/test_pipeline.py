@@ -1,27 +1,13 @@
 """The network's input from the frameworks' transforms, against what each framework is known to do with them."""
 
 import pytest
+from small_configs import LOAD, MEAN, NORM, PACK, STD, new, old, resize
 
 from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.models.config.pipeline import find_transforms, read_crops, read_images
 from detforge.models.config.section import Section
 from detforge.models.config.text import ConfigError
-
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-LOAD, PACK = {"type": "LoadImageFromFile", "backend_args": None}, {"type": "mmdet.PackDetInputs"}
-NORM = {"type": "DetDataPreprocessor", "mean": MEAN, "std": STD, "bgr_to_rgb": True, "pad_size_divisor": 32}
-
-
-def new(*steps, **dataset):
-    """The transforms of a configuration of mmdet 3.x."""
-    return {"test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": (LOAD, *steps, PACK), **dataset}}}
-
-
-def old(*steps, **aug):
-    """Those of mmdet 2.x."""
-    flip = {"type": "MultiScaleFlipAug", "img_scale": (1333, 800), "flip": False, "transforms": steps} | aug
-    return {"data": {"test": {"type": "CocoDataset", "pipeline": ({"type": "LoadImageFromFile"}, flip)}}}
 
 
 def images(config, preprocessor=NORM):
@@ -30,10 +16,6 @@ def images(config, preprocessor=NORM):
     if section is not None:
         section.finish()
     return found
-
-
-def resize(**changes):
-    return {"type": "Resize", "scale": (1333, 800), "keep_ratio": True} | changes
 
 
 def pad(**changes):
