@@ -8,7 +8,7 @@ from ...deploy.forms.boxes import Clip
 from ...deploy.inputs.crop import Crop
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.inputs.resize import LONGEST, Pad, Resize
-from .section import Section
+from .section import Section, shown
 from .text import ConfigError
 
 Three = tuple[float, float, float]
@@ -82,7 +82,7 @@ def read_crops(transforms: list[Section], preprocessor: Section | None, size: tu
 
 def _known(table: Mapping[str, Read], step: Section) -> Read:
     if step.type not in table:
-        raise ConfigError(f"{step.path}.type is '{step.type[:80]}'; supported: {', '.join(table)}")
+        raise ConfigError(f"{step.path}.type is {shown(step.type)}; supported: {', '.join(table)}")
     return table[step.type]
 
 

@@ -159,7 +159,7 @@ class Section:
         for key, value in self._data.items():
             if key not in self._read:
                 raise ConfigError(
-                    f"{self.path}.{key} is {shown(value)}, which is not supported; "
+                    f"{self.path}.{_spelled(key)} is {shown(value)}, which is not supported; "
                     "train without it, or name a model with --model and give --ignore-config"
                 )
         for child in self._children.values():
@@ -193,6 +193,11 @@ def shown(value: Any) -> str:
     """A value in a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _spelled(key: Any) -> str:
+    """A key as the file has it, which may hold anything."""
+    return key if isinstance(key, str) and key.isidentifier() and len(key) <= 80 else shown(key)
 
 
 def _is_text(value: Any) -> bool:

@@ -87,7 +87,7 @@ def _constant(node: Any, _: int) -> Any:
 
 def _name(node: Any, _: int) -> float:
     if node.id not in _NAMES:
-        raise ConfigError(f"line {node.lineno}: '{node.id}' is a name, not data; {_FLATTEN}")
+        raise ConfigError(f"line {node.lineno}: '{node.id[:80]}' is a name, not data; {_FLATTEN}")
     return _NAMES[node.id]
 
 
