@@ -38,11 +38,10 @@ def _msra(section: Section) -> KeypointForm:
 
 def _udp(section: Section) -> KeypointForm:
     section.training("sigma")
+    blur, radius = section.integer("blur_kernel_size", 11, most=31), section.number("radius_factor", 0.0546875)
     if section.choice("heatmap_type", {"gaussian": False, "combined": True}, "gaussian"):
-        section.fixed(blur_kernel_size=11)
-        return Offsets(radius=section.number("radius_factor", 0.0546875) * max(section.integers("heatmap_size")))
-    section.training("radius_factor")
-    return Heatmaps("udp", blur=section.integer("blur_kernel_size", 11, most=63))
+        return Offsets(radius * max(section.integers("heatmap_size")), blur=2 * blur + 1)
+    return Heatmaps("udp", blur=blur)
 
 
 def _megvii(section: Section) -> KeypointForm:

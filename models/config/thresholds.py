@@ -17,7 +17,7 @@ def read_thresholds(section: Section) -> tuple[Suppress, int]:
 
 
 def _read_nms(nms: Section, conf: float) -> dict[str, object]:
-    nms.training("max_num", "split_thr")  # how a large number of boxes is worked on, not what comes of it
+    nms.training("split_thr")  # how a large number of boxes is worked on, not what comes of it
     common = {"class_agnostic": nms.flag("class_agnostic", False)}
     kind = nms.typed("nms", "soft_nms", default="nms")
     overlap = "iou_thr" if "iou_thr" in nms else "iou_threshold"  # before mmdet 2.4

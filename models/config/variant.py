@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from ...deploy.contract.skeleton import Skeleton
-from ...deploy.forms import Dense
+from ...deploy.forms import Dense, Heatmaps, Offsets
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
 from ..pose import OLD_HEAD, top_down
@@ -103,7 +103,7 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
 
 def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
     """Refuse crops that are cut by one rule and read by another."""
-    reads_spacing = form.kind == "offsets" or (form.kind == "heatmap" and form.method == "udp")
+    reads_spacing = isinstance(form, Offsets) or (isinstance(form, Heatmaps) and form.method == "udp")
     if image.place.spacing != reads_spacing:
         wanted = "True with a UDPHeatmap, False with other codecs"
         raise ConfigError(f"use_udp of TopdownAffine is {image.place.spacing}, of crops; supported: {wanted}")
@@ -115,12 +115,17 @@ def _flipped(model: Section, form: KeypointForm) -> KeypointForm:
     if test is None:
         return replace(form, flip=False)
     test.fixed(output_keypoint_indices=None)
-    test.training("shift_coords")  # of networks that give coordinates
-    mode = {"heatmap": None, "simcc": None, "offsets": "udp_combined"}[form.kind]
-    shift = test.flag("shift_heatmap", False)
-    test.same("flip_mode", mode or "heatmap", "heatmap")
-    flip = test.flag("flip_test", False)
-    return replace(form, flip=flip, **({"shift": 1.0} if shift and form.kind == "heatmap" else {}))
+    test.training(
+        "shift_coords", "output_heatmaps"
+    )  # of networks that give coordinates; what is given beside keypoints
+    flipped = replace(form, flip=test.flag("flip_test", False))
+    if not isinstance(form, Heatmaps | Offsets):  # bins know one way to be mirrored
+        test.training("flip_mode", "shift_heatmap")
+        return flipped
+    test.same("flip_mode", "heatmap" if isinstance(form, Heatmaps) else "udp_combined", "heatmap")
+    if not test.flag("shift_heatmap", False):
+        return flipped
+    return replace(flipped, shift=1.0) if isinstance(form, Heatmaps) else test.refuse("shift_heatmap", "False")
 
 
 def _skeleton(text: Text, meta: Mapping[str, Any]) -> Skeleton:
