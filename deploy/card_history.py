@@ -31,19 +31,21 @@ def _from_1(card: Json) -> Json:
 
 
 def _input_from_1(given: Json) -> Json:
-    resize, size, multiple = given["resize"], given["size"], given["pad_multiple"]
-    spacing = given.get("spacing", False)
+    rest = dict(given)
+    resize, size, multiple = rest.pop("resize"), rest.pop("size"), rest.pop("pad_multiple")
+    rule, centered, value = rest.pop("pad_to", "ceil"), rest.pop("centered", False), rest.pop("pad_value", None)
+    enlarge, spacing = rest.pop("enlarge", [1.0, 1.0]), rest.pop("spacing", False)
+    rest.pop("layout", None)  # "nchw" was its one value
+    place: Json
     if resize == "crop":
-        place: Json = {"kind": "crop", "size": size, "spacing": spacing, "multiple": multiple}
-        place["enlarge"] = given.get("enlarge", [1.0, 1.0])
+        place = {"kind": "crop", "size": size, "spacing": spacing, "multiple": multiple, "enlarge": enlarge}
     elif resize == "warp":
         place = {"kind": "cover", "size": size, "spacing": spacing, "multiple": multiple}
     else:
-        pad = {"multiple": multiple, "rule": given.get("pad_to", "ceil"), "centered": given.get("centered", False)}
-        pad |= {"value": given.get("pad_value"), "canvas": size if resize == "canvas" else None}
+        pad = {"multiple": multiple, "rule": rule, "centered": centered, "value": value}
+        pad["canvas"] = size if resize == "canvas" else None
         place = {"kind": "resize", "size": size, "by": "edges" if resize == "edges" else "sides", "pad": pad}
-    pixels = {name: given[name] for name in ("color", "mean", "std")}
-    return {"kind": "image", "place": place, **pixels}
+    return {"kind": "image", "place": place, **rest}  # what is left over is for the parser to judge
 
 
 _STEPS: list[Callable[[Json], Json]] = [_from_1]

@@ -60,10 +60,9 @@ def load(
     of_poses = chosen.nms is not None and chosen.nms in SUPPRESSION["poses"] and chosen.nms not in SUPPRESSION["boxes"]
     own = Options(nms=chosen.nms if of_poses else None, decode=chosen.decode, flip=chosen.flip)
     rest = replace(chosen, nms=None if of_poses else chosen.nms, decode=None, flip=None)
-    estimator = _open(pose_model, own, runtime)
+    estimator: Any = _open(pose_model, own, runtime)
     if not estimator.takes_boxes:
         raise UsageError(f"{pose_model}: not a network for crops; give it as the model itself")
-    assert isinstance(estimator, PoseEstimator)
     detector = _open(path, rest, runtime)
     if detector.takes_boxes or detector.card.form.has_keypoints:
         raise UsageError(f"{path}: finds poses itself; leave out the pose model, or choose a detector")

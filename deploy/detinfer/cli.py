@@ -86,8 +86,8 @@ def _infer(arguments: argparse.Namespace) -> int:
 
 def _infer_quietly(arguments: argparse.Namespace) -> int:
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
+    from .read_ahead import find_ahead, needed
     from .save import Saver
-    from .stages import in_stages, needed
 
     if arguments.json not in (None, "-"):
         check_place(Path(arguments.json))
@@ -101,7 +101,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     saver = Saver(arguments.out, annotated=not arguments.no_save, txt=arguments.save_txt, crops=arguments.save_crops)
     with Printer(arguments.json, stream=arguments.stream) as printer:
         pictures = _pictures(items, codes, needed(model, arguments), arguments.debug)
-        results = in_stages(pictures, find, printer, arguments.batch)
+        results = find_ahead(pictures, find, printer, arguments.batch)
         try:
             with saver, _progress(items) as advance:
                 try:

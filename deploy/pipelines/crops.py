@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,9 +37,7 @@ class PoseEstimator(Pipeline):
         self, backend: Backend, card: Card, classes: Collection[int] | None = None, threads: int | None = None
     ) -> None:
         check_ports(backend, card)
-        place = card.input.place
-        assert isinstance(card.form, CropForm) and isinstance(place, Crop)
-        self._card, self._form, self._place = card, card.form, place
+        self._card, self._form, self._place = card, cast(CropForm, card.form), cast(Crop, card.input.place)
         self._backend = backend
         self._canvases = Canvases()
         self._ports = {port.name: port for port in backend.inputs}

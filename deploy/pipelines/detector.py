@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -34,8 +34,7 @@ class Detector(Pipeline):
         self, backend: Backend, card: Card, classes: Collection[int] | None = None, threads: int | None = None
     ) -> None:
         check_ports(backend, card)
-        assert isinstance(card.form, ImageForm)
-        self._card, self._form = card, card.form
+        self._card, self._form = card, cast(ImageForm, card.form)
         self._backend = backend
         self._classes = classes
         self._threads = threads or available_processors()
@@ -69,7 +68,8 @@ class Detector(Pipeline):
         return find_in_tiles(self._candidates, self._suppressed, checked([image])[0], tile, overlap)
 
     def needed(self) -> Callable[[Size], Size]:
-        return lambda size: self.card.input.place.whole(size).content_size
+        scales = self._form.all_scales
+        return lambda size: self.card.input.place.whole(size, scales[0], scales[-1]).content_size
 
     def _candidates(self, images: Sequence[Image]) -> list[Instances]:
         """What is in each image before suppression, in px of the image."""

@@ -14,17 +14,17 @@ from ..results.instances import Instances
 
 
 def oks(
-    keypoints: NDArray[Any], areas: NDArray[Any], sigmas: Sequence[float], visible: float | None = None
+    keypoints: NDArray[Any], areas: NDArray[Any], sigmas: Sequence[float], least_score: float | None = None
 ) -> NDArray[np.float64]:
     """The object keypoint similarity (n, n) of poses with each other, 0..1.
 
     `keypoints` (n, k, 3) are x and y in px and a score, `areas` (n,) px^2, `sigmas` (k,) a Skeleton's. It is the mean
     over keypoints of exp(-d^2 / (2 (2 sigma)^2 area)), as in COCO's evaluation, with the mean of both areas. With
-    `visible` it is that of the keypoints that score more in both poses, 0 without any, as mmpose's `vis_thr`. A
+    `least_score` it is that of the keypoints that score more in both poses, 0 without any, as mmpose's `vis_thr`. A
     keypoint whose place is undefined is like none.
     """
     similarities = np.empty((len(keypoints), len(keypoints)))
-    _native.oks(*_poses(keypoints, areas, sigmas), visible, similarities)
+    _native.oks(*_poses(keypoints, areas, sigmas), least_score, similarities)
     return similarities
 
 

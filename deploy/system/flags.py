@@ -40,11 +40,6 @@ def read_flags(kind: type[T], arguments: argparse.Namespace, **more: Any) -> T:
     return kind(**{each.name: getattr(arguments, each.name) for each in _with_flag(kind)}, **more)
 
 
-def flag_of(name: str) -> str:
-    """How the command line spells an option."""
-    return f"--{name.replace('_', '-')}"
-
-
 def number(low: float, high: float) -> Callable[[str], float]:
     """The type of a flag that takes a number of low..high."""
 

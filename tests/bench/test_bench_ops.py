@@ -12,6 +12,7 @@ from detforge.export import bench_ops
 from detforge.plugins.core.libraries import library
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", bench_ops.WORKLOADS, ids=lambda workload: workload.name)
 def test_alternatives_agree(workload: bench_ops.Workload, tmp_path) -> None:
     ways = bench_ops.ways_to_run(workload, workload.inputs(np.random.default_rng(0)), 2, tmp_path)

@@ -163,6 +163,7 @@ def test_poses_in_coco_form() -> None:
     np.testing.assert_allclose(record["keypoints"], found.keypoints[0].ravel(), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_poses_are_a_list() -> None:
     found = PoseEstimator(Lights(), POSE_CARD)(picture(), [BOX, (0, 0, 9, 9)])
     assert [one.keypoints.shape for one in found if one.keypoints is not None] == [(1, 3, 3)] * 2

@@ -13,6 +13,8 @@ from detforge.export import api, export
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"checkpoint": "random", "imgsz": (64, 96), "batch": 1}
 
 

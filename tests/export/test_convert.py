@@ -31,6 +31,7 @@ def deformable() -> nn.Module:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "box_px"), [("fp32", 1e-2), ("fp16", 3.0)])
 def test_deformable_network_on_a_fixed_canvas(deformable, precision, box_px, tmp_path):
     proto, ops = to_onnx(prepare(deformable, precision), canvas=(64, 96), batch=2)

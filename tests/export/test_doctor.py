@@ -15,6 +15,7 @@ def two_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_LAYERS", kept)
 
 
+@pytest.mark.slow
 def test_a_gpu_and_tensorrt(standin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_RUNTIMES", [("tensorrt", "cuda:0"), ("tensorrt-rtx", "build")])
     found = {check.name: check for check in doctor.examine()}
@@ -29,6 +30,7 @@ def test_a_gpu_and_tensorrt(standin: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert found["tensorrt cuda:0"].mend == "check nvidia-smi"
 
 
+@pytest.mark.slow
 def test_a_broken_installation_has_failed(standin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_TENSORRT", "9.3.0.1")  # which the stand-in cannot play
     monkeypatch.setattr(doctor, "_RUNTIMES", [("tensorrt", "cuda:0")])

@@ -19,9 +19,14 @@ from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
 
+pytestmark = pytest.mark.slow
+
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
 NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and isinstance(v.decode, Dense)]
-CASES = [(name, "fp16") for name in NAMES] + [(name, "fp32") for name in FREE]
+CASES = [
+    pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
+    for case in [(name, "fp16") for name in NAMES] + [(name, "fp32") for name in FREE]
+]
 CANVASES = {"fp32": None, "fp16": (128, 160)}
 NEAR = {"fp32": (1e-2, 1e-5), "fp16": (0.5, 0.01)}  # px and score; half precision rounds otherwise in a batch
 LIVELINESS = {"retinanet_test": 20, "iou_aware_retinanet_test": 20, "borderdet_test": 12}  # branches without norms

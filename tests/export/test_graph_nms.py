@@ -103,6 +103,7 @@ def runtime_card(fusion) -> Card:
     return replace(card, decode=DECODE, fusion=fusion, suppress=SUPPRESS)
 
 
+@pytest.mark.slow
 def test_version_2_at_any_size_and_batch(tmp_path):
     fusion = Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused")
     model = network(16)
@@ -112,6 +113,7 @@ def test_version_2_at_any_size_and_batch(tmp_path):
     check(model, fusion, [(1, 64, 96), (3, 96, 64), (2, 32, 32), (1, 160, 128)], tmp_path / "model.onnx")
 
 
+@pytest.mark.slow
 def test_version_1_on_a_fixed_canvas(tmp_path):
     model = network(None)
     proto, _ = to_onnx(GraphNms(model, DECODE, Fusion(), SUPPRESS), canvas=(96, 64), batch=2)

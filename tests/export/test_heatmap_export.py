@@ -18,6 +18,8 @@ from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
+pytestmark = pytest.mark.slow
+
 NETWORKS = ("centernet_test", "cornernet_test")
 SIZES = {"centernet_test": (128, 160), "cornernet_test": (127, 255)}
 

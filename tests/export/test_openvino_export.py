@@ -18,6 +18,8 @@ from detforge.models.zoo import find
 sys.path.append(str(Path(__file__).parents[1] / "deploy"))
 import openvino_standin
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_file_for_openvino_has_no_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

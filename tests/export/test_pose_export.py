@@ -16,8 +16,14 @@ from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS, find
 
+pytestmark = pytest.mark.slow
+
 NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") and variant.skeleton is not None]
-CASES = [(name, "fp32") for name in NAMES] + [(name, "fp16") for name in NAMES]
+CASES = [
+    pytest.param((name, precision), marks=pytest.mark.xdist_group(f"{name}-{precision}"))
+    for precision in ("fp32", "fp16")
+    for name in NAMES
+]
 IMAGE = make_up((120, 160), 3)
 BOXES = np.array([[20, 10, 90, 115], [-30, 40, 50, 150]], np.float32)
 

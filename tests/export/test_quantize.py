@@ -25,6 +25,8 @@ from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 from detforge.plugins.operators import FUNCTIONS
 
+pytestmark = pytest.mark.slow
+
 FLAVORS = ("cpu", "tensorrt")
 RNG = np.random.default_rng(0)
 FEEDS = [RNG.normal(0, 1, (1, 8, 16, 16)).astype(np.float32) for _ in range(4)]

@@ -22,12 +22,18 @@ RUNTIMES = {onnxruntime.__version__: None} | {
 }
 # Stock ONNX Runtime has DeformConv, which our functions of it call, on the CPU from 1.25 on; our kernels run before.
 FIRST_WITH_DEFORM_CONV = (1, 25)
+# The naive oracle takes seconds for the largest cases.
+LARGE = 20_000  # values
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] * (sum(x.size for x in case.inputs()) > LARGE))
+    for name, case in CASES.items()
+]
 no_ort_library = pytest.mark.skipif(
     library("detforge_ort") is None, reason="libdetforge_ort was not built: no ONNX Runtime headers (ORT_INCLUDE_DIR)"
 )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_torch_reference(name: str) -> None:
     inputs = (torch.from_numpy(x).double() for x in rounded_inputs(name, "float32"))
     result = REFERENCES[CASES[name].op](*inputs, **CASES[name].attributes)
@@ -43,7 +49,7 @@ def c_library() -> Library:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_c_function(c_library: Library, name: str, dtype: str) -> None:
     assert_equals_oracle(run_cpu(c_library, name, dtype), name, dtype)
 
@@ -54,6 +60,7 @@ def emulated_gpu(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return Library(build(tmp_path_factory.mktemp("emulated")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
 def test_cuda_kernel_on_an_emulated_gpu(emulated_gpu: Library, name: str, dtype: str) -> None:

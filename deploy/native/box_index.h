@@ -1,4 +1,4 @@
-// Boxes that stay, kept so that those which overlap another one are found without looking at all.
+// Kept boxes, indexed by place and size, so that those which overlap a given box are found without a full scan.
 #pragma once
 
 #include <algorithm>
@@ -69,31 +69,31 @@ DETFORGE_CLONES static bool overlaps_any(const Block* blocks, int32_t first, boo
     return false;
 }
 
-// Each box stands on the shelf of its label, of its longer side's power of two, and of its centre's cell of that side.
+// Each box stands on the cell of its label, of its longer side's power of two, and of its centre's cell of that side.
 // The IoU of boxes is at most that of their extents on either axis, which for sides a and b exceeds t only if a > t b and
-// centres are less than (a + b) / 2 * (1 - t) / (1 + t) apart. So few shelves have to be looked at; of few boxes there is
-// one shelf for a label.
-class Shelves {
+// centres are less than (a + b) / 2 * (1 - t) / (1 + t) apart. Few cells have to be looked at. While there are
+// few boxes, each label has one cell.
+class BoxIndex {
 public:
-    Shelves(size_t most, double threshold) : most_(most), threshold_(threshold), heads_(256, -1) {}
+    BoxIndex(size_t most, double threshold) : most_(most), threshold_(threshold), heads_(256, -1) {}
 
     void add(const Box& box, int64_t label) {
         if (!is_solid(box)) return;
         if (is_flat_) {
-            put(box, label, shelf(label, 0, 0, 0));
+            put(box, label, slot(label, 0, 0, 0));
             if (blocks_.size() > kFew) sort();
             return;
         }
         const int level = level_of(side(box));
         lowest_ = std::min(lowest_, level);
         highest_ = std::max(highest_, level);
-        put(box, label, shelf(label, level, cell(centre(box.x1, box.x2), level), cell(centre(box.y1, box.y2), level)));
+        put(box, label, slot(label, level, cell(centre(box.x1, box.x2), level), cell(centre(box.y1, box.y2), level)));
     }
 
     // Whether a box of that label here overlaps by more than the threshold.
     bool overlaps(const Box& box, int64_t label) const {
         if (!is_solid(box)) return false;
-        if (is_flat_) return is_on(shelf(label, 0, 0, 0), box, label);
+        if (is_flat_) return is_on(slot(label, 0, 0, 0), box, label);
         const double slack = 1 + 1e-6, part = (1 - threshold_) / (1 + threshold_) / 2 * slack;
         for (int level = lowest_; level <= highest_; ++level) {
             const double most = std::ldexp(1, level);  // the longer sides here are of half this to this
@@ -104,7 +104,7 @@ public:
             }
             for (int64_t y = rows.first(); y <= rows.last(); ++y) {
                 for (int64_t x = columns.first(); x <= columns.last(); ++x) {
-                    if (is_on(shelf(label, level, x, y), box, label)) return true;
+                    if (is_on(slot(label, level, x, y), box, label)) return true;
                 }
             }
         }
@@ -112,7 +112,7 @@ public:
     }
 
 private:
-    static constexpr size_t kFew = 32;  // blocks, which are looked at as fast as the shelves of one box
+    static constexpr size_t kFew = 32;  // blocks, which are scanned as fast as the cells of one box
 
     // The cells on one axis in which a box's centre lies that overlaps this one.
     struct Range {
@@ -127,7 +127,7 @@ private:
         int64_t last() const { return static_cast<int64_t>(high); }
     };
 
-    // From one shelf for a label to all of them.
+    // From one slot for a label to a slot for every cell.
     void sort() {
         is_flat_ = false;
         size_t size = heads_.size();
@@ -147,19 +147,19 @@ private:
     static int level_of(double side) { return std::ilogb(side) + 1; }
     static int64_t cell(double place, int level) { return static_cast<int64_t>(std::floor(std::ldexp(place, -level))); }
 
-    // Two shelves may share a place in the table: only time is lost by that.
-    size_t shelf(int64_t label, int level, int64_t x, int64_t y) const {
+    // Two cells may share a slot of the table: that costs time and nothing else.
+    size_t slot(int64_t label, int level, int64_t x, int64_t y) const {
         uint64_t hash = static_cast<uint64_t>(label) * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(level);
         for (const int64_t at : {x, y}) hash = (hash ^ static_cast<uint64_t>(at)) * 0xff51afd7ed558ccdu;
         return (hash ^ hash >> 32) & (heads_.size() - 1);
     }
 
-    bool is_on(size_t shelf, const Box& box, int64_t label) const {
-        return heads_[shelf] >= 0 && overlaps_any(blocks_.data(), heads_[shelf], true, box, label, threshold_);
+    bool is_on(size_t slot, const Box& box, int64_t label) const {
+        return heads_[slot] >= 0 && overlaps_any(blocks_.data(), heads_[slot], true, box, label, threshold_);
     }
 
-    void put(const Box& box, int64_t label, size_t shelf) {
-        int32_t& head = heads_[shelf];
+    void put(const Box& box, int64_t label, size_t slot) {
+        int32_t& head = heads_[slot];
         if (head < 0 || blocks_[head].count == Block::kBoxes) {
             Block block{};
             std::fill_n(block.x1, Block::kBoxes, std::numeric_limits<float>::infinity());

@@ -1,4 +1,4 @@
-"""How pictures pass through detinfer: how many px are read of them, and the stages that overlap."""
+"""Reading, detecting and saving at the same time."""
 
 import argparse
 from collections.abc import Callable, Generator, Iterator
@@ -14,7 +14,7 @@ from .printer import Printer
 
 
 def needed(model: Pipeline, arguments: argparse.Namespace) -> Callable[[Size], Size] | None:
-    """How many px the network needs of an image's, where --reduced asks for no more."""
+    """How many px of an image the network needs; None without --reduced, which asks for no more."""
     if not arguments.reduced:
         return None
     if not arguments.no_save or arguments.save_crops:
@@ -24,10 +24,10 @@ def needed(model: Pipeline, arguments: argparse.Namespace) -> Callable[[Size], S
     return model.needed()
 
 
-def in_stages(
+def find_ahead(
     pictures: Iterator[Picture], find: Callable[[list[Picture]], list[Instances]], printer: Printer, batch: int
 ) -> Generator[tuple[Picture, Instances]]:
-    """Every picture and what is in it: the next ones are read and looked at while the caller works on one."""
+    """Every picture and what is in it; the next ones are read and looked at while the caller works on one."""
 
     def groups() -> Generator[list[Picture]]:
         while group := printer.timed("read", lambda: list(islice(pictures, batch))):
@@ -39,7 +39,7 @@ def in_stages(
 
 
 def _in_full(pictures: list[Picture], found: list[Instances]) -> list[Instances]:
-    """In px of the files."""
+    """The findings in px of the files, which may have been decoded to fewer px."""
     return [
         one if picture.full_size is None else one.scaled((picture.full_size[1], picture.full_size[0]))
         for picture, one in zip(pictures, found, strict=True)
