@@ -144,12 +144,13 @@ def trim_operator(source: Path, name: str) -> None:
 
 def trim_configurations(source: Path, name: str) -> None:
     """Write what checkpoints of real training runs say of themselves: text, meta, and each parameter's shape."""
-    cases: dict[str, Any] = {}
+    cases: list[dict[str, Any]] = []
     for path in sorted(source.glob("*.npz")):
         with np.load(path) as file:
             text, meta, state = (bytes(file[key]).decode() for key in ("cfg", "meta", "state"))
         shapes = {key: shape for key, shape, *_ in json.loads(state)}
-        cases[path.stem] = {"cfg": text, "meta": json.loads(meta), "state": shapes}
+        args = {"cfg": text, "meta": json.loads(meta), "state": shapes}
+        cases.append({"name": path.stem, "args": args, "in": {}, "out": {}})
     _write(name, cases, {})
 
 

@@ -1,12 +1,10 @@
 """From a whole configuration to a variant: real ones, old ones, thresholds, keypoints and what is refused."""
 
-import json
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 import torch
-from golden.reader import FOLDER
+from golden.reader import load_ops
 from small_configs import LOAD, MEAN, NORM, PACK, SIMPLE, STD, TRUNK, dense, new, old, pose, resize
 
 from detforge.deploy.contract.suppression import Suppress
@@ -16,8 +14,7 @@ from detforge.models.checkpoint import Checkpoint, fits
 from detforge.models.config.text import ConfigError, Text, read_text
 from detforge.models.config.variant import describe
 
-with np.load(FOLDER / "configurations.npz") as file:
-    REAL = json.loads(bytes(file["manifest"]))
+REAL = {case["name"]: case["args"] for case in load_ops("configurations")}
 
 EDGES = Resize((800, 1333), "edges", pad=Pad(multiple=32))
 EXPECTED = {
