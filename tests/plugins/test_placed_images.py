@@ -19,8 +19,8 @@ from detforge.deploy import load
 from detforge.deploy.backends.open import open_backend
 from detforge.deploy.inputs.image_batch import ImageBatch, input_kernel
 from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.system.errors import DetforgeError
 from detforge.deploy.inputs.resize import frame_for, preprocess
+from detforge.deploy.system.errors import DetforgeError
 from detforge.plugins.core.abi import Buffer, Library, Picture
 
 pytestmark = pytest.mark.slow
