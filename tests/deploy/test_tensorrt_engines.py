@@ -233,7 +233,7 @@ def test_operators_without_their_plugins_are_told_when_a_build_fails(
     write_pooling_model(Path("m.onnx"))
     monkeypatch.setenv("STANDIN_FAULT", "refuse")
     error = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt", code=5)
-    remedy = "the plugins for its operators were not built; TENSORRT_ROOT=... pip install --force-reinstall detforge"
+    remedy = "the plugins for its operators were not built; CUDACXX=.../nvcc pip install --force-reinstall detforge"
     assert "no implementation for node x; " in error and error.endswith(remedy)
 
 

@@ -74,7 +74,7 @@ def result(folder: Path, *name: str) -> Built:
 def plugins() -> Path:
     """The library of plugins."""
     if LIBRARY is None:
-        pytest.skip("libdetforge_trt was not built: no TensorRT headers (TENSORRT_ROOT), or no nvcc")
+        pytest.skip("libdetforge_trt was not built: no nvcc")
     if tuple(map(int, version("tensorrt_rtx").split(".")[:2])) < (1, 7):
         pytest.skip("TensorRT-RTX takes plugins from 1.7 on")
     return LIBRARY
