@@ -3,9 +3,13 @@
 Its presence puts tests/ on the path, so that every test can say `from golden.reader import load`.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before torch is imported: sums have one order on every machine, and workers of pytest-xdist leave each other alone.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis
 import onnx
@@ -19,6 +23,15 @@ from detforge.deploy.inputs.resize import Pad, Resize
 
 hypothesis.settings.register_profile("steady", deadline=None)  # time is not what these tests are about
 hypothesis.settings.load_profile("steady")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file share its fixtures, so they share a worker unless they have a group of their own."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
 
 COLOR_CARD = Card(
     model="colors",

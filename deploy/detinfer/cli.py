@@ -86,8 +86,8 @@ def _infer(arguments: argparse.Namespace) -> int:
 
 def _infer_quietly(arguments: argparse.Namespace) -> int:
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
-    from .save import Saver
     from .read_ahead import find_ahead, needed
+    from .save import Saver
 
     if arguments.json not in (None, "-"):
         check_place(Path(arguments.json))

@@ -11,6 +11,7 @@ from detforge.deploy.bench.cli import main
 from detforge.export import bench_ops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", bench_ops.WORKLOADS, ids=lambda workload: workload.name)
 def test_alternatives_agree(workload: bench_ops.Workload, tmp_path) -> None:
     ways = bench_ops.ways_to_run(workload, workload.inputs(np.random.default_rng(0)), 2, tmp_path)

@@ -16,6 +16,8 @@ from detforge.deploy.postprocess import postprocess
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH, CONF = 96, 128, 0.1
 LAST = np.array([0, 0, 1, 1])
 

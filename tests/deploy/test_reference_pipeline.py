@@ -113,6 +113,7 @@ def expected(reference: Reference, model: nn.Module, image: np.ndarray) -> tuple
     return restored[kept], np.array(scores)[kept], np.array(labels)[kept]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", [LD, AUTOASSIGN], ids=lambda reference: reference.variant)
 def test_detections_equal_the_reference_pipeline(reference: Reference) -> None:
     image, model, variant = read_image(PHOTOGRAPH), load_model(reference), find(reference.variant)

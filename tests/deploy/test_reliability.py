@@ -16,9 +16,9 @@ from conftest import COLOR_CARD
 from detforge.deploy import _native, load, sources
 from detforge.deploy.backends.guarded import GuardedBackend
 from detforge.deploy.backends.recorded import RecordedBackend
+from detforge.deploy.choose import BUNDLED
 from detforge.deploy.detinfer.cli import main
 from detforge.deploy.loader import assemble
-from detforge.deploy.choose import BUNDLED
 
 RED = np.full((64, 64, 3), (0, 0, 255), np.uint8)
 
@@ -182,6 +182,7 @@ def test_finite_outputs_pass_untouched() -> None:
     assert all(passed[name] is value for name, value in outputs.items())
 
 
+@pytest.mark.slow
 def test_sixteen_threads_open_and_share_models() -> None:
     rng = np.random.default_rng(0)
     pictures = [cv2.blur(rng.integers(0, 256, (90, 120 + 8 * i, 3), np.uint8), (5, 5)) for i in range(4)]

@@ -155,6 +155,7 @@ def test_a_compute_capability_counts_once() -> None:
     assert parser.parse_args(["--sm", "89,86,89"]).sm == ("89", "86")
 
 
+@pytest.mark.slow
 def test_too_small_a_workspace_is_told(standin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = f"--model gfl_test --checkpoint random --verify off --format engine -o {tmp_path}/m.onnx --workspace 1"
     assert main(line.split()) == 5
@@ -230,6 +231,7 @@ def run(tmp_path: Path, flags: str) -> tuple[Path, dict]:
     return tmp_path / "m.engine", json.loads((tmp_path / "m.engine.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_engine_of_the_stand_in(standin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = "--hw-compat --version-compat --weight-streaming --workspace 512 --max-batch 4 --timing-cache"
     engine, described = run(tmp_path, f"--fp16 {flags} {tmp_path}/timings")
@@ -251,6 +253,7 @@ def test_an_engine_of_the_stand_in(standin: Path, tmp_path: Path, capsys: pytest
 rtx = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
 
 
+@pytest.mark.slow
 @rtx
 @pytest.mark.parametrize(("precision", "kind"), [("fp32", "FLOAT"), ("fp16", "HALF")])
 def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
@@ -263,6 +266,7 @@ def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
         assert {x["name"]: x["layers"] for x in described["plugins"]["operators"]} == Counter(nodes)
 
 
+@pytest.mark.slow
 @rtx
 @pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no TensorRT headers, or no nvcc")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -278,6 +282,7 @@ def test_a_real_engine_that_suppresses(shape: str, precision: str, tmp_path: Pat
     }
 
 
+@pytest.mark.slow
 @rtx
 def test_what_it_cannot_build_is_told_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,8 @@ from detforge.models.zoo import find
 sys.path.append(str(Path(__file__).parents[1] / "deploy"))
 import openvino_standin
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_file_for_openvino_has_no_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -65,6 +67,6 @@ def _widened(proto: onnx.ModelProto, path: Path) -> Path:
 
 @pytest.mark.parametrize("wish", [{"format": "openvino"}, {"precision": "bf16"}])
 def test_what_openvino_verifies_needs_openvino(wish: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detforge.deploy.backends.open.openvino.find_spec", lambda _: None)
+    monkeypatch.setattr("detforge.deploy.backends.openvino.find_spec", lambda _: None)
     with pytest.raises(IncompatibleError, match="OpenVINO is not installed"):
         export("gfl_test", checkpoint="random", **wish)

@@ -25,11 +25,20 @@ class Sample:
     positions: NDArray[np.int64]
     values: NDArray[np.float32]
 
-    def error(self, tensor: NDArray[Any]) -> float:
-        """The largest difference, in standard deviations of the tensor; infinite for another shape."""
+    def difference(self, tensor: NDArray[Any]) -> tuple[float, str]:
+        """The largest difference in standard deviations of the tensor, and where it is; infinite for another shape."""
         if tensor.shape != self.shape:
-            return float("inf")
-        return float(np.abs(tensor.reshape(-1)[self.positions] - self.values).max() / self.std)
+            return float("inf"), f"shape {tensor.shape}, the reference's {self.shape}"
+        ours = tensor.reshape(-1)[self.positions]
+        differences = np.nan_to_num(np.abs(ours - self.values), nan=np.inf)
+        i = int(differences.argmax())
+        place = tuple(map(int, np.unravel_index(self.positions[i], self.shape)))
+        return float(differences[i] / self.std), f"{ours[i]:.7g} at {place}, the reference's {self.values[i]:.7g}"
+
+    def log(self) -> "Sample":
+        """The same of the tensor's logarithms, in standard deviations of these."""
+        values = np.log(self.values)
+        return Sample(self.shape, float(values.std()), self.positions, values)
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,17 @@ class PoseGolden:
     image: NDArray[np.float32]
     raw: dict[str, Sample]
     cases: dict[str, People]
+
+
+def names() -> list[str]:
+    """Every golden of this folder."""
+    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+
+
+def read_manifest(name: str) -> Any:
+    """What a golden says of itself: a list of cases for an operator, a dict with `cases` by name for a network."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return json.loads(bytes(file["manifest"]))
 
 
 def load(name: str) -> Golden:

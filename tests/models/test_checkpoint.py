@@ -399,6 +399,7 @@ def checkpoint(state: dict[str, Tensor]) -> Checkpoint:
     return Checkpoint(state, "a.pth", None, None)
 
 
+@pytest.mark.slow
 def test_weights_arrive_in_the_network() -> None:
     model = load_variant(VARIANT, checkpoint(STATE))
     assert same(model.state_dict(), STATE)

@@ -23,6 +23,8 @@ from detforge.deploy.inputs.resize import frame_for, preprocess
 from detforge.deploy.system.errors import DetforgeError
 from detforge.plugins.core.abi import Buffer, Library, Picture
 
+pytestmark = pytest.mark.slow
+
 CARD = replace(COLOR_CARD, input=ImageInput("edges", (64, 128), 32, "rgb", (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)))
 CANVAS = replace(COLOR_CARD.input, pad_value=114.0)
 
@@ -48,8 +50,8 @@ def install(standin: Path, emulated: Path, monkeypatch: pytest.MonkeyPatch) -> C
             cuda.enqueue(stream, lambda: run(picture, dtype, canvas))
 
     def install() -> None:
-        monkeypatch.setattr("detforge.deploy.inputs.image_batch.library", {"detforge_cuda": emulated}.get)
-        monkeypatch.setattr("detforge.deploy.inputs.image_batch.Library", Played)
+        monkeypatch.setattr("detforge.deploy.backends.placed.library", {"detforge_cuda": emulated}.get)
+        monkeypatch.setattr("detforge.deploy.backends.placed.Library", Played)
 
     return install
 

@@ -62,6 +62,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return Library(build(tmp_path_factory.mktemp("emulated")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SPECS)
 def test_on_an_emulated_gpu(emulated: Library, name: str, dtype: str) -> None:
@@ -80,6 +81,7 @@ def test_on_a_gpu(name: str, dtype: str) -> None:
     check(Library(path), name, dtype, "cuda")
 
 
+@pytest.mark.slow
 def test_wrong_calls_are_refused(emulated: Library) -> None:
     pixels = np.zeros((0, 4, 3), np.uint8)
     picture = Picture(buffer(pixels), (4, 4), (0, 0), MEAN, STD, MEAN, False)
