@@ -96,6 +96,9 @@ def build(
             f"export it with --int8 --runtime {options.runtime}"
         )
     plugins = plugin_library() if file.operators else None
+    if plugins is None and file.plugins_only:
+        which = f"{options.runtime} takes {', '.join(file.plugins_only)} as plugins alone, which were not built"
+        raise RefusedError(_text(path, which, WITH_NVCC))
     embedded = options.embeds(plugins)
     request = {
         **{name: value for name, value in asdict(options).items() if name != "version_compat"},
