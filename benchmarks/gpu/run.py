@@ -11,7 +11,6 @@ is no GPU, which leaves every step absent.
 import argparse
 import importlib.util
 import json
-import os
 import shutil
 import statistics
 import subprocess
