@@ -109,7 +109,8 @@ def card_with(old: str, new: str) -> str:
         (card_with('"strides": [32]', '"strides": [16]'), "export it anew"),
         (
             card_with(
-                '"anchors": 1, "clip": "image", "kind": "dense", "strides": [32], "top_k": 1000, "unit": "pairs"', '"kind": "graph"'
+                '"anchors": 1, "clip": "image", "kind": "dense", "strides": [32], "top_k": 1000, "unit": "pairs"',
+                '"kind": "graph"',
             ),
             "lacks the output",
         ),
