@@ -19,8 +19,8 @@ CONF = 0.05
 class GraphNms(nn.Module):
     """Image (n, 3, h, w) to `boxes` (n, m, 4) xyxy px, `scores` (n, m), `labels` (n, m) int64 and `num` (n,) int64.
 
-    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes are cut at the canvas, since the
-    image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
+    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes are cut at the canvas where they are
+    cut at all, since the image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
     their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
     """
 
@@ -39,15 +39,18 @@ class GraphNms(nn.Module):
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]
         points, labels = pairs // classes, pairs % classes
-        sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
         last, limit = int(self.form.clip == "last_pixel"), self.suppress.max_det
-        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4)).clamp(min=0).minimum(sides - last)
+        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4))
+        if self.form.clip != "none":
+            sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
+            boxes = boxes.clamp(min=0).minimum(sides - last)
         is_candidate = (values >= 0) & (boxes[..., 2:] + last > boxes[..., :2]).all(-1)
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
         # Corners one pixel further out give sides and overlaps that count the last pixel in.
         areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if self.suppress.inclusive else boxes
         iou = areas.new_full((1,), _not_below(self.suppress.iou))
-        best = nms(areas, scores, labels.to(scores.dtype), iou, classes, limit)
+        compared, kinds = (torch.zeros_like(labels), 1) if self.suppress.class_agnostic else (labels, classes)
+        best = nms(areas, scores, compared.to(scores.dtype), iou, kinds, limit)
         return self._rows(best, boxes, labels)
 
     def _scores(self, outputs: dict[str, Tensor], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
