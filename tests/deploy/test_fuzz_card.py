@@ -1,43 +1,22 @@
 """Whatever stands where a Card should, it parses to a Card that survives the trip through JSON, or is refused."""
 
 import contextlib
+import copy
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import COLOR_CARD
+from cards import CARDS
 from hypothesis import given
 from hypothesis import strategies as st
+from old_cards import OLD_CARDS
 
 from detforge.deploy.card import Card
-from detforge.deploy.contract.choices import SUPPRESSION
 from detforge.deploy.contract.parse import FieldError
-from detforge.deploy.contract.skeleton import Skeleton
-from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Corners, Dense, Form, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
-from detforge.deploy.inputs.cover import Cover
-from detforge.deploy.inputs.crop import Crop
-from detforge.deploy.inputs.network_inputs import PoseInput, SizeInput
-from detforge.deploy.inputs.resize import Resize
+from detforge.deploy.forms import FORMS
 
-SKELETON = Skeleton(("nose", "left", "right"), ((0, 1), (0, 2)), ((1, 2),), (0.1, 0.2, 0.3))
-PLACES = {"resize": Resize((64, 64)), "crop": Crop((64, 48)), "cover": Cover((64, 64))}
-FORMS = (
-    *(Dense((8, 16)), Peaks(), Corners(), Graph()),
-    *(Heatmaps(), Offsets(4.0), Votes(4.0), Simcc(), Tags((0, 1, 2))),
-)
-
-
-def card_of(form: Form) -> Card:
-    """A Card that holds the form."""
-    inputs = (replace(COLOR_CARD.input, place=PLACES[form.place]), SizeInput(), PoseInput((0, 2, 1), 2.0))
-    rule = Suppress(SUPPRESSION[form.compares][0])
-    skeleton = SKELETON if form.has_keypoints else None
-    return replace(COLOR_CARD, inputs=inputs, form=form, suppress=rule, skeleton=skeleton)
-
-
-CARDS = [card_of(form) for form in FORMS]
+TEXTS = {f"{i}-{card.form.kind}": card.to_json() for i, card in enumerate(CARDS)}
+TEXTS |= {f"old-{name}": json.dumps(card) for name, card in OLD_CARDS.items()}
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(1e999) | st.just(-1),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -65,19 +44,35 @@ def spoil(data: st.DataObject, value: Any) -> Any:
     return data.draw(VALUES)
 
 
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.form.kind)
+def test_every_form_is_among_them() -> None:
+    kinds = {form.kind for form in FORMS}
+    assert {card.form.kind for card in CARDS} == kinds
+    assert {card["decode"]["kind"] for card in OLD_CARDS.values()} <= kinds
+
+
+@pytest.mark.parametrize("name", TEXTS)
 @given(data=st.data())
-def test_spoilt_fields(card: Card, data: st.DataObject) -> None:
-    assert Card.from_json(card.to_json()) == card
-    value = json.loads(card.to_json())
+def test_spoilt_fields(name: str, data: st.DataObject) -> None:
+    value = json.loads(TEXTS[name])
     for _ in range(data.draw(st.integers(1, 3))):
         value = spoil(data, value)
     parsed(json.dumps(value))
 
 
-@given(st.sampled_from(CARDS), st.data())
-def test_spoilt_text(card: Card, data: st.DataObject) -> None:
-    text = card.to_json()
+@pytest.mark.parametrize("name", TEXTS)
+@given(data=st.data())
+def test_parts_of_one_in_another(name: str, data: st.DataObject) -> None:
+    """Fields of one Card, of either schema, that hold what another says."""
+    value = json.loads(TEXTS[name])
+    other = json.loads(TEXTS[data.draw(st.sampled_from(sorted(TEXTS)))])
+    for key in data.draw(st.lists(st.sampled_from(sorted({*value, *other})), min_size=1, max_size=4)):
+        if key in other:
+            value[key] = copy.deepcopy(other[key])
+    parsed(json.dumps(value))
+
+
+@given(st.sampled_from(sorted(TEXTS.values())), st.data())
+def test_spoilt_text(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, min(len(text), start + 40)))
     parsed(text[:start] + data.draw(st.text(max_size=6)) + text[end:])
@@ -86,28 +81,3 @@ def test_spoilt_text(card: Card, data: st.DataObject) -> None:
 @given(st.text())
 def test_any_text(text: str) -> None:
     parsed(text)
-
-
-SCHEMA_1: dict[str, Any] = {
-    "schema": 1, "model": "old", "task": "detection", "labels": ["a"], "ops": [], "skeleton": None,
-    "input": {
-        "resize": "edges", "size": [8, 16], "pad_multiple": 32, "pad_to": "ceil", "pad_value": None, "centered": False,
-        "color": "rgb", "mean": [0, 0, 0], "std": [1, 1, 1], "layout": "nchw", "enlarge": [1, 1], "spacing": False,
-    },
-    "decode": {"kind": "dense", "strides": [8], "anchors": 1, "top_k": 1000, "unit": "pairs"},
-    "fusion": {}, "suppress": {"inclusive": True},
-    "provenance": {"checkpoint": "", "sha256": None, "precision": "fp32"},
-}  # fmt: skip
-
-
-def test_an_older_card_is_lifted() -> None:
-    card = Card.from_json(json.dumps(SCHEMA_1))
-    assert card.form == Dense((8,), clip="last_pixel") and card.suppress.inclusive
-
-
-@given(data=st.data())
-def test_spoilt_fields_of_an_older_card(data: st.DataObject) -> None:
-    value = json.loads(json.dumps(SCHEMA_1))
-    for _ in range(data.draw(st.integers(1, 3))):
-        value = spoil(data, value)
-    parsed(json.dumps(value))

@@ -1,0 +1,52 @@
+"""Cards of every form and kind of input."""
+
+from dataclasses import replace
+
+from detforge.deploy.card import Card, Parity, Provenance
+from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Corners, Dense, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
+from detforge.deploy.inputs.cover import Cover
+from detforge.deploy.inputs.crop import Crop
+from detforge.deploy.inputs.network_inputs import ImageInput, PoseInput, SizeInput
+from detforge.deploy.inputs.resize import Pad, Resize
+
+PLACE = Resize((800, 1333), "edges", pad=Pad(multiple=32))
+CARD = Card(
+    model="gfl_test",
+    inputs=(ImageInput(PLACE, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),),
+    form=Dense((8, 16, 32)),
+    labels=("Hund", "猫"),
+    ops=("detforge::DFL",),
+    provenance=Provenance("a.pth", "00" * 32, "fp16", {"torch": "2.13"}, Parity(1e-5, 1e-4, 1.0, 40, 1.0, 0.01, 1e-4)),
+)
+SKELETON = Skeleton(("nose", "left", "right"), ((0, 1), (0, 2)), ((1, 2),), (0.1, 0.2, 0.3))
+CROPS = replace(
+    CARD,
+    inputs=(replace(CARD.input, place=Crop((256, 192), enlarge=(1.25, 1.25), multiple=32)),),
+    form=Heatmaps(),
+    skeleton=SKELETON,
+    suppress=Suppress("oks"),
+)
+WHOLE = replace(
+    CARD,
+    inputs=(replace(CARD.input, place=Cover((512, 512), 64, spacing=True)),),
+    form=Tags((0, 1, 2), scales=(0.5, 1.0)),
+    skeleton=SKELETON,
+    suppress=Suppress("none"),
+)
+CARDS = [
+    CARD,
+    replace(CARD, form=Graph("canvas")),
+    replace(CARD, form=Peaks()),
+    replace(CARD, form=Corners(flip=True)),
+    CROPS,
+    *(replace(CROPS, form=form) for form in (Offsets(4.0), Votes(4.0), Simcc(dark=(13, 7), least_score=None))),
+    replace(CROPS, inputs=(*CROPS.inputs, PoseInput((0, 2, 1), 3.0, peak=255.0))),
+    WHOLE,
+    replace(CARD, inputs=(*CARD.inputs, SizeInput())),
+    replace(CARD, provenance=Provenance("random", None, "fp32", {})),
+    CARD.with_place(Resize((640, 480), pad=Pad((640, 480), value=114.0))),
+    CARD.with_place(Resize((640, 480), keep_aspect=False, rounding="floor", filter="float")),
+    CARD.with_place(Resize(pad=Pad(multiple=128, rule="or", centered=True))),
+]
