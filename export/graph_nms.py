@@ -19,9 +19,9 @@ CONF = 0.05
 class GraphNms(nn.Module):
     """Image (n, 3, h, w) to `boxes` (n, m, 4) xyxy px, `scores` (n, m), `labels` (n, m) int64 and `num` (n,) int64.
 
-    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes are cut at the canvas where they are
-    cut at all, since the image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
-    their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
+    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes that are cut are cut at the canvas,
+    since the image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on,
+    so that their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
     """
 
     def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress) -> None:

@@ -21,9 +21,11 @@ def clipped(boxes: NDArray[np.float32], frame: Frame, clip: Clip) -> NDArray[np.
     """Boxes (n, 4) xyxy px of the resized image, cut."""
     if clip == "none":
         return boxes
-    height, width = frame.canvas_size if clip == "canvas" else frame.content_size
-    limit = np.array([width, height, width, height], np.float32) - (clip == "last_pixel")
-    return np.clip(boxes, 0, limit)
+    is_canvas = clip == "canvas"
+    top, left = frame.offset if is_canvas else (0, 0)
+    height, width = frame.canvas_size if is_canvas else frame.content_size
+    low = np.array([-left, -top, -left, -top], np.float32)
+    return np.clip(boxes, low, low + np.array([width, height, width, height], np.float32) - (clip == "last_pixel"))
 
 
 def has_area(boxes: NDArray[np.float32], clip: Clip) -> NDArray[np.bool_]:

@@ -115,8 +115,10 @@ class ResizedFrame(Frame):
         planes = resized[..., ::-1] if pixels.swaps else resized
         normal = (planes - np.array(pixels.mean, np.float32)) / np.array(pixels.std, np.float32)
         top, left = self.offset
-        canvas[...] = np.array(fill, np.float32)[:, None, None]
-        canvas[:, top : top + height, left : left + width] = normal.transpose(2, 0, 1)
+        values = np.empty(canvas.shape, np.float32)
+        values[...] = np.array(fill, np.float32)[:, None, None]
+        values[:, top : top + height, left : left + width] = normal.transpose(2, 0, 1)
+        canvas[...] = np.floor(np.clip(values, 0, 255) + 0.5) if canvas.dtype == np.uint8 else values
 
 
 @dataclass(frozen=True)
@@ -154,10 +156,7 @@ class Resize(Geometry):
 
     def whole(self, image_size: Size, scale: float = 1.0, least_scale: float = 1.0) -> ResizedFrame:
         height, width = image_size
-        across, down = (factor * scale for factor in self._factors(height, width))
-        # An extreme aspect may leave nothing of a side.
-        half = 0.5 if self.rounding == "round" else 0.0
-        resized = max(1, int(height * down + half)), max(1, int(width * across + half))
+        resized = self._resized(height, width, scale)
         canvas = self.pad.size_for(resized)
         if resized[0] > canvas[0] or resized[1] > canvas[1]:
             shapes = f"{resized[1]}x{resized[0]} px, more than the canvas of {canvas[1]}x{canvas[0]} px"
@@ -167,18 +166,23 @@ class Resize(Geometry):
             offset = canvas[0] // 2 - resized[0] // 2, canvas[1] // 2 - resized[1] // 2
         return ResizedFrame(image_size, resized, canvas, offset, self.pad.value, self.filter == "float")
 
-    def _factors(self, height: int, width: int) -> tuple[float, float]:
-        """Model px per image px, in x and in y, before rounding."""
+    def _resized(self, height: int, width: int, scale: float) -> Size:
+        """The image's size on the canvas, 1 px at least: an extreme aspect may leave nothing of a side."""
+        half = 0.5 if self.rounding == "round" else 0.0
+        if self.size is not None and not self.keep_aspect:
+            # Without a factor: 97 * (800 / 97) is less than 800 in floats.
+            return max(1, int(self.size[0] * scale + half)), max(1, int(self.size[1] * scale + half))
+        factor = self._factor(height, width) * scale
+        return max(1, int(height * factor + half)), max(1, int(width * factor + half))
+
+    def _factor(self, height: int, width: int) -> float:
+        """Model px per image px, before rounding."""
         if self.size is None:
-            return 1.0, 1.0
+            return 1.0
         first, second = self.size
-        if not self.keep_aspect:
-            return second / width, first / height
         if self.by == "edges":
-            factor = min(second / max(height, width), first / min(height, width))
-        else:
-            factor = min(first / height, second / width)
-        return factor, factor
+            return min(second / max(height, width), first / min(height, width))
+        return min(first / height, second / width)
 
     def small(self) -> "Resize":
         if self.by == "sides" or self.size is None:

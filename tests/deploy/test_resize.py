@@ -1,0 +1,142 @@
+"""Ways to resize: the image's aspect, how sides are rounded, and the filter on floats against PyTorch's."""
+
+from dataclasses import replace
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+import torch
+from canvas import preprocessed
+from torch.nn import functional as F
+
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import Pad, Resize, ResizedFrame
+from detforge.deploy.system.errors import InputError, UsageError
+
+SIZES = [(480, 640), (97, 97), (37, 53), (1, 1), (3, 400), (391, 389), (4000, 6000)]
+
+
+@pytest.mark.parametrize("rounding", ["round", "floor"])
+@pytest.mark.parametrize("image", SIZES)
+def test_without_its_aspect_the_image_becomes_exactly_the_size(image: tuple[int, int], rounding: str) -> None:
+    place = Resize((800, 416), keep_aspect=False, rounding=rounding, pad=Pad(multiple=32))
+    frame = place.whole(image)
+    assert (frame.resized_size, frame.canvas_size) == ((800, 416), (800, 416))
+    assert frame.scale == (416 / image[1], 800 / image[0])
+    assert place.canvas == (800, 416)
+
+
+def test_without_its_aspect_the_size_may_lie_on_a_larger_canvas() -> None:
+    place = Resize((100, 60), keep_aspect=False, pad=Pad(multiple=32))
+    assert place.canvas == place.whole((640, 480)).canvas_size == (128, 64)
+    centred = replace(place, pad=Pad((128, 96), centered=True)).whole((5, 7))
+    assert (centred.resized_size, centred.canvas_size, centred.offset) == ((100, 60), (128, 96), (14, 18))
+    np.testing.assert_allclose(centred.to_canvas(np.array([[0, 0], [7, 5]])), [[18, 14], [78, 114]])
+
+
+def test_both_axes_have_their_own_scale_on_the_way_to_the_canvas() -> None:
+    frame = Resize((64, 64), keep_aspect=False).whole((32, 256))
+    np.testing.assert_allclose(frame.to_canvas(np.array([[256, 32], [128, 8]])), [[64, 64], [32, 16]])
+
+
+@pytest.mark.parametrize("by", ["sides", "edges"])
+@pytest.mark.parametrize("image", [*SIZES[:-1], (641, 480), (1333, 799), (333, 1000)])
+def test_sides_are_rounded_to_the_nearest_or_down(image: tuple[int, int], by: str) -> None:
+    height, width = image
+    bound = (480, 640)
+    exact = min(Fraction(480, height), Fraction(640, width))
+    if by == "edges":
+        exact = min(Fraction(480, min(image)), Fraction(640, max(image)))
+    for rounding, half in (("round", Fraction(1, 2)), ("floor", Fraction(0))):
+        frame = Resize(bound, by, rounding=rounding).whole(image)
+        for side, resized in zip(image, frame.resized_size, strict=True):
+            wanted = side * exact
+            # A float product may fall just below a whole number, in the references as here.
+            close = {floor(wanted + half), floor(wanted + half - Fraction(1, 10**9))}
+            assert resized in {max(1, each) for each in close}
+
+
+def test_rounding_moves_boxes() -> None:
+    """334 px at 416 / 500 are 277.9."""
+    place = Resize((416, 416), pad=Pad((416, 416), value=114.0))
+    rounded, cut = (replace(place, rounding=rounding).whole((334, 500)) for rounding in ("round", "floor"))
+    assert (rounded.resized_size, cut.resized_size) == ((278, 416), (277, 416))
+    assert rounded.scale[1] == pytest.approx(278 / 334) and cut.scale[1] == pytest.approx(277 / 334)
+
+
+def reference(image: np.ndarray, spec: ImageInput, frame: ResizedFrame) -> np.ndarray:
+    """PyTorch's bilinear filter in float64, then the normalisation and the padding."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].double()
+    resized = F.interpolate(pixels, frame.resized_size, mode="bilinear", align_corners=False)[0].numpy()
+    mean, std = (np.array(values)[:, None, None] for values in (spec.mean, spec.std))
+    value = spec.place.pad.value
+    expected = np.zeros((3, *frame.canvas_size)) if value is None else (np.full((3, *frame.canvas_size), value) - mean)
+    expected = expected if value is None else expected / std
+    (top, left), (height, width) = frame.offset, frame.resized_size
+    planes = resized[::-1] if spec.color == "rgb" else resized
+    expected[:, top : top + height, left : left + width] = (planes - mean) / std
+    return expected
+
+
+FLOATS = Resize((200, 320), rounding="floor", filter="float", pad=Pad(multiple=32))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        FLOATS,
+        replace(FLOATS, keep_aspect=False),
+        replace(FLOATS, pad=Pad((224, 352), centered=True, value=114.0)),
+        Resize(filter="float", pad=Pad(multiple=8)),
+    ],
+    ids=["padded", "stretched", "centred", "kept"],
+)
+@pytest.mark.parametrize("color", ["rgb", "bgr"])
+@pytest.mark.parametrize("size", [(480, 640), (37, 53), (1, 1), (3, 400), (301, 299)])
+def test_the_filter_on_floats_is_pytorchs(size: tuple[int, int], color: str, place: Resize) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    spec = ImageInput(place, color, (123.675, 116.28, 103.53), (1.0, 2.0, 0.5))
+    pixels, frame = preprocessed(image, spec)
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels, reference(image, spec, frame), atol=5e-3)  # of 510: std 0.5
+
+
+def test_the_filter_on_floats_keeps_what_levels_round_away() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8)
+    plain = ImageInput(FLOATS, "bgr", (0.0,) * 3, (1.0,) * 3)
+    floats, frame = preprocessed(image, plain)
+    levels, _ = preprocessed(image, plain.placed(filter="opencv"))
+    inside = (slice(None), slice(frame.resized_size[0]), slice(frame.resized_size[1]))
+    assert np.abs(floats[inside] - np.round(floats[inside])).mean() > 0.2
+    assert (levels == np.round(levels)).all()
+    assert 0.2 < np.abs(floats - levels)[inside].max() <= 1.51
+
+
+def test_a_mirrored_view_and_other_types_of_canvas_hold_the_same_values() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (60, 90, 3), np.uint8)
+    spec = ImageInput(replace(FLOATS, pad=Pad(multiple=32, value=300.0)), "bgr", (40.0, -20.0, 2.0), (0.5, 2.0, 1.0))
+    values, frame = preprocessed(image[:, ::-1], spec)
+    np.testing.assert_array_equal(values, preprocessed(image[:, ::-1].copy(), spec)[0])
+    for dtype, expected in (
+        (np.float16, values.astype(np.float16)),
+        (np.uint8, np.floor(np.clip(values, 0, 255) + 0.5)),
+    ):
+        canvas = np.empty(values.shape, dtype)
+        frame.fill(canvas, image[:, ::-1], spec.pixels, 1)
+        np.testing.assert_array_equal(canvas, expected)
+
+
+def test_an_image_that_does_not_fit_a_canvas_is_refused() -> None:
+    place = Resize(pad=Pad((64, 64)))
+    assert place.whole((64, 20)).canvas_size == (64, 64)
+    with pytest.raises(InputError, match="65x20 px: it would become 65x20 px, more than the canvas of 64x64 px"):
+        place.whole((20, 65))
+
+
+def test_a_fixed_canvas_keeps_everything_else() -> None:
+    place = Resize((800, 1333), "edges", rounding="floor", filter="float", pad=Pad(multiple=32, value=7.0))
+    fixed = place.fixed((640, 96))
+    assert fixed == Resize((640, 96), rounding="floor", filter="float", pad=Pad((640, 96), 32, value=7.0))
+    with pytest.raises(UsageError, match="multiple of 32"):
+        place.fixed((640, 100))
