@@ -158,6 +158,50 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
     np.testing.assert_allclose(found.boxes, [box for *_, box in kept], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("clip", "offset", "limits"),
+    [
+        ("image", (0, 0), (0, 0, 50, 30)),
+        ("last_pixel", (0, 0), (0, 0, 49, 29)),
+        ("canvas", (0, 0), (0, 0, 64, 32)),
+        ("none", (0, 0), (-1e9, -1e9, 1e9, 1e9)),
+        ("image", (1, 7), (0, 0, 50, 30)),
+        ("canvas", (1, 7), (-7, -1, 57, 31)),
+        ("none", (1, 7), (-1e9, -1e9, 1e9, 1e9)),
+    ],
+)
+def test_where_boxes_end(clip: str, offset: tuple[int, int], limits: tuple[float, ...]) -> None:
+    """In px of the resized image, 50x30, whose first pixel is at `offset` on a canvas of 64x32 px."""
+    values = outputs(11)
+    values["boxes"] = values["boxes"] * 1.5 - 20
+    values["visible"] = values["boxes"] + np.float32(3)
+    card = replace(CARD, form=replace(CARD.form, top_k=1000, clip=clip), suppress=Suppress(conf=0.0))
+    found = candidates_in(values, card, ResizedFrame((60, 100), (30, 50), CANVAS, offset))
+    shift, last = np.array([*offset[::-1]] * 2), int(clip == "last_pixel")
+    low, high = np.array(limits[:2] * 2), np.array(limits[2:] * 2)
+    expected = []
+    for box, seen, scores in zip(values["boxes"], values["visible"], values["scores"], strict=True):
+        own = np.minimum(np.maximum(box.astype(np.float64) - shift, low), high)
+        if own[2] + last > own[0] and own[3] + last > own[1]:
+            part = np.minimum(np.maximum(seen.astype(np.float64) - shift, low), high)
+            expected += [(*own, *part, score) for score in scores]
+    rows = np.column_stack((found.boxes, found.visible, found.scores))
+    expected = np.array(expected)
+    assert len(expected) > 20
+    np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], atol=1e-4)
+    assert not np.signbit(found.boxes[found.boxes == 0]).any()  # which would be printed as -0.0
+
+
+@pytest.mark.parametrize(("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("none", 40)])
+def test_where_boxes_of_a_file_that_suppresses_end(clip: str, ends: float) -> None:
+    values = {
+        "boxes": np.array([[4, 4, 20, 40]], np.float32), "scores": np.array([0.9], np.float32),
+        "labels": np.array([1]), "num": np.array(1),
+    }  # fmt: skip
+    found = candidates_in(values, replace(CARD, form=Graph(clip)), ResizedFrame((30, 50), (30, 50), CANVAS))
+    assert found.boxes.tolist() == [[4, 4, 20, ends]]
+
+
 def test_chosen_classes_leave_room_for_one_another() -> None:
     card = replace(CARD, suppress=Suppress(conf=0.05, max_det=5)).with_place(Resize(CANVAS, pad=Pad(CANVAS)))
     backend = RecordedBackend({name: value[None] for name, value in outputs(7).items()}, {})

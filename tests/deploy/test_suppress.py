@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
 from found import findings
-from oracles import iou, nms
+from oracles import iou, nms, soft_nms
 
 from detforge.deploy import _native, load
 from detforge.deploy.backends.recorded import RecordedBackend
@@ -184,6 +184,29 @@ def test_without_classes_all_are_compared(kind: str) -> None:
     expected = nms(found.boxes, found.scores, np.zeros(200, np.int64), 0.6, 1000)
     np.testing.assert_array_equal(kept.boxes, found.boxes[expected])
     np.testing.assert_array_equal(kept.labels, found.labels[expected])
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("kind", ["visible", "linear", "gaussian"])
+def test_every_kind_compares_all_classes_where_asked(kind: str, inclusive: bool) -> None:
+    found = clusters(120, seed=11)
+    scores = np.random.default_rng(0).permutation(np.linspace(0.05, 1, 120)).astype(np.float32)
+    seen = np.concatenate((found.boxes[:, :2], found.boxes[:, :2] + np.float32(9)), 1)
+    of_one_class, rule = np.zeros(120, np.int64), Suppress(kind, 0.1, 0.4, 1000, inclusive, class_agnostic=True)
+    ends = (seen if kind == "visible" else found.boxes) + np.array([0, 0, inclusive, inclusive], np.float32)
+    if kind == "visible":
+        expected = [(i, scores[i]) for i in nms(ends, scores, of_one_class, 0.4, 1000)]
+    else:
+        expected = soft_nms(ends, scores, of_one_class, 0.4, 0.5 if kind == "gaussian" else None, 0.1)
+    kept = suppress(findings(found.boxes, scores, found.labels, Visible(seen)), rule)
+    rows = [i for i, _ in expected]
+    np.testing.assert_array_equal(kept.boxes, found.boxes[rows])
+    np.testing.assert_array_equal(kept.labels, found.labels[rows])
+    assert len(set(kept.labels.tolist())) == 3
+    np.testing.assert_allclose(kept.scores, [score for _, score in expected], rtol=1e-5)
+    assert len(kept) < len(
+        suppress(findings(found.boxes, scores, found.labels, Visible(seen)), replace(rule, class_agnostic=False))
+    )
 
 
 def test_other_classes_do_not_suppress() -> None:
