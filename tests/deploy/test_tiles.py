@@ -13,7 +13,7 @@ from detforge.deploy.detinfer import cli
 from detforge.deploy.inputs.image import read_image
 
 DESK = Path(__file__).parents[2] / "examples" / "photos" / "desk.jpg"
-CONF, IOU, SIGMA = 0.45, 0.6, 0.5
+CONF, IOU, SIGMA = 0.2, 0.6, 0.5
 TILE, OVERLAP = 512, 0.2
 CORNERS = [(x, y) for y in (0, 128) for x in (0, 224, 448)]
 """Where the tiles of 960x640 px begin: no more than 409 px apart, evenly, the last ending with the image."""
