@@ -25,7 +25,7 @@ _IOU, _SCORE = 0.9, 0.01
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many detections the framework has, the file has, and both have: of one label, at nearly one place and score."""
+    """How many detections the framework has, the file has, and both have: alike in label, place and score."""
 
     expected: int
     found: int
