@@ -154,7 +154,7 @@ def test_norms_of_other_kinds_and_widths() -> None:
     norm = {"type": "GN", "num_groups": 4, "eps": 1e-3}
     network = read(dense("FCOSHead", backbone={"norm_cfg": norm}, norm_cfg=norm, neck={"norm_cfg": norm}))
     model = network.build(3)
-    kinds = {
+    found = {
         type(module)
         for module in model.modules()
         if "Norm" in type(module).__name__ and "Conv" not in type(module).__name__
