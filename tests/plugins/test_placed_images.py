@@ -53,8 +53,8 @@ def install(standin: Path, emulated: Path, monkeypatch: pytest.MonkeyPatch) -> C
             cuda.enqueue(stream, lambda: run(picture, dtype, canvas))
 
     def install() -> None:
-        monkeypatch.setattr("detforge.deploy.backends.placed.library", {"detforge_cuda": emulated}.get)
-        monkeypatch.setattr("detforge.deploy.backends.placed.Library", Played)
+        monkeypatch.setattr("detforge.deploy.inputs.image_batch.library", {"detforge_cuda": emulated}.get)
+        monkeypatch.setattr("detforge.deploy.inputs.image_batch.Library", Played)
 
     return install
 
