@@ -16,7 +16,6 @@ from ..deploy.system.files import replacing
 from ..deploy.system.flags import options_of
 from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
 from ..models.variant import Variant
-from ..models.zoo import find
 from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
@@ -27,40 +26,50 @@ from .options import ExportOptions
 from .photographs import read_folder
 from .progress import Progress
 from .quantize import Flavor, quantize
+from .reference import Agreement, check_reference, compare_reference
+from .source import Source, choose
 from .verify import compare
 from .verify_ap import compare_ap, truths_beside
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export left: the file, the Card in it, and the comparison with PyTorch unless that was off."""
+    """What an export left: the file, the Card in it, and the comparison with PyTorch unless that was off.
+
+    `agreement` is the one with a framework's own results, where those were given.
+    """
 
     path: Path
     card: Card
     comparison: Comparison | None
+    agreement: Agreement | None = None
 
 
-def export(model: str, *, progress: Progress | None = None, **options: Any) -> Exported:
-    """Export a model of the zoo by name to one ONNX file that holds everything needed to run it.
+def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
+    """Export a model of the zoo by name, or a checkpoint, to one ONNX file that holds everything needed to run it.
 
-    `options` are those of `options.ExportOptions`; `progress` hears of each step. Raises UsageError, InputError,
-    ExportError, RejectedError (the file is then kept as *.rejected.onnx), and DetforgeError when the file cannot be
-    written.
+    Without a name the checkpoint's own configuration says what it is. `options` are those of `options.ExportOptions`;
+    `progress` hears of each step. Raises UsageError, InputError, ExportError, RejectedError (the file is then kept as
+    *.rejected.onnx), and DetforgeError when the file cannot be written.
 
     >>> exported = export("gfl_r50", precision="fp16")
+    >>> exported = export(checkpoint="work/epoch_12.pth")
     >>> exported.path, exported.comparison.match_rate
     """
     asked = options_of(ExportOptions, options)
-    variant = find(model)
     asked.check()
-    return _Export(variant, asked, progress or Progress()).run()
+    progress = progress or Progress()
+    source = choose(model, asked)
+    progress.chosen(source)
+    return _Export(source, asked, progress).run()
 
 
 class _Export:
     """One export; what is wrong with the request is told before the work."""
 
-    def __init__(self, variant: Variant, asked: ExportOptions, progress: Progress) -> None:
-        self._variant, self._asked, self._progress = variant, asked, progress
+    def __init__(self, source: Source, asked: ExportOptions, progress: Progress) -> None:
+        variant = source.variant
+        self._source, self._variant, self._asked, self._progress = source, variant, asked, progress
         self._calibration = calibration_images(asked.precision, asked.calib, asked.calib_n)
         if asked.imgsz is not None and variant.form.one_size:
             raise UsageError(f"{variant.name} takes no imgsz; its last layers are made for one size; leave it out")
@@ -74,12 +83,14 @@ class _Export:
         self._judge = "openvino" if asked.format == "openvino" or asked.precision == "bf16" else "ort"
         if asked.verify == "tensor":
             openvino.check_installation() if self._judge == "openvino" else ort.check_installation()
+        if asked.reference_json is not None:
+            check_reference(asked.reference_json, asked.images, variant.form)
         self._pictures = None if asked.images is None else read_folder(Path(asked.images))
 
     def run(self) -> Exported:
         asked, step = self._asked, self._progress.step
         with step("checkpoint"):
-            network, source = _load(self._variant, asked.checkpoint)
+            network, source = _load(self._source, asked.checkpoint)
             card, form = self._card(network, source)
         path = Path(asked.output or f"exports/{'-'.join([self._variant.name, *self._marks()])}.onnx")
         with replacing(path) as temporary:
@@ -100,7 +111,14 @@ class _Export:
                 temporary.write_bytes(proto.SerializeToString())
                 if comparison.problem is not None:
                     raise _rejected(comparison, proto, card, path)
-        return Exported(path, card, comparison)
+        return Exported(path, card, comparison, self._agreement(path, card))
+
+    def _agreement(self, path: Path, card: Card) -> Agreement | None:
+        asked = self._asked
+        if asked.reference_json is None or asked.images is None:
+            return None
+        reference, folder = Path(asked.reference_json), Path(asked.images)
+        return compare_reference(path, card, reference, folder, self._judge, self._progress)
 
     def _marks(self) -> list[str]:
         """What the file's name says beside the model's."""
@@ -165,13 +183,15 @@ def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: 
     )
 
 
-def _load(variant: Variant, given: str | None) -> tuple[nn.Module, Checkpoint]:
+def _load(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
     """The network with its weights, and what they came from."""
+    variant, checkpoint = source.variant, source.checkpoint
     if given == "random":
         return random_model(variant), Checkpoint({}, "random", None, None)
-    source = given or _default_checkpoint(variant)
-    checkpoint = read_checkpoint(fetch(source) if "://" in source else Path(source))
-    return load_variant(variant, checkpoint), checkpoint
+    if checkpoint is None:
+        place = _default_checkpoint(variant)
+        checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
+    return load_variant(variant, checkpoint, source.remedy), checkpoint
 
 
 def _default_checkpoint(variant: Variant) -> str:

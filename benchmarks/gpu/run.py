@@ -190,16 +190,17 @@ def preprocessing(library: Path) -> tuple[str, Any]:
     import ops
     import test_preprocess_cuda as cases
 
-    from detforge.deploy.inputs.resize import preprocess
+    from detforge.deploy.inputs.resize import Pad, Resize
 
     for name in cases.SPECS:
         for dtype in ops.DTYPES:
             cases.check(kernels, name, dtype, "cuda")
     image = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
-    spec = cases.Input("canvas", (640, 640), 32, "rgb", cases.MEAN, cases.STD)
+    place = Resize((640, 640), pad=Pad((640, 640)))
+    spec = cases.ImageInput(place, "rgb", cases.MEAN, cases.STD)
     call, _alive = cases.call(kernels, image, spec, "float16", "cuda")
     gpu = ops.time_in_turns({"kernel": call})["kernel"][0]
-    cpu = milliseconds(lambda: preprocess(image, spec))
+    cpu = milliseconds(lambda: cases.on_cpu(image, spec))
     return f"equal to the CPU; {gpu:.4f} ms, {cpu / gpu:.0f} times faster", {"gpu_ms": gpu, "cpu_ms": cpu}
 
 
