@@ -13,6 +13,8 @@ from . import (
     cornernet,
     dark,
     fcos,
+    foveabox,
+    fsaf,
     gfl,
     grmi,
     higherhrnet,
@@ -30,7 +32,20 @@ from . import (
     vfnet,
 )
 
-_DETECTION = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
+_DETECTION = (
+    retinanet,
+    iou_aware_retinanet,
+    fcos,
+    foveabox,
+    fsaf,
+    atss,
+    gfl,
+    vfnet,
+    autoassign,
+    borderdet,
+    centernet,
+    cornernet,
+)
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)

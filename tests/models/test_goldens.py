@@ -14,6 +14,7 @@ from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.fcos import FCOSHead
+from detforge.models.heads.foveabox import FoveaHead
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
@@ -24,6 +25,9 @@ NETWORKS = (
     "fcos_r50",
     "fcos_r50_center_normbbox",
     "fcos_r50_dcn",
+    "foveabox_r50",
+    "foveabox_r50_align_gn",
+    "fsaf_r50",
     "atss_r50",
     "gfl_r50",
     "gfl_r101_dcn",
@@ -62,7 +66,9 @@ def run(request: pytest.FixtureRequest) -> Run:
             logits = model.bbox_head(features)
             outputs = model.bbox_head.decode(logits)
         raw[tag] = named(model.bbox_head, levels, features, logits, case)
-        frame = Frame(case.image_size, case.image_size, case.image.shape[2:])
+        # The reference cuts FoveaBox' boxes one pixel before the image ends.
+        height, width = np.array(case.image_size) - isinstance(model.bbox_head, FoveaHead)
+        frame = Frame((height, width), (height, width), case.image.shape[2:])
         found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
     return Run(golden, variant, model, raw, found)
 
@@ -91,14 +97,16 @@ def test_every_tensor_equals_the_reference(run: Run, tag: str) -> None:
 @pytest.mark.parametrize("tag", ["a", "b"])
 def test_detections_equal_the_reference(run: Run, tag: str) -> None:
     case, found = run.golden.cases[tag], run.found[tag]
+    # The reference of FoveaBox keeps boxes that its cut leaves empty.
+    real = (case.boxes[:, 2:] > case.boxes[:, :2]).all(1)
     partners = (
         (case.labels[:, None] == found.labels)
         & (np.abs(case.scores[:, None] - found.scores) < 1e-4)
         & (np.abs(case.boxes[:, None] - found.boxes).max(-1) < 0.01)
-    )
+    )[real]
     assert len(found) == len(case.scores) > 80
-    assert partners.any(0).all()
     assert partners.any(1).all()
+    assert partners[:, : real.sum()].any(0).all()
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:
