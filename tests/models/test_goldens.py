@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 from golden.reader import Case, Golden, load
+from reference_rules import detect
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
+from detforge.deploy.decode.candidates import Candidates
 from detforge.deploy.instances import Instances
-from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.fcos import FCOSHead
-from detforge.models.heads.foveabox import FoveaHead
+from detforge.models.heads.tood import TOODHead
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
@@ -29,6 +30,9 @@ NETWORKS = (
     "foveabox_r50_align_gn",
     "fsaf_r50",
     "atss_r50",
+    "paa_r50",
+    "ddod_r50",
+    "tood_r50",
     "gfl_r50",
     "gfl_r101_dcn",
     "gflv2_r50",
@@ -48,7 +52,7 @@ class Run:
     variant: Variant
     model: nn.Module
     raw: dict[str, dict[str, Tensor]]
-    found: dict[str, Instances]
+    found: dict[str, Instances | Candidates]
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -66,10 +70,9 @@ def run(request: pytest.FixtureRequest) -> Run:
             logits = model.bbox_head(features)
             outputs = model.bbox_head.decode(logits)
         raw[tag] = named(model.bbox_head, levels, features, logits, case)
-        # The reference cuts FoveaBox' boxes one pixel before the image ends.
-        height, width = np.array(case.image_size) - isinstance(model.bbox_head, FoveaHead)
-        frame = Frame((height, width), (height, width), case.image.shape[2:])
-        found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+        frame = Frame(case.image_size, case.image_size, case.image.shape[2:])
+        arrays = {name: value[0].numpy() for name, value in outputs.items()}
+        found[tag] = detect(model.bbox_head, arrays, card, frame)
     return Run(golden, variant, model, raw, found)
 
 
@@ -81,8 +84,10 @@ def named(
     if isinstance(head, FCOSHead):  # the reference's gives px
         sides = zip(logits["sides"], head.strides, strict=True)
         outputs[1] = [x.relu() * stride if head.improved else x.exp() for x, stride in sides]
-    if "quality" in logits and "head/2/0" not in case.raw:  # GFL v2 multiplies score and quality in its head
-        outputs = [[c.sigmoid() * q.sigmoid() for c, q in zip(outputs[0], outputs.pop(), strict=True)], outputs[1]]
+    if "quality" in logits and "head/2/0" not in case.raw:  # GFL v2 and TOOD fuse score and quality in their heads
+        exponent = 0.5 if isinstance(head, TOODHead) else 1.0
+        pairs = zip(outputs[0], outputs.pop(), strict=True)
+        outputs[0] = [(c.sigmoid() * q.sigmoid()) ** exponent for c, q in pairs]
     groups = {"backbone": levels, "neck": features, **{f"head/{i}": output for i, output in enumerate(outputs)}}
     return {f"{group}/{i}": tensor for group, tensors in groups.items() for i, tensor in enumerate(tensors)}
 
@@ -104,7 +109,7 @@ def test_detections_equal_the_reference(run: Run, tag: str) -> None:
         & (np.abs(case.scores[:, None] - found.scores) < 1e-4)
         & (np.abs(case.boxes[:, None] - found.boxes).max(-1) < 0.01)
     )[real]
-    assert len(found) == len(case.scores) > 80
+    assert len(found.scores) == len(case.scores) > 80
     assert partners.any(1).all()
     assert partners[:, : real.sum()].any(0).all()
 

@@ -1,0 +1,54 @@
+"""What OpenMMLab's heads do with boxes that the runtime does not, so that their goldens can be compared with."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from detforge.deploy.card import Card
+from detforge.deploy.decode import decode
+from detforge.deploy.decode.candidates import Candidates
+from detforge.deploy.instances import Instances
+from detforge.deploy.postprocess import postprocess
+from detforge.deploy.preprocess import Frame
+from detforge.deploy.suppress import suppress
+from detforge.models.heads.foveabox import FoveaHead
+from detforge.models.heads.tood import TOODHead
+from detforge.models.zoo import paa
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def detect(head: nn.Module, outputs: Arrays, card: Card, frame: Frame) -> Instances | Candidates:
+    """The detections of one image under the rules of the reference's head."""
+    if card.model in {variant.name for variant in paa.VARIANTS}:
+        return _voted(outputs, card, frame)
+    if isinstance(head, TOODHead):  # cuts no box
+        found = decode(outputs, card, frame)
+        return suppress(found[(found.boxes[:, 2:] > found.boxes[:, :2]).all(1)], card.suppress)
+    if isinstance(head, FoveaHead):  # cuts one pixel before the image ends
+        height, width = frame.resized_size
+        frame = Frame((height - 1, width - 1), (height - 1, width - 1), frame.canvas_size)
+    return postprocess(outputs, card, frame)
+
+
+def _voted(outputs: Arrays, card: Card, frame: Frame) -> Candidates:
+    """PAA's score voting (arXiv 2007.08103, equation 9): each box that stays moves to the weighted mean of all
+    candidates of its class that it overlaps."""
+    found = decode(outputs, card, frame)
+    height, width = frame.resized_size
+    found = replace(found, boxes=np.clip(found.boxes, 0, np.float32([width, height, width, height])))
+    kept = suppress(found, card.suppress)
+    boxes = np.array([_vote(kept.boxes[i], found[found.labels == label]) for i, label in enumerate(kept.labels)])
+    return replace(kept, boxes=boxes)
+
+
+def _vote(box: NDArray[np.float32], candidates: Candidates) -> NDArray[np.float64]:
+    others = candidates.boxes.astype(np.float64)
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(1)
+    areas = (others[:, 2:] - others[:, :2]).prod(1)
+    iou = shared / ((box[2:] - box[:2]).prod() + areas - shared)
+    weights = np.exp(-((1 - iou) ** 2) / 0.025) * candidates.scores * (iou > 0.01)
+    return weights @ others / weights.sum()
