@@ -27,12 +27,14 @@ from . import (
     paa,
     retinanet,
     rsn,
+    rtmdet,
     rtmpose,
     simcc,
     simplebaseline,
     tood,
     udp,
     vfnet,
+    yolox,
 )
 
 _DETECTION = (
@@ -49,6 +51,8 @@ _DETECTION = (
     vfnet,
     autoassign,
     borderdet,
+    yolox,
+    rtmdet,
     centernet,
     cornernet,
 )

@@ -66,7 +66,8 @@ def lively_weights(name: str) -> dict[str, torch.Tensor]:
     for key, weight in state.items():
         if key.startswith("bbox_head.") and weight.ndim == 4:
             weight *= factor
-    state[VARIANTS[name].classes_key.replace("weight", "bias")] += 2
+        if key.endswith("bias") and (weight < -4).all():  # what starts at a score of 0.01
+            weight += 2
     return state
 
 

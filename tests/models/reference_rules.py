@@ -1,10 +1,12 @@
 """What OpenMMLab's heads do with boxes that the runtime does not, so that their goldens can be compared with."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from detforge.deploy.card import Card
 from detforge.deploy.decode import decode
@@ -14,8 +16,13 @@ from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.deploy.suppress import suppress
 from detforge.models.heads.foveabox import FoveaHead
+from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.tood import TOODHead
+from detforge.models.heads.yolox import YOLOXHead
 from detforge.models.zoo import paa
+
+LIMITS = {YOLOXHead: (0.01, 10_000), RTMDetHead: (0.001, 300)}
+"""The score that a reference cuts at and how many detections it keeps, where not 0.05 and 100."""
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -24,13 +31,26 @@ def detect(head: nn.Module, outputs: Arrays, card: Card, frame: Frame) -> Instan
     """The detections of one image under the rules of the reference's head."""
     if card.model in {variant.name for variant in paa.VARIANTS}:
         return _voted(outputs, card, frame)
-    if isinstance(head, TOODHead):  # cuts no box
+    if isinstance(head, YOLOXHead):  # takes each point's best class alone
+        scores = outputs["scores"]
+        best = np.arange(scores.shape[1]) == scores.argmax(1)[:, None]
+        outputs = outputs | {"scores": np.where(best, scores, 0)}
+    if isinstance(head, TOODHead | YOLOXHead):  # cuts no box
         found = decode(outputs, card, frame)
         return suppress(found[(found.boxes[:, 2:] > found.boxes[:, :2]).all(1)], card.suppress)
     if isinstance(head, FoveaHead):  # cuts one pixel before the image ends
         height, width = frame.resized_size
         frame = Frame((height - 1, width - 1), (height - 1, width - 1), frame.canvas_size)
     return postprocess(outputs, card, frame)
+
+
+def tied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as RTMDet's own head loads them: it shares the convolutions of its branches between the levels, so
+    that the last level's are those of all. Others' weights stay as they are."""
+    return {key: state.get(_SHARED.sub(r"\g<1>2\g<2>", key), value) for key, value in state.items()}
+
+
+_SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs\.)[01](\.\d\.conv\.weight)$")
 
 
 def _voted(outputs: Arrays, card: Card, frame: Frame) -> Candidates:

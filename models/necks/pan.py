@@ -1,0 +1,47 @@
+"""Path aggregation (Liu et al., "Path Aggregation Network for Instance Segmentation", arXiv 1803.01534) by
+concatenation, as YOLO and its descendants have it."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..csp import ConvAct, Convolution
+
+
+class ConcatPAN(nn.Module):
+    """Backbone levels to as many pyramid levels of one width, once down the pyramid and once up.
+
+    Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w). `merge` builds what turns two concatenated levels
+    into one, from its channels in and out; `down` the layers that halve a level, `out` the last one of each level.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        merge: Callable[[int, int], nn.Module],
+        down: Convolution,
+        out: Callable[[int, int], nn.Module],
+    ) -> None:
+        super().__init__()
+        steps = list(pairwise(in_channels))
+        self.reduce_layers = nn.ModuleList(ConvAct(coarse, fine, 1) for fine, coarse in reversed(steps))
+        self.top_down_blocks = nn.ModuleList(merge(2 * fine, fine) for fine, _ in reversed(steps))
+        self.downsamples = nn.ModuleList(down(fine, fine, 3, stride=2) for fine, _ in steps)
+        self.bottom_up_blocks = nn.ModuleList(merge(2 * fine, coarse) for fine, coarse in steps)
+        self.out_convs = nn.ModuleList(out(c, channels) for c in in_channels)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        x = levels[-1]
+        reduced: list[Tensor] = []
+        for reduce, merge, finer in zip(self.reduce_layers, self.top_down_blocks, levels[-2::-1], strict=True):
+            reduced.append(reduce(x))
+            x = merge(torch.cat((F.interpolate(reduced[-1], size=finer.shape[2:]), finer), 1))
+        merged = [x]
+        for down, merge, coarser in zip(self.downsamples, self.bottom_up_blocks, reversed(reduced), strict=True):
+            merged.append(merge(torch.cat((down(merged[-1]), coarser), 1)))
+        return [out(x) for out, x in zip(self.out_convs, merged, strict=True)]
