@@ -35,6 +35,9 @@ KEEP_BGR = replace(
 )
 """The same by their authors: another colour order and normalisation, and black around the image."""
 
+AS_IS_BGR = Input("keep", None, 32, "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Images as large as they are, values as they are, black on the right and at the bottom."""
+
 PAD_114 = Input("canvas", (640, 640), 32, "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), pad_value=114.0)
 """Of YOLOX and those that train as it does: the image in the top left of a grey square, values as they are."""
 

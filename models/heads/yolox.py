@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ..blocks import start_head
+from ..coders import shifts_to_boxes
 from ..csp import ConvAct, Convolution
 from ..points import grid_points, points_first
 
@@ -56,10 +56,8 @@ class YOLOXHead(nn.Module):
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and the objectness as `quality` (n, a), in fp32."""
         flat = {name: points_first(levels).float() for name, levels in logits.items()}
         points, strides = grid_points([x.shape[2:] for x in logits["boxes"]], self.strides, flat["boxes"])
-        shifts, sides = flat["boxes"].split(2, -1)
-        centres, reach = points + shifts * strides, sides.exp() * strides / 2
         return {
-            "boxes": torch.cat((centres - reach, centres + reach), -1),
+            "boxes": shifts_to_boxes(flat["boxes"], points, strides),
             "scores": flat["classes"].sigmoid(),
             "quality": flat["quality"].sigmoid().squeeze(-1),
         }

@@ -35,6 +35,7 @@ from . import (
     udp,
     vfnet,
     yolox,
+    yunet,
 )
 
 _DETECTION = (
@@ -53,6 +54,7 @@ _DETECTION = (
     borderdet,
     yolox,
     rtmdet,
+    yunet,
     centernet,
     cornernet,
 )

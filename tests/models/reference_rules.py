@@ -19,12 +19,22 @@ from detforge.models.heads.foveabox import FoveaHead
 from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.tood import TOODHead
 from detforge.models.heads.yolox import YOLOXHead
+from detforge.models.heads.yunet import YuNetHead
 from detforge.models.zoo import paa
 
-LIMITS = {YOLOXHead: (0.01, 10_000), RTMDetHead: (0.001, 300)}
-"""The score that a reference cuts at and how many detections it keeps, where not 0.05 and 100."""
-
 Arrays = dict[str, NDArray[np.float32]]
+
+
+def as_reference(card: Card, head: nn.Module) -> Card:
+    """The Card with the fusion and the limits that the reference was run with."""
+    conf, most, iou = _LIMITS.get(type(head), (0.05, 100, card.suppress.iou))
+    if isinstance(head, YuNetHead):  # its training code multiplies
+        card = replace(card, fusion=replace(card.fusion, score_exponent=1.0, quality_exponent=1.0))
+    return replace(card, suppress=replace(card.suppress, conf=conf, max_det=most, iou=iou))
+
+
+_LIMITS = {YOLOXHead: (0.01, 10_000, 0.65), RTMDetHead: (0.001, 300, 0.65), YuNetHead: (0.02, 10_000, 0.45)}
+"""The score that a reference cuts at, how many detections it keeps and the overlap that it suppresses from."""
 
 
 def detect(head: nn.Module, outputs: Arrays, card: Card, frame: Frame) -> Instances | Candidates:
@@ -35,7 +45,7 @@ def detect(head: nn.Module, outputs: Arrays, card: Card, frame: Frame) -> Instan
         scores = outputs["scores"]
         best = np.arange(scores.shape[1]) == scores.argmax(1)[:, None]
         outputs = outputs | {"scores": np.where(best, scores, 0)}
-    if isinstance(head, TOODHead | YOLOXHead):  # cuts no box
+    if isinstance(head, TOODHead | YOLOXHead | YuNetHead):  # cuts no box
         found = decode(outputs, card, frame)
         return suppress(found[(found.boxes[:, 2:] > found.boxes[:, :2]).all(1)], card.suppress)
     if isinstance(head, FoveaHead):  # cuts one pixel before the image ends

@@ -1,12 +1,12 @@
 """Networks against OpenMMLab's numbers, tensor by tensor and detection by detection."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from golden.reader import Case, Golden, load
-from reference_rules import LIMITS, detect, tied
+from reference_rules import as_reference, detect, tied
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
@@ -17,6 +17,7 @@ from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.tood import TOODHead
+from detforge.models.heads.yunet import YuNetHead
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
@@ -45,6 +46,7 @@ NETWORKS = (
     "yolox_tiny",
     "rtmdet_tiny",
     "rtmdet_m",
+    "yunet_n",
 )
 TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst
 
@@ -66,8 +68,7 @@ def run(request: pytest.FixtureRequest) -> Run:
     state = tied({key: torch.from_numpy(value) for key, value in golden.state.items()})
     model = load_variant(variant, Checkpoint(state, request.param, None, None))
     card = variant.card(variant.labels, Provenance(request.param, None, "fp32", {}))
-    conf, most = LIMITS.get(type(model.bbox_head), (0.05, 100))
-    card = replace(card, suppress=replace(card.suppress, conf=conf, max_det=most))
+    card = as_reference(card, model.bbox_head)
     raw, found = {}, {}
     for tag, case in golden.cases.items():
         with torch.inference_mode():
@@ -85,7 +86,15 @@ def run(request: pytest.FixtureRequest) -> Run:
 def named(
     head: nn.Module, levels: list[Tensor], features: list[Tensor], logits: dict[str, list[Tensor]], case: Case
 ) -> dict[str, Tensor]:
-    """The tensors under the reference's names, which number the outputs of a head."""
+    """The tensors under the reference's names, which number the outputs of a head, or name YuNet's."""
+    names = ("cls", "bbox", "obj", "kps") if isinstance(head, YuNetHead) else ("0", "1", "2")
+    outputs = dict(zip(names, as_given(head, logits, fused="head/2/0" not in case.raw), strict=False))
+    groups = {"backbone": levels, "neck": features, **{f"head/{name}": output for name, output in outputs.items()}}
+    return {f"{group}/{i}": tensor for group, tensors in groups.items() for i, tensor in enumerate(tensors)}
+
+
+def as_given(head: nn.Module, logits: dict[str, list[Tensor]], *, fused: bool) -> list[list[Tensor]]:
+    """A head's outputs in the form in which the reference gives them; `fused` with score and quality in one."""
     outputs = list(logits.values())
     if isinstance(head, FCOSHead):  # the reference's gives px
         sides = zip(logits["sides"], head.strides, strict=True)
@@ -93,12 +102,11 @@ def named(
     if isinstance(head, RTMDetHead):
         sides = zip(logits["sides"], head.strides, strict=True)
         outputs[1] = [(x.exp() if head.exponential else x) * stride for x, stride in sides]
-    if "quality" in logits and "head/2/0" not in case.raw:  # GFL v2 and TOOD fuse score and quality in their heads
+    if "quality" in logits and fused and not isinstance(head, YuNetHead):  # as GFL v2 and TOOD do in their heads
         exponent = 0.5 if isinstance(head, TOODHead) else 1.0
         pairs = zip(outputs[0], outputs.pop(), strict=True)
         outputs[0] = [(c.sigmoid() * q.sigmoid()) ** exponent for c, q in pairs]
-    groups = {"backbone": levels, "neck": features, **{f"head/{i}": output for i, output in enumerate(outputs)}}
-    return {f"{group}/{i}": tensor for group, tensors in groups.items() for i, tensor in enumerate(tensors)}
+    return outputs
 
 
 def test_every_tensor_equals_the_reference(run: Run) -> None:
@@ -122,7 +130,7 @@ def test_detections_equal_the_reference(run: Run) -> None:
             & (np.abs(case.scores[:, None] - found.scores) < 1e-4)
             & (shifts < 5e-5)
         )[real]
-        assert len(found.scores) == len(case.scores) > 80
+        assert len(found.scores) == len(case.scores) > 30
         # Of 300 one may have an overlap next to the threshold, where the reference's shifted boxes round otherwise.
         allowed = len(case.scores) // 200
         assert (~partners.any(1)).sum() <= allowed
@@ -140,5 +148,5 @@ def test_forward_gives_the_decoded_outputs(run: Run) -> None:
         outputs = run.model(torch.zeros(2, 3, 64, 96))
     points = sum(run.variant.decode.level_sizes(64, 96))
     assert outputs.pop("boxes").shape == (2, points, 4)
-    assert outputs.pop("scores").shape == (2, points, 80)
-    assert all(value.shape == (2, points) for value in outputs.values())
+    assert outputs.pop("scores").shape == (2, points, len(run.variant.labels))
+    assert all(value.shape[:2] == (2, points) for value in outputs.values())
