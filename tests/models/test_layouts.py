@@ -108,3 +108,45 @@ def test_fcos_from_before_mmdet_2_1_loads() -> None:
     assert len(old.keys() - state.keys()) > 6
     loaded = load_variant(variant, Checkpoint(old, "old.pth", None, None)).state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+YOLOX = [
+    (r"^backbone\.stage(\d)\.", lambda m: f"backbone.backbone.dark{int(m[1]) + 1}."),
+    (r"^backbone\.stem\.", "backbone.backbone.stem."),
+    (r"^neck\.reduce_layers\.0\.", "backbone.lateral_conv0."),
+    (r"^neck\.reduce_layers\.1\.", "backbone.reduce_conv1."),
+    (r"^neck\.top_down_blocks\.(\d)\.", lambda m: f"backbone.C3_p{4 - int(m[1])}."),
+    (r"^neck\.bottom_up_blocks\.(\d)\.", lambda m: f"backbone.C3_n{3 + int(m[1])}."),
+    (r"^neck\.downsamples\.(\d)\.", lambda m: f"backbone.bu_conv{2 - int(m[1])}."),
+    (r"^neck\.out_convs\.", "head.stems."),
+    (r"^bbox_head\.multi_level_(cls|reg)_convs\.", r"head.\1_convs."),
+    (r"^bbox_head\.multi_level_conv_(cls|reg|obj)\.", r"head.\1_preds."),
+    (r"\.main_conv\.", ".conv1."),
+    (r"\.short_conv\.", ".conv2."),
+    (r"\.final_conv\.", ".conv3."),
+    (r"\.blocks\.", ".m."),
+    (r"\.depthwise_conv\.", ".dconv."),
+    (r"\.pointwise_conv\.", ".pconv."),
+]
+
+
+@pytest.mark.parametrize("name", ["yolox_s", "yolox_nano"])
+def test_yolox_of_its_authors_loads(name: str) -> None:
+    state = random_model(VARIANTS[name]).state_dict()
+    theirs = {}
+    for key, value in state.items():
+        for pattern, new in YOLOX:
+            key = re.sub(pattern, new, key)
+        theirs[key] = value
+    assert len(theirs) == len(state)
+    assert {
+        "backbone.backbone.stem.conv.conv.weight",
+        "backbone.backbone.dark2.1.conv3.conv.weight",
+        "backbone.backbone.dark5.1.conv1.conv.weight",
+        "backbone.backbone.dark5.2.m.0.conv1.bn.bias",
+        "backbone.C3_n4.conv2.conv.weight",
+        "head.stems.2.conv.weight",
+        "head.obj_preds.0.bias",
+    } <= theirs.keys()
+    loaded = load_variant(VARIANTS[name], Checkpoint(theirs, "theirs.pth", None, None)).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
