@@ -95,9 +95,10 @@ class Variant:
     """One named model: how to build it, what its Card says, and where its weights are.
 
     `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
-    whose first axis is that number, once for every anchor of a cell or channel of a keypoint. `mapping` turns parts of
-    a checkpoint's keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in
-    `unused` are left out: only training needs them. `bundled` weights come with this package.
+    whose first axis is that number, once for every anchor of a cell or channel of a keypoint, and `beside_classes` more
+    where a layer also predicts something else. `mapping` turns parts of a checkpoint's keys into the model's, in its
+    order ("^" stands for the start of a key), and keys with a part in `unused` are left out: only training needs them.
+    `bundled` weights come with this package.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Variant:
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     skeleton: Skeleton | None = None
+    beside_classes: int = 0
 
     def derive(
         self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
@@ -130,7 +132,9 @@ class Variant:
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes, or keypoints, that the parameter of `classes_key` serves."""
-        return len(classifier) // _CHANNELS.get(self.decode.kind, getattr(self.decode, "anchors", 1))
+        return (len(classifier) - self.beside_classes) // _CHANNELS.get(
+            self.decode.kind, getattr(self.decode, "anchors", 1)
+        )
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:
         """The Card of this variant with one label per class, however its weights and precision came to be."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks import ConvNorm
 from ..csp import ConvAct, Convolution
 
 
@@ -45,3 +46,26 @@ class ConcatPAN(nn.Module):
         for down, merge, coarser in zip(self.downsamples, self.bottom_up_blocks, reversed(reduced), strict=True):
             merged.append(merge(torch.cat((down(merged[-1]), coarser), 1)))
         return [out(x) for out, x in zip(self.out_convs, merged, strict=True)]
+
+
+class AddPAN(nn.Module):
+    """NanoDet's path aggregation: levels of one width, added up down the pyramid and then up, nothing else learned.
+
+    Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w).
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.lateral_convs = nn.ModuleList(ConvNorm(c, channels, 1, relu=False) for c in in_channels)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        merged = [conv(x) for conv, x in zip(self.lateral_convs, levels, strict=True)]
+        for i in range(len(merged) - 1, 0, -1):
+            merged[i - 1] = merged[i - 1] + _resized(merged[i], merged[i - 1])
+        for i in range(1, len(merged)):
+            merged[i] = merged[i] + _resized(merged[i - 1], merged[i])
+        return merged
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

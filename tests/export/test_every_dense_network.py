@@ -23,8 +23,10 @@ from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
 
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
+# Without training, each of their many batch norms makes the rounding of half precision larger.
+FULL = ("yolox_test", "rtmdet_test", "nanodet_test", "yunet_test")
 NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and isinstance(v.decode, DenseDecode)]
-CASES = [(name, "fp16") for name in NAMES] + [(name, "fp32") for name in FREE]
+CASES = [(name, "fp16") for name in NAMES if name not in FULL] + [(name, "fp32") for name in (*FREE, *FULL)]
 CANVASES = {"fp32": None, "fp16": (128, 160)}
 NEAR = {"fp32": (1e-2, 1e-5), "fp16": (0.5, 0.01)}  # px and score; half precision rounds otherwise in a batch
 LIVELINESS = {"borderdet_test": 12}  # the others' follows from their layers

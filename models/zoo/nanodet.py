@@ -1,0 +1,75 @@
+"""NanoDet: Generalized Focal Loss (arXiv 2006.04388) for phones. Its author keeps the weights on a drive."""
+
+from dataclasses import replace
+from functools import partial
+
+from torch import nn
+from torch.nn import functional as F
+
+from ...deploy.forms import DenseDecode
+from ..backbones.shufflenetv2 import ShuffleNetV2
+from ..csp import Separable
+from ..detector import DenseDetector
+from ..heads.nanodet import NanoDetHead
+from ..labels import COCO
+from ..necks.pan import AddPAN
+from ..variant import PAD_114, Published, Variant
+
+_STRIDES = (8, 16, 32)
+_BINS = 8
+_leaky = partial(F.leaky_relu, negative_slope=0.1)
+
+
+def build(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Module:
+    """A NanoDet; `wide` is a factor of the backbone's channels."""
+    trunk = ShuffleNetV2(wide=wide)
+    conv = partial(Separable, kernel=3, activation=_leaky)
+    head = NanoDetHead(classes, channels, conv=conv, strides=_STRIDES, reg_max=_BINS - 1)
+    return DenseDetector(trunk, AddPAN(trunk.channels, channels), head, levels=(0, 1, 2))
+
+
+_INPUT = replace(PAD_114, size=(320, 320), mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), pad_value=None)
+_NANODET = Variant(
+    name="nanodet_m",
+    paper="arXiv 2006.04388",
+    summary="NanoDet-m: GFL for phones, a million parameters",
+    build=build,
+    decode=DenseDecode(_STRIDES),
+    classes_key="bbox_head.gfl_cls.0.weight",
+    beside_classes=4 * _BINS,
+    input=_INPUT,
+    labels=COCO,
+    published=Published(None, 20.6),
+    mapping={
+        "^model.": "",
+        "^fpn.": "neck.",
+        "^head.": "bbox_head.",
+        ".depthwise.": ".depthwise_conv.conv.",
+        ".dwnorm.": ".depthwise_conv.bn.",
+        ".pointwise.": ".pointwise_conv.conv.",
+        ".pwnorm.": ".pointwise_conv.bn.",
+    },
+    unused=("head.gfl_reg.", "head.distribution_project."),  # the tower for both needs no layer for boxes alone
+)
+_416 = replace(_INPUT, size=(416, 416))
+
+VARIANTS = (
+    _NANODET,
+    _NANODET.derive("nanodet_m_416", "NanoDet-m, 416 px", Published(None, 23.5), build={}, input=_416),
+    _NANODET.derive("nanodet_m_0.5x", "NanoDet-m, half as wide", Published(None, 13.5), build={"wide": 0.5}),
+    _NANODET.derive("nanodet_m_1.5x", "NanoDet-m, 1.5 times as wide", Published(None, 23.5), build={"wide": 1.5}),
+    _NANODET.derive(
+        "nanodet_m_1.5x_416",
+        "NanoDet-m, 1.5 times as wide, 416 px",
+        Published(None, 26.8),
+        build={"wide": 1.5},
+        input=_416,
+    ),
+    _NANODET.derive(
+        "nanodet_test",
+        "tiny NanoDet for tests",
+        build={"wide": 0.5, "channels": 32},
+        input=replace(_INPUT, size=(128, 128)),
+    ),
+)
+ALIASES = {"nanodet": "nanodet_m"}
