@@ -50,12 +50,20 @@ class Separable(nn.Module):
 
 
 class DarknetBlock(nn.Module):
-    """A 1x1 and a 3x3 convolution, around a shortcut where there is one; `conv` builds the 3x3."""
+    """A 1x1 and a larger convolution, around a shortcut where there is one; `conv` builds the larger one."""
 
-    def __init__(self, channels: int, *, shortcut: bool, conv: Convolution = ConvAct) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        shortcut: bool,
+        conv: Convolution = ConvAct,
+        kernel: int = 3,
+        activation: Activation = F.silu,
+    ) -> None:
         super().__init__()
-        self.conv1 = ConvAct(channels, channels, 1)
-        self.conv2 = conv(channels, channels, 3)
+        self.conv1 = ConvAct(channels, channels, 1, activation=activation)
+        self.conv2 = conv(channels, channels, kernel, activation=activation)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:

@@ -42,10 +42,51 @@ class ConcatPAN(nn.Module):
         for reduce, merge, finer in zip(self.reduce_layers, self.top_down_blocks, levels[-2::-1], strict=True):
             reduced.append(reduce(x))
             x = merge(torch.cat((F.interpolate(reduced[-1], size=finer.shape[2:]), finer), 1))
-        merged = [x]
-        for down, merge, coarser in zip(self.downsamples, self.bottom_up_blocks, reversed(reduced), strict=True):
-            merged.append(merge(torch.cat((down(merged[-1]), coarser), 1)))
+        merged = _up([x, *reversed(reduced)], self.downsamples, self.bottom_up_blocks)
         return [out(x) for out, x in zip(self.out_convs, merged, strict=True)]
+
+
+class UniformPAN(nn.Module):
+    """The same with all levels reduced to one width first, and one coarser level more.
+
+    Shapes: (n, in_channels[i], h, w) each, and one level more, to (n, channels, h, w). `reduce` builds the layer that
+    changes a level's width, `merge` what makes one level of two concatenated ones, and `down` what halves a level.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        reduce: Callable[[int, int], nn.Module],
+        merge: Callable[[int, int], nn.Module],
+        down: Callable[[int, int], nn.Module],
+    ) -> None:
+        super().__init__()
+        steps = range(len(in_channels) - 1)
+        self.reduce_layers = nn.ModuleList(reduce(c, channels) for c in in_channels)
+        self.top_down_blocks = nn.ModuleList(merge(2 * channels, channels) for _ in steps)
+        self.downsamples = nn.ModuleList(down(channels, channels) for _ in steps)
+        self.bottom_up_blocks = nn.ModuleList(merge(2 * channels, channels) for _ in steps)
+        self.extra_lvl_in_conv = nn.ModuleList([down(channels, channels)])
+        self.extra_lvl_out_conv = nn.ModuleList([down(channels, channels)])
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        reduced = [reduce(x) for reduce, x in zip(self.reduce_layers, levels, strict=True)]
+        merged = [reduced[-1]]
+        for merge, finer in zip(self.top_down_blocks, reduced[-2::-1], strict=True):
+            merged.insert(0, merge(torch.cat((F.interpolate(merged[0], size=finer.shape[2:]), finer), 1)))
+        outputs = _up(merged, self.downsamples, self.bottom_up_blocks)
+        extra = self.extra_lvl_in_conv[0](reduced[-1]) + self.extra_lvl_out_conv[0](outputs[-1])
+        return [*outputs, extra]
+
+
+def _up(levels: Sequence[Tensor], downs: nn.ModuleList, merges: nn.ModuleList) -> list[Tensor]:
+    """The way up the pyramid: each level with what the finer one before it gave, halved."""
+    merged = [levels[0]]
+    for down, merge, coarser in zip(downs, merges, levels[1:], strict=True):
+        merged.append(merge(torch.cat((down(merged[-1]), coarser), 1)))
+    return merged
 
 
 class AddPAN(nn.Module):

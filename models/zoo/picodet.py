@@ -1,0 +1,64 @@
+"""PP-PicoDet (arXiv 2111.00902) on PP-LCNet (arXiv 2109.15099)."""
+
+from functools import partial
+
+from torch import nn
+from torch.nn import functional as F
+
+from ...deploy.card import Input, Suppress
+from ...deploy.forms import DenseDecode
+from ..backbones.lcnet import LCNet
+from ..csp import ConvAct, CSPLayer, DarknetBlock, Separable
+from ..detector import DenseDetector
+from ..heads.nanodet import NanoDetHead
+from ..necks.pan import UniformPAN
+from ..variant import Variant
+
+_STRIDES = (8, 16, 32, 64)
+_BINS = 8
+_LAYOUT = (
+    *("text", "title", "figure", "figure_caption", "table"),
+    *("table_caption", "header", "footer", "reference", "equation"),
+)
+
+
+def build(classes: int, *, wide: float = 1.0, channels: int = 128, stacked: int = 4) -> nn.Module:
+    """A PicoDet; `wide` is a factor of the backbone's channels."""
+    trunk = LCNet(wide=wide)
+    separable = partial(Separable, kernel=5, activation=F.hardswish)
+    block = partial(DarknetBlock, shortcut=False, conv=Separable, kernel=5, activation=F.hardswish)
+    neck = UniformPAN(
+        trunk.channels,
+        channels,
+        reduce=partial(ConvAct, kernel=1, activation=F.hardswish),
+        merge=partial(CSPLayer, blocks=1, block=block, activation=F.hardswish),
+        down=partial(separable, stride=2),
+    )
+    head = NanoDetHead(classes, channels, conv=separable, strides=_STRIDES, stacked=stacked, reg_max=_BINS - 1)
+    return DenseDetector(trunk, neck, head, levels=(0, 1, 2))
+
+
+_PICODET = Variant(
+    name="picodet_layout",
+    paper="arXiv 2111.00902",
+    summary="PicoDet on LCNet: the parts of a printed page",
+    build=build,
+    decode=DenseDecode(_STRIDES),
+    classes_key="bbox_head.gfl_cls.0.weight",
+    beside_classes=4 * _BINS,
+    # Its mean and std, which are those of red, green and blue, apply to blue, green and red.
+    input=Input("canvas", (800, 608), 32, "bgr", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    suppress=Suppress(conf=0.5, iou=0.5),
+    labels=_LAYOUT,
+)
+
+VARIANTS = (
+    _PICODET,
+    _PICODET.derive(
+        "picodet_test",
+        "tiny PicoDet for tests",
+        build={"wide": 0.5, "channels": 32, "stacked": 1},
+        input=Input("canvas", (128, 128), 32, "bgr", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    ),
+)
+ALIASES = {"picodet": "picodet_layout"}
