@@ -3,6 +3,7 @@ concatenation, as YOLO and its descendants have it."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,8 @@ class UniformPAN(nn.Module):
     """The same with all levels reduced to one width first, and one coarser level more.
 
     Shapes: (n, in_channels[i], h, w) each, and one level more, to (n, channels, h, w). `reduce` builds the layer that
-    changes a level's width, `merge` what makes one level of two concatenated ones, and `down` what halves a level.
+    changes a level's width, `merge` what makes one level of two concatenated ones, and `down` what halves a level;
+    `enlarge` says how levels are enlarged.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class UniformPAN(nn.Module):
         reduce: Callable[[int, int], nn.Module],
         merge: Callable[[int, int], nn.Module],
         down: Callable[[int, int], nn.Module],
+        enlarge: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
         super().__init__()
+        self.enlarge = enlarge
         steps = range(len(in_channels) - 1)
         self.reduce_layers = nn.ModuleList(reduce(c, channels) for c in in_channels)
         self.top_down_blocks = nn.ModuleList(merge(2 * channels, channels) for _ in steps)
@@ -75,7 +79,8 @@ class UniformPAN(nn.Module):
         reduced = [reduce(x) for reduce, x in zip(self.reduce_layers, levels, strict=True)]
         merged = [reduced[-1]]
         for merge, finer in zip(self.top_down_blocks, reduced[-2::-1], strict=True):
-            merged.insert(0, merge(torch.cat((F.interpolate(merged[0], size=finer.shape[2:]), finer), 1)))
+            larger = F.interpolate(merged[0], size=finer.shape[2:], mode=self.enlarge)
+            merged.insert(0, merge(torch.cat((larger, finer), 1)))
         outputs = _up(merged, self.downsamples, self.bottom_up_blocks)
         extra = self.extra_lvl_in_conv[0](reduced[-1]) + self.extra_lvl_out_conv[0](outputs[-1])
         return [*outputs, extra]

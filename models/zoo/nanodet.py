@@ -8,14 +8,15 @@ from torch.nn import functional as F
 
 from ...deploy.forms import DenseDecode
 from ..backbones.shufflenetv2 import ShuffleNetV2
-from ..csp import Separable
+from ..csp import ConvAct, Separable
 from ..detector import DenseDetector
 from ..heads.nanodet import NanoDetHead
 from ..labels import COCO
-from ..necks.pan import AddPAN
+from ..necks.ghost import GhostBlocks
+from ..necks.pan import AddPAN, UniformPAN
 from ..variant import PAD_114, Published, Variant
 
-_STRIDES = (8, 16, 32)
+_STRIDES, _PLUS_STRIDES = (8, 16, 32), (8, 16, 32, 64)
 _BINS = 8
 _leaky = partial(F.leaky_relu, negative_slope=0.1)
 
@@ -26,6 +27,22 @@ def build(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Module:
     conv = partial(Separable, kernel=3, activation=_leaky)
     head = NanoDetHead(classes, channels, conv=conv, strides=_STRIDES, reg_max=_BINS - 1)
     return DenseDetector(trunk, AddPAN(trunk.channels, channels), head, levels=(0, 1, 2))
+
+
+def build_plus(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Module:
+    """A NanoDet-Plus; `wide` is a factor of the backbone's channels."""
+    trunk = ShuffleNetV2(wide=wide)
+    separable = partial(Separable, kernel=5, activation=_leaky)
+    neck = UniformPAN(
+        trunk.channels,
+        channels,
+        reduce=partial(ConvAct, kernel=1, activation=_leaky),
+        merge=GhostBlocks,
+        down=partial(separable, stride=2),
+        enlarge="bilinear",
+    )
+    head = NanoDetHead(classes, channels, conv=separable, strides=_PLUS_STRIDES, reg_max=_BINS - 1, offset=0.0)
+    return DenseDetector(trunk, neck, head, levels=(0, 1, 2))
 
 
 _INPUT = replace(PAD_114, size=(320, 320), mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), pad_value=None)
@@ -49,7 +66,19 @@ _NANODET = Variant(
         ".pointwise.": ".pointwise_conv.conv.",
         ".pwnorm.": ".pointwise_conv.bn.",
     },
-    unused=("head.gfl_reg.", "head.distribution_project."),  # the tower for both needs no layer for boxes alone
+    unused=(
+        "head.gfl_reg.",
+        "head.distribution_project.",
+        "head.project",
+    ),  # the tower for both needs no layer for boxes alone
+)
+_PLUS = replace(
+    _NANODET,
+    name="nanodet_plus_m",
+    summary="NanoDet-Plus-m: ghost modules in the neck, a fourth level",
+    build=build_plus,
+    decode=DenseDecode(_PLUS_STRIDES),
+    published=Published(None, 27.0),
 )
 _416 = replace(_INPUT, size=(416, 416))
 
@@ -57,13 +86,36 @@ VARIANTS = (
     _NANODET,
     _NANODET.derive("nanodet_m_416", "NanoDet-m, 416 px", Published(None, 23.5), build={}, input=_416),
     _NANODET.derive("nanodet_m_0.5x", "NanoDet-m, half as wide", Published(None, 13.5), build={"wide": 0.5}),
-    _NANODET.derive("nanodet_m_1.5x", "NanoDet-m, 1.5 times as wide", Published(None, 23.5), build={"wide": 1.5}),
+    _NANODET.derive(
+        "nanodet_m_1.5x", "NanoDet-m, 1.5 times as wide", Published(None, 23.5), build={"wide": 1.5, "channels": 128}
+    ),
     _NANODET.derive(
         "nanodet_m_1.5x_416",
         "NanoDet-m, 1.5 times as wide, 416 px",
         Published(None, 26.8),
-        build={"wide": 1.5},
+        build={"wide": 1.5, "channels": 128},
         input=_416,
+    ),
+    _PLUS,
+    _PLUS.derive("nanodet_plus_m_416", "NanoDet-Plus-m, 416 px", Published(None, 30.4), build={}, input=_416),
+    _PLUS.derive(
+        "nanodet_plus_m_1.5x",
+        "NanoDet-Plus-m, 1.5 times as wide",
+        Published(None, 29.9),
+        build={"wide": 1.5, "channels": 128},
+    ),
+    _PLUS.derive(
+        "nanodet_plus_m_1.5x_416",
+        "NanoDet-Plus-m, 1.5 times as wide, 416 px",
+        Published(None, 34.1),
+        build={"wide": 1.5, "channels": 128},
+        input=_416,
+    ),
+    _PLUS.derive(
+        "nanodet_plus_test",
+        "tiny NanoDet-Plus for tests",
+        build={"wide": 0.5, "channels": 32},
+        input=replace(_INPUT, size=(128, 128)),
     ),
     _NANODET.derive(
         "nanodet_test",
@@ -72,4 +124,4 @@ VARIANTS = (
         input=replace(_INPUT, size=(128, 128)),
     ),
 )
-ALIASES = {"nanodet": "nanodet_m"}
+ALIASES = {"nanodet": "nanodet_m", "nanodet_plus": "nanodet_plus_m"}

@@ -38,6 +38,27 @@ def build(classes: int, *, wide: float = 1.0, channels: int = 128, stacked: int 
     return DenseDetector(trunk, neck, head, levels=(0, 1, 2))
 
 
+_PADDLE = {
+    "._mean": ".running_mean",
+    "._variance": ".running_var",
+    "^neck.conv_t.convs.": "neck.reduce_layers.",
+    "^neck.first_top_conv.": "neck.extra_lvl_in_conv.0.",
+    "^neck.second_top_conv.": "neck.extra_lvl_out_conv.0.",
+    ".dwconv.": ".depthwise_conv.conv.",
+    ".bn1.": ".depthwise_conv.bn.",
+    ".pwconv.": ".pointwise_conv.conv.",
+    ".bn2.": ".pointwise_conv.bn.",
+    **{
+        f"^head.conv_feat.cls_conv_{theirs}{level}.{i}.": f"bbox_head.cls_convs.{level}.{i}.{ours}_conv."
+        for theirs, ours in (("dw", "depthwise"), ("pw", "pointwise"))
+        for level in range(len(_STRIDES))
+        for i in range(4)
+    },
+    **{f"^head.head_cls{level}.": f"bbox_head.gfl_cls.{level}." for level in range(len(_STRIDES))},
+    ".norm.": ".bn.",
+}
+"""The names of PaddleDetection."""
+
 _PICODET = Variant(
     name="picodet_layout",
     paper="arXiv 2111.00902",
@@ -50,6 +71,7 @@ _PICODET = Variant(
     input=Input("canvas", (800, 608), 32, "bgr", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     suppress=Suppress(conf=0.5, iou=0.5),
     labels=_LAYOUT,
+    mapping=_PADDLE,
 )
 
 VARIANTS = (
