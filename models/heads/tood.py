@@ -65,7 +65,7 @@ class TOODHead(nn.Module):
         self.reg_offset_module = _alignment(channels, stacked, 8)
         self.scales = nn.ModuleList(Scale() for _ in anchors.strides)
         start_head(self, self.tood_cls)
-        nn.init.constant_(self.cls_prob_module[-1].bias, self.tood_cls.bias[0].item())
+        start_head(self.cls_prob_module, self.cls_prob_module[-1])
 
     def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
         logits: dict[str, list[Tensor]] = {"classes": [], "boxes": [], "quality": []}
