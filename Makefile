@@ -1,4 +1,4 @@
-# Both targets start from nothing: they make the environment, install, and do the whole job.
+# Every target starts from nothing: it makes the environment, installs, and does the whole job.
 PYTHON ?= python3
 BIN := .venv/bin
 # The package is installed anew when its definition or its native part changes.
@@ -7,18 +7,25 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/nativ
 # The oldest ONNX Runtime that we support, and one between it and the newest: the operators are tested in all three.
 RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 
-.PHONY: demo test
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+
+.PHONY: demo check test lint
 demo: .venv/demo
 	$(BIN)/detexport --model gfl_markers --fp16
 	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx --pose-model corners_markers
 	$(BIN)/detbench --model exports/gfl_markers-fp16.onnx --duration 5
 
-test: .venv/dev $(RUNTIMES)
+check: lint
+	$(PYTEST) -m "not slow"
+
+test: lint $(RUNTIMES)
+	$(PYTEST)
+
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detforge.deploy import load
-from detforge.deploy.backends import Arrays, open_backend
+from detforge.deploy.backends.open import open_backend
+from detforge.deploy.contract.choices import HeatmapMethod
+from detforge.deploy.contract.port import Arrays
+from detforge.deploy.forms import Heatmaps
+from detforge.deploy.forms.keypoints import keypoints
+from detforge.deploy.inputs.crop import crop_for
 from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
-from detforge.deploy.crop import crop_for
-from detforge.deploy.decode.keypoints import keypoints
-from detforge.deploy.forms import HeatmapDecode, HeatmapMethod
 from detforge.export import export
 from detforge.models.zoo import find
 from detforge.train.markers.__main__ import CORNERS_SEED, CORNERS_SIDES
@@ -32,7 +34,7 @@ from detforge.train.markers.scene import compose
 
 VARIANT = find("corners_markers")
 READINGS = {
-    method: HeatmapDecode(method, blur=5 if method == "second_peak" else 11, beta=20.0, debias=True, flip=False)
+    method: Heatmaps(method, blur=5 if method == "second_peak" else 11, beta=20.0, debias=True, flip=False)
     for method in get_args(HeatmapMethod)
     if method != "megvii"  # a quarter on a smoothed map
 }
@@ -95,7 +97,7 @@ def run(file: str, images: Floats) -> Arrays:
     return {"heatmaps": np.concatenate(runs)}
 
 
-def read(outputs: Arrays, mirrored: Arrays | None, spec: HeatmapDecode, side: int) -> Floats:
+def read(outputs: Arrays, mirrored: Arrays | None, spec: Heatmaps, side: int) -> Floats:
     """The corners (n, 4, 2) as parts of the crop."""
     assert VARIANT.skeleton is not None
     found = keypoints(outputs, mirrored, spec, VARIANT.skeleton, VARIANT.input.spacing, (side, side))[0]

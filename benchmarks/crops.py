@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.card import Input
-from detforge.deploy.crop import Crop, crop_for, crops_into
-from detforge.deploy.preprocess import Image
+from detforge.deploy.inputs.crop import WarpedFrame, crop_for, crops_into
+from detforge.deploy.inputs.geometry import Image
+from detforge.deploy.inputs.network_inputs import ImageInput
 
 HEIGHT, WIDTH = 256, 192
-SPEC = Input(
+SPEC = ImageInput(
     *("crop", (HEIGHT, WIDTH), 1, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)), enlarge=(1.25, 1.25)
 )
 
@@ -48,7 +48,7 @@ def main() -> None:
     deliver("crops", [Table(title, rows)], watch, arguments)
 
 
-def with_opencv(canvases: NDArray[np.float32], image: Image, crops: Sequence[Crop]) -> None:
+def with_opencv(canvases: NDArray[np.float32], image: Image, crops: Sequence[WarpedFrame]) -> None:
     """What `crops_into` does, in the usual calls."""
     mean, std = (np.array(values, np.float32) for values in (SPEC.mean, SPEC.std))
     for canvas, crop in zip(canvases, crops, strict=True):

@@ -18,7 +18,7 @@ from turns import Table, deliver, in_turns, installed, parser
 from detforge.deploy import load
 from detforge.deploy.backends.automatic import choose_backend
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.image import decode_image
+from detforge.deploy.inputs.image import decode_image
 from detforge.deploy.loader import assemble
 from detforge.export import export
 from detforge.export.bench_peer import TorchBackend

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.decode.tags import decode
+from detforge.deploy.forms.tags import decode
 from detforge.models.pose import bottom_up
 
 Floats = NDArray[np.float32]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.decode import heatmap
-from detforge.deploy.forms import HeatmapDecode
+from detforge.deploy.forms import Heatmaps
+from detforge.deploy.forms.decode import heatmap
 from detforge.models.skeletons import COCO_PERSON
 
 Floats = NDArray[np.float32]
@@ -53,7 +53,7 @@ def draw(shape: tuple[int, int, int, int]) -> Floats:
     return (np.exp(-distance / 8) + 0.01 * rng.standard_normal(shape)).astype(np.float32)
 
 
-def ours(maps: Floats, rules: HeatmapDecode) -> Found:
+def ours(maps: Floats, rules: Heatmaps) -> Found:
     return heatmap.decode({"heatmaps": maps}, None, rules, ORDER)
 
 
@@ -145,13 +145,13 @@ def average(maps: Floats, mirrored: Floats) -> Floats:
     return (maps + moved) * np.float32(0.5)
 
 
-OPPONENTS: tuple[tuple[HeatmapDecode, Callable[[Floats], Found]], ...] = (
-    (HeatmapDecode("argmax"), largest),
-    (HeatmapDecode("quarter"), quarter),
-    (HeatmapDecode("dark"), dark),
-    (HeatmapDecode("udp"), udp),
-    (HeatmapDecode("megvii", blur=5), megvii),
-    (HeatmapDecode("integral"), integral),
+OPPONENTS: tuple[tuple[Heatmaps, Callable[[Floats], Found]], ...] = (
+    (Heatmaps("argmax"), largest),
+    (Heatmaps("quarter"), quarter),
+    (Heatmaps("dark"), dark),
+    (Heatmaps("udp"), udp),
+    (Heatmaps("megvii", blur=5), megvii),
+    (Heatmaps("integral"), integral),
 )
 
 if __name__ == "__main__":

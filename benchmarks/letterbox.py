@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, installed, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.card import Input
-from detforge.deploy.preprocess import Image, frame_for, preprocess_into
+from detforge.deploy.inputs.geometry import Image
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import frame_for, preprocess_into
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SIDE, GREY = 640, 114
-SPEC = Input("canvas", (SIDE, SIDE), 32, "rgb", MEAN, STD, pad_value=GREY)
+SPEC = ImageInput("canvas", (SIDE, SIDE), 32, "rgb", MEAN, STD, pad_value=GREY)
 Planes = NDArray[np.float32]
 
 

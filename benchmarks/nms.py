@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, installed, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.card import Suppress
-from detforge.deploy.decode.candidates import Candidates
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms.candidates import Candidates
 from detforge.deploy.suppress import suppress
 
 IOU, CLASSES = 0.6, 80

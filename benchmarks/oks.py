@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.card import Suppress
-from detforge.deploy.oks import suppress_poses
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.suppress.poses import suppress_poses
 from detforge.models.skeletons import COCO_PERSON
 
 SIGMAS = np.array(COCO_PERSON.sigmas)

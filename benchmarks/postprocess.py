@@ -13,20 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, parser
 
-from detforge.deploy.backends import Arrays
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.card import Card, Fusion, Input, Provenance, Suppress
-from detforge.deploy.forms import DenseDecode
+from detforge.deploy.card import Card, Provenance
+from detforge.deploy.contract.fusion import Fusion
+from detforge.deploy.contract.port import Arrays
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Dense
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.postprocess import postprocess
-from detforge.deploy.preprocess import Frame
 
-FRAME = Frame((480, 800), (800, 1333), (800, 1344))
-DECODE = DenseDecode((8, 16, 32, 64, 128))
+FRAME = ResizedFrame((480, 800), (800, 1333), (800, 1344))
+DECODE = Dense((8, 16, 32, 64, 128))
 CLASSES = 80
 CARD = Card(
     "gfl",
     "detection",
-    Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    ImageInput("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     DECODE,
     Fusion(),
     Suppress(conf=0.05, iou=0.6, max_det=100),

@@ -4,20 +4,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bottom_up import BottomUp
-    from .detector import Detector
-    from .instances import Instances
     from .loader import load
-    from .pose import PoseEstimator, TopDown
+    from .pipelines.crops import PoseEstimator
+    from .pipelines.detector import Detector
+    from .pipelines.top_down import TopDown
+    from .results.instances import Instances
 
-__all__ = ["BottomUp", "Detector", "Instances", "PoseEstimator", "TopDown", "load"]
+__all__ = ["Detector", "Instances", "PoseEstimator", "TopDown", "load"]
 
 _HOMES = {
-    "BottomUp": "bottom_up",
-    "Detector": "detector",
-    "Instances": "instances",
-    "PoseEstimator": "pose",
-    "TopDown": "pose",
+    "Detector": "pipelines.detector",
+    "Instances": "results.instances",
+    "PoseEstimator": "pipelines.crops",
+    "TopDown": "pipelines.top_down",
     "load": "loader",
 }
 

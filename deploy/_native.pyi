@@ -94,7 +94,7 @@ def oks(
     keypoints: NDArray[np.float32],
     areas: NDArray[np.float64],
     sigmas: NDArray[np.float64],
-    visible: float | None,
+    least_score: float | None,
     similarities: NDArray[np.float64],
 ) -> None: ...
 def oks_nms(
@@ -102,7 +102,7 @@ def oks_nms(
     scores: NDArray[np.float32],
     areas: NDArray[np.float64],
     sigmas: NDArray[np.float64],
-    visible: float | None,
+    least_score: float | None,
     threshold: float,
     floor: float,
     limit: int,
@@ -112,7 +112,7 @@ def soft_oks_nms(
     scores: NDArray[np.float32],
     areas: NDArray[np.float64],
     sigmas: NDArray[np.float64],
-    visible: float | None,
+    least_score: float | None,
     threshold: float,
     sigma: float | None,
     floor: float,

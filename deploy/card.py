@@ -1,125 +1,34 @@
 """The Card: everything that running a model needs beside its weights.
 
-It travels as JSON in the model file. Reading is strict: an unknown or missing field, a wrong type or a value out
-of range is an error that names the field, and a newer schema is refused.
+It travels as JSON in the model file. Reading is strict: an unknown field, a wrong type or a value out of range is an
+error that names the field. An absent field takes its default. `schema` counts breaking changes; an older Card is
+lifted to today's schema (card_history.py), a newer one is refused.
 """
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
-from .forms import CropDecode, Decode, DenseDecode, GraphDecode, TagDecode
-from .parse import FieldError, parse, require
-from .skeleton import Skeleton
+from .card_history import lifted
+from .contract.choices import SUPPRESSION, Precision
+from .contract.fusion import Fusion
+from .contract.parse import FieldError, parse, require
+from .contract.skeleton import Skeleton
+from .contract.suppression import READS, Suppress
+from .forms.form import Form
+from .inputs.network_inputs import ImageInput, NetworkInput
+from .system.errors import IncompatibleError
 
-SCHEMA = 1
+SCHEMA = 2
 METADATA_KEY = "detforge_card"
-
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
-
-
-@dataclass(frozen=True)
-class Input:
-    """How an image becomes the network's input (n, 3, h, w), float32.
-
-    resize "edges": keep the aspect; the short and the long side are bounded by size = (short, long).
-    resize "canvas": keep the aspect, fit into size = (height, width) and pad to exactly that.
-    resize "keep": as large as the image is; size is None.
-    resize "crop": one box of the image, its width and height times `enlarge` and then the shorter of them widened to
-    the aspect of size = (height, width), warped onto exactly that.
-    resize "warp": the whole image, warped so that it covers size = (height, width), with sides of whole
-    `pad_multiple`. Both warps map lengths in px, or where `spacing` from one pixel's centre to another's, which is
-    what makes them and their mirror image agree (UDP, arXiv 1911.07524, section 3.1).
-    With m = `pad_multiple` a side is padded to the next multiple of m where `pad_to` is "ceil", to side | (m - 1) where
-    it is "or", as in CornerNet, and to one px more where it is "or+1", as in CenterNet. Padding goes to the right and
-    the bottom, or all around where `centered`; it is zero after normalisation, or `pad_value` before.
-    mean and std are in the channel order `color`, on the scale 0..255.
-    """
-
-    resize: Literal["edges", "canvas", "keep", "crop", "warp"]
-    size: tuple[int, int] | None
-    pad_multiple: int
-    color: Literal["rgb", "bgr"]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    layout: Literal["nchw"] = "nchw"
-    pad_to: Literal["ceil", "or", "or+1"] = "ceil"
-    centered: bool = False
-    pad_value: float | None = None
-    enlarge: tuple[float, float] = (1.0, 1.0)
-    spacing: bool = False
-
-    def __post_init__(self) -> None:
-        require((self.size is None) == (self.resize == "keep"), "input.size", "two sides, or null to keep the image's")
-        short, long = self.size or (1, 1)
-        require(1 <= short <= 16384 and 1 <= long <= 16384, "input.size", "sides of 1..16384 px")
-        require(self.resize != "edges" or short <= long, "input.size", "short side first")
-        require(all(0.1 <= factor <= 10 for factor in self.enlarge), "input.enlarge", "factors of 0.1..10")
-        require(1 <= self.pad_multiple <= 1024, "input.pad_multiple", "1..1024")
-        is_power = self.pad_multiple & (self.pad_multiple - 1) == 0
-        require(self.pad_to == "ceil" or is_power, "input.pad_multiple", f'a power of two, to pad to "{self.pad_to}"')
-        require(all(s > 0 for s in self.std), "input.std", "positive values")
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """final score = score ** score_exponent * quality ** quality_exponent.
-
-    `threshold_by` says which of the two has to exceed `suppress.conf`, the class score alone or the final one, and
-    `rank_by` which of them the top-k goes by. With "points" the class that scores best speaks for its point.
-    For a pose in a crop the score is that of the box, and the quality that of its keypoints.
-    """
-
-    score_exponent: float = 1.0
-    quality_exponent: float = 0.0
-    threshold_by: Literal["score", "fused"] = "score"
-    rank_by: Literal["score", "fused"] = "score"
-
-    def __post_init__(self) -> None:
-        for name in ("score_exponent", "quality_exponent"):
-            require(0.0 <= getattr(self, name) <= 4.0, f"fusion.{name}", "0..4")
-
-
-COMPARES = {"guided": "quality", "visible": "visible"}
-"""The output of dense detectors that a kind of suppression reads beside boxes and scores."""
-
-
-@dataclass(frozen=True)
-class Suppress:
-    """Which detections stay: score above `conf`, class-aware suppression, at most `max_det` an image.
-
-    "hard" is NMS at `iou`. Soft-NMS (Bodla et al., arXiv 1704.04503) lowers scores instead, and what it lowers to
-    `conf` goes: "linear" by 1 - IoU from `iou` on, "gaussian" by exp(-IoU^2 / `sigma`). "guided" is IoU-guided NMS
-    (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality; "visible" is R2NMS (Huang et
-    al., arXiv 2003.12729), NMS by the IoU of what can be seen, for networks that predict it of people in a crowd.
-    Poses are compared by their OKS instead: "oks" is NMS at `oks`, "oks_linear" and "oks_gaussian" lower scores.
-    Boxes that are `inclusive` have their last pixel counted in, as before 2020: sides are x2 - x1 + 1, and the
-    image ends at its size - 1.
-    """
-
-    kind: Literal["hard", "linear", "gaussian", "guided", "visible", "oks", "oks_linear", "oks_gaussian", "none"] = (
-        "hard"
-    )
-    conf: float = 0.25
-    iou: float = 0.6
-    max_det: int = 100
-    inclusive: bool = False
-    sigma: float = 0.5
-    oks: float = 0.9
-
-    def __post_init__(self) -> None:
-        require(self.sigma > 0, "suppress.sigma", "a positive number")
-        for name in ("conf", "iou", "oks"):
-            require(0.0 <= getattr(self, name) <= 1.0, f"suppress.{name}", "0..1")
-        require(1 <= self.max_det <= 100_000, "suppress.max_det", "1..100000")
 
 
 @dataclass(frozen=True)
 class Parity:
     """What the verification measured between PyTorch and the exported file, at its worst.
 
-    `detections` is how many final detections were compared, on both sides, or how many keypoints of a pose network,
-    whose shift then stands in `box_shift_px`.
+    `detections` counts the findings compared on both sides: boxes, or keypoints of a pose network. `box_shift_px` is
+    their largest shift.
     """
 
     max_abs: float
@@ -138,39 +47,59 @@ class Provenance:
     checkpoint: str
     sha256: str | None
     precision: Precision
-    versions: dict[str, str]
+    versions: dict[str, str] = field(default_factory=dict[str, str])
     parity: Parity | None = None
 
 
 @dataclass(frozen=True)
 class Card:
-    """The contract of one exported model."""
+    """The contract of one exported model: its inputs, the form of its outputs, and what happens to those."""
 
     model: str
-    task: Literal["detection", "pose"]
-    input: Input
-    decode: Decode | GraphDecode
-    fusion: Fusion
-    suppress: Suppress
+    inputs: tuple[NetworkInput, ...]
+    form: Form
     labels: tuple[str, ...]
-    ops: tuple[str, ...]
     provenance: Provenance
+    fusion: Fusion = Fusion()
+    suppress: Suppress = Suppress()
     skeleton: Skeleton | None = None
+    ops: tuple[str, ...] = ()
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         require(bool(self.model), "model", "a name")
         require(bool(self.labels), "labels", "at least one label")
-        require(
-            (self.skeleton is None) == (self.task == "detection"), "skeleton", "keypoints, for a pose network alone"
-        )
-        is_crop, is_whole = isinstance(self.decode, CropDecode), isinstance(self.decode, TagDecode)
-        fits = is_crop == (self.input.resize == "crop") and is_whole == (self.input.resize == "warp")
-        require(fits, "input.resize", 'what fits the decoder: "crop" for crops alone, "warp" for tags')
-        is_dense = isinstance(self.decode, DenseDecode)
-        require(is_dense or self.suppress.kind not in COMPARES, "suppress.kind", "what this network's outputs allow")
-        if isinstance(self.decode, TagDecode) and self.skeleton is not None:
-            require(len(self.decode.order) == len(self.skeleton.keypoints), "decode.order", "the skeleton's keypoints")
+        names = [each.name for each in self.inputs]
+        require(len(set(names)) == len(names), "inputs", "different names")
+        images = [each for each in self.inputs if isinstance(each, ImageInput)]
+        seconds = [each for each in images if each.second]
+        require(len(images) - len(seconds) == 1, "inputs", "one image, beside the second one of a pair")
+        require((self.form.runs_on == "pairs") == bool(seconds), "inputs", "a second image, for pairs alone")
+        place = self.form.place
+        require(self.input.place.kind == place, "inputs.place.kind", f"{place}, which '{self.form.kind}' reads")
+        has_keypoints = self.skeleton is not None
+        require(has_keypoints == self.form.has_keypoints, "skeleton", "keypoints, for pose networks alone")
+        self.form.check(self.skeleton)
+        allowed = SUPPRESSION[self.form.compares]
+        require(self.suppress.kind in allowed, "suppress.kind", " or ".join(allowed))
+        read = READS.get(self.suppress.kind)
+        outputs = {output.name for output in self.form.outputs}
+        require(read is None or read in outputs, "suppress.kind", "what this network's outputs allow")
+
+    @property
+    def input(self) -> ImageInput:
+        """The image that boxes and keypoints lie in."""
+        return next(each for each in self.inputs if isinstance(each, ImageInput) and not each.second)
+
+    def with_place(self, place: Any) -> "Card":
+        """The same Card with another geometry of all its images."""
+        inputs = tuple(replace(each, place=place) if isinstance(each, ImageInput) else each for each in self.inputs)
+        return replace(self, inputs=inputs)
+
+    def missing(self, names: set[str]) -> list[str]:
+        """The outputs that the form and the suppression read and that are not among these names."""
+        read = READS.get(self.suppress.kind)
+        return sorted({*self.form.missing(names), *([] if read is None or read in names else [read])})
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, allow_nan=False)
@@ -184,9 +113,22 @@ class Card:
             raise FieldError(f"not JSON ({error})") from None
         if not isinstance(data, dict):
             raise FieldError("not a JSON object")
-        schema: Any = cast(dict[str, Any], data).get("schema")
+        card = cast(dict[str, Any], data)
+        schema: Any = card.get("schema")
         if not isinstance(schema, int) or isinstance(schema, bool):
             raise FieldError("field 'schema' is missing or not a number")
         if schema > SCHEMA:
             raise FieldError(f"schema {schema} is newer than {SCHEMA}, the newest this version reads")
-        return parse(cls, data, "")
+        return parse(cls, lifted(card, schema), "")
+
+
+def parse_card(text: str | None, path: object) -> Card:
+    """The Card in a model file's metadata; IncompatibleError, naming the file, when it is absent or does not parse."""
+    if text is None:
+        raise IncompatibleError(f"{path}: not a model of ours; it holds no Card; export it with detexport")
+    try:
+        return Card.from_json(text)
+    except FieldError as error:
+        raise IncompatibleError(
+            f"{path}: its Card does not parse; {error}; export it anew or update detforge"
+        ) from None

@@ -1,27 +1,26 @@
-"""Which model file a command runs, and on what."""
+"""Which model file a command runs."""
 
 import difflib
 from pathlib import Path
-from typing import Any
 
-from .errors import InputError, UsageError
+from .card import METADATA_KEY, Card, parse_card
+from .model_file.metadata import read_metadata
+from .system.errors import DetforgeError, InputError, UsageError
 
 BUNDLED = Path(__file__).parent / "bundled" / "gfl_markers.onnx"
 BUNDLED_POSE = BUNDLED.with_name("corners_markers.onnx")
 EXPORTS = Path("exports")
-ENGINES = ("tensorrt", "tensorrt-rtx")
-"""Backends that run engines, which are built from ONNX files."""
-BACKENDS = ("ort", "openvino", *ENGINES)
 
 
 def choose_model(name: str | None) -> Path:
     """The model file that `name` means: a file, or the newest export of a variant.
 
-    Without a name the newest export of all, else the bundled model. UsageError when no export has that name.
+    Without a name it is the newest detector in exports/ that has real weights, else the bundled one. UsageError when no
+    export has that name.
     """
     exported = _newest_first()
     if name is None:
-        return exported[0] if exported else BUNDLED
+        return next((file for file in exported if _runs_by_itself(file)), BUNDLED)
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{name}: a folder, not a model file; give the .onnx file in it")
@@ -37,20 +36,22 @@ def choose_model(name: str | None) -> Path:
     raise UsageError(f"no export of '{name}' in {EXPORTS}/{hint}; run detexport --model {name}, or give a file")
 
 
-def ready(path: Path, backend: str, device: str | None) -> Path:
-    """What to load for a file that a command was given: the engine that `backend` wants of it, built if there is none.
-
-    Raises what building does.
-    """
-    if backend not in ENGINES or path.suffix == ".engine" or device == "cpu":
-        return path  # where something is wrong with that, loading says what
-    from .engine.cache import ensure_engine  # its imports are for engines alone
-
-    runtime: Any = backend
-    return ensure_engine(path, runtime, int((device or "").partition(":")[2] or 0))
+def read_file_card(path: Path) -> Card:
+    """The Card of an ONNX file; InputError when it cannot be read, IncompatibleError when it holds none."""
+    return parse_card(read_metadata(path).get(METADATA_KEY), path)
 
 
 def _newest_first() -> list[Path]:
     """Accepted exports; those that failed their verification are not chosen by name or age."""
     files = [file for file in EXPORTS.glob("*.onnx") if not file.name.endswith(".rejected.onnx")]
     return sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+
+
+def _runs_by_itself(path: Path) -> bool:
+    """Whether a file finds objects in any image: no pose network, and no smoke test with random weights."""
+    try:
+        card = read_file_card(path)
+    except DetforgeError:
+        return False
+    form, weights = card.form, card.provenance.checkpoint
+    return form.runs_on == "images" and not form.has_keypoints and weights != "random"

@@ -1,4 +1,4 @@
-"""The table of all networks, docs/models.md: `python docs/models.py > docs/models.md`.
+"""Writes the table of all networks, docs/models.md: `python docs/models.py`.
 
 `--measure NAME...` exports those models with random weights, measures the files, and keeps the figures in
 docs/models.json; the table shows what is there. What does not depend on weights is what random ones can tell.
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-FIGURES = HERE / "models.json"
-GOLDENS = HERE.parent / "tests" / "golden"
+FIGURES, PAGE = HERE / "models.json", HERE / "models.md"
+TESTS = HERE.parent / "tests"
 CANVAS, THREADS, RUNS = (480, 640), 2, 10
 
 HEAD = f"""# Networks
@@ -26,7 +26,7 @@ Tiny `_test` variants are left out.
 - AP is COCO's, of boxes or for pose networks of keypoints, as the authors of the checkpoint state it, and the link is
   where `detexport` gets it. Those without a link are loaded with `--checkpoint FILE`: their authors keep them where no
   program can fetch them, or have published none.
-- golden: the network gives OpenMMLab's numbers in our tests, every tensor and every detection or keypoint.
+- golden: a test compares the network with OpenMMLab's numbers, every tensor and every detection or keypoint.
 - parity: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores or maps, raw
   outputs, over four inputs. fp16 is the half-precision file against the same.
 - CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas or one crop, ONNX Runtime on {THREADS} threads,
@@ -42,15 +42,17 @@ Tiny `_test` variants are left out.
 
 
 def main() -> None:
+    from detforge.deploy.system.files import write_text
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measure", nargs="+", default=[], metavar="NAME")
     for name in parser.parse_args().measure:
         figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
         figures["machine"] = f"{os.cpu_count()} processors"
         figures.setdefault("models", {})[name] = measure(name)
-        FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
-        print(name, figures["models"][name], file=sys.stderr)
-    print(table(), end="")
+        write_text(FIGURES, json.dumps(figures, indent=1, sort_keys=True) + "\n")
+        print(name, figures["models"][name])
+    write_text(PAGE, table())
 
 
 def table() -> str:
@@ -58,9 +60,18 @@ def table() -> str:
     from detforge.export.catalog import entries
 
     figures = json.loads(FIGURES.read_text())
+    goldens = _goldens()
     models = [entry for entry in entries() if not entry.name.endswith("_test")]
-    rows = [_row(entry, figures["models"].get(entry.name, {})) for entry in models]
+    rows = [_row(entry, figures["models"].get(entry.name, {}), goldens) for entry in models]
     return HEAD.format(machine=figures["machine"]) + "\n".join(rows) + "\n"
+
+
+def _goldens() -> set[str]:
+    """The networks, by name or alias, whose goldens the tests read."""
+    sys.path.append(str(TESTS))
+    from golden.catalog import OPERATOR, TRUNK, kind, read_by_tests
+
+    return {name for name in read_by_tests() if kind(name) not in (OPERATOR, TRUNK)}
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -94,7 +105,7 @@ def measure(name: str) -> dict[str, Any]:
 
 def _engine(path: Path, card: Any) -> str:
     """Whether TensorRT-RTX builds the file, or why not."""
-    from detforge.deploy.errors import ExportError
+    from detforge.deploy.system.errors import ExportError
     from detforge.export.engine import EngineOptions, build_engine
 
     try:
@@ -104,7 +115,7 @@ def _engine(path: Path, card: Any) -> str:
     return "builds"
 
 
-def _row(entry: Any, figures: dict[str, Any]) -> str:
+def _row(entry: Any, figures: dict[str, Any], goldens: set[str]) -> str:
     number = entry.paper.removeprefix("arXiv ")
     cells = [
         f"`{entry.name}`",
@@ -113,7 +124,7 @@ def _row(entry: Any, figures: dict[str, Any]) -> str:
         "" if entry.coco_ap is None else f"{entry.coco_ap:.1f}",
         f"[file]({entry.url})" if entry.url else "comes with it" if entry.checkpoint == "bundled" else "",
         f"{entry.parameters / 1e6:.1f} M",
-        "yes" if any((GOLDENS / f"{name}.npz").exists() for name in (entry.name, *entry.aliases)) else "",
+        "yes" if goldens & {entry.name, *entry.aliases} else "",
         *(_parity(figures.get(precision, {})) for precision in ("fp32", "fp16")),
         f"{figures['milliseconds']} ms" if figures else "",
         f"{figures['megabytes']} MB" if figures else "",

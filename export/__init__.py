@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Report, export
+    from .api import Exported, export
 
-__all__ = ["Report", "export"]
+__all__ = ["Exported", "export"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..deploy.errors import InputError
-from ..deploy.instances import Instances
+from ..deploy.results.instances import Instances
+from ..deploy.system.errors import InputError
 
 ANNOTATIONS = "annotations.json"
 """COCO's file of true boxes beside the images that it names."""

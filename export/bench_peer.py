@@ -14,16 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..deploy.backends import Arrays, Port
-from ..deploy.bench.measure import Timer, finder, read_images
+from ..deploy.bench.measure import Timer, read_images
 from ..deploy.bench.report import Case
 from ..deploy.card import Card, Provenance
-from ..deploy.errors import DetforgeError, InputError
+from ..deploy.contract.port import Arrays, Port
 from ..deploy.loader import assemble
+from ..deploy.system.errors import DetforgeError, InputError
 from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
 from ..models.variant import Variant
 from ..models.zoo import find
-from .convert import INPUT
 
 _TORCH: Any = torch  # typed in part only
 _CANVAS = (256, 256)
@@ -34,17 +33,18 @@ class TorchBackend:
 
     def __init__(self, network: nn.Module, card: Card, device: str) -> None:
         self._network, self._device = network.eval().to(device), device
-        # Some networks for crops take one size alone.
-        canvas = card.input.size if card.input.resize == "crop" and card.input.size else _CANVAS
+        canvas = card.input.place.canvas or _CANVAS
+        shapes = {each.name: each.shape(canvas) for each in card.inputs}
         with torch.inference_mode():
-            outputs = self._network(torch.zeros(1, 3, *canvas, device=device))
-        self.inputs = (Port(INPUT, (None, 3, None, None)),)
+            outputs = self._network(*(torch.zeros(1, *shape, device=device) for shape in shapes.values()))
+        self.inputs = tuple(Port(name, (None,) * (1 + len(shape))) for name, shape in shapes.items())
         self.outputs = tuple(Port(name, (None,) * value.ndim) for name, value in outputs.items())
         self.metadata: Mapping[str, str] = {}
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         with torch.inference_mode():
-            outputs = self._network(_TORCH.from_numpy(feeds[INPUT]).to(self._device))
+            given = [_TORCH.from_numpy(feeds[port.name]).to(self._device) for port in self.inputs]
+            outputs = self._network(*given)
             return {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
@@ -69,7 +69,8 @@ def _serve() -> None:
     torch.set_num_threads(first["threads"])
     variant = find(card.model)
     network, weights = _network(variant, card)
-    card = replace(card, decode=_decode(card, variant))
+    if card.form.suppresses:  # its network does not
+        card = replace(card, form=variant.form)
     model = assemble(TorchBackend(network, card, device), card)
     images = read_images(Path(first["images"]))
     _say({"answer": weights})
@@ -77,7 +78,7 @@ def _serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         case = Case(**request["case"])
-        timer = timers.setdefault(case, Timer(case, finder(model), images, card))
+        timer = timers.setdefault(case, Timer(case, model.find, images, card))
         if request["do"] == "warm_up":
             _say({"answer": timer.warm_up(request["seconds"])})
         elif request["do"] == "measure":
@@ -89,11 +90,6 @@ def _serve() -> None:
 
 def _say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
-
-
-def _decode(card: Card, variant: Variant) -> Any:
-    """A file that suppresses by itself has another decoder than its network."""
-    return variant.decode if card.decode.kind == "graph" else card.decode
 
 
 def _network(variant: Variant, card: Card) -> tuple[nn.Module, str]:

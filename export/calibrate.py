@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from ..deploy.backends.ort import OrtBackend
-from ..deploy.card import Input, Precision
-from ..deploy.crop import crop_for, crop_whole, crops_into
-from ..deploy.errors import InputError, UsageError
-from ..deploy.image import read_image
-from ..deploy.preprocess import preprocess
-from ..deploy.sources import is_video, items
+from ..deploy.card import Card, Precision
+from ..deploy.contract.port import Arrays, Port
+from ..deploy.inputs.canvases import Canvases
+from ..deploy.inputs.image import read_image
+from ..deploy.inputs.network_inputs import feeds
+from ..deploy.inputs.sources import is_video, items
+from ..deploy.system.errors import InputError, UsageError
+from .views import whole_view
 
 _SAMPLES = 1 << 19
 """So many values of each tensor are kept, over all images: enough to place one value in a hundred thousand."""
@@ -56,26 +58,19 @@ def calibration_images(precision: Precision, folder: str | Path | None, limit: i
     return [files[i * len(files) // limit] for i in range(limit)] if len(files) > limit else files
 
 
-def prepared(files: Iterable[str], spec: Input, batch: int) -> Iterator[NDArray[np.float32]]:
-    """Each image as the network sees it, `batch` times (batch, 3, h, w); InputError for one that cannot be read.
+def prepared(files: Iterable[str], card: Card, batch: int) -> Iterator[Arrays]:
+    """What the network is fed for each image, `batch` times; InputError for one that cannot be read.
 
-    A network for crops of persons gets the whole image as one.
+    A network for crops gets the whole image as one.
     """
+    ports = {each.name: Port(each.name, (None,)) for each in card.inputs}
     for file in files:
-        image = read_image(file)
-        height, width = image.shape[:2]
-        if spec.resize in ("crop", "warp"):
-            box = np.array([0, 0, width, height], np.float64)
-            crop = crop_for(box, spec) if spec.resize == "crop" else crop_whole((height, width), spec)
-            canvas = np.empty((1, 3, *crop.canvas_size), np.float32)
-            crops_into(canvas, image, [crop], spec)
-        else:
-            canvas = preprocess(image, spec)[0][None]
-        yield np.repeat(canvas, batch, 0)
+        fed = feeds(card.inputs, [whole_view(read_image(file), card)], ports, Canvases())
+        yield {name: np.repeat(canvas, batch, 0) for name, canvas in fed.items()}
 
 
 def observe(
-    proto: onnx.ModelProto, names: Sequence[str], inputs: Iterable[NDArray[np.float32]], count: int
+    proto: onnx.ModelProto, names: Sequence[str], inputs: Iterable[Arrays], count: int
 ) -> dict[str, NDArray[np.float32]]:
     """Run a graph on `count` inputs and give, for each tensor named, evenly spread samples (s,) of its values.
 
@@ -88,8 +83,8 @@ def observe(
         path = Path(folder) / "probed.onnx"
         path.write_bytes(probed.SerializeToString())
         backend = OrtBackend(str(path))
-        for image in inputs:
-            outputs = backend.run({proto.graph.input[0].name: image})
+        for fed in inputs:
+            outputs = backend.run(fed)
             for kept, probe, name in zip(samples, probes, names, strict=True):
                 if not np.isfinite(outputs[probe]).all():
                     raise InputError(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 
-from ..deploy.card import Input
 from ..models.variant import Variant
 from ..models.zoo import ALIASES, VARIANTS
 
@@ -49,19 +48,13 @@ def _entry(variant: Variant, parameters: int) -> Entry:
     return Entry(
         name=variant.name,
         aliases=tuple(alias for alias, name in ALIASES.items() if name == variant.name),
-        task="detection" if variant.skeleton is None else "pose",
+        task=variant.form.task,
         paper=variant.paper,
         summary=variant.summary,
-        input=_input(variant.input),
+        input=variant.input.place.label,
         classes=len(variant.labels),
         parameters=parameters,
         checkpoint="bundled" if variant.bundled else "published" if published and published.url else "none",
         url=None if published is None else published.url,
         coco_ap=None if published is None else published.ap,
     )
-
-
-def _input(spec: Input) -> str:
-    if spec.size is None:
-        return "as it is"
-    return f"{spec.size[0]}{'-' if spec.resize == 'edges' else 'x'}{spec.size[1]} px"

@@ -3,22 +3,27 @@
 import argparse
 import contextlib
 import json
-import re
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..deploy.console import Parser, run, whole
-from ..deploy.errors import IncompatibleError, UsageError
+from ..deploy.system import flags
+from ..deploy.system.console import Parser, run
+from ..deploy.system.errors import IncompatibleError, UsageError
 from .engine_flags import add_flags, build, engine_options
+from .options import ExportOptions
+from .progress import Progress
 
 if TYPE_CHECKING:
     from ..deploy.card import Card
-    from .api import Report
     from .comparison import Comparison
+    from .engine import EngineOptions
+
+
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,11 +45,6 @@ def _parser() -> Parser:
     parser = Parser("detexport", "Export a detection or pose network to one ONNX file that holds everything to run it.")
     add = parser.add_argument
     add("--model", metavar="NAME", help="a model of --list, or the short name of its usual variant (gfl)")
-    add(
-        "--checkpoint",
-        metavar="FILE|URL|random",
-        help=".pth or .safetensors; default: the published one; random: seeded random weights, for a smoke test",
-    )
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--fp16", dest="precision", action="store_const", const="fp16", help="half precision, decode in fp32"
@@ -53,33 +53,7 @@ def _parser() -> Parser:
         "--int8", dest="precision", action="store_const", const="int8", help="convolutions in eight bits; needs --calib"
     )
     precision.add_argument("--precision", choices=["fp32", "fp16", "bf16", "int8"], help="(default: fp32)")
-    add("--calib", type=Path, metavar="DIR", help="images for --int8 to calibrate with, like those it will see")
-    add("--calib-n", type=whole(1, 100_000), default=256, metavar="N", help="how many of them (default: %(default)s)")
-    add("--imgsz", nargs=2, type=int, metavar=("H", "W"), help="fix the canvas (default: any size)")
-    add("--batch", type=_batch, metavar="N|dynamic", help="fix the batch size (default: dynamic)")
-    add("--nms", choices=["none", "graph"], default="none", help="graph: suppression inside the file")
-    add("--max-det", type=int, metavar="N", help="most detections an image (default: the model's)")
-    add(
-        "--labels",
-        type=Path,
-        metavar="FILE",
-        help="a name a line, of classes or keypoints (default: the checkpoint's)",
-    )
-    add(
-        "--verify",
-        choices=["tensor", "off"],
-        default="tensor",
-        help="tensor: compare the file with PyTorch, keep it only if they agree (default: %(default)s)",
-    )
-    add(
-        "--atol",
-        type=float,
-        metavar="X",
-        help="allowed difference; 8 strides of it for boxes (default: by precision)",
-    )
-    add("--rtol", type=float, metavar="X", help="allowed relative difference (default: by precision)")
-    add("--images", type=Path, metavar="DIR", help="photographs to verify with (default: made-up ones)")
-    add("-o", "--output", type=Path, metavar="PATH", help="the ONNX file (default: in exports/, by the model)")
+    flags.add_flags(ExportOptions, parser)
     add(
         "--format",
         choices=["onnx", "engine", "openvino"],
@@ -89,17 +63,30 @@ def _parser() -> Parser:
     add_flags(parser)
     add("--list", action="store_true", help="show the models and exit")
     add("--doctor", action="store_true", help="try every backend, device and operator here and exit")
-    add("--json", action="store_true", help="with --list or --doctor: one JSON document")
+    add("--show", type=Path, metavar="FILE", help="print the Card of a model file and exit")
+    add(
+        "--relabel",
+        type=Path,
+        metavar="FILE",
+        help="copy a model file to -o with other --labels, --conf, --iou or --max-det, and exit",
+    )
+    add("--json", action="store_true", help="with --list, --doctor or --show: one JSON document")
     return parser
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    if arguments.json and not (arguments.list or arguments.doctor):
-        raise UsageError("--json goes with --list or --doctor; an export writes its numbers into the file's Card")
+    if arguments.json and not (arguments.list or arguments.doctor or arguments.show):
+        raise UsageError(
+            "--json goes with --list, --doctor or --show; an export writes its numbers into the file's Card"
+        )
     if arguments.list:
         return _list(arguments.json)
     if arguments.doctor:
         return _doctor(arguments.json)
+    if arguments.show is not None:
+        return _show(arguments.show, arguments.json)
+    if arguments.relabel is not None:
+        return _relabel(arguments)
     if arguments.model is None:
         raise UsageError("--model is missing; name one of detexport --list")
     engine = engine_options(arguments)
@@ -107,35 +94,38 @@ def _command(arguments: argparse.Namespace) -> int:
     from .comparison import RejectedError
 
     try:
-        report = export(
-            arguments.model,
-            checkpoint=arguments.checkpoint,
-            precision=arguments.precision or "fp32",
-            format="openvino" if arguments.format == "openvino" else "onnx",
-            imgsz=None if arguments.imgsz is None else tuple(arguments.imgsz),
-            batch=arguments.batch,
-            nms=arguments.nms,
-            max_det=arguments.max_det,
-            labels=arguments.labels,
-            verify=arguments.verify,
-            atol=arguments.atol,
-            rtol=arguments.rtol,
-            images=arguments.images,
-            calib=arguments.calib,
-            calib_n=arguments.calib_n,
-            runtime=engine.runtime if engine is not None else arguments.runtime or "ort",
-            output=arguments.output,
-            report=_step,
-            track=_track,
-        )
+        exported = export(arguments.model, progress=_Shown(), **_options(arguments, engine))
     except RejectedError as error:
         _print_findings(error.card, error.comparison)
         raise
-    _print_report(report)
-    path = report.path if engine is None else build(report, engine)
-    in_crops = report.card.input.resize == "crop"
+    _print_findings(exported.card, exported.comparison)
+    print(f"wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB)")
+    path = exported.path if engine is None else build(exported, engine)
+    in_crops = exported.card.form.runs_on == "crops"
     print(f"next: detinfer image.jpg --model {f'DETECTOR.onnx --pose-model {path}' if in_crops else path}")
     return 0
+
+
+def _options(arguments: argparse.Namespace, engine: "EngineOptions | None") -> dict[str, Any]:
+    """The keywords of `export` that the flags stand for."""
+    chosen = flags.read_flags(
+        ExportOptions,
+        arguments,
+        precision=arguments.precision or "fp32",
+        format="openvino" if arguments.format == "openvino" else "onnx",
+        runtime=engine.runtime if engine is not None else arguments.runtime or "ort",
+    )
+    return vars(chosen) | {"imgsz": None if chosen.imgsz is None else tuple(chosen.imgsz)}
+
+
+class _Shown(Progress):
+    """Steps and their times on stderr, with a spinner or a bar where that is a terminal."""
+
+    def step(self, name: str) -> contextlib.AbstractContextManager[object]:
+        return _step(name)
+
+    def track(self, name: str, parts: Iterable[T], count: int) -> Iterable[T]:
+        return _track(name, parts, count)
 
 
 @contextlib.contextmanager
@@ -150,7 +140,7 @@ def _step(name: str) -> Generator[None]:
     console.print(f"{name:<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
 
 
-def _track(name: str, parts: Iterable[Any], count: int) -> Iterator[Any]:
+def _track(name: str, parts: Iterable[T], count: int) -> Iterator[T]:
     """The same for a step of many parts, with a bar."""
     from rich.console import Console
     from rich.progress import track
@@ -159,11 +149,6 @@ def _track(name: str, parts: Iterable[Any], count: int) -> Iterator[Any]:
     started = time.perf_counter()
     yield from track(parts, name, count, console=console, transient=True, disable=not console.is_terminal)
     console.print(f"{name:<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
-
-
-def _print_report(report: "Report") -> None:
-    _print_findings(report.card, report.comparison)
-    print(f"wrote {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _print_findings(card: "Card", comparison: "Comparison | None") -> None:
@@ -209,6 +194,31 @@ def _list(as_json: bool) -> int:
     return 0
 
 
+def _show(path: Path, as_json: bool) -> int:
+    from .relabel import card_of, described
+
+    card = card_of(path)
+    if as_json:
+        print(json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False))
+    else:
+        _print_table(["part", "value"], [list(row) for row in described(card)])
+    return 0
+
+
+def _relabel(arguments: argparse.Namespace) -> int:
+    from .relabel import relabel
+
+    changes = {name: getattr(arguments, name) for name in ("labels", "conf", "iou", "max_det")}
+    if all(value is None for value in changes.values()):
+        raise UsageError("--relabel changes nothing; give --labels, --conf, --iou or --max-det")
+    if arguments.output is None:
+        raise UsageError("--relabel needs the file to write; give it with -o")
+    relabel(arguments.relabel, arguments.output, **changes)
+    print(f"wrote {arguments.output}")
+    print(f"next: detexport --show {arguments.output}")
+    return 0
+
+
 def _doctor(as_json: bool) -> int:
     from .doctor import examine
 
@@ -232,14 +242,6 @@ def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def _batch(text: str) -> int | None:
-    if text == "dynamic":
-        return None
-    if not re.fullmatch("[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor dynamic")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..deploy.card import Card, Parity, Precision
-from ..deploy.errors import VerificationError
+from ..deploy.system.errors import VerificationError
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Tolerance:
 
     The unit is 1 for scores and tags, and for the boxes of a point 8 of its strides, which is how far a side may lie
     from it: an error in the network's own terms grows by as much on its way to px. Codes of eight bits may be far
-    off, seldom: with a `cosine` it is each output's cosine that counts, but for tags, of which nothing but their
-    distances matters, and where there are true boxes the AP lost.
+    off, seldom: with a `cosine` it is each output's cosine that counts, but for embeddings, and where there are true
+    boxes the AP lost.
     So many detections as `slack` may miss their match beside the share, for that of a few says little.
     """
 
@@ -45,7 +45,7 @@ class Difference:
     max_rel: float = 0.0
     cosine: float = 1.0
     excess: float = 0.0  # the largest |difference| in shares of what is allowed
-    are_tags: bool = False
+    embedding: bool = False
 
     def add(self, got: NDArray[Any], expected: NDArray[Any], unit: Any, tolerance: Tolerance) -> None:
         """Take in one run; `unit` broadcasts against the arrays."""
@@ -85,9 +85,11 @@ class Comparison:
     score_shift: float = 0.0
     ap: tuple[float, float] | None = None
 
-    def add(self, name: str, got: NDArray[Any], expected: NDArray[Any], unit: Any = 1.0) -> None:
-        """Take in one run's output."""
-        difference = self.outputs.setdefault(name, Difference(are_tags=name.endswith("_tags")))
+    def add(
+        self, name: str, got: NDArray[Any], expected: NDArray[Any], unit: Any = 1.0, *, embedding: bool = False
+    ) -> None:
+        """Take in one run's output; of an `embedding` only differences between values matter."""
+        difference = self.outputs.setdefault(name, Difference(embedding=embedding))
         difference.add(got, expected, unit, self.tolerance)
 
     @property
@@ -98,7 +100,7 @@ class Comparison:
     def problem(self) -> str | None:
         """What exceeds its tolerance, or None."""
         for name, difference in self.outputs.items():
-            if self.tolerance.cosine is None or difference.are_tags:
+            if self.tolerance.cosine is None or difference.embedding:
                 if difference.excess > 1:
                     by = f"{difference.max_abs:.3g}, {difference.excess:.3g} times what is allowed"
                     return f"{name} differs by up to {by}"

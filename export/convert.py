@@ -4,16 +4,17 @@ import contextlib
 import copy
 import logging
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from importlib import metadata as packages
 from typing import Any
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..deploy.card import METADATA_KEY, Card, Precision
-from ..deploy.errors import ExportError
+from ..deploy.inputs.network_inputs import NetworkInput
+from ..deploy.system.errors import ExportError
 from ..plugins.core.node import DOMAIN
 from ..plugins.operators import FUNCTIONS, TRANSLATIONS
 from .fold import fold_batch_norms
@@ -21,7 +22,6 @@ from .fold import fold_batch_norms
 OPSET, IR_VERSION = 20, 10
 _BF16_OPSET = 22  # the first in which a convolution may be bf16
 _TYPES = {"fp16": torch.half, "bf16": torch.bfloat16}
-INPUT = "image"
 
 _EXPORTER: Any = torch.onnx  # typed in part only, as the checker is
 _CHECKER: Any = onnx.checker
@@ -30,40 +30,49 @@ _TRACED_BATCH, _TRACED_CANVAS = 2, (256, 384)
 _SMALL_CANVAS = (128, 128)
 
 
-def prepare(model: nn.Module, precision: Precision, canvas: tuple[int, int] | None = None) -> nn.Module:
+def prepare(
+    model: nn.Module, inputs: Sequence[NetworkInput], precision: Precision, canvas: tuple[int, int] | None = None
+) -> nn.Module:
     """A copy for export: normalisation folded, and a trunk of half-precision weights for fp16 and bf16.
 
     `canvas` = (h, w) is the only size that the network takes, if it takes but one. Raises ExportError.
     """
     with _as_export_error():
         model = copy.deepcopy(model)
-        fold_batch_norms(model, torch.zeros(1, 3, *(canvas or _SMALL_CANVAS)))
+        fold_batch_norms(model, *_zeros(inputs, 1, canvas or _SMALL_CANVAS))
         return model if precision == "fp32" else model.to(_TYPES[precision])
 
 
 def to_onnx(
-    model: nn.Module, *, canvas: tuple[int, int] | None = None, batch: int | None = None
+    model: nn.Module,
+    inputs: Sequence[NetworkInput],
+    *,
+    canvas: tuple[int, int] | None = None,
+    batch: int | None = None,
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The graph of a network whose `forward` names its outputs, and the operators of ours in it.
+    """The graph of a network whose `forward` takes the inputs in their order and names its outputs.
 
-    The input is `image` (n, 3, h, w) float32; n, h and w stay free unless `batch` and `canvas` = (h, w) fix them.
+    Also gives the operators of ours in it. Batch and canvas stay free unless `batch` and `canvas` = (h, w) fix them.
     Raises ExportError.
     """
-    image = torch.zeros(batch or _TRACED_BATCH, 3, *(canvas or _TRACED_CANVAS))
-    free = ({} if batch else {0: "batch"}) | ({} if canvas else {2: "height", 3: "width"})
+    given = _zeros(inputs, batch or _TRACED_BATCH, canvas or _TRACED_CANVAS)
+    free = [
+        ({} if batch else {0: "batch"}) | ({} if canvas or value.ndim != 4 else {2: "height", 3: "width"})
+        for value in given
+    ]
     is_bf16 = any(weight.dtype == torch.bfloat16 for weight in model.parameters())
     opset = _BF16_OPSET if is_bf16 else OPSET
     with _as_export_error(), _quiet():
         with torch.inference_mode():
-            names = list(model(torch.zeros(1, 3, *(canvas or _SMALL_CANVAS))))
+            names = list(model(*_zeros(inputs, 1, canvas or _SMALL_CANVAS)))
         program = _EXPORTER.export(
             model,
-            (image,),
+            given,
             dynamo=True,
             opset_version=opset,
-            input_names=[INPUT],
+            input_names=[each.name for each in inputs],
             output_names=names,
-            dynamic_shapes=(free,) if free else None,
+            dynamic_shapes=tuple(free) if any(free) else None,
             custom_translation_table=TRANSLATIONS,
             verbose=False,
         )
@@ -74,6 +83,10 @@ def to_onnx(
         _CHECKER.check_model(proto, full_check=True)
     nodes = program.exported_program.graph.nodes
     return proto, tuple(sorted({n.target.name().split("::")[1] for n in nodes if n.target in TRANSLATIONS}))
+
+
+def _zeros(inputs: Sequence[NetworkInput], batch: int, canvas: tuple[int, int]) -> tuple[Tensor, ...]:
+    return tuple(torch.zeros(batch, *each.shape(canvas)) for each in inputs)
 
 
 def _in_opset(function: onnx.FunctionProto, opset: int) -> onnx.FunctionProto:

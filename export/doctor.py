@@ -13,17 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..deploy.backends import ENGINES, open_backend
-from ..deploy.card import Card, Fusion, Input, Provenance, Suppress
-from ..deploy.errors import DetforgeError, ExportError
-from ..deploy.forms import PeakDecode
+from ..deploy.backends.names import ENGINES
+from ..deploy.backends.open import open_backend
+from ..deploy.backends.ort import OrtBackend
+from ..deploy.card import Card, Provenance
+from ..deploy.forms import Peaks
+from ..deploy.inputs.network_inputs import ImageInput
+from ..deploy.inputs.resize import Pad, Resize
+from ..deploy.system.errors import AbsentError, DetforgeError, RefusedError
 from ..plugins.border_align.op import border_align
 from ..plugins.core.libraries import library
+from ..plugins.core.node import DOMAIN
 from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
 from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
-from .convert import INPUT, attach, to_onnx
+from .convert import attach, to_onnx
 from .engine import EngineOptions, build_engine
 
 
@@ -47,12 +52,14 @@ _PACKAGES = {
 }
 """What runs networks, and the extra that brings it."""
 
+_REINSTALL = "pip install --force-reinstall detforge"
 _LIBRARIES = {
-    "detforge_ort": "ORT_INCLUDE_DIR=... pip install --force-reinstall detforge",
-    "detforge_ort_cuda": "ORT_INCLUDE_DIR=... CMAKE_CUDA_COMPILER=nvcc pip install --force-reinstall detforge",
-    "detforge_trt": "TENSORRT_ROOT=... CMAKE_CUDA_COMPILER=nvcc pip install --force-reinstall detforge",
+    "detforge_ort": ("operators run as standard ONNX, slower", _REINSTALL),
+    "detforge_ort_cuda": ("operators run as standard ONNX, slower", f"CUDACXX=.../nvcc {_REINSTALL}"),
+    "detforge_cuda": ("images are prepared on the CPU", f"CUDACXX=.../nvcc {_REINSTALL}"),
+    "detforge_trt": ("operators run as standard ONNX, slower", f"TENSORRT_ROOT=... CUDACXX=.../nvcc {_REINSTALL}"),
 }
-"""Our operators' kernels, and what builds them."""
+"""Our compiled libraries: what happens without them, and what builds them."""
 
 _RUNTIMES = [
     ("ort", "cpu"),
@@ -62,16 +69,6 @@ _RUNTIMES = [
     ("tensorrt-rtx", "build"),  # alone: that needs no GPU
     ("tensorrt-rtx", "cuda:0"),
 ]
-# How errors say that something is not here, or is more than a runtime has.
-_ABSENT = (
-    "not installed",
-    "has no CUDA",
-    "finds no GPU",
-    "cannot take node",
-    "cannot build this network",
-    "lacks an operator",
-    "that OpenVINO can run",
-)
 _SIDE = 32
 _TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}  # in parts of the largest value; positions are halved too
 
@@ -85,12 +82,13 @@ class _Network:
     card: Card
     image: NDArray[np.float32]
     expected: NDArray[np.float32]
+    operators: frozenset[tuple[str, str]]  # our nodes: name, operator
 
 
 def examine() -> list[Check]:
     """Every check, in an order in which the first failure explains those after it."""
     checks = [_package(name, extra) for name, extra in _PACKAGES.items()]
-    checks += [_library(name, mend) for name, mend in _LIBRARIES.items()]
+    checks += [_library(name, *without) for name, without in _LIBRARIES.items()]
     with tempfile.TemporaryDirectory() as folder:
         networks: list[_Network] = []
         for name, make, precisions in _LAYERS:
@@ -115,21 +113,28 @@ def _package(name: str, extra: str) -> Check:
         return Check(f"package {name}", "absent", "not installed", f"pip install 'detforge[{extra}]'")
 
 
-def _library(name: str, mend: str) -> Check:
+def _library(name: str, without: str, mend: str) -> Check:
     path = library(name)
     if path is None:
-        return Check(f"library {name}", "absent", "not built: operators run as standard ONNX, slower", mend)
+        return Check(f"library {name}", "absent", f"not built: {without}", mend)
     return Check(f"library {name}", "ok", str(path))
 
 
 def _check(name: str, attempt: Callable[[], str]) -> Check:
     try:
         return Check(name, "ok", attempt())
+    except RefusedError as error:  # nothing mends that
+        return Check(name, "absent", _parts(error)[0])
+    except AbsentError as error:
+        return Check(name, "absent", *_parts(error))
     except DetforgeError as error:
-        said, _, mend = " ".join(str(error).split()).rpartition("; ")
-        state = "absent" if any(phrase in str(error) for phrase in _ABSENT) else "failed"
-        # What a runtime cannot build, nothing mends.
-        return Check(name, state, said, "" if isinstance(error, ExportError) else mend)
+        return Check(name, "failed", *_parts(error))
+
+
+def _parts(error: DetforgeError) -> tuple[str, str]:
+    """What is wrong, and what mends it."""
+    said, _, mend = " ".join(str(error).split()).rpartition("; ")
+    return said, mend
 
 
 class _Layer(nn.Module):
@@ -147,7 +152,7 @@ class _Layer(nn.Module):
 def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precision: str) -> _Network:
     network = _Layer(layer, torch.float32 if precision == "fp32" else torch.float16).eval()
     card = _card(f"{name} {precision}", "fp32" if precision == "fp32" else "fp16")
-    proto, _ = to_onnx(network, canvas=(_SIDE, _SIDE), batch=1)
+    proto, _ = to_onnx(network, card.inputs, canvas=(_SIDE, _SIDE), batch=1)
     attach(proto, card)
     path = folder / f"{name}-{precision}.onnx"
     path.write_bytes(proto.SerializeToString())
@@ -155,13 +160,14 @@ def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precisi
     image = (torch.rand(1, 3, _SIDE, _SIDE, generator=random) * 512).round() / 64  # exact in every precision
     with torch.inference_mode():
         expected = network(image)["result"].numpy()
-    return _Network(card.model, path, card, image.numpy(), expected)
+    operators = frozenset((node.name, node.op_type) for node in proto.graph.node if node.domain == DOMAIN)
+    return _Network(card.model, path, card, image.numpy(), expected, operators)
 
 
 def _card(name: str, precision: Literal["fp32", "fp16"]) -> Card:
-    spec = Input("canvas", (_SIDE, _SIDE), 1, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    provenance = Provenance("none", None, precision, {})
-    return Card(name, "detection", spec, PeakDecode(), Fusion(), Suppress(), ("x",), (), provenance)
+    place = Resize((_SIDE, _SIDE), pad=Pad((_SIDE, _SIDE)))
+    inputs = (ImageInput(place, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),)
+    return Card(name, inputs, Peaks(), ("x",), Provenance("none", None, precision))
 
 
 def _agreement(network: _Network, backend: str, device: str) -> str:
@@ -191,13 +197,24 @@ def _run(network: _Network, backend: str, device: str) -> str:
         path = _engine(network)
         if device == "build":
             return f"builds to {path.stat().st_size / 1e6:.1f} MB{built}, not run"
-    got = open_backend(str(path), backend=backend, device=device).run({INPUT: network.image})["result"]
+    session = open_backend(str(path), backend=backend, device=device)
+    got = session.run({network.card.input.name: network.image})["result"]
     worst = float(np.abs(got - network.expected).max() / np.abs(network.expected).max())
     if not worst < _TOLERANCE[network.card.provenance.precision]:
         raise DetforgeError(
             f"differs from PyTorch by {worst:.2g} of the largest value; report it with detexport --doctor --json"
         )
+    if backend == "ort" and (kernels := _kernels(network, device)):
+        built = f", as kernel {', '.join(kernels)}"
     return f"agrees with PyTorch to {worst:.1g}{built}"
+
+
+def _kernels(network: _Network, device: str) -> list[str]:
+    """Our operators that ONNX Runtime runs as kernels; where it runs the function, the nodes have other names."""
+    session = OrtBackend(str(network.path), device=device, profile=True)
+    for _ in range(2):  # the first is not timed
+        session.run({network.card.input.name: network.image})
+    return sorted({node.op for node in session.node_times() if (node.name, node.op) in network.operators})
 
 
 def _deformable() -> nn.Module:

@@ -3,14 +3,14 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..deploy.backends.cuda_memory import Device
 from ..deploy.card import Card
 from ..deploy.engine.build import BuildOptions, Watch, build
+from ..deploy.engine.cuda_memory import Device
 from ..deploy.engine.description import Description, describe, write_engine
 from ..deploy.engine.onnx_file import read_onnx
 from ..deploy.engine.profile import profile
-from ..deploy.errors import UsageError
-from ..deploy.files import check_place
+from ..deploy.system.errors import UsageError
+from ..deploy.system.files import check_place
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def build_engine(path: Path, card: Card, options: EngineOptions, watch: Watch = 
     contradict the file, ExportError when the network cannot be built or is not what was asked for.
     """
     file = read_onnx(path)
-    shapes = profile(file.inputs[0], card, options.batch)
+    shapes = profile(file.inputs, card, options.batch)
     names = asdict(options)
     request = BuildOptions(**{name: names[name] for name in asdict(BuildOptions(options.runtime))})
     device = 0 if options.runtime == "tensorrt" else None

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..deploy.console import whole
-from ..deploy.errors import UsageError
+from ..deploy.system.errors import UsageError
+from ..deploy.system.flags import whole
 
 if TYPE_CHECKING:
-    from .api import Report
+    from .api import Exported
     from .engine import EngineOptions
 
 _SWITCHES = {
@@ -63,7 +63,7 @@ def engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
     return options
 
 
-def build(report: "Report", options: "EngineOptions") -> Path:
+def build(exported: "Exported", options: "EngineOptions") -> Path:
     """Build the engine of an export, say what it is, and give its place."""
     from rich.console import Console
 
@@ -72,9 +72,9 @@ def build(report: "Report", options: "EngineOptions") -> Path:
 
     started = time.perf_counter()
     with build_shown() as watch:
-        description = build_engine(report.path, report.card, options, watch)
+        description = build_engine(exported.path, exported.card, options, watch)
     Console(stderr=True, highlight=False).print(f"{'engine':<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
-    path = report.path.with_suffix(".engine")
+    path = exported.path.with_suffix(".engine")
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) and {path.name}.json, for {description.runtime}")
     convolutions = description.precisions.get("CONVOLUTION", {})
     print("convolutions: " + ", ".join(f"{count} {kind}" for kind, count in convolutions.items()))
@@ -82,7 +82,7 @@ def build(report: "Report", options: "EngineOptions") -> Path:
         names = ", ".join(f"{plugin.layers} {plugin.name}" for plugin in description.plugins.operators)
         inside = "in the engine" if description.plugins.embedded else f"in {description.plugins.library}"
         print(f"plugins: {names}, {inside}")
-    elif report.card.ops:
+    elif exported.card.ops:
         print("plugins: none, detforge was built without TensorRT's headers; operators run as standard ONNX, slower")
     return path
 

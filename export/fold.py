@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from ..plugins.deform_conv.op import DeformConv
 
 
-def fold_batch_norms(model: nn.Module, image: Tensor) -> None:
+def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
     """Fold, in place, every BatchNorm2d that normalises the result of one ungrouped convolution and of nothing else.
 
-    Which layer feeds which is seen in a run on `image`. Layers that run more than once, as heads shared by
+    Which layer feeds which is seen in a run on `inputs`. Layers that run more than once, as heads shared by
     several levels do, are left alone: their convolution may feed several normalisations.
     """
-    for convolution, name in _pairs(model, image):
+    for convolution, name in _pairs(model, inputs):
         norm = model.get_submodule(name)
         scale, shift = _affine(norm)
         # A transposed convolution has its output channels second.
@@ -32,7 +32,7 @@ def _affine(norm: Any) -> tuple[Tensor, Tensor]:
     return scale, norm.bias.detach() - norm.running_mean * scale
 
 
-def _pairs(model: Any, image: Tensor) -> list[tuple[Any, str]]:
+def _pairs(model: Any, given: tuple[Tensor, ...]) -> list[tuple[Any, str]]:
     """Each convolution that runs once, with the name of the normalisation that reads its result and runs once."""
     runs: dict[nn.Module, int] = {}
     makers: dict[int, nn.Module] = {}
@@ -52,7 +52,7 @@ def _pairs(model: Any, image: Tensor) -> list[tuple[Any, str]]:
     hooks = [m.register_forward_hook(watch) for m in model.modules() if isinstance(m, kinds)]
     try:
         with torch.inference_mode():
-            model(image)
+            model(*given)
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,13 +1,15 @@
 """A detector with fusion, top-k and suppression behind it, for files that need no runtime of ours to suppress."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..deploy.card import Fusion, Suppress
-from ..deploy.forms import DenseDecode
+from ..deploy.contract.fusion import Fusion
+from ..deploy.contract.suppression import Suppress
+from ..deploy.forms import Dense
 from ..plugins.nms.op import nms
 
 CONF = 0.05
@@ -17,32 +19,35 @@ CONF = 0.05
 class GraphNms(nn.Module):
     """Image (n, 3, h, w) to `boxes` (n, m, 4) xyxy px, `scores` (n, m), `labels` (n, m) int64 and `num` (n,) int64.
 
-    The rules are those of `deploy.decode.dense` and `deploy.suppress`, but boxes are cut at the canvas, since the
-    image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
+    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes are cut at the canvas if at all, since
+    the image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
     their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
     """
 
-    def __init__(self, model: nn.Module, decode: DenseDecode, fusion: Fusion, suppress: Suppress) -> None:
+    def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress) -> None:
         super().__init__()
         self.model = model
-        self.decode, self.fusion, self.suppress = decode, fusion, suppress
+        self.form: Dense = form
+        self.fusion, self.suppress = fusion, suppress
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
         outputs = self.model(image)
         boxes = outputs["boxes"]
-        sizes = self.decode.level_sizes(height, width)
+        sizes = self.form.level_sizes(height, width)
         ranks, fused = self._scores(outputs, sizes)
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]
         points, labels = pairs // classes, pairs % classes
-        sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
-        inclusive, limit = int(self.suppress.inclusive), self.suppress.max_det
-        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4)).clamp(min=0).minimum(sides - inclusive)
-        is_candidate = (values >= 0) & (boxes[..., 2:] + inclusive > boxes[..., :2]).all(-1)
+        last, limit = int(self.form.clip == "last_pixel"), self.suppress.max_det
+        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4))
+        if self.form.clip != "none":
+            sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
+            boxes = boxes.clamp(min=0).minimum(sides - last)
+        is_candidate = (values >= 0) & (boxes[..., 2:] + last > boxes[..., :2]).all(-1)
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
         # Corners one pixel further out give sides and overlaps that count the last pixel in.
-        areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if inclusive else boxes
+        areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if self.suppress.inclusive else boxes
         iou = areas.new_full((1,), _not_below(self.suppress.iou))
         best = nms(areas, scores, labels.to(scores.dtype), iou, classes, limit)
         return self._rows(best, boxes, labels)
@@ -57,7 +62,9 @@ class GraphNms(nn.Module):
             fused = _power(scores, fusion.score_exponent) * _power(quality, fusion.quality_exponent)
         ranks = fused if fusion.rank_by == "fused" else scores
         exceeds = (fused if fusion.threshold_by == "fused" else scores) > CONF
-        if self.decode.unit == "points":
+        if self.form.unit == "best":
+            exceeds = exceeds & (torch.arange(scores.shape[2], device=scores.device) == scores.argmax(2, keepdim=True))
+        if self.form.unit == "points":
             exceeds = exceeds & self._among_best_points(ranks.amax(2), sizes)[..., None]
         return torch.where(exceeds, ranks, -1.0), fused
 
@@ -66,7 +73,7 @@ class GraphNms(nn.Module):
         limits: list[Tensor] = []
         for level in torch.split(ranks, list(sizes), 1):
             # Filled up, so that a level with fewer points has the limit of -1.
-            best = nn.functional.pad(level, (0, self.decode.top_k), value=-1.0).topk(self.decode.top_k).values
+            best = nn.functional.pad(level, (0, self.form.top_k), value=-1.0).topk(self.form.top_k).values
             limits.append(best[:, -1:].expand_as(level))
         return ranks >= torch.cat(limits, 1)
 
@@ -81,8 +88,8 @@ class GraphNms(nn.Module):
         start = 0
         for size in sizes:
             level = ranks[:, start : start + size].flatten(1)
-            level = nn.functional.pad(level, (0, self.decode.top_k), value=-1.0)
-            value, index = level.topk(self.decode.top_k)
+            level = nn.functional.pad(level, (0, self.form.top_k), value=-1.0)
+            value, index = level.topk(self.form.top_k)
             values.append(value)
             indices.append(torch.where(index < size * classes, index, 0) + start * classes)
             start = start + size

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import onnx
 
-from ..deploy.backends.inline import inline_functions
 from ..deploy.card import Card
+from ..deploy.model_file.inline import inline_functions
 
 
 def without_functions(proto: onnx.ModelProto, card: Card) -> tuple[onnx.ModelProto, Card]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..deploy.errors import InputError
-from ..deploy.preprocess import Image
-from ..deploy.sources import pictures
+from ..deploy.inputs.geometry import Image
+from ..deploy.inputs.sources import pictures
+from ..deploy.system.errors import InputError
 
 _LIMIT = 8
 """So many pictures of a folder are used: more tell little and cost a run of two networks each."""

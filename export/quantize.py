@@ -16,7 +16,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from ..deploy.errors import ExportError
+from ..deploy.contract.port import Arrays
+from ..deploy.system.errors import ExportError
 from ..plugins.core.node import DOMAIN
 from .calibrate import Scale, best_scale, observe
 
@@ -30,10 +31,8 @@ _FEW_CHANNELS = 8
 """With fewer, ONNX Runtime's integer convolution is slower than that of floats."""
 
 
-def quantize(
-    proto: onnx.ModelProto, flavor: Flavor, inputs: Iterable[NDArray[np.float32]], count: int
-) -> tuple[str, ...]:
-    """Quantise a graph in place, from its values on `count` inputs (n, 3, h, w); gives the convolutions quantised.
+def quantize(proto: onnx.ModelProto, flavor: Flavor, inputs: Iterable[Arrays], count: int) -> tuple[str, ...]:
+    """Quantise a graph in place, from its values on `count` feeds; gives the convolutions quantised.
 
     Raises InputError for inputs that make its values infinite, and ExportError when there is nothing to quantise.
     """

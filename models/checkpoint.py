@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..deploy.errors import InputError
+from ..deploy.system.errors import InputError
 from .download import digest_in, fetch, sha256
 from .unpickle import MalformedError, read_pth
 from .variant import Variant

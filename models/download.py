@@ -11,8 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..deploy.errors import InputError
-from ..deploy.files import replacing
+from ..deploy.system.errors import InputError
+from ..deploy.system.files import replacing
 
 _BY_HAND = "download it by hand and pass it with --checkpoint FILE"
 _DIGEST = re.compile(r"-([0-9a-f]{8})\.(?:pth|pt|safetensors)")

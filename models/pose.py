@@ -5,8 +5,11 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ..deploy.card import Fusion, Suppress
-from ..deploy.forms import TagDecode
+from ..deploy.contract.fusion import Fusion
+from ..deploy.contract.suppression import Suppress
+from ..deploy.forms import Tags
+from ..deploy.inputs.cover import Cover
+from ..deploy.inputs.crop import Crop
 from .skeletons import COCO_PERSON
 from .variant import RGB, Published, Variant
 
@@ -27,16 +30,16 @@ class PoseNetwork(nn.Module):
         return self.head.decode(self.head(self.backbone(image.to(dtype))))
 
 
-CROP = replace(RGB, resize="crop", size=(256, 192), enlarge=(1.25, 1.25))
+CROP = replace(RGB, place=Crop((256, 192), enlarge=(1.25, 1.25), multiple=32))
 """A person's box, a quarter larger, as SimpleBaseline and all after it see it (arXiv 1804.06208, section 3)."""
 
-LARGE_CROP, SMALL_CROP = replace(CROP, size=(384, 288)), replace(CROP, size=(128, 96))
-TEST_CROP = replace(CROP, size=(96, 64))
+LARGE_CROP, SMALL_CROP = CROP.placed(size=(384, 288)), CROP.placed(size=(128, 96))
+TEST_CROP = CROP.placed(size=(96, 64))
 
-WARP = replace(RGB, resize="warp", size=(512, 512), pad_multiple=64)
+WARP = replace(RGB, place=Cover((512, 512), multiple=64))
 """The whole image with a short side of 512 px, as bottom-up networks see it."""
 
-LARGE_WARP, TEST_WARP = replace(WARP, size=(640, 640)), replace(WARP, size=(128, 128))
+LARGE_WARP, TEST_WARP = WARP.placed(size=(640, 640)), WARP.placed(size=(128, 128))
 
 top_down = partial(
     Variant,
@@ -48,13 +51,13 @@ top_down = partial(
 )
 """A Variant that finds COCO's keypoints in a person's crop."""
 
-TAGS = TagDecode((*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16))
+TAGS = Tags((*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16))
 """COCO's keypoints by their tags, those of the trunk before those of the limbs."""
 
 bottom_up = partial(
     Variant,
     input=WARP,
-    decode=TAGS,
+    form=TAGS,
     suppress=Suppress("none", conf=0.0),
     labels=("person",),
     skeleton=COCO_PERSON,

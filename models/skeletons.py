@@ -1,6 +1,6 @@
 """Skeletons that published checkpoints use, in their order."""
 
-from ..deploy.skeleton import Skeleton
+from ..deploy.contract.skeleton import Skeleton
 
 COCO_PERSON = Skeleton(
     keypoints=(

@@ -8,13 +8,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..deploy.card import Card, Fusion, Input, Provenance, Suppress
-from ..deploy.forms import Decode
-from ..deploy.skeleton import Skeleton
+from ..deploy.card import Card, Provenance
+from ..deploy.contract.fusion import Fusion
+from ..deploy.contract.skeleton import Skeleton
+from ..deploy.contract.suppression import Suppress
+from ..deploy.forms import Form
+from ..deploy.inputs.network_inputs import ImageInput, NetworkInput
+from ..deploy.inputs.resize import Pad, Resize
+from .skeletons import unlinked
 
 State = Mapping[str, Tensor]
 
-RGB = Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+RGB = ImageInput(
+    Resize((800, 1333), "edges", pad=Pad(multiple=32)), "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+)
 """The preprocessing of networks that start from PyTorch's ImageNet weights."""
 
 CAFFE_1 = replace(RGB, color="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
@@ -23,23 +30,40 @@ CAFFE_1 = replace(RGB, color="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.
 CAFFE_2 = replace(CAFFE_1, mean=(103.53, 116.28, 123.675))
 """Of networks that start from Detectron2's ImageNet weights."""
 
-KEEP_RGB = replace(RGB, resize="keep", size=None, pad_multiple=128, pad_to="or", centered=True)
+KEEP_RGB = replace(RGB, place=Resize(pad=Pad(multiple=128, rule="or", centered=True)))
 """Of CornerNet and its descendants in OpenMMLab: images as large as they are, in the middle of the canvas."""
 
 KEEP_BGR = replace(
     KEEP_RGB,
+    place=Resize(pad=Pad(multiple=128, rule="or", centered=True, value=0.0)),
     color="bgr",
     mean=(104.0136177, 114.0342201, 119.9165958),
     std=(73.6027614, 69.8908182, 70.9150793),
-    pad_value=0.0,
 )
 """The same by their authors: another colour order and normalisation, and black around the image."""
 
-AS_IS_BGR = Input("keep", None, 32, "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+BGR = replace(RGB, color="bgr", mean=RGB.mean[::-1], std=RGB.std[::-1])
+"""The same with blue first."""
+
+AS_IS_BGR = ImageInput(Resize(pad=Pad(multiple=32)), "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """Images as large as they are, values as they are, black on the right and at the bottom."""
 
-PAD_114 = Input("canvas", (640, 640), 32, "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), pad_value=114.0)
-"""Of YOLOX and those that train as it does: the image in the top left of a grey square, values as they are."""
+
+def in_grey_square(spec: ImageInput, side: int) -> ImageInput:
+    """The same values of an image in the top left of a grey square, as YOLOX has it."""
+    return replace(spec, place=Resize((side, side), pad=Pad((side, side), 32, value=114.0)))
+
+
+def stretched(spec: ImageInput, height: int, width: int, *, multiple: int = 32) -> ImageInput:
+    """The same values of an image that becomes exactly this large; other canvases are multiples of `multiple` px."""
+    return replace(spec, place=Resize((height, width), keep_aspect=False, pad=Pad(multiple=multiple)))
+
+
+def padded(spec: ImageInput, **changes: Any) -> ImageInput:
+    """The same preprocessing with another padding."""
+    assert isinstance(spec.place, Resize)
+    return spec.placed(pad=replace(spec.place.pad, **changes))
+
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the weights lie that come with this package."""
@@ -60,9 +84,6 @@ def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:
     """A checkpoint of mmdet: most repeat their folder's name in the file's."""
     return Published(f"https://download.openmmlab.com/mmdetection/v2.0/{folder}/{name}/{name}{suffix}.pth", ap)
 
-
-_CHANNELS = {"offsets": 3, "hough": 3, "tags": 2}
-"""How many channels such a form has for each keypoint; others have one."""
 
 _BACKBONES = {"r": "ResNet-", "x": "ResNeXt-", "w": "HRNet-W"}
 _TRAITS = {
@@ -96,18 +117,19 @@ class Variant:
 
     `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
     whose first axis is that number, once for every anchor of a cell or channel of a keypoint, and `beside_classes` more
-    where a layer also predicts something else. `mapping` turns parts of a checkpoint's keys into the model's, in its
-    order ("^" stands for the start of a key), and keys with a part in `unused` are left out: only training needs them.
-    `bundled` weights come with this package.
+    each time where a layer also predicts something else: a background, a box. `mapping` turns parts of a checkpoint's
+    keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in `unused` are left
+    out: only training needs them. `bundled` weights come with this package. `other_inputs` are those that the network
+    takes beside the image.
     """
 
     name: str
     paper: str
     summary: str
     build: Callable[[int], nn.Module]
-    decode: Decode
+    form: Form
     classes_key: str
-    input: Input = RGB
+    input: ImageInput = RGB
     fusion: Fusion = Fusion()
     suppress: Suppress = Suppress()
     labels: tuple[str, ...] = ()
@@ -117,6 +139,7 @@ class Variant:
     unused: tuple[str, ...] = ()
     skeleton: Skeleton | None = None
     beside_classes: int = 0
+    other_inputs: tuple[NetworkInput, ...] = ()
 
     def derive(
         self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
@@ -132,21 +155,23 @@ class Variant:
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes, or keypoints, that the parameter of `classes_key` serves."""
-        return (len(classifier) - self.beside_classes) // _CHANNELS.get(
-            self.decode.kind, getattr(self.decode, "anchors", 1)
-        )
+        return len(classifier) // self.form.channels - self.beside_classes
 
-    def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:
-        """The Card of this variant with one label per class, however its weights and precision came to be."""
+    def card(self, labels: tuple[str, ...], provenance: Provenance, keypoints: tuple[str, ...] | None = None) -> Card:
+        """The Card of this variant with one label per class, however its weights and precision came to be.
+
+        Of `keypoints` other than the variant's own, nobody knows which change places in a mirror.
+        """
+        form, skeleton = self.form, self.skeleton
+        if skeleton is not None and keypoints is not None and keypoints != skeleton.keypoints:
+            form, skeleton = form.for_keypoints(len(keypoints)), unlinked(keypoints)
         return Card(
             model=self.name,
-            task="detection" if self.skeleton is None else "pose",
-            input=self.input,
-            decode=self.decode,
+            inputs=(self.input, *self.other_inputs),
+            form=form,
+            labels=labels,
+            provenance=provenance,
             fusion=self.fusion,
             suppress=self.suppress,
-            labels=labels,
-            ops=ops,
-            provenance=provenance,
-            skeleton=self.skeleton,
+            skeleton=skeleton,
         )

@@ -3,31 +3,42 @@
 Its presence puts tests/ on the path, so that every test can say `from golden.reader import load`.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before torch is imported: sums have one order on every machine, and workers of pytest-xdist leave each other alone.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from detforge.deploy.card import METADATA_KEY, Card, Fusion, Input, Provenance, Suppress
-from detforge.deploy.forms import DenseDecode
+from detforge.deploy.card import METADATA_KEY, Card, Provenance
+from detforge.deploy.forms import Dense
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import Pad, Resize
 
 hypothesis.settings.register_profile("steady", deadline=None)  # time is not what these tests are about
 hypothesis.settings.load_profile("steady")
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file share its fixtures, so they share a worker unless they have a group of their own."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 COLOR_CARD = Card(
     model="colors",
-    task="detection",
-    input=Input("canvas", (64, 64), 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
-    decode=DenseDecode(strides=(32,)),
-    fusion=Fusion(),
-    suppress=Suppress(conf=0.25),
+    inputs=(ImageInput(Resize((64, 64), pad=Pad((64, 64))), "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),),
+    form=Dense(strides=(32,)),
     labels=("blue", "green", "red"),
-    ops=(),
-    provenance=Provenance("none", None, "fp32", {}),
+    provenance=Provenance("none", None, "fp32"),
 )
 """Of `write_color_model`: the mean of each channel in every 32 px cell is the score of that colour there."""
 
@@ -79,7 +90,7 @@ def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.setenv("PYTHONPATH", str(played))  # for the builder's process
     monkeypatch.setenv("STANDIN_GPU", "A10 86")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("detforge.deploy.backends.placed.library", lambda _: None)  # its kernels need a real GPU
+    monkeypatch.setattr("detforge.deploy.inputs.image_batch.library", lambda _: None)  # its kernels need a real GPU
     real = [name for name in sys.modules if name.split(".")[0] in _PLAYED]
     for name in real:
         monkeypatch.delitem(sys.modules, name)

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from detforge.deploy.backends import Backend, open_backend
-from detforge.deploy.errors import DetforgeError
+from detforge.deploy.backends.open import open_backend
+from detforge.deploy.contract.port import Backend
+from detforge.deploy.system.errors import DetforgeError
 
 CANVAS = (800, 1344)
 ROUNDS = 10

@@ -191,7 +191,7 @@ def preprocessing(library: Path) -> tuple[str, Any]:
     import ops
     import test_preprocess_cuda as cases
 
-    from detforge.deploy.preprocess import preprocess
+    from detforge.deploy.inputs.resize import preprocess
 
     for name in cases.SPECS:
         for dtype in ops.DTYPES:
@@ -260,7 +260,7 @@ def onnx_runtime() -> tuple[str, Any]:
     )
     from ort_cuda import compare
 
-    from detforge.deploy.backends import open_backend
+    from detforge.deploy.backends.open import open_backend
     from detforge.deploy.choose import BUNDLED
 
     cpu, gpu = (open_backend(str(BUNDLED), backend="ort", device=device) for device in ("cpu", "cuda:0"))

@@ -1,14 +1,11 @@
 """Which runtime `--backend auto` means for a file."""
 
-import contextlib
-import json
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..card import METADATA_KEY
-from .inline import metadata_of
+from ..card import METADATA_KEY, parse_card
+from ..model_file.metadata import read_metadata
+from ..system.errors import DetforgeError
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,8 @@ def choose_backend(path: str, device: str) -> Choice:
 
 
 def precision_of(path: str) -> str | None:
-    """The precision that the Card of an ONNX file states, read without the rest of the file; None without a Card."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        with Path(path).open("rb") as file:
-            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        card: Any = json.loads(metadata_of(mapped)[METADATA_KEY])
-        return card["provenance"]["precision"]
-    return None
+    """The precision that the Card of an ONNX file states; None without a Card."""
+    try:
+        return parse_card(read_metadata(Path(path)).get(METADATA_KEY), path).provenance.precision
+    except DetforgeError:
+        return None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import Arrays, Backend
+from ..contract.port import Arrays, Backend
 
 
 class GuardedBackend:

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import Arrays, Port
+from ..contract.port import Arrays, Port
 
 
 class RecordedBackend:

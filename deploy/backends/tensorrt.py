@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..card import METADATA_KEY
+from ..contract.port import Arrays, Port
+from ..engine.cuda_memory import Device, is_on_device
 from ..engine.description import check_fits, read_description, rebuild
+from ..engine.execution import Execution
 from ..engine.runtime import load_plugins, module, plugin_library
-from ..errors import IncompatibleError, UsageError
-from . import Arrays, Port
-from .cuda_memory import Device, is_on_device
-from .lane import Lane
-from .placed import PlacedImages, input_kernel
+from ..inputs.image_batch import ImageBatch, input_kernel
+from ..system.errors import IncompatibleError, UsageError
 
 
 class TensorrtBackend:
@@ -59,9 +59,9 @@ class TensorrtBackend:
         if self._kernel is not None:
             self.inputs = (replace(self.inputs[0], takes_images=True), *self.inputs[1:])
         self._bounds = [self._profile_bounds(i) for i in range(self._engine.num_optimization_profiles)]
-        self._lanes: queue.LifoQueue[Lane | None] = queue.LifoQueue()
+        self._executions: queue.LifoQueue[Execution | None] = queue.LifoQueue()
         for _ in range(streams):
-            self._lanes.put(None)  # made when it is first needed; the one used last goes first
+            self._executions.put(None)  # made when it is first needed; the one used last goes first
 
     def run(self, feeds: Mapping[str, Any], *, on_device: bool = False) -> Arrays:
         """The outputs as arrays, or with `on_device` as DeviceArrays, which other libraries take without a copy."""
@@ -82,12 +82,12 @@ class TensorrtBackend:
             if on_device or any(is_on_device(value) for value in feeds.values()):
                 raise UsageError(f"a batch of {count} on the device; this engine takes {count + missing} at least")
             feeds = {name: _filled_up(value, missing) for name, value in feeds.items()}
-        lane = self._lanes.get()
+        execution = self._executions.get()
         try:
-            lane = lane or Lane(self._trt, self._engine, self._device, self._kernel)
-            outputs = lane.run(feeds, profile, on_device)
+            execution = execution or Execution(self._trt, self._engine, self._device, self._kernel)
+            outputs = execution.run(feeds, profile, on_device)
         finally:
-            self._lanes.put(lane)
+            self._executions.put(execution)
         return {name: value[:count] for name, value in outputs.items()} if missing else outputs
 
     def _choose(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
@@ -133,7 +133,7 @@ class TensorrtBackend:
 
 
 def _filled_up(value: Any, missing: int) -> Any:
-    if isinstance(value, PlacedImages):
+    if isinstance(value, ImageBatch):
         return value.filled_up(missing)
     return np.concatenate((value, np.zeros((missing, *value.shape[1:]), value.dtype)))
 

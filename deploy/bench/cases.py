@@ -9,17 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..backends import default_device
 from ..backends.automatic import choose_backend
-from ..card import Input
-from ..choose import choose_model, ready
-from ..detector import Detector
+from ..backends.node_times import NodeTime
+from ..backends.open import default_device, ready
+from ..choose import choose_model
+from ..inputs.geometry import Geometry
 from ..loader import load
-from ..node_times import NodeTime
-from ..pose import TopDown
-from ..preprocess import frame_for
-from ..processors import available_processors
-from .measure import ImageFile, Timer, finder
+from ..system.processors import available_processors
+from .measure import ImageFile, Timer
 from .nodes import node_times
 from .peer import Peer, PeerTimer
 from .report import PEER, Case
@@ -45,12 +42,11 @@ def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: S
             file = ready(path, backend, device)
             options = {"threads": arguments.threads, "streams": arguments.streams}
             model = load(str(file), backend=backend, device=device, **options)
-            assert not isinstance(model, TopDown)  # which takes a pose model as well
-            if isinstance(model, Detector) and max(arguments.batch) > 1 and backend == backends[0]:
-                _note_sizes(name, model.card.input, images)
+            if max(arguments.batch) > 1 and backend == backends[0]:
+                _note_sizes(name, model.card.input.place, images)
             for batch in arguments.batch:
                 case = Case(name, backend, device, batch, arguments.streams)
-                timers.append(Timer(case, finder(model), images, model.card))
+                timers.append(Timer(case, model.find, images, model.card))
     return timers
 
 
@@ -67,9 +63,9 @@ def _backends(path: Path, arguments: argparse.Namespace) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _note_sizes(name: str, spec: Input, images: Sequence[ImageFile]) -> None:
+def _note_sizes(name: str, place: Geometry, images: Sequence[ImageFile]) -> None:
     """Say on stderr where a batch is not what it seems."""
-    canvases = {frame_for(image.size, spec).canvas_size for image in images}
+    canvases = {place.whole(image.size).canvas_size for image in images}
     if len(canvases) > 1:
         print(
             f"note: {name} sees these images in {len(canvases)} sizes, so a batch of different ones runs in parts",

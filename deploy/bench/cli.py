@@ -10,13 +10,14 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..choose import BACKENDS
-from ..console import Parser, device, native_code_muted, run, whole
-from ..errors import IncompatibleError, InputError, UsageError, VerificationError
-from ..files import check_place, write_text
-from ..processors import available_processors
+from ..backends.names import BACKENDS
+from ..system.console import Parser, native_code_muted, run
+from ..system.errors import IncompatibleError, InputError, UsageError, VerificationError
+from ..system.files import check_place, write_text
+from ..system.flags import device, whole
+from ..system.processors import available_processors
 from .gate import misses, parse_gate
-from .report import Case, Report, Result, read_report, to_csv
+from .report import SCHEMA, BenchmarkReport, Case, Result, read_report, to_csv
 
 _BUSY = 0.2  # processors
 IMAGES = Path(__file__).parent / "images"
@@ -124,7 +125,7 @@ def _bench_quietly(arguments: argparse.Namespace) -> int:
         with _progress(len(turns) * arguments.duration) as advance:
             measure(turns, arguments.duration, arguments.warmup, advance)
         results = [turn.result() for turn in turns]
-    report = Report(
+    report = BenchmarkReport(
         watch.environment(_threads(arguments)),
         {
             "models": {name: str(path) for name, path in models.items()},
@@ -133,6 +134,7 @@ def _bench_quietly(arguments: argparse.Namespace) -> int:
             "warmup_s": arguments.warmup,
         },
         tuple(replace(result, nodes=nodes.get(result.case, ())) for result in results),
+        SCHEMA,
     )
     _deliver(report, base, arguments)
     if (beside := report.environment["processors_beside"] or 0.0) > _BUSY:
@@ -148,7 +150,7 @@ def _threads(arguments: argparse.Namespace) -> int:
     return arguments.threads or available_processors()
 
 
-def _check_common(cases: Sequence[Case], base: Report, name: str) -> None:
+def _check_common(cases: Sequence[Case], base: BenchmarkReport, name: str) -> None:
     """InputError when the base has none of the cases; a warning for each that it lacks."""
     known = {result.case for result in base.results}
     lacking = [case for case in cases if case not in known]
@@ -158,7 +160,7 @@ def _check_common(cases: Sequence[Case], base: Report, name: str) -> None:
         print(f"warning: {name} has no {case}; not compared", file=sys.stderr)
 
 
-def _deliver(report: Report, base: Report | None, arguments: argparse.Namespace) -> None:
+def _deliver(report: BenchmarkReport, base: BenchmarkReport | None, arguments: argparse.Namespace) -> None:
     """Print the tables, on stderr where stdout is for JSON, and write the files."""
     from .table import Printer
 
@@ -182,14 +184,14 @@ def _deliver(report: Report, base: Report | None, arguments: argparse.Namespace)
         write_text(arguments.html, to_html(report, base))
 
 
-def _check_gates(report: Report, base: Report | None, arguments: argparse.Namespace) -> None:
+def _check_gates(report: BenchmarkReport, base: BenchmarkReport | None, arguments: argparse.Namespace) -> None:
     missed = misses(arguments.fail_if, report.results, {} if base is None else _by_case(base))
     if missed:
         others = f" (and {len(missed) - 1} more)" if len(missed) > 1 else ""
         raise VerificationError(f"{missed[0]}{others}; find what slowed it down, or widen the gate")
 
 
-def _by_case(report: Report) -> dict[Case, Result]:
+def _by_case(report: BenchmarkReport) -> dict[Case, Result]:
     return {result.case: result for result in report.results}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..processors import available_processors, cpu_quota, read_system_file, throttled_periods
+from ..system.processors import available_processors, cpu_quota, read_system_file, throttled_periods
 
 
 class Watch:

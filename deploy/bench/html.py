@@ -6,14 +6,14 @@ from pathlib import Path
 
 from .charts import courses, distributions, short
 from .environment import describe
-from .report import METRICS, STAGES, Case, Report, Result
+from .report import METRICS, STAGES, BenchmarkReport, Case, Result
 
 _STYLE = Path(__file__).parent / "report.css"
 _PARTS = ("decode", "pre", "infer", "post")
 _TITLES = {"e2e": "end to end", "rest": "between"}
 
 
-def to_html(report: Report, base: Report | None = None) -> str:
+def to_html(report: BenchmarkReport, base: BenchmarkReport | None = None) -> str:
     """The page; with a base, how much each figure is above or below it."""
     names = list(dict.fromkeys(result.case.model for result in report.results))
     sections = [
@@ -54,7 +54,7 @@ def to_html(report: Report, base: Report | None = None) -> str:
     )
 
 
-def _subtitle(report: Report) -> str:
+def _subtitle(report: BenchmarkReport) -> str:
     facts, images = report.environment, report.settings["images"]
     where = ", ".join([facts["cpu"], *facts["gpus"]])
     return (
@@ -67,7 +67,7 @@ def _section(title: str, note: str, body: str) -> str:
     return f"<section><h2>{title}</h2>{line}{body}</section>"
 
 
-def _tiles(report: Report) -> str:
+def _tiles(report: BenchmarkReport) -> str:
     """The figures that one looks for first."""
     against = {ratio.peer: ratio for ratio in report.ratios()}
     tiles: list[str] = []
@@ -160,7 +160,7 @@ def _nodes(result: Result) -> str:
     )
 
 
-def _environment(report: Report) -> str:
+def _environment(report: BenchmarkReport) -> str:
     images, models = report.settings["images"], report.settings["models"]
     lines = [*describe(report.environment), ("images", f"{images['count']} in {images['folder']}")]
     lines += [("file", path) for path in models.values()]

@@ -11,15 +11,12 @@ from typing import Protocol
 
 import numpy as np
 
-from ..bottom_up import BottomUp
 from ..card import Card
-from ..detector import Detector
-from ..errors import InputError
-from ..image import decode_image
-from ..instances import Instances
-from ..pose import PoseEstimator
-from ..preprocess import Image
-from ..sources import is_video, items
+from ..inputs.geometry import Image
+from ..inputs.image import decode_image
+from ..inputs.sources import is_video, items
+from ..results.instances import Instances
+from ..system.errors import InputError
 from .environment import peak_memory, reset_peak_memory
 from .report import MOST_SAMPLES, STAGES, Case, Latency, Result
 
@@ -52,15 +49,8 @@ def read_images(folder: Path) -> list[ImageFile]:
     return files
 
 
-Find = Callable[[list[Image]], list[Instances]]
+Find = Callable[[Sequence[Image]], list[Instances]]
 """What is in each of a batch of images, with the time that it took."""
-
-
-def finder(model: Detector | PoseEstimator | BottomUp) -> Find:
-    """How a benchmark runs a model; one that looks into boxes gets the whole image as its one box."""
-    if not isinstance(model, PoseEstimator):
-        return model
-    return lambda images: model(images, boxes=[[(0, 0, image.shape[1], image.shape[0])] for image in images])
 
 
 class Turns(Protocol):

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
+from ..backends.node_times import NodeTime
 from ..backends.openvino import OpenVinoBackend
 from ..backends.ort import OrtBackend
-from ..errors import IncompatibleError
-from ..image import decode_image
+from ..inputs.image import decode_image
 from ..loader import assemble, read_card
-from ..node_times import NodeTime
-from .measure import ImageFile, finder
+from ..system.errors import IncompatibleError
+from .measure import ImageFile
 
 _PROFILED = {"ort": OrtBackend, "openvino": OpenVinoBackend}
 _RUNS = 8
@@ -27,8 +27,8 @@ def node_times(
     if backend not in _PROFILED:
         raise IncompatibleError(f"{backend} does not tell the times of nodes; use --backend {' or '.join(_PROFILED)}")
     session = _PROFILED[backend](str(path), device=device, threads=threads, profile=True)
-    find = finder(assemble(session, read_card(session, str(path))))
+    model = assemble(session, read_card(session, str(path)))
     pixels = cycle([decode_image(file.data, file.name) for file in images])
     for _ in range(1 + _RUNS):
-        find(list(islice(pixels, batch)))
+        model.find(list(islice(pixels, batch)))
     return session.node_times()

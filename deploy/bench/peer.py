@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any
 
 from ..card import Card
-from ..errors import DetforgeError, IncompatibleError
-from ..parse import parse
+from ..contract.parse import parse
+from ..system.errors import DetforgeError, IncompatibleError
 from .report import Case, Result
 
 _WORKER = "detforge.export.bench_peer"

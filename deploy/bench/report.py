@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..node_times import NodeTime
-from ..parse import FieldError, parse, require
+from ..backends.node_times import NodeTime
+from ..contract.parse import FieldError, parse, require
+from ..system.errors import InputError
 
 SCHEMA = 2
 STAGES = ("decode", "pre", "infer", "post", "e2e")
@@ -81,13 +81,13 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchmarkReport:
     """A run: its results, in what environment and with which settings."""
 
     environment: dict[str, Any]
     settings: dict[str, Any]
     results: tuple[Result, ...]
-    schema: int = SCHEMA
+    schema: int
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA))
@@ -105,7 +105,7 @@ class Report:
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: Path) -> BenchmarkReport:
     """A report from its JSON file; InputError when it is missing, or names the field that does not fit."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ def read_report(path: Path) -> Report:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON; {error}; make a report with detbench --json") from error
     try:
-        return parse(Report, data, "")
+        return parse(BenchmarkReport, data, "")
     except FieldError as error:
         raise InputError(f"{path}: not a report of this detbench; {error}; make one with detbench --json") from error
 

@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from .environment import describe
-from .report import METRICS, STAGES, Case, Report, Result
+from .report import METRICS, STAGES, BenchmarkReport, Case, Result
 
 _TITLES = {"e2e": "end to end"}
 _LOOK: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
@@ -25,7 +25,7 @@ class Printer:
         if not self._console.is_terminal:
             self._console.width = _WIDTH
 
-    def report(self, report: Report) -> None:
+    def report(self, report: BenchmarkReport) -> None:
         """The latencies, then the environment."""
         table = _table("latency, ms for a whole batch")
         for result in report.results:

@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..backends.cuda_memory import Device
-from ..card import METADATA_KEY, Card
-from ..errors import IncompatibleError, InputError
-from ..parse import FieldError
+from ..card import METADATA_KEY, parse_card
+from ..system.errors import IncompatibleError, InputError
 from .build import BuildOptions, build
+from .cuda_memory import Device
 from .description import Description, check_fits, describe, read_description, write_engine
 from .onnx_file import OnnxFile, read_onnx
 from .profile import Profile, profile
@@ -43,7 +42,7 @@ def ensure_engine(path: Path, runtime: Runtime, device: int) -> Path:
     if _is_usable(place, runtime, gpu):
         return place
     print(f"building a {runtime} engine of {path} for {gpu.name}, once; it takes minutes", file=sys.stderr)
-    card = card_of(file, path)
+    card = parse_card(file.metadata.get(METADATA_KEY), path)
     timings = None
     if runtime == "tensorrt":  # TensorRT-RTX measures nothing
         timings = place.with_name(f"timings-{module(runtime).__version__}-sm{gpu.capability}.cache")
@@ -68,22 +67,10 @@ def _is_usable(place: Path, runtime: Runtime, gpu: Device) -> bool:
     return True
 
 
-def card_of(file: OnnxFile, path: Path) -> Card:
-    """The Card in an ONNX file; IncompatibleError when there is none or it does not parse."""
-    try:
-        return Card.from_json(file.metadata[METADATA_KEY])
-    except KeyError:
-        raise IncompatibleError(f"{path}: not a model of ours; it holds no Card; export it with detexport") from None
-    except FieldError as error:
-        raise IncompatibleError(
-            f"{path}: its Card does not parse; {error}; export it anew or update detforge"
-        ) from None
-
-
 def _place(path: Path, file: OnnxFile, runtime: Runtime, gpu: Device) -> tuple[Path, BuildOptions, Profile]:
     """Where the engine belongs: its name is the digest of all that it depends on."""
     request = BuildOptions(runtime, sm=(gpu.capability,) if runtime == "tensorrt-rtx" else ())
-    shapes = profile(file.inputs[0], card_of(file, path), None)
+    shapes = profile(file.inputs, parse_card(file.metadata.get(METADATA_KEY), path), None)
     plugins = plugin_library() if file.operators else None
     key: dict[str, Any] = {
         "onnx": file.sha256,

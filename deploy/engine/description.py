@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..card import Card
-from ..errors import DetforgeError, IncompatibleError, InputError
-from ..files import replacing
-from ..parse import FieldError, parse, require
+from ..contract.parse import FieldError, parse, require
+from ..system.errors import DetforgeError, IncompatibleError, InputError
+from ..system.files import replacing
 from .build import Build, BuildOptions
 from .layers import Layer, count_precisions, plugins_of
 from .runtime import Runtime, numbers, plugin_library, sha256

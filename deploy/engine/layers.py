@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExportError
+from ..system.errors import ExportError
 
 _CONVOLUTIONS = ("CONVOLUTION", "DECONVOLUTION")
 # What a layer of each precision calculates in; a quantised one may leave others, and heads, in floating point.

@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backends import Port
-from ..backends.inline import metadata_of
-from ..errors import IncompatibleError, InputError
-from ..protobuf import Value, as_bytes, fields, text, texts
+from ..contract.port import Port
+from ..model_file.metadata import metadata_of
+from ..model_file.protobuf import Value, as_bytes, fields, text, texts
+from ..system.errors import IncompatibleError, InputError
 from .runtime import sha256
 
 _DOMAIN = "detforge"

@@ -16,20 +16,20 @@ using Scores = Array<const float, nb::ndim<1>>;
 using Values = Array<const double, nb::ndim<1>>;
 
 detforge::Poses poses(const Keypoints& keypoints, const Values& areas, const Values& sigmas,
-                      std::optional<float> visible) {
+                      std::optional<float> least_score) {
     const size_t n = keypoints.shape(0), k = keypoints.shape(1);
     if (areas.shape(0) != n) throw std::invalid_argument("keypoints and areas differ in length");
     if (sigmas.shape(0) != k) throw std::invalid_argument("a keypoint is without its sigma, or a sigma too many");
-    return {keypoints.data(), areas.data(), sigmas.data(), n, k, visible};
+    return {keypoints.data(), areas.data(), sigmas.data(), n, k, least_score};
 }
 
 void check(const Scores& scores, const Keypoints& keypoints) {
     if (scores.shape(0) != keypoints.shape(0)) throw std::invalid_argument("keypoints and scores differ in length");
 }
 
-void oks(Keypoints keypoints, Values areas, Values sigmas, std::optional<float> visible,
+void oks(Keypoints keypoints, Values areas, Values sigmas, std::optional<float> least_score,
          Array<double, nb::ndim<2>> similarities) {
-    const detforge::Poses all = poses(keypoints, areas, sigmas, visible);
+    const detforge::Poses all = poses(keypoints, areas, sigmas, least_score);
     const size_t n = all.size();
     if (similarities.shape(0) != n || similarities.shape(1) != n) {
         throw std::invalid_argument("not a row and a column for every pose");
@@ -40,9 +40,9 @@ void oks(Keypoints keypoints, Values areas, Values sigmas, std::optional<float> 
     }
 }
 
-nb::object oks_nms(Keypoints keypoints, Scores scores, Values areas, Values sigmas, std::optional<float> visible,
+nb::object oks_nms(Keypoints keypoints, Scores scores, Values areas, Values sigmas, std::optional<float> least_score,
                    double threshold, float floor, size_t limit) {
-    const detforge::Poses all = poses(keypoints, areas, sigmas, visible);
+    const detforge::Poses all = poses(keypoints, areas, sigmas, least_score);
     check(scores, keypoints);
     std::vector<int64_t> kept;
     {
@@ -52,9 +52,9 @@ nb::object oks_nms(Keypoints keypoints, Scores scores, Values areas, Values sigm
     return array(std::move(kept));
 }
 
-nb::object soft_oks_nms(Keypoints keypoints, Scores scores, Values areas, Values sigmas, std::optional<float> visible,
+nb::object soft_oks_nms(Keypoints keypoints, Scores scores, Values areas, Values sigmas, std::optional<float> least_score,
                         double threshold, std::optional<double> sigma, float floor, size_t limit) {
-    const detforge::Poses all = poses(keypoints, areas, sigmas, visible);
+    const detforge::Poses all = poses(keypoints, areas, sigmas, least_score);
     check(scores, keypoints);
     detforge::Scored kept;
     {
@@ -67,9 +67,9 @@ nb::object soft_oks_nms(Keypoints keypoints, Scores scores, Values areas, Values
 }  // namespace
 
 void bind_poses(nb::module_& m) {
-    m.def("oks", &oks, "keypoints"_a, "areas"_a, "sigmas"_a, "visible"_a.none(), "similarities"_a.noconvert());
-    m.def("oks_nms", &oks_nms, "keypoints"_a, "scores"_a, "areas"_a, "sigmas"_a, "visible"_a.none(), "threshold"_a,
+    m.def("oks", &oks, "keypoints"_a, "areas"_a, "sigmas"_a, "least_score"_a.none(), "similarities"_a.noconvert());
+    m.def("oks_nms", &oks_nms, "keypoints"_a, "scores"_a, "areas"_a, "sigmas"_a, "least_score"_a.none(), "threshold"_a,
           "floor"_a, "limit"_a);
-    m.def("soft_oks_nms", &soft_oks_nms, "keypoints"_a, "scores"_a, "areas"_a, "sigmas"_a, "visible"_a.none(),
+    m.def("soft_oks_nms", &soft_oks_nms, "keypoints"_a, "scores"_a, "areas"_a, "sigmas"_a, "least_score"_a.none(),
           "threshold"_a, "sigma"_a.none(), "floor"_a, "limit"_a);
 }

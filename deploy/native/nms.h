@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "order.h"
-#include "shelves.h"
+#include "box_index.h"
 
 namespace detforge {
 
@@ -23,12 +23,12 @@ inline std::vector<int64_t> nms(const Box* boxes, const float* scores, const int
         order.resize(std::min(n, limit));
         return order;
     }
-    Shelves shelves(std::min(n, limit), threshold);
+    BoxIndex index(std::min(n, limit), threshold);
     std::vector<int64_t> kept;
     for (const int64_t i : order) {
         if (kept.size() == limit) break;
-        if (shelves.overlaps(boxes[i], labels[i])) continue;
-        shelves.add(boxes[i], labels[i]);
+        if (index.overlaps(boxes[i], labels[i])) continue;
+        index.add(boxes[i], labels[i]);
         kept.push_back(i);
     }
     return kept;
@@ -41,14 +41,14 @@ using Scored = std::pair<std::vector<int64_t>, std::vector<float>>;
 inline Scored guided_nms(const Box* boxes, const float* scores, const float* quality, const int64_t* labels, size_t n,
                          double threshold, size_t limit) {
     Scored kept;
-    Shelves shelves(n, threshold);
+    BoxIndex index(n, threshold);
     for (const int64_t i : best_first(quality, n)) {
-        if (threshold < 1 && shelves.overlaps(boxes[i], labels[i])) {
+        if (threshold < 1 && index.overlaps(boxes[i], labels[i])) {
             size_t k = 0;
             while (labels[kept.first[k]] != labels[i] || iou(boxes[kept.first[k]], boxes[i]) <= threshold) ++k;
             kept.second[k] = std::max(kept.second[k], scores[i]);
         } else {
-            if (threshold < 1) shelves.add(boxes[i], labels[i]);
+            if (threshold < 1) index.add(boxes[i], labels[i]);
             kept.first.push_back(i);
             kept.second.push_back(scores[i]);
         }

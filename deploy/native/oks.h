@@ -17,15 +17,15 @@ namespace detforge {
 class Poses {
 public:
     Poses(const float* keypoints, const double* areas, const double* sigmas, size_t n, size_t k,
-          std::optional<float> visible)
-        : keypoints_(keypoints), areas_(areas), n_(n), k_(k), visible_(visible), scale_(k) {
+          std::optional<float> least_score)
+        : keypoints_(keypoints), areas_(areas), n_(n), k_(k), least_score_(least_score), scale_(k) {
         for (size_t j = 0; j < k; ++j) scale_[j] = 1 / (8 * sigmas[j] * sigmas[j]);
     }
 
     size_t size() const { return n_; }
 
     // The mean over keypoints of exp(-d^2 / (2 (2 sigma)^2 area)), with the mean of both areas, in double precision.
-    // With `visible` only keypoints count that score more in both poses; 0 without any. One whose place is undefined
+    // With `least_score` only keypoints count that score more in both poses; 0 without any. One whose place is undefined
     // counts as far away.
     double oks(size_t a, size_t b) const {
         const float* one = keypoints_ + a * k_ * 3;
@@ -34,7 +34,7 @@ public:
         double sum = 0;
         size_t count = 0;
         for (size_t j = 0; j < k_; ++j, one += 3, two += 3) {
-            if (visible_ && !(one[2] > *visible_ && two[2] > *visible_)) continue;
+            if (least_score_ && !(one[2] > *least_score_ && two[2] > *least_score_)) continue;
             const double dx = static_cast<double>(one[0]) - two[0], dy = static_cast<double>(one[1]) - two[1];
             const double exponent = (dx * dx + dy * dy) * scale_[j] * per_area;
             if (exponent >= 0 && exponent < kVanishes) sum += std::exp(-exponent);
@@ -50,7 +50,7 @@ private:
     const float* keypoints_;
     const double* areas_;
     size_t n_, k_;
-    std::optional<float> visible_;
+    std::optional<float> least_score_;
     std::vector<double> scale_;
 };
 

@@ -9,17 +9,15 @@ from ..backbones.yunet import Unit
 from ..coders import shifts_to_boxes
 from ..points import grid_points, points_first
 
-_POINTS = 5
 _PRIOR = 0.01
 
 
 class YuNetHead(nn.Module):
-    """Pyramid levels to class scores, boxes, objectness and five keypoints for every point of the grid.
+    """Pyramid levels to class scores, boxes and objectness for every point of the grid.
 
-    `forward` gives per level `classes` (n, classes, h, w) and `quality` (n, 1, h, w), the objectness, both logits;
-    `boxes` (n, 4, h, w), the shift of the centre from the point and the logarithm of the sides, in strides; and
-    `keypoints` (n, 10, h, w), xy shifts from the point in strides: the eye on the image's left, the other eye, the tip
-    of the nose, the left and the right corner of the mouth. `stacked` units come before all of them.
+    `forward` gives per level `classes` (n, classes, h, w) and `quality` (n, 1, h, w), the objectness, both logits, and
+    `boxes` (n, 4, h, w), the shift of the centre from the point and the logarithm of the sides, in strides. `stacked`
+    units come before all of them.
     """
 
     def __init__(
@@ -37,7 +35,7 @@ class YuNetHead(nn.Module):
             )
         self.stacked = stacked
         self.multi_level_cls, self.multi_level_obj = outputs(classes), outputs(1)
-        self.multi_level_bbox, self.multi_level_kps = outputs(4), outputs(2 * _POINTS)
+        self.multi_level_bbox = outputs(4)
         for unit in (*self.multi_level_cls, *self.multi_level_obj):
             nn.init.constant_(unit.conv2.bias, math.log(_PRIOR / (1 - _PRIOR)))
 
@@ -48,19 +46,15 @@ class YuNetHead(nn.Module):
             "classes": self.multi_level_cls,
             "boxes": self.multi_level_bbox,
             "quality": self.multi_level_obj,
-            "keypoints": self.multi_level_kps,
         }
         return {name: [unit(x) for unit, x in zip(units, levels, strict=True)] for name, units in branches.items()}
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
-        """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px, the objectness as `quality` (n, a), and `keypoints`
-        (n, a, 5, 2) xy px, in fp32."""
+        """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px, the objectness as `quality` (n, a), in fp32."""
         flat = {name: points_first(levels).float() for name, levels in logits.items()}
         points, strides = grid_points([x.shape[2:] for x in logits["boxes"]], self.strides, flat["boxes"])
-        shifts = flat["keypoints"].unflatten(-1, (_POINTS, 2))
         return {
             "boxes": shifts_to_boxes(flat["boxes"], points, strides),
             "scores": flat["classes"].sigmoid(),
             "quality": flat["quality"].sigmoid().squeeze(-1),
-            "keypoints": points[:, None] + shifts * strides[:, None],
         }

@@ -2,7 +2,7 @@
 
 import difflib
 
-from ...deploy.errors import UsageError
+from ...deploy.system.errors import UsageError
 from ..variant import Variant
 from . import (
     associative_embedding,

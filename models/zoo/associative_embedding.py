@@ -19,7 +19,7 @@ _AE = bottom_up(
     published=mmpose("bottom_up/hrnet_w32_coco_512x512-bcb8c247_20200816", 65.4),
     mapping=hrnet.HRNET.mapping,
 )
-_UDP = replace(_AE, paper="arXiv 1911.07524", input=replace(WARP, spacing=True))
+_UDP = replace(_AE, paper="arXiv 1911.07524", input=WARP.placed(spacing=True))
 _RESNET = replace(_AE, build=partial(simplebaseline.build, head=AssociativeHead), mapping=OLD_HEAD)
 
 
@@ -39,7 +39,7 @@ VARIANTS = (
         "keypoints of all people, and tags that group them: HRNet-W32",
         mmpose("bottom_up/hrnet_w32_coco_512x512-bcb8c247_20200816", 65.6),
         build={},
-        decode=replace(TAGS, rule="mmpose"),
+        form=replace(TAGS, rule="mmpose"),
     ),
     _AE,
     _AE.derive(

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..backbones.resnet import DCN_V2_C3_C5, DCN_V2_C4_C5, R50, R50_CAFFE, R101, R101_CAFFE, TINY, Backbone
 from ..detector import DenseDetector
@@ -31,7 +32,7 @@ _ATSS = Variant(
     paper="arXiv 1912.02424",
     summary="one anchor per cell, samples chosen by statistics; centerness",
     build=build,
-    decode=DenseDecode(_ANCHORS.strides),
+    form=Dense(_ANCHORS.strides),
     classes_key="bbox_head.atss_cls.weight",
     # The threshold acts on class scores and the reported product with the centerness is lower, as for FCOS.
     fusion=Fusion(1.0, 1.0),

@@ -4,8 +4,9 @@ from typing import Literal
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.resnet import R50_CAFFE, TINY, Backbone
 from ..detector import DenseDetector
 from ..heads.autoassign import AutoAssignHead
@@ -36,7 +37,7 @@ _AUTOASSIGN = Variant(
     paper="arXiv 2007.03496",
     summary="learns which points stand for an object, and an implicit objectness",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES),
     classes_key="bbox_head.conv_cls.weight",
     input=CAFFE_1,
     fusion=Fusion(1.0, 1.0),

@@ -4,8 +4,9 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.resnet import DCN_V2_C4_C5, R50_CAFFE, R101, R101_CAFFE, TINY, X101_64X4D, Backbone
 from ..detector import DenseDetector
 from ..heads.borderdet import BorderDetHead
@@ -38,7 +39,7 @@ _BORDERDET = Variant(
     paper="arXiv 2007.11056",
     summary="features along the borders of FCOS' boxes classify and refine them",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES),
     classes_key="bbox_head.conv_cls.weight",
     input=CAFFE_2,
     fusion=Fusion(0.5, 0.5, rank_by="fused"),

@@ -5,8 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import Suppress
-from ...deploy.forms import PeakDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Peaks
 from ..backbones import hourglass
 from ..backbones.dla import DLA34
 from ..backbones.resnet import ResNet
@@ -15,7 +15,7 @@ from ..heads.center import CenterHead
 from ..labels import COCO
 from ..necks.deconv import DeconvNeck
 from ..necks.dla import DLANeck
-from ..variant import KEEP_BGR, KEEP_RGB, Published, Variant, openmmlab
+from ..variant import KEEP_BGR, KEEP_RGB, Published, Variant, openmmlab, padded
 
 
 def build(
@@ -54,9 +54,9 @@ _CENTERNET = Variant(
     paper="arXiv 1904.07850",
     summary="objects as the peaks of a heatmap of centres, without NMS; ResNet-18",
     build=partial(build, depth=18),
-    decode=PeakDecode(),
+    form=Peaks(),
     classes_key="bbox_head.heatmap_head.2.weight",
-    input=replace(KEEP_RGB, pad_multiple=32, pad_to="or+1", pad_value=0.0),
+    input=padded(KEEP_RGB, multiple=32, rule="or+1", value=0.0),
     suppress=Suppress("none"),
     labels=COCO,
     published=openmmlab("centernet", "centernet_resnet18_140e_coco", "_20210705_093630-bb5b3bf7", 25.9),
@@ -84,7 +84,7 @@ _AUTHORS = replace(
     name="centernet_resdcn18",
     summary="CenterNet by its authors: ResNet-18, deformable on the way up",
     build=partial(build, depth=18, deformable=True, bias=True),
-    input=replace(KEEP_BGR, pad_multiple=32, pad_to="or+1"),
+    input=padded(KEEP_BGR, multiple=32, rule="or+1"),
     published=Published(None, 28.1),  # theirs lie where nothing can be fetched from; AP without flips
     mapping=_RESNET,
 )
@@ -119,7 +119,7 @@ VARIANTS = (
         summary="CenterNet by its authors: Hourglass-104",
         published=Published(None, 40.3),
         build=build_hourglass,
-        input=replace(KEEP_BGR, pad_to="or+1"),
+        input=padded(KEEP_BGR, rule="or+1"),
         mapping={
             **hourglass.AUTHORS,
             **{f"{theirs}1.0.conv.": f"{ours}0." for theirs, ours in _HEADS.items()},

@@ -5,8 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.card import Suppress
-from ...deploy.forms import CornerDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Corners
 from ..backbones import hourglass
 from ..detector import HeatmapDetector
 from ..heads.corner import CornerHead
@@ -41,7 +41,7 @@ _CORNERNET = Variant(
     paper="arXiv 1808.01244",
     summary="objects as pairs of corners, grouped by learned tags; Hourglass-104",
     build=build,
-    decode=CornerDecode(),
+    form=Corners(),
     classes_key="bbox_head.tl_heat.1.conv.weight",
     input=KEEP_RGB,
     suppress=Suppress("gaussian", iou=0.5),
@@ -58,7 +58,7 @@ VARIANTS = (
         _CORNERNET,
         name="cornernet_hg104_authors",
         summary="CornerNet by its authors: Hourglass-104",
-        decode=CornerDecode(cut="image", flip=True),
+        form=Corners(cut="image", flip=True),
         input=KEEP_BGR,
         suppress=Suppress("gaussian", iou=0.5, inclusive=True),
         published=Published(None, 40.5),  # theirs lies where nothing can be fetched from; AP on test-dev

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...deploy.forms import HeatmapDecode
+from ...deploy.forms import Heatmaps
 from ..backbones.resnet import R50, R101, R152
 from ..pose import CROP, LARGE_CROP, SMALL_CROP, TEST_CROP, mmpose
 from ..variant import Published, Variant, spelled
@@ -25,7 +25,7 @@ def _openmmlab(of: str, on: str, build: Mapping[str, Any], file: str, ap: float)
         mmpose(f"v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_{file}", ap),
         build=build,
         paper="arXiv 1910.06278",
-        decode=HeatmapDecode("dark", shift=1.0),
+        form=Heatmaps("dark", shift=1.0),
         input=LARGE_CROP if size else CROP,
     )
 
@@ -39,7 +39,7 @@ def _authors(of: str, on: str, build: Mapping[str, Any], ap: float) -> Variant:
         Published(None, ap),
         build=build,
         paper="arXiv 1910.06278",
-        decode=HeatmapDecode("dark", blur=3),
+        form=Heatmaps("dark", blur=3),
         input=replace(SMALL_CROP, color="bgr") if is_resnet else SMALL_CROP,
         mapping=AUTHORS if is_resnet else _OF[of].mapping,
     )
@@ -66,7 +66,7 @@ VARIANTS = (
         "tiny HRNet with DARK for tests",
         build=hrnet.TINY,
         paper="arXiv 1910.06278",
-        decode=HeatmapDecode("dark", shift=1.0),
+        form=Heatmaps("dark", shift=1.0),
         input=TEST_CROP,
     ),
 )

@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..backbones.resnet import R50, TINY, Backbone
 from ..detector import DenseDetector
@@ -29,7 +30,7 @@ _DDOD = Variant(
     paper="arXiv 2107.02963",
     summary="ATSS with samples, features and pyramid levels disentangled; predicts the IoU",
     build=build,
-    decode=DenseDecode(_ANCHORS.strides),
+    form=Dense(_ANCHORS.strides),
     classes_key="bbox_head.atss_cls.weight",
     fusion=Fusion(1.0, 1.0),
     suppress=Suppress(conf=0.4),  # of the class score; what is reported is its product with the IoU

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.resnet import (
     DCN_V2_C3_C5,
     DCN_V2_C4_C5,
@@ -44,7 +45,7 @@ _FCOS = Variant(
     paper="arXiv 1904.01355",
     summary="a box per point, no anchors; centerness",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES),
     classes_key="bbox_head.conv_cls.weight",
     input=CAFFE_1,
     fusion=Fusion(1.0, 1.0),

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.resnet import R50, R101, TINY, Backbone
 from ..detector import DenseDetector
 from ..heads.foveabox import FoveaHead
@@ -28,7 +28,7 @@ _FOVEABOX = Variant(
     paper="arXiv 1904.03797",
     summary="a box per point, no anchors; learns from the middle of objects alone",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES, clip="last_pixel"),
     classes_key="bbox_head.conv_cls.weight",
     suppress=Suppress(iou=0.5),
     labels=COCO,

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..backbones.resnet import R50, R101, TINY, X101_64X4D, Backbone
 from ..detector import DenseDetector
@@ -29,7 +29,7 @@ _FSAF = Variant(
     paper="arXiv 1903.00621",
     summary="a box per point, no anchors; trained on the pyramid level that fits an object best",
     build=build,
-    decode=DenseDecode(_ONE_PER_CELL.strides),
+    form=Dense(_ONE_PER_CELL.strides),
     classes_key="bbox_head.retina_cls.weight",
     suppress=Suppress(iou=0.5),
     labels=COCO,

@@ -1,12 +1,12 @@
 """Generalized Focal Loss (arXiv 2006.04388), its version 2 (arXiv 2011.12885), and LD (arXiv 2102.12252)."""
 
-from dataclasses import replace
 from functools import partial
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.resnet import DCN_C3_C5, DCN_C4_C5, R18, R34, R50, R101, TINY, X101_32X4D, Backbone
 from ..detector import DenseDetector
 from ..heads.gfl import GFLHead
@@ -38,7 +38,7 @@ _GFL = Variant(
     paper="arXiv 2006.04388",
     summary="quality-aware class scores, box sides as distributions",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES),
     classes_key="bbox_head.gfl_cls.weight",
     labels=COCO,
     published=openmmlab("gfl", "gfl_r50_fpn_1x_coco", "_20200629_121244-25944287", 40.2),
@@ -113,8 +113,8 @@ VARIANTS = (
         "gfl_markers",
         "small GFL that finds printed codes and markers; bundled",
         build={"backbone": partial(R18, width=16), "channels": 48, "stacked": 2, "strides": _STRIDES[:4]},
-        input=replace(RGB, size=(448, 448)),
-        decode=DenseDecode(_STRIDES[:4]),
+        input=RGB.placed(size=(448, 448)),
+        form=Dense(_STRIDES[:4]),
         suppress=Suppress(conf=0.45),  # where precision and recall on generated scenes are nearly equal
         labels=MARKERS,
         bundled=WEIGHTS / "gfl_markers.safetensors",

@@ -1,10 +1,8 @@
 """G-RMI ("Towards Accurate Multi-person Pose Estimation in the Wild", arXiv 1701.01779): its network of keypoints."""
 
-from dataclasses import replace
-
 from torch import nn
 
-from ...deploy.forms import HoughDecode
+from ...deploy.forms import Votes
 from ..backbones.resnet import R101, TINY_BOTTLENECKS, Backbone, atrous
 from ..heads.heatmap import VotingHead
 from ..pose import CROP, PoseNetwork, top_down
@@ -21,9 +19,9 @@ _GRMI = top_down(
     paper="arXiv 1701.01779",
     summary="every pixel near a keypoint votes for its place (G-RMI): ResNet-101",
     build=build,
-    decode=HoughDecode(radius=25.0, flip=False),
+    form=Votes(radius=25.0, flip=False),
     classes_key="head.final_layer.weight",
-    input=replace(CROP, size=(353, 257)),
+    input=CROP.placed(size=(353, 257)),
 )
 
 VARIANTS = (
@@ -32,8 +30,8 @@ VARIANTS = (
         "grmi_test",
         "tiny G-RMI for tests",
         build={"backbone": TINY_BOTTLENECKS},
-        decode=HoughDecode(radius=5.0, flip=False),
-        input=replace(CROP, size=(97, 65)),
+        form=Votes(radius=5.0, flip=False),
+        input=CROP.placed(size=(97, 65)),
     ),
 )
 ALIASES = {"grmi": "grmi_r101"}

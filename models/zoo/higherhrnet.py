@@ -2,7 +2,6 @@
 arXiv 1908.10357)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -49,7 +48,7 @@ def _udp(name: str, build: Mapping[str, Any], file: str, ap: float) -> Variant:
         f"HigherHRNet with unbiased data processing: HRNet-{name.upper()}",
         mmpose(f"bottom_up/{file}", ap),
         build={**build, "spacing": True},
-        input=replace(WARP, spacing=True),
+        input=WARP.placed(spacing=True),
     )
 
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ...deploy.forms import HeatmapDecode
+from ...deploy.forms import Heatmaps
 from ..backbones import hrnet
 from ..heads.heatmap import HeatmapHead
 from ..pose import CROP, LARGE_CROP, OLD_HEAD, TEST_CROP, PoseNetwork, mmpose, top_down
@@ -31,7 +31,7 @@ HRNET = top_down(
     paper="arXiv 1902.09212",
     summary="a network with high resolution all along: HRNet-W32",
     build=build,
-    decode=HeatmapDecode("quarter", shift=1.0),
+    form=Heatmaps("quarter", shift=1.0),
     classes_key="head.final_layer.weight",
     published=mmpose(
         "v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909", 74.6

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from ...deploy.forms import HeatmapDecode
+from ...deploy.forms import Heatmaps
 from ..pose import CROP, TEST_CROP, mmpose
 from .simplebaseline import SIMPLEBASELINE, TINY_PARTS
 
@@ -14,9 +14,9 @@ _IPR = replace(
     name="ipr_r50",
     paper="arXiv 1711.08229",
     summary="keypoints as the mean place of a heatmap: ResNet-50",
-    decode=HeatmapDecode("integral", shift=_SHIFT),
+    form=Heatmaps("integral", shift=_SHIFT),
     published=mmpose(f"{_FOLDER}_8xb64-210e_coco-256x256-a3898a33_20220913", 63.3),
-    input=replace(CROP, size=(256, 256)),
+    input=CROP.placed(size=(256, 256)),
     mapping={"^head.simplebaseline_head.": "head."},
     unused=("head.linspace_",),
 )
@@ -36,7 +36,7 @@ VARIANTS = (
         mmpose(f"{_FOLDER}_debias-8xb64-210e_coco-256x256-055a7699_20220913", 67.5),
         build={},
         paper="arXiv 2107.13788",
-        decode=HeatmapDecode("integral", beta=10.0, debias=True, shift=_SHIFT),
+        form=Heatmaps("integral", beta=10.0, debias=True, shift=_SHIFT),
     ),
     _IPR.derive(
         "ipr_test",

@@ -1,12 +1,11 @@
 """The four corners of a printed code or marker: a network of our own, like SimpleBaseline (arXiv 1804.06208) with the
 lateral connections of an FPN (arXiv 1612.03144)."""
 
-from dataclasses import replace
-
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import HeatmapDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Heatmaps
 from ..backbones.resnet import R18
 from ..heads.heatmap import LateralHead
 from ..labels import MARKERS
@@ -27,9 +26,9 @@ VARIANTS = (
         paper="arXiv 1804.06208",
         summary="small network that finds the corners of printed codes and markers; bundled",
         build=build,
-        decode=HeatmapDecode("paraboloid", flip=False),
+        form=Heatmaps("paraboloid", flip=False),
         classes_key="head.final_layer.weight",
-        input=replace(CROP, size=(192, 192), spacing=True),
+        input=CROP.placed(size=(192, 192), spacing=True),
         # The detector knows best what is a marker and which of two is the other again.
         fusion=Fusion(1.0, 0.0),
         suppress=Suppress("none", conf=0.0),

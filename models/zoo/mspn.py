@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Suppress
-from ...deploy.forms import HeatmapDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Heatmaps
 from ..backbones.mspn import MSPN
 from ..blocks import add_biases
 from ..heads.mspn import MSPNHead
@@ -58,7 +58,7 @@ def authors_layout(stages: int, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 AUTHORS_CROP = replace(
-    CROP, color="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), enlarge=(1.09, 1.135)
+    CROP.placed(enlarge=(1.09, 1.135)), color="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)
 )
 """What the authors of MSPN and RSN see of a person."""
 
@@ -74,7 +74,7 @@ MSPN50 = top_down(
     paper="arXiv 1901.00148",
     summary="stages that go down and up one after another: a single one",
     build=build,
-    decode=HeatmapDecode("megvii", blur=5, scale=SCALE),
+    form=Heatmaps("megvii", blur=5, scale=SCALE),
     classes_key="head.conv_layers.1.conv.weight",
     suppress=Suppress("none", conf=0.0),
     published=mmpose("top_down/mspn/mspn50_coco_256x192-8fbfb5d0_20201123", 72.3),
@@ -90,8 +90,8 @@ def by_authors(variant: Variant, on: str, stages: int, ap: float, names: Mapping
         f"{on.removesuffix('_384')} by its authors" + (", crops of 384x288" if large else ""),
         Published(None, ap),
         build={"stages": stages, "bias": True},
-        decode=HeatmapDecode("second_peak", blur=5, scale=SCALE, visible=None),
-        input=replace(AUTHORS_CROP, size=(384, 288)) if large else AUTHORS_CROP,
+        form=Heatmaps("second_peak", blur=5, scale=SCALE, least_score=None),
+        input=AUTHORS_CROP.placed(size=(384, 288)) if large else AUTHORS_CROP,
         **authors_layout(stages, names),
     )
 
@@ -120,7 +120,7 @@ VARIANTS = (
         "mspn_test",
         "tiny MSPN for tests",
         build={"stages": 2, "blocks": (1, 1, 1, 1), "width": 8, "channels": 16},
-        input=replace(CROP, size=(96, 64)),
+        input=CROP.placed(size=(96, 64)),
         **openmmlab_layout(2, _SHORTCUT),
     ),
 )

@@ -6,7 +6,9 @@ from functools import partial
 from torch import nn
 from torch.nn import functional as F
 
-from ...deploy.forms import DenseDecode
+from ...deploy.forms import Dense
+from ...deploy.inputs.network_inputs import ImageInput
+from ...deploy.inputs.resize import Pad, Resize
 from ..backbones.shufflenetv2 import ShuffleNetV2
 from ..csp import ConvAct, Separable
 from ..detector import DenseDetector
@@ -14,7 +16,7 @@ from ..heads.nanodet import NanoDetHead
 from ..labels import COCO
 from ..necks.ghost import GhostBlocks
 from ..necks.pan import AddPAN, UniformPAN
-from ..variant import PAD_114, Published, Variant
+from ..variant import BGR, Published, Variant, stretched
 
 _STRIDES, _PLUS_STRIDES = (8, 16, 32), (8, 16, 32, 64)
 _BINS = 8
@@ -45,16 +47,20 @@ def build_plus(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Mod
     return DenseDetector(trunk, neck, head, levels=(0, 1, 2))
 
 
-_INPUT = replace(PAD_114, size=(320, 320), mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), pad_value=None)
+def _centered(side: int) -> ImageInput:
+    """The image in the middle of a black square."""
+    return replace(BGR, place=Resize((side, side), pad=Pad((side, side), 32, centered=True, value=0.0)))
+
+
 _NANODET = Variant(
     name="nanodet_m",
     paper="arXiv 2006.04388",
     summary="NanoDet-m: GFL for phones, a million parameters",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES),
     classes_key="bbox_head.gfl_cls.0.weight",
     beside_classes=4 * _BINS,
-    input=_INPUT,
+    input=_centered(320),
     labels=COCO,
     published=Published(None, 20.6),
     mapping={
@@ -77,14 +83,14 @@ _PLUS = replace(
     name="nanodet_plus_m",
     summary="NanoDet-Plus-m: ghost modules in the neck, a fourth level",
     build=build_plus,
-    decode=DenseDecode(_PLUS_STRIDES),
+    input=stretched(BGR, 320, 320),
+    form=Dense(_PLUS_STRIDES),
     published=Published(None, 27.0),
 )
-_416 = replace(_INPUT, size=(416, 416))
 
 VARIANTS = (
     _NANODET,
-    _NANODET.derive("nanodet_m_416", "NanoDet-m, 416 px", Published(None, 23.5), build={}, input=_416),
+    _NANODET.derive("nanodet_m_416", "NanoDet-m, 416 px", Published(None, 23.5), build={}, input=_centered(416)),
     _NANODET.derive("nanodet_m_0.5x", "NanoDet-m, half as wide", Published(None, 13.5), build={"wide": 0.5}),
     _NANODET.derive(
         "nanodet_m_1.5x", "NanoDet-m, 1.5 times as wide", Published(None, 23.5), build={"wide": 1.5, "channels": 128}
@@ -94,10 +100,12 @@ VARIANTS = (
         "NanoDet-m, 1.5 times as wide, 416 px",
         Published(None, 26.8),
         build={"wide": 1.5, "channels": 128},
-        input=_416,
+        input=_centered(416),
     ),
     _PLUS,
-    _PLUS.derive("nanodet_plus_m_416", "NanoDet-Plus-m, 416 px", Published(None, 30.4), build={}, input=_416),
+    _PLUS.derive(
+        "nanodet_plus_m_416", "NanoDet-Plus-m, 416 px", Published(None, 30.4), build={}, input=stretched(BGR, 416, 416)
+    ),
     _PLUS.derive(
         "nanodet_plus_m_1.5x",
         "NanoDet-Plus-m, 1.5 times as wide",
@@ -109,19 +117,19 @@ VARIANTS = (
         "NanoDet-Plus-m, 1.5 times as wide, 416 px",
         Published(None, 34.1),
         build={"wide": 1.5, "channels": 128},
-        input=_416,
+        input=stretched(BGR, 416, 416),
     ),
     _PLUS.derive(
         "nanodet_plus_test",
         "tiny NanoDet-Plus for tests",
         build={"wide": 0.5, "channels": 32},
-        input=replace(_INPUT, size=(128, 128)),
+        input=stretched(BGR, 128, 128),
     ),
     _NANODET.derive(
         "nanodet_test",
         "tiny NanoDet for tests",
         build={"wide": 0.5, "channels": 32},
-        input=replace(_INPUT, size=(128, 128)),
+        input=_centered(128),
     ),
 )
 ALIASES = {"nanodet": "nanodet_m", "nanodet_plus": "nanodet_plus_m"}

@@ -1,7 +1,8 @@
 """PAA (arXiv 2007.08103)."""
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..backbones.resnet import R50, R101, TINY, Backbone
 from ..labels import COCO
@@ -14,7 +15,7 @@ _PAA = Variant(
     paper="arXiv 2007.08103",
     summary="ATSS' network with samples assigned by their probability; predicts the IoU",
     build=build,
-    decode=DenseDecode(_STRIDES, unit="points"),
+    form=Dense(_STRIDES, unit="points"),
     classes_key="bbox_head.atss_cls.weight",
     # Section 3.3: the square root of class score times IoU ranks, and also suppresses.
     fusion=Fusion(0.5, 0.5, threshold_by="fused", rank_by="fused"),

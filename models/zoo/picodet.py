@@ -1,18 +1,19 @@
 """PP-PicoDet (arXiv 2111.00902) on PP-LCNet (arXiv 2109.15099)."""
 
+from dataclasses import replace
 from functools import partial
 
 from torch import nn
 from torch.nn import functional as F
 
-from ...deploy.card import Input, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.lcnet import LCNet
 from ..csp import ConvAct, CSPLayer, DarknetBlock, Separable
 from ..detector import DenseDetector
 from ..heads.nanodet import NanoDetHead
 from ..necks.pan import UniformPAN
-from ..variant import Variant
+from ..variant import RGB, Variant, stretched
 
 _STRIDES = (8, 16, 32, 64)
 _BINS = 8
@@ -59,16 +60,18 @@ _PADDLE = {
 }
 """The names of PaddleDetection."""
 
+_INPUT = replace(RGB, color="bgr")
+"""Its mean and std, which are those of red, green and blue, apply to blue, green and red."""
+
 _PICODET = Variant(
     name="picodet_layout",
     paper="arXiv 2111.00902",
     summary="PicoDet on LCNet: the parts of a printed page",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES),
     classes_key="bbox_head.gfl_cls.0.weight",
     beside_classes=4 * _BINS,
-    # Its mean and std, which are those of red, green and blue, apply to blue, green and red.
-    input=Input("canvas", (800, 608), 32, "bgr", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    input=stretched(_INPUT, 800, 608),
     suppress=Suppress(conf=0.5, iou=0.5),
     labels=_LAYOUT,
     mapping=_PADDLE,
@@ -80,7 +83,7 @@ VARIANTS = (
         "picodet_test",
         "tiny PicoDet for tests",
         build={"wide": 0.5, "channels": 32, "stacked": 1},
-        input=Input("canvas", (128, 128), 32, "bgr", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        input=stretched(_INPUT, 128, 128),
     ),
 )
 ALIASES = {"picodet": "picodet_layout"}

@@ -2,13 +2,12 @@
 (arXiv 1904.04821), DR Loss (arXiv 1907.10156), AP-Loss (arXiv 1904.06373) and Noisy Anchors (arXiv 1912.05086)."""
 
 import math
-from dataclasses import replace
 from functools import partial
 
 from torch import nn
 
-from ...deploy.card import Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..backbones.resnet import R18, R50, R50_CAFFE, R101, R101_CAFFE, TINY, X101_32X4D, X101_64X4D, Backbone
 from ..detector import DenseDetector
@@ -45,7 +44,7 @@ RETINANET = Variant(
     paper="arXiv 1708.02002",
     summary="the dense detector with anchors",
     build=build,
-    decode=DenseDecode(_ANCHORS.strides, anchors=_ANCHORS.per_cell),
+    form=Dense(_ANCHORS.strides, anchors=_ANCHORS.per_cell),
     classes_key="bbox_head.retina_cls.weight",
     suppress=Suppress(iou=0.5),
     labels=COCO,
@@ -157,8 +156,8 @@ VARIANTS = (
         "RetinaNet trained on average precision itself (AP-Loss): ResNet-101",
         build={"backbone": R101_CAFFE, "relu": True, "anchors": _AP_LOSS_ANCHORS, "stds": _STDS},
         paper="arXiv 1904.06373",
-        input=replace(CAFFE_1, size=(500, 833)),
-        decode=DenseDecode(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell),
+        input=CAFFE_1.placed(size=(500, 833)),
+        form=Dense(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell),
         # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
         suppress=Suppress(conf=0.1, iou=0.5, inclusive=True),
         mapping=_AP_LOSS_LAYOUT,

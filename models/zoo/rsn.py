@@ -1,10 +1,9 @@
 """RSN ("Learning Delicate Local Representations for Multi-Person Pose Estimation", arXiv 2003.04030)."""
 
-from dataclasses import replace
 from functools import partial
 
-from ...deploy.card import Suppress
-from ...deploy.forms import HeatmapDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Heatmaps
 from ..backbones.rsn import GatedResidualSteps, ResidualSteps, deep_top
 from ..pose import CROP, mmpose, top_down
 from ..variant import Published, Variant
@@ -25,7 +24,7 @@ RSN18 = top_down(
     paper="arXiv 2003.04030",
     summary="MSPN with residual steps within each block: RSN-18",
     build=partial(mspn.build, block=ResidualSteps, blocks=_RSN18),
-    decode=mspn.MSPN50.decode,
+    form=mspn.MSPN50.form,
     classes_key=mspn.MSPN50.classes_key,
     published=mmpose(f"{_V1}rsn18_8xb32-210e_coco-256x192-9049ed09_20221013", 70.4),
     **mspn.openmmlab_layout(1, _NAMES),
@@ -61,8 +60,8 @@ VARIANTS = (
         "RSN-18 with gates and the pose refine machine, by UDP's authors",
         Published(None, 74.7),
         build={"block": GatedResidualSteps, "top": deep_top, "refine": True, "bias": True},
-        decode=HeatmapDecode("udp", blur=7, scale=mspn.SCALE, visible=None),
-        input=replace(mspn.AUTHORS_CROP, spacing=True),
+        form=Heatmaps("udp", blur=7, scale=mspn.SCALE, least_score=None),
+        input=mspn.AUTHORS_CROP.placed(spacing=True),
         suppress=Suppress("none", conf=0.0),
         **mspn.authors_layout(1, _STEPS | _REFINED),
     ),
@@ -70,7 +69,7 @@ VARIANTS = (
         "rsn_test",
         "tiny RSN for tests",
         build={"stages": 2, "blocks": (1, 1, 1, 1), "width": 8, "channels": 16},
-        input=replace(CROP, size=(96, 64)),
+        input=CROP.placed(size=(96, 64)),
         **mspn.openmmlab_layout(2, _NAMES),
     ),
 )

@@ -1,20 +1,19 @@
 """RTMDet (arXiv 2212.07784), and the detectors of people that came with RTMPose (arXiv 2303.07399)."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.csp import CSPNeXt
 from ..csp import ConvAct, CSPLayer, CSPNeXtBlock, Separable
 from ..detector import DenseDetector
 from ..heads.rtmdet import RTMDetHead
 from ..labels import COCO
 from ..necks.pan import ConcatPAN
-from ..variant import PAD_114, Published, Variant
+from ..variant import BGR, Published, Variant, in_grey_square
 
 _STRIDES = (8, 16, 32)
 
@@ -38,7 +37,6 @@ _SIZES: dict[str, dict[str, Any]] = {
     "l": {"deep": 1.0, "wide": 1.0},
     "x": {"deep": 1.33, "wide": 1.25},
 }
-_INPUT = replace(PAD_114, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
 
 
 def _published(size: str, suffix: str, ap: float) -> Published:
@@ -51,9 +49,9 @@ _RTMDET = Variant(
     paper="arXiv 2212.07784",
     summary="RTMDet-m: large kernels, a box per point, soft labels",
     build=partial(build, **_SIZES["m"]),
-    decode=DenseDecode(_STRIDES, top_k=30_000),
+    form=Dense(_STRIDES, top_k=30_000),
     classes_key="bbox_head.rtm_cls.0.weight",
-    input=_INPUT,
+    input=in_grey_square(BGR, 640),
     suppress=Suppress(iou=0.65),
     labels=COCO,
     published=_published("m", "_20220719_112220-229f527c", 49.1),
@@ -72,8 +70,8 @@ def _person(size: str, canvas: int, file: str, ap: float) -> Variant:
         f"RTMDet-{size}, people alone",
         Published(url, ap),
         build=_SIZES[size],
-        decode=DenseDecode(_STRIDES),
-        input=replace(_INPUT, size=(canvas, canvas)),
+        form=Dense(_STRIDES),
+        input=in_grey_square(BGR, canvas),
         suppress=Suppress(iou=0.6),
         labels=("person",),
     )
@@ -91,7 +89,7 @@ VARIANTS = (
         "rtmdet_test",
         "tiny RTMDet for tests",
         build={"deep": 0.167, "wide": 0.125},
-        input=replace(_INPUT, size=(128, 128)),
+        input=in_grey_square(BGR, 128),
     ),
 )
 ALIASES = {"rtmdet": "rtmdet_m"}

@@ -1,11 +1,10 @@
 """RTMPose ("Real-Time Multi-Person Pose Estimation based on MMPose", arXiv 2303.07399)."""
 
-from dataclasses import replace
 from functools import partial
 
 from torch import nn
 
-from ...deploy.forms import SimccDecode
+from ...deploy.forms import Simcc
 from ..backbones.csp import CSPNeXt
 from ..heads.rtmcc import RTMCCHead
 from ..pose import CROP, PoseNetwork, mmpose, top_down
@@ -33,9 +32,9 @@ _TEST = top_down(
     paper="arXiv 2303.07399",
     summary="tiny RTMPose for tests",
     build=partial(build, deep=0.1, wide=0.125, size=(96, 64), hidden=32),
-    decode=SimccDecode(),
+    form=Simcc(),
     classes_key="head.final_layer.weight",
-    input=replace(CROP, size=(96, 64)),
+    input=CROP.placed(size=(96, 64)),
 )
 
 
@@ -49,7 +48,7 @@ def _published(name: str, file: str, ap: float) -> Variant:
         f"RTMPose-{size}, crops of {crop[0]}x{crop[1]}, {trained}",
         mmpose(f"v1/projects/rtmposev1/rtmpose-{file}", ap),
         build={"deep": deep, "wide": wide, "size": crop, "hidden": 256},
-        input=replace(CROP, size=crop),
+        input=CROP.placed(size=crop),
     )
 
 

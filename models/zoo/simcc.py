@@ -1,12 +1,11 @@
 """SimCC ("a Simple Coordinate Classification Perspective for Human Pose Estimation", arXiv 2107.03332)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from ...deploy.forms import SimccDecode
+from ...deploy.forms import Simcc
 from ..backbones.mobilenetv2 import MobileNetV2
 from ..backbones.resnet import R50, TINY
 from ..heads.simcc import SimCCHead
@@ -32,7 +31,7 @@ SIMCC = top_down(
     paper="arXiv 2107.03332",
     summary="coordinates as a choice among bins, two a pixel: ResNet-50",
     build=build,
-    decode=SimccDecode(),
+    form=Simcc(),
     classes_key="head.deconv_head.final_layer.weight",
     published=mmpose(f"{_FOLDER}res50_8xb64-210e_coco-256x192-8e0f5b59_20220919", 72.1),
 )
@@ -44,7 +43,7 @@ VARIANTS = (
         "SimCC: ResNet-50, crops of 384x288",
         mmpose(f"{_FOLDER}res50_8xb32-140e_coco-384x288-45c3ba34_20220913", 73.5),
         build={"size": (384, 288)},
-        input=replace(CROP, size=(384, 288)),
+        input=CROP.placed(size=(384, 288)),
     ),
     SIMCC.derive(
         "simcc_mobilenetv2",
@@ -57,7 +56,7 @@ VARIANTS = (
         "simcc_test",
         "tiny SimCC for tests",
         build={"backbone": TINY, "widths": (16, 16, 16), "size": (96, 64)},
-        input=replace(CROP, size=(96, 64)),
+        input=CROP.placed(size=(96, 64)),
     ),
 )
 ALIASES = {"simcc": "simcc_r50", "simcc_res50": "simcc_r50"}

@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.forms import HeatmapDecode
+from ...deploy.forms import Heatmaps
 from ..backbones.mobilenetv2 import MobileNetV2
 from ..backbones.resnet import R50, R101, R152, TINY, Backbone
 from ..heads.heatmap import HeatmapHead
@@ -37,7 +37,7 @@ SIMPLEBASELINE = top_down(
     paper="arXiv 1804.06208",
     summary="a ResNet and three transposed convolutions: ResNet-50",
     build=build,
-    decode=HeatmapDecode("quarter", shift=1.0),
+    form=Heatmaps("quarter", shift=1.0),
     classes_key="head.final_layer.weight",
     published=mmpose(
         "v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192-04af38ce_20220923", 71.8

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..backbones.resnet import DCN_V2_C3_C5, R50, R101, TINY, X101_64X4D, Backbone
 from ..detector import DenseDetector
@@ -30,7 +31,7 @@ _TOOD = Variant(
     paper="arXiv 2108.07755",
     summary="one tower for both tasks, aligned with each other; a box per point",
     build=build,
-    decode=DenseDecode(_ANCHORS.strides),
+    form=Dense(_ANCHORS.strides, clip="none"),
     classes_key="bbox_head.tood_cls.weight",
     # Section 3.2: the score is the geometric mean of the class score and the alignment.
     fusion=Fusion(0.5, 0.5, threshold_by="fused", rank_by="fused"),

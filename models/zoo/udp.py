@@ -3,21 +3,21 @@ arXiv 1911.07524)."""
 
 from dataclasses import replace
 
-from ...deploy.forms import HeatmapDecode, OffsetDecode
+from ...deploy.forms import Heatmaps, Offsets
 from ..heads.heatmap import OffsetHead
 from ..pose import CROP, LARGE_CROP, TEST_CROP, mmpose
 from ..variant import Published, Variant, spelled
 from . import hrnet
 
 _FOLDER = "v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet"
-_UDP = replace(hrnet.HRNET, paper="arXiv 1911.07524", decode=HeatmapDecode("udp"), input=replace(CROP, spacing=True))
-_LARGE = replace(LARGE_CROP, spacing=True)
+_UDP = replace(hrnet.HRNET, paper="arXiv 1911.07524", form=Heatmaps("udp"), input=CROP.placed(spacing=True))
+_LARGE = LARGE_CROP.placed(spacing=True)
 _REGRESS = _UDP.derive(
     "hrnet_w32_udp_regress",
     "unbiased data processing (UDP) with offsets: HRNet-W32",
     mmpose(f"{_FOLDER}-w32_udp-regress-8xb64-210e_coco-256x192-9c0b77b4_20220926", 75.9),
     build={"head": OffsetHead},
-    decode=OffsetDecode(radius=3.5),  # 0.0546875 of a map's longer side, in the reference's words
+    form=Offsets(radius=3.5),  # 0.0546875 of a map's longer side, in the reference's words
 )
 
 
@@ -43,14 +43,14 @@ VARIANTS = (
         name="hrnet_w32_udp_authors",
         summary="UDP with offsets by its authors: HRNet-W32",
         published=Published(None, 77.2),
-        decode=OffsetDecode(radius=3.5, blur=15, offset_blur=7),
+        form=Offsets(radius=3.5, blur=15, offset_blur=7),
     ),
     _REGRESS.derive(
         "udp_test",
         "tiny HRNet with UDP's offsets for tests",
         build=hrnet.TINY,
-        decode=OffsetDecode(radius=1.3),
-        input=replace(TEST_CROP, spacing=True),
+        form=Offsets(radius=1.3),
+        input=TEST_CROP.placed(spacing=True),
     ),
 )
 ALIASES = {

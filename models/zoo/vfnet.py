@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import nn
 
-from ...deploy.forms import DenseDecode
+from ...deploy.forms import Dense
 from ..backbones.resnet import DCN_V2_C3_C5, R50, R101, TINY_BOTTLENECKS, X101_32X4D, X101_64X4D, Backbone
 from ..detector import DenseDetector
 from ..heads.vfnet import VFNetHead
@@ -34,7 +34,7 @@ _VFNET = Variant(
     paper="arXiv 2008.13367",
     summary="IoU-aware class scores; boxes refined by samples on a star",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES),
     classes_key="bbox_head.vfnet_cls.weight",
     labels=COCO,
     published=_published("vfnet_r50_fpn_1x_coco", "_20201027-38db6f58", 41.6),

@@ -1,13 +1,13 @@
 """YOLOX (arXiv 2107.08430): its authors' checkpoints, and OpenMMLab's of the same networks."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.csp import CSPDarknet
 from ..blocks import set_norm_eps
 from ..csp import ConvAct, CSPLayer, DarknetBlock, Separable
@@ -15,7 +15,7 @@ from ..detector import DenseDetector
 from ..heads.yolox import YOLOXHead
 from ..labels import COCO
 from ..necks.pan import ConcatPAN
-from ..variant import PAD_114, Published, Variant, openmmlab
+from ..variant import AS_IS_BGR, Published, Variant, in_grey_square, openmmlab
 
 _STRIDES = (8, 16, 32)
 
@@ -79,14 +79,15 @@ _LAYOUT = {
 }
 """The authors' names; those of OpenMMLab are ours."""
 
+_at = partial(in_grey_square, AS_IS_BGR)
 _YOLOX = Variant(
     name="yolox_s",
     paper="arXiv 2107.08430",
     summary="a box per point, no anchors; objectness; its own layers for each level",
     build=partial(build, **_SIZES["s"]),
-    decode=DenseDecode(_STRIDES, top_k=100_000, unit="points"),
+    form=Dense(_STRIDES, top_k=10_000, unit="best", clip="none"),
     classes_key="bbox_head.multi_level_conv_cls.0.weight",
-    input=PAD_114,
+    input=_at(640).placed(rounding="floor"),
     fusion=Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused"),
     suppress=Suppress(iou=0.65),
     labels=COCO,
@@ -98,16 +99,20 @@ _YOLOX = Variant(
 def _yolox(size: str, canvas: int, ap: float) -> Variant:
     """One of the authors'."""
     url = f"https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/yolox_{size}.pth"
-    input = replace(PAD_114, size=(canvas, canvas))
-    return _YOLOX.derive(f"yolox_{size}", f"YOLOX-{size}", Published(url, ap), build=_SIZES[size], input=input)
+    return _YOLOX.derive(
+        f"yolox_{size}",
+        f"YOLOX-{size}",
+        Published(url, ap),
+        build=_SIZES[size],
+        input=_at(canvas).placed(rounding="floor"),
+    )
 
 
 def _mmdet(size: str, canvas: int, suffix: str, ap: float) -> Variant:
     """One of OpenMMLab's."""
     published = openmmlab("yolox", f"yolox_{size}_8x8_300e_coco", suffix, ap)
-    input = replace(PAD_114, size=(canvas, canvas))
     summary = f"YOLOX-{size}, trained by OpenMMLab"
-    return _YOLOX.derive(f"yolox_{size}_mmdet", summary, published, build=_SIZES[size], input=input)
+    return _YOLOX.derive(f"yolox_{size}_mmdet", summary, published, build=_SIZES[size], input=_at(canvas))
 
 
 VARIANTS = (
@@ -125,7 +130,7 @@ VARIANTS = (
         "yolox_test",
         "tiny YOLOX with separable convolutions for tests",
         build={"deep": 0.33, "wide": 0.125, "depthwise": True},
-        input=replace(PAD_114, size=(128, 128)),
+        input=_at(128),
     ),
 )
 ALIASES = {"yolox": "yolox_s"}

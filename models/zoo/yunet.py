@@ -2,8 +2,9 @@
 
 from torch import nn
 
-from ...deploy.card import Fusion, Suppress
-from ...deploy.forms import DenseDecode
+from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense
 from ..backbones.yunet import YuNetBackbone
 from ..detector import DenseDetector
 from ..heads.yunet import YuNetHead
@@ -32,9 +33,9 @@ def _published(size: str, ap: float) -> Published:
 _YUNET = Variant(
     name="yunet_n",
     paper="doi 10.1007/s11633-023-1423-y",
-    summary="faces with five keypoints, 76 thousand parameters; AP of WIDER FACE hard",
+    summary="faces, 76 thousand parameters; AP of WIDER FACE hard",
     build=build,
-    decode=DenseDecode(_STRIDES),
+    form=Dense(_STRIDES, clip="none"),
     classes_key="bbox_head.multi_level_cls.0.conv1.weight",
     input=AS_IS_BGR,
     # As OpenCV's FaceDetectorYN has it. The authors' training code multiplies score and objectness instead.
@@ -42,13 +43,14 @@ _YUNET = Variant(
     suppress=Suppress(conf=0.6, iou=0.3),
     labels=("face",),
     published=_published("n", 81.1),
+    unused=("multi_level_kps.",),  # keypoints, which no form of a detector reads
 )
 
 VARIANTS = (
     _YUNET,
     _YUNET.derive(
         "yunet_s",
-        "faces with five keypoints, 55 thousand parameters; AP of WIDER FACE hard",
+        "faces, 55 thousand parameters; AP of WIDER FACE hard",
         _published("s", 76.8),
         build={"widths": _S, "stacked": 0},
     ),

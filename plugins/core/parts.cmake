@@ -1,12 +1,13 @@
-# Which parts are built, and where their headers are: DETFORGE_ORT, DETFORGE_CUDA and DETFORGE_TENSORRT are AUTO (when
-# what they need is found), ON (an error when it is not) or OFF. Sets ORT_INCLUDE_DIR, CMAKE_CUDA_COMPILER and
-# TENSORRT_INCLUDE_DIR for those that are.
+# Which of the parts that need more than a C++ compiler are built: DETFORGE_CUDA and DETFORGE_TENSORRT are AUTO (when what
+# they need is found), ON (an error when it is not) or OFF. Sets CMAKE_CUDA_COMPILER and TENSORRT_INCLUDE_DIR for those
+# that are.
 #
-# ORT_INCLUDE_DIR and TENSORRT_ROOT, CMake or environment variables, say where the headers are. With
-# DETFORGE_FETCH_HEADERS=ON those that are not found are downloaded, each with its hash checked.
+# TENSORRT_ROOT, a CMake or an environment variable, says where TensorRT's headers are. With DETFORGE_FETCH_HEADERS=ON
+# headers that are not found are downloaded, each with its hash checked.
+include(${CMAKE_CURRENT_LIST_DIR}/architectures.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/fetch_headers.cmake)
 
-foreach(part ORT CUDA TENSORRT)
+foreach(part CUDA TENSORRT)
     set(DETFORGE_${part} AUTO CACHE STRING "AUTO, ON or OFF")
     set_property(CACHE DETFORGE_${part} PROPERTY STRINGS AUTO ON OFF)
 endforeach()
@@ -23,40 +24,17 @@ function(report part built reason)
     endif()
 endfunction()
 
-# find_headers(PART VARIABLE HEADER HINT): VARIABLE becomes the folder of HEADER, found with HINT or downloaded.
-macro(find_headers part variable header hint)
-    find_path(${variable} ${header} HINTS ${${hint}} ENV ${hint}
-        PATH_SUFFIXES include onnxruntime onnxruntime/core/session DOC "The folder of ${header}")
-    if(NOT ${variable} AND DETFORGE_FETCH_HEADERS)
-        string(TOLOWER ${part} name)
-        fetch_headers(${CMAKE_CURRENT_LIST_DIR}/${name}_headers.txt ${CMAKE_BINARY_DIR}/${name}_headers)
-        set(${variable} ${CMAKE_BINARY_DIR}/${name}_headers)
-    endif()
-    if(${variable})
-        report(${part} ON "headers in ${${variable}}")
-    else()
-        report(${part} OFF "no ${header}; set ${hint}, or DETFORGE_FETCH_HEADERS=ON")
-    endif()
-endmacro()
-
-if(DETFORGE_ORT)
-    find_headers(ORT ORT_INCLUDE_DIR onnxruntime_cxx_api.h ORT_INCLUDE_DIR)
-else()
-    unset(ORT_INCLUDE_DIR CACHE)
-    report(ORT OFF "DETFORGE_ORT is off")
-endif()
-
 if(DETFORGE_CUDA)
     include(CheckLanguage)
     check_language(CUDA)
     if(CMAKE_CUDA_COMPILER)
         if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-            set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90 100 120)
+            known_architectures(${CMAKE_CUDA_COMPILER} CMAKE_CUDA_ARCHITECTURES)
         endif()
         enable_language(CUDA)
         report(CUDA ON "${CMAKE_CUDA_COMPILER}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
     else()
-        report(CUDA OFF "no nvcc; set CMAKE_CUDA_COMPILER")
+        report(CUDA OFF "no nvcc; set CUDACXX")
     endif()
 else()
     report(CUDA OFF "DETFORGE_CUDA is off")
@@ -67,5 +45,15 @@ if(NOT DETFORGE_TENSORRT)
 elseif(NOT CMAKE_CUDA_COMPILER)
     report(TENSORRT OFF "it needs CUDA")
 else()
-    find_headers(TENSORRT TENSORRT_INCLUDE_DIR NvInferRuntime.h TENSORRT_ROOT)
+    find_path(TENSORRT_INCLUDE_DIR NvInferRuntime.h HINTS ${TENSORRT_ROOT} ENV TENSORRT_ROOT
+        PATH_SUFFIXES include DOC "The folder of NvInferRuntime.h")
+    if(NOT TENSORRT_INCLUDE_DIR AND DETFORGE_FETCH_HEADERS)
+        set(TENSORRT_INCLUDE_DIR ${CMAKE_BINARY_DIR}/tensorrt_headers)
+        fetch_headers(${CMAKE_CURRENT_LIST_DIR}/tensorrt_headers.txt ${TENSORRT_INCLUDE_DIR})
+    endif()
+    if(TENSORRT_INCLUDE_DIR)
+        report(TENSORRT ON "headers in ${TENSORRT_INCLUDE_DIR}")
+    else()
+        report(TENSORRT OFF "no NvInferRuntime.h; set TENSORRT_ROOT, or DETFORGE_FETCH_HEADERS=ON")
+    endif()
 endif()

@@ -1,6 +1,6 @@
 """Reports with known figures, for the tests."""
 
-from detforge.deploy.bench.report import STAGES, Case, Latency, Report, Result
+from detforge.deploy.bench.report import SCHEMA, STAGES, BenchmarkReport, Case, Latency, Result
 
 CASE = Case("gfl.onnx", "ort", "cpu", 1, 1)
 ENVIRONMENT = {
@@ -27,5 +27,5 @@ def result(case: Case = CASE, factor: float = 1.0, peak_mib: float | None = 210.
     return Result(case, 42, ms, 123.25 / factor, 98.5 / factor, peak_mib, e2e_ms)
 
 
-def report(*results: Result) -> Report:
-    return Report(ENVIRONMENT, SETTINGS, results or (result(),))
+def report(*results: Result) -> BenchmarkReport:
+    return BenchmarkReport(ENVIRONMENT, SETTINGS, results or (result(),), SCHEMA)

@@ -12,7 +12,7 @@ from bench.reports import CASE, report, result
 
 from detforge.deploy.bench.report import METRICS, STAGES, read_report, to_csv
 from detforge.deploy.bench.table import Printer
-from detforge.deploy.errors import InputError
+from detforge.deploy.system.errors import InputError
 
 
 def test_round_trip(tmp_path: Path) -> None:

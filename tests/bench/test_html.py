@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from bench.reports import CASE, report, result
 
+from detforge.deploy.backends.node_times import NodeTime
 from detforge.deploy.bench.charts import distributions, short
 from detforge.deploy.bench.html import to_html
 from detforge.deploy.bench.report import PEER, STAGES
-from detforge.deploy.node_times import NodeTime
 
 VOID = {"meta", "br", "line", "circle", "path"}
 

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from detforge.deploy.backends.node_times import NodeTime, mean_times
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.bench import cli
 from detforge.deploy.bench.measure import read_images
 from detforge.deploy.bench.nodes import node_times
 from detforge.deploy.bench.report import read_report
-from detforge.deploy.errors import IncompatibleError
-from detforge.deploy.node_times import NodeTime, mean_times
+from detforge.deploy.system.errors import IncompatibleError
 
 
 def test_the_first_run_does_not_count() -> None:

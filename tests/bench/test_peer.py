@@ -16,7 +16,7 @@ from detforge.deploy.bench.peer import Peer
 from detforge.deploy.bench.report import STAGES, Case, read_report
 from detforge.deploy.card import METADATA_KEY, Card
 from detforge.deploy.choose import BUNDLED
-from detforge.deploy.errors import DetforgeError
+from detforge.deploy.system.errors import DetforgeError
 from detforge.export import bench_peer
 from detforge.models.zoo import find
 
@@ -40,6 +40,7 @@ def test_the_peer_is_the_same_network() -> None:
         np.testing.assert_allclose(got[name], value, atol=1e-2 if name == "boxes" else 1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_peer(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
     flags = ("--images", str(photos), "--duration", "0.05", "--warmup", "0", "--threads", "1")
     target = photos / "r.json"
@@ -57,12 +58,14 @@ def test_a_run_with_a_peer(photos: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert f"{ratio.e2e:.2f} times as long" in (photos / "r.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_peer_that_cannot_is_one_line(photos: Path) -> None:
     with pytest.raises(DetforgeError, match=r"PyTorch failed; .*no such file or folder.*leave out --peer") as error:
         Peer(CARD, photos / "none", device="cpu", threads=1).__enter__()
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_peer_that_dies_is_one_line(photos: Path) -> None:
     with Peer(CARD, photos, device="cpu", threads=1) as peer:
         peer._process.kill()

@@ -5,7 +5,7 @@ from math import hypot, log
 import numpy as np
 from numpy.typing import NDArray
 
-from detforge.deploy.forms import HeatmapDecode
+from detforge.deploy.forms import Heatmaps
 
 Values = NDArray[np.float64]
 TABLES = {1: [1], 3: [1, 2, 1], 5: [1, 4, 6, 4, 1], 7: [1, 3.5, 7, 9, 7, 3.5, 1]}
@@ -151,7 +151,7 @@ def integral(m: Values, beta: float, debias: bool) -> tuple[float, float]:
     return x, y
 
 
-def place(values: NDArray[np.float32], rules: HeatmapDecode) -> tuple[float, float, float]:
+def place(values: NDArray[np.float32], rules: Heatmaps) -> tuple[float, float, float]:
     """x and y px, and the score."""
     m = values.astype(np.float64) / rules.scale
     method = rules.method

@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from detforge.deploy.backends import open_backend, ort
-from detforge.deploy.errors import IncompatibleError, InputError, UsageError
+from detforge.deploy.backends.open import open_backend, ort
+from detforge.deploy.system.errors import IncompatibleError, InputError, UsageError
 
 
 def test_runs_and_names_its_ports(color_model: Path) -> None:

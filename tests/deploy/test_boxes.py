@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detforge.deploy.boxes import read_boxes
-from detforge.deploy.errors import InputError
-from detforge.deploy.sources import Picture
+from detforge.deploy.detinfer.given_boxes import read_boxes
+from detforge.deploy.inputs.sources import Picture
+from detforge.deploy.system.errors import InputError
 
 LABELS = ("person", "dog")
 IMAGE = np.zeros((20, 30, 3), np.uint8)

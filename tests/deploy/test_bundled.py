@@ -9,9 +9,9 @@ import torch
 from oracles import iou
 
 from detforge.deploy import load
-from detforge.deploy.backends import open_backend
+from detforge.deploy.backends.open import open_backend
 from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
-from detforge.deploy.image import read_image
+from detforge.deploy.inputs.image import read_image
 from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.zoo import find
 
@@ -49,6 +49,7 @@ def test_they_equal_the_weights_in_pytorch(name: str, file: Path, shape: tuple[i
         np.testing.assert_allclose(got[name], value.numpy(), atol=2e-3, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "least_hits", "most_false"),
     # Of 16, 14, 53 and 12; 35 of the markers are one grid board, each of 16 px to the network.

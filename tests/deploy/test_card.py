@@ -10,15 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detforge.deploy.card import SCHEMA, Card, Fusion, Input, Parity, Provenance, Suppress
-from detforge.deploy.forms import DenseDecode, GraphDecode
-from detforge.deploy.parse import FieldError
+from detforge.deploy.card import SCHEMA, Card, Parity, Provenance
+from detforge.deploy.contract.fusion import Fusion
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Dense, Graph
+from detforge.deploy.inputs.network_inputs import ImageInput
 
 CARD = Card(
     model="gfl_test",
     task="detection",
-    input=Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    decode=DenseDecode((8, 16, 32)),
+    input=ImageInput("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    decode=Dense((8, 16, 32)),
     fusion=Fusion(),
     suppress=Suppress(),
     labels=("Hund", "猫"),
@@ -31,7 +34,7 @@ CARD = Card(
     "card",
     [
         CARD,
-        replace(CARD, decode=GraphDecode()),
+        replace(CARD, decode=Graph()),
         replace(CARD, provenance=Provenance("random", None, "fp32", {})),
         replace(CARD, input=replace(CARD.input, resize="canvas", size=(640, 480))),
     ],

@@ -7,12 +7,13 @@ import pytest
 from golden.reader import load_ops
 from test_card import CARD
 
-from detforge.deploy.card import Card, Input
-from detforge.deploy.parse import FieldError
-from detforge.deploy.preprocess import frame_for, preprocess
+from detforge.deploy.card import Card
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import frame_for, preprocess
 from detforge.models.variant import KEEP_BGR, KEEP_RGB
 
-RAW = Input("keep", None, 32, "bgr", (0.0,) * 3, (1.0,) * 3, pad_to="or", centered=True, pad_value=0.0)
+RAW = ImageInput("keep", None, 32, "bgr", (0.0,) * 3, (1.0,) * 3, pad_to="or", centered=True, pad_value=0.0)
 
 
 @pytest.mark.parametrize("case", load_ops("center_pad"), ids=lambda case: case["name"])
@@ -47,7 +48,7 @@ def test_sides_follow_the_rule(side: int, multiple: int, rule: str, expected: in
 
 
 @pytest.mark.parametrize("spec", [KEEP_RGB, KEEP_BGR])
-def test_what_lies_around_the_image(spec: Input) -> None:
+def test_what_lies_around_the_image(spec: ImageInput) -> None:
     """Zero after normalisation in OpenMMLab's CornerNet, black pixels in the authors'."""
     image = np.random.default_rng(0).integers(0, 256, (50, 71, 3), np.uint8)
     pixels, frame = preprocess(image, spec)

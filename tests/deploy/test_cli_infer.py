@@ -14,7 +14,7 @@ from conftest import COLOR_CARD, write_color_model
 
 from detforge.deploy import choose, cli
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.detector import Detector
+from detforge.deploy.pipelines.detector import Detector
 
 RED = {"bbox": [0.0, 0.0, 64.0, 64.0], "score": 1.0, "label": 2, "category": "red"}
 BLUE = {"bbox": [64.0, 64.0, 64.0, 64.0], "score": 0.78431, "label": 0, "category": "blue"}
@@ -224,7 +224,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_an_interrupt_leaves_a_whole_video(color_model: Path) -> None:
     # Where the tests are a shell's background job, they and their children are born deaf to interrupts.
     listen = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{listen}; from detforge.deploy.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", f"{listen}; from detforge.deploy.detinfer.cli import main; sys.exit(main())"]
     arguments = [write_video("clip.avi", 400), "--model", str(color_model), "--json", "a.json"]
     with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -8,18 +8,19 @@ from oracles import iou, nms
 from test_card import CARD
 
 from detforge.deploy import _native
-from detforge.deploy.backends import Arrays
-from detforge.deploy.card import Fusion, Suppress
-from detforge.deploy.decode import decode
-from detforge.deploy.errors import IncompatibleError
-from detforge.deploy.forms import DenseDecode, GraphDecode
+from detforge.deploy.contract.fusion import Fusion
+from detforge.deploy.contract.port import Arrays
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Dense, Graph
+from detforge.deploy.forms.decode import decode
+from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.postprocess import postprocess
-from detforge.deploy.preprocess import Frame
+from detforge.deploy.system.errors import IncompatibleError
 
 STRIDES = (8, 16)
 CANVAS = (32, 64)
 POINTS = 4 * 8 + 2 * 4
-CARD = replace(CARD, decode=DenseDecode(STRIDES, top_k=20), suppress=Suppress(conf=0.05))
+CARD = replace(CARD, decode=Dense(STRIDES, top_k=20), suppress=Suppress(conf=0.05))
 
 
 def outputs(seed: int, quality: tuple[int, ...] = ()) -> Arrays:
@@ -72,9 +73,9 @@ def test_every_rule_of_selection(
     if exponents[0] > 0:
         values["scores"][4], defined["scores"][4] = np.nan, 0
     for conf, top_k in ((0.05, 20), (0.3, 7), (0.0, 1000)):
-        spec = DenseDecode(STRIDES, top_k=top_k, unit=unit)
+        spec = Dense(STRIDES, top_k=top_k, unit=unit)
         card = replace(CARD, fusion=fusion, decode=spec, suppress=Suppress(conf=conf))
-        found = decode(values, card, Frame(CANVAS, CANVAS, CANVAS))
+        found = decode(values, card, ResizedFrame(CANVAS, CANVAS, CANVAS))
         rows = np.column_stack((found.scores, found.labels, found.boxes))
         expected = np.array(naive(defined, fusion, conf, top_k, unit)).reshape(-1, 6)
         np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
@@ -82,7 +83,7 @@ def test_every_rule_of_selection(
 
 def test_dense_selection_without_quality() -> None:
     values = outputs(4)
-    found = decode(values, CARD, Frame(CANVAS, CANVAS, CANVAS))
+    found = decode(values, CARD, ResizedFrame(CANVAS, CANVAS, CANVAS))
     assert sorted(found.scores.tolist()) == pytest.approx(sorted(p[0] for p in naive(values, Fusion(), 0.05, 20)))
 
 
@@ -90,7 +91,7 @@ def test_dense_selection_without_quality() -> None:
 def test_every_candidate_has_its_quality_and_an_undefined_one_is_none(shape: tuple[int, ...]) -> None:
     values = outputs(9, shape)
     values["quality"][5] = np.nan
-    found = decode(values, replace(CARD, fusion=Fusion(1.0, 1.0)), Frame(CANVAS, CANVAS, CANVAS))
+    found = decode(values, replace(CARD, fusion=Fusion(1.0, 1.0)), ResizedFrame(CANVAS, CANVAS, CANVAS))
     points = [int(np.flatnonzero((values["boxes"] == box).all(1))[0]) for box in found.boxes]
     of_pairs = np.broadcast_to(values["quality"].reshape(POINTS, -1), (POINTS, 2))
     assert 5 not in points and len(points) > 20
@@ -100,7 +101,7 @@ def test_every_candidate_has_its_quality_and_an_undefined_one_is_none(shape: tup
 
 def test_a_canvas_that_contradicts_the_card_is_refused() -> None:
     with pytest.raises(IncompatibleError, match="strides"):
-        decode(outputs(0), CARD, Frame((64, 64), (64, 64), (64, 64)))
+        decode(outputs(0), CARD, ResizedFrame((64, 64), (64, 64), (64, 64)))
 
 
 def test_nan_and_inf_are_no_detections() -> None:
@@ -110,7 +111,7 @@ def test_nan_and_inf_are_no_detections() -> None:
     values["scores"][0, 0] = 0.9
     values["boxes"][1] = (-np.inf, -np.inf, np.inf, np.inf)
     values["scores"][1, 1] = 0.8
-    found = postprocess(values, CARD, Frame(CANVAS, CANVAS, CANVAS))
+    found = postprocess(values, CARD, ResizedFrame(CANVAS, CANVAS, CANVAS))
     assert found.boxes.tolist() == [[0, 0, 64, 32]]
     assert found.labels.tolist() == [1]
 
@@ -118,7 +119,7 @@ def test_nan_and_inf_are_no_detections() -> None:
 def test_postprocess_equals_the_oracle_in_image_pixels() -> None:
     values = outputs(6)
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=9))
-    frame = Frame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)
+    frame = ResizedFrame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)
     found = postprocess(values, card, frame)
     rows = naive(values, Fusion(), 0.05, 20)
     boxes = np.clip([r[2:] for r in rows], 0, [50, 30, 50, 30])
@@ -140,7 +141,7 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
     values = outputs(8)
     values["boxes"][:4] = [[3, 3, 3, 20], [3, 3, 3, 20], [70, 3, 80, 9], [8, 8, 12, 7]]  # thin, twin, outside, empty
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=1000, inclusive=True))
-    found = postprocess(values, card, Frame(CANVAS, CANVAS, CANVAS))
+    found = postprocess(values, card, ResizedFrame(CANVAS, CANVAS, CANVAS))
     rows = sorted(naive(values, Fusion(), 0.05, 20), key=lambda row: -row[0])
     kept: list[tuple[float, int, np.ndarray]] = []
     for score, label, *corners in rows:
@@ -156,7 +157,7 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
 
 def test_chosen_classes_leave_room_for_one_another() -> None:
     card = replace(CARD, suppress=Suppress(conf=0.05, max_det=5))
-    found = postprocess(outputs(7), card, Frame(CANVAS, CANVAS, CANVAS), classes={1})
+    found = postprocess(outputs(7), card, ResizedFrame(CANVAS, CANVAS, CANVAS), classes={1})
     assert found.labels.tolist() == [1] * 5
 
 
@@ -176,7 +177,7 @@ def test_graph_outputs_are_cut_at_their_count() -> None:
         "labels": np.array([1, 0, 0]),
         "num": np.array(2),
     }
-    frame = Frame(image_size=(64, 128), resized_size=CANVAS, canvas_size=CANVAS)
-    found = postprocess(values, replace(CARD, decode=GraphDecode()), frame)
+    frame = ResizedFrame(image_size=(64, 128), resized_size=CANVAS, canvas_size=CANVAS)
+    found = postprocess(values, replace(CARD, decode=Graph()), frame)
     assert found.boxes.tolist() == [[0, 0, 16, 16], [8, 8, 40, 40]]
-    assert len(postprocess(values, replace(CARD, decode=GraphDecode(), suppress=Suppress()), frame)) == 1
+    assert len(postprocess(values, replace(CARD, decode=Graph(), suppress=Suppress()), frame)) == 1

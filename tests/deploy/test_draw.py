@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from detforge.deploy.draw import color_of, draw
-from detforge.deploy.instances import Instances
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.results.draw import color_of, draw
+from detforge.deploy.results.instances import Instances
 
 LABELS = ("qr_code", "a class with a rather long name")
 

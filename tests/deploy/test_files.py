@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detforge.deploy.errors import DetforgeError, UsageError
-from detforge.deploy.files import check_place, replacing, write_text
+from detforge.deploy.system.errors import DetforgeError, UsageError
+from detforge.deploy.system.files import check_place, replacing, write_text
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from detforge.deploy import forms
 from detforge.deploy.card import Card
-from detforge.deploy.parse import FieldError
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.contract.skeleton import Skeleton
 
 SKELETON = Skeleton(("nose", "left", "right"), ((0, 1), (0, 2)), ((1, 2),), (0.1, 0.2, 0.3))
 POSE = {"task": "pose", "skeleton": SKELETON}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from detforge.deploy import image
-from detforge.deploy.errors import DetforgeError, InputError
-from detforge.deploy.image import decode_image, read_image, write_image
+from detforge.deploy.inputs.image import decode_image, read_image, write_image
+from detforge.deploy.system.errors import DetforgeError, InputError
 
 SMOOTH = cv2.resize(
     np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR

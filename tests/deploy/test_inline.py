@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detforge.deploy.backends.inline import inline_functions, metadata_of
 from detforge.deploy.choose import BUNDLED
+from detforge.deploy.model_file.inline import inline_functions, metadata_of
 
 NESTED = """
 <ir_version: 10, opset_import: ["" : 20, "own" : 1]>

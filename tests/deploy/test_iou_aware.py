@@ -11,10 +11,12 @@ from oracles import iou
 from torch import nn
 
 from detforge.deploy.card import Provenance
+from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.postprocess import postprocess
-from detforge.deploy.preprocess import Frame
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
+
+pytestmark = pytest.mark.slow
 
 HEIGHT, WIDTH, CONF = 96, 128, 0.1
 LAST = np.array([0, 0, 1, 1])
@@ -93,7 +95,7 @@ def test_detections(network: nn.Module, logits: dict[str, list[torch.Tensor]], a
         rivals = (other for _, c, other in kept if c == label)
         if all(iou(other + LAST, box + LAST) <= 0.5 for other in rivals):
             kept.append((score, label, box))
-    found = postprocess(outputs, card, Frame((HEIGHT, WIDTH), (HEIGHT, WIDTH), (HEIGHT, WIDTH)))
+    found = postprocess(outputs, card, ResizedFrame((HEIGHT, WIDTH), (HEIGHT, WIDTH), (HEIGHT, WIDTH)))
     assert len(found) == 100
     np.testing.assert_allclose(found.scores, [row[0] for row in kept[:100]], rtol=1e-5)
     assert found.labels.tolist() == [row[1] for row in kept[:100]]

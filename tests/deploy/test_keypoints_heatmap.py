@@ -9,25 +9,25 @@ from keypoint_oracles import place
 from numpy.typing import NDArray
 
 from detforge.deploy import _native
-from detforge.deploy.decode import heatmap
-from detforge.deploy.forms import HeatmapDecode, HeatmapMethod
-from detforge.deploy.parse import FieldError
+from detforge.deploy.contract.choices import HeatmapMethod
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.forms import Heatmaps
 
 RULES = [
-    *(HeatmapDecode(method) for method in get_args(HeatmapMethod)),
-    *(HeatmapDecode(method, blur) for method in ("dark", "udp") for blur in (1, 3, 7, 17, 31)),
-    *(HeatmapDecode(method, blur) for method in ("megvii", "second_peak") for blur in (5, 9, 21)),
-    *(HeatmapDecode("gaussfit", sigma=sigma) for sigma in (0.5, 3.0)),
-    *(HeatmapDecode("integral", beta=beta, debias=debias) for beta in (10.0, 100.0) for debias in (False, True)),
+    *(Heatmaps(method) for method in get_args(HeatmapMethod)),
+    *(Heatmaps(method, blur) for method in ("dark", "udp") for blur in (1, 3, 7, 17, 31)),
+    *(Heatmaps(method, blur) for method in ("megvii", "second_peak") for blur in (5, 9, 21)),
+    *(Heatmaps("gaussfit", sigma=sigma) for sigma in (0.5, 3.0)),
+    *(Heatmaps("integral", beta=beta, debias=debias) for beta in (10.0, 100.0) for debias in (False, True)),
 ]
 IDS = [f"{r.method}-{r.blur}-{r.sigma}-{r.beta}-{r.debias}" for r in RULES]
 SIZES = [(64, 48), (17, 40), (5, 5), (4, 3), (2, 2), (1, 9), (9, 1), (1, 1)]
 
 
-def decode(maps: NDArray[np.float32], rules: HeatmapDecode) -> NDArray[np.float32]:
+def decode(maps: NDArray[np.float32], rules: Heatmaps) -> NDArray[np.float32]:
     """x, y and score of each map."""
     order = np.arange(len(maps))
-    points, scores = heatmap.decode({"heatmaps": maps[None]}, None, rules, order)
+    points, scores = rules.points({"heatmaps": maps[None]}, None, order)
     return np.concatenate((points[0], scores[0, :, None]), 1)
 
 
@@ -42,7 +42,7 @@ def gaussians(count: int, size: tuple[int, int], noise: float, seed: int) -> NDA
 
 @pytest.mark.parametrize("rules", RULES, ids=IDS)
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.3])
-def test_peaks_equal_the_oracle(rules: HeatmapDecode, noise: float) -> None:
+def test_peaks_equal_the_oracle(rules: Heatmaps, noise: float) -> None:
     maps = gaussians(16, (32, 24), noise, seed=int(100 * noise))
     expected = [place(one, rules) for one in maps]
     np.testing.assert_allclose(decode(maps, rules), expected, rtol=1e-6, atol=1e-4)
@@ -50,14 +50,14 @@ def test_peaks_equal_the_oracle(rules: HeatmapDecode, noise: float) -> None:
 
 @pytest.mark.parametrize("rules", RULES, ids=IDS)
 @pytest.mark.parametrize("size", SIZES)
-def test_maps_of_any_size_equal_the_oracle(rules: HeatmapDecode, size: tuple[int, int]) -> None:
+def test_maps_of_any_size_equal_the_oracle(rules: Heatmaps, size: tuple[int, int]) -> None:
     maps = gaussians(5, size, 0.05, seed=size[0])
     np.testing.assert_allclose(decode(maps, rules), [place(one, rules) for one in maps], rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", get_args(HeatmapMethod))
 def test_scale_changes_nothing_else(method: HeatmapMethod) -> None:
-    maps, rules = gaussians(16, (32, 24), 0.05, seed=3), HeatmapDecode(method, debias=True)
+    maps, rules = gaussians(16, (32, 24), 0.05, seed=3), Heatmaps(method, debias=True)
     scaled = decode(maps * np.float32(256), replace(rules, scale=256))
     np.testing.assert_allclose(scaled, decode(maps, rules), rtol=0, atol=1e-6)
 
@@ -66,7 +66,7 @@ def test_scale_changes_nothing_else(method: HeatmapMethod) -> None:
 def test_of_equal_pixels_the_first_in_row_order(method: HeatmapMethod) -> None:
     maps = np.zeros((1, 40, 40), np.float32)
     maps[0, 12, 30] = maps[0, 12, 9] = maps[0, 30, 5] = 1
-    x, y, _ = decode(maps, HeatmapDecode(method, blur=5))[0]
+    x, y, _ = decode(maps, Heatmaps(method, blur=5))[0]
     assert abs(x - 9) < 0.8
     assert abs(y - 12) < 0.8
 
@@ -74,7 +74,7 @@ def test_of_equal_pixels_the_first_in_row_order(method: HeatmapMethod) -> None:
 @pytest.mark.parametrize("method", get_args(HeatmapMethod))
 @pytest.mark.parametrize("size", SIZES)
 def test_flat_maps_have_a_keypoint(method: HeatmapMethod, size: tuple[int, int]) -> None:
-    found = decode(np.full((2, *size), 0.4, np.float32), HeatmapDecode(method, blur=5))
+    found = decode(np.full((2, *size), 0.4, np.float32), Heatmaps(method, blur=5))
     assert np.isfinite(found).all()
     assert (found[:, :2] > -1).all()
     assert (found[:, :2] < [size[1] + 1, size[0] + 1]).all()
@@ -83,14 +83,14 @@ def test_flat_maps_have_a_keypoint(method: HeatmapMethod, size: tuple[int, int])
 @pytest.mark.parametrize("method", [name for name in get_args(HeatmapMethod) if name != "integral"])
 @pytest.mark.parametrize("value", [0.0, -2.0])
 def test_no_keypoint_where_nothing_is_above_0(method: HeatmapMethod, value: float) -> None:
-    x, y, score = decode(np.full((1, 20, 16), value, np.float32), HeatmapDecode(method, scale=2))[0]
+    x, y, score = decode(np.full((1, 20, 16), value, np.float32), Heatmaps(method, scale=2))[0]
     assert (x, y) == (-1, -1)
     assert score == value / 2 + 0.5 * (method in ("megvii", "second_peak"))
 
 
 @pytest.mark.parametrize("method", get_args(HeatmapMethod))
 def test_what_is_no_number_is_no_peak(method: HeatmapMethod) -> None:
-    rules = HeatmapDecode(method, blur=5, sigma=0.5)
+    rules = Heatmaps(method, blur=5, sigma=0.5)
     maps = gaussians(3, (32, 24), 0.02, seed=5)
     maps[0] = np.nan
     maps[1] = 0
@@ -124,7 +124,7 @@ def test_bias_on_a_perfect_gaussian(method: HeatmapMethod, blur: int, wanted: tu
     """Sigma 2 px at (20.3, 30.7): what each rule makes of it."""
     y, x = np.mgrid[:64, :48]
     one = np.exp(-((x - 20.3) ** 2 + (y - 30.7) ** 2) / 8).astype(np.float32)
-    found = decode(one[None], HeatmapDecode(method, blur))[0]
+    found = decode(one[None], Heatmaps(method, blur))[0]
     np.testing.assert_allclose(found[:2], wanted, rtol=0, atol=1e-5 if method != "integral" else 5e-3)
 
 
@@ -132,14 +132,14 @@ def test_second_peak_decides_where_the_authors_step() -> None:
     """Sigma 2 px at (20.31, 30.7): the pixel on the right is the second largest."""
     y, x = np.mgrid[:64, :48]
     one = np.exp(-((x - 20.31) ** 2 + (y - 30.7) ** 2) / 8).astype(np.float32)
-    found = decode(255 * one[None], HeatmapDecode("second_peak", 5, scale=255))[0]
+    found = decode(255 * one[None], Heatmaps("second_peak", 5, scale=255))[0]
     np.testing.assert_allclose(found, (20.75, 31.5, one[31, 20] + 0.5), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("change", [{"scale": 0.0}, {"blur": 4}, {"sigma": 0.0}, {"beta": 0.0}, {"shift": 1.5}])
 def test_rules_out_of_range_are_refused(change: dict) -> None:
-    with pytest.raises(FieldError, match=rf"decode\.{next(iter(change))}"):
-        HeatmapDecode(**change)
+    with pytest.raises(FieldError, match=rf"form\.{next(iter(change))}"):
+        Heatmaps(**change)
 
 
 @pytest.mark.parametrize("change", [{"blur": -5}, {"blur": 4}, {"sigma": np.inf}, {"beta": -1}, {"scale": 0}])

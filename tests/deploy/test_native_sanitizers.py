@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nanobind
+import pytest
 from sanitizers import needs_sanitizers, run_sanitized
 
 import detforge.deploy
@@ -42,6 +43,7 @@ def build(target: Path) -> Path:
     return module
 
 
+@pytest.mark.slow
 @needs_sanitizers
 def test_hostile_values_under_sanitizers(tmp_path: Path) -> None:
     run_sanitized(Path(__file__).with_name("run_native_hostile.py"), build(tmp_path), 200)

@@ -14,12 +14,12 @@ from conftest import COLOR_CARD, write_color_model
 from onnx import TensorProto, helper
 
 from detforge.deploy import load
-from detforge.deploy.backends import open_backend
 from detforge.deploy.backends.automatic import choose_backend
+from detforge.deploy.backends.open import open_backend
 from detforge.deploy.backends.openvino import OpenVinoBackend
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.choose import BUNDLED
-from detforge.deploy.errors import IncompatibleError, InputError, UsageError
+from detforge.deploy.system.errors import IncompatibleError, InputError, UsageError
 
 REAL = find_spec("openvino") is not None
 

@@ -5,8 +5,8 @@ from collections.abc import Generator
 
 import pytest
 
-from detforge.deploy.canvases import Canvases
-from detforge.deploy.overlap import ahead
+from detforge.deploy.inputs.canvases import Canvases
+from detforge.deploy.system.overlap import ahead
 
 PATIENCE_S = 30
 

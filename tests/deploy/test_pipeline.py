@@ -11,8 +11,8 @@ from conftest import COLOR_CARD, write_color_model
 from detforge.deploy import Detector, Instances, load
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.card import METADATA_KEY, SCHEMA
-from detforge.deploy.errors import IncompatibleError, UsageError
-from detforge.deploy.forms import GraphDecode
+from detforge.deploy.forms import Graph
+from detforge.deploy.system.errors import IncompatibleError, UsageError
 
 BLUE, RED = 0, 2
 
@@ -95,7 +95,7 @@ def test_unfit_overrides_are_refused(color_model: Path, options: dict, message: 
         ("{}", "schema"),
         (f'{{"schema": {SCHEMA + 1}}}', "newer"),
         (COLOR_CARD.to_json().replace('"bgr"', '"cmyk"'), r"input\.color"),
-        (replace(COLOR_CARD, decode=GraphDecode()).to_json(), "lacks the output labels"),
+        (replace(COLOR_CARD, decode=Graph()).to_json(), "lacks the output labels"),
     ],
 )
 def test_a_file_without_a_fitting_card_is_refused(tmp_path: Path, card: str | None, message: str) -> None:

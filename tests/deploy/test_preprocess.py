@@ -8,10 +8,10 @@ import pytest
 from golden.reader import load_ops
 
 from detforge.deploy import _native
-from detforge.deploy.card import Input
-from detforge.deploy.preprocess import frame_for, preprocess, preprocess_into
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import frame_for, preprocess, preprocess_into
 
-EDGES = Input("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+EDGES = ImageInput("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 CANVAS = replace(EDGES, resize="canvas", size=(384, 640))
 RESIZES = {case["name"]: case for case in load_ops("resizes")}
 
@@ -77,7 +77,7 @@ def test_canvas_fits_and_pads(size: tuple[int, int], resized: tuple[int, int]) -
 
 @pytest.mark.parametrize("spec", [EDGES, CANVAS, replace(EDGES, color="bgr", mean=(103.53, 116.28, 123.675))])
 @pytest.mark.parametrize("size", [(37, 53), (800, 800), (1, 1), (3, 400)])
-def test_pixels_equal_the_reference(spec: Input, size: tuple[int, int]) -> None:
+def test_pixels_equal_the_reference(spec: ImageInput, size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     pixels, frame = preprocess(image, spec)
     height, width = frame.resized_size

@@ -10,8 +10,8 @@ from conftest import COLOR_CARD
 from test_cli_infer import infer_json, red_and_blue
 
 from detforge.deploy import cli, image
-from detforge.deploy.instances import Instances
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.results.instances import Instances
 
 FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
 

@@ -19,9 +19,10 @@ from oracles import nms
 from torch import nn
 
 from detforge.deploy import Detector
-from detforge.deploy.backends import Port
-from detforge.deploy.card import Provenance, Suppress
-from detforge.deploy.image import read_image
+from detforge.deploy.card import Provenance
+from detforge.deploy.contract.port import Port
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.inputs.image import read_image
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.zoo import find
 
@@ -112,6 +113,7 @@ def expected(reference: Reference, model: nn.Module, image: np.ndarray) -> tuple
     return restored[kept], np.array(scores)[kept], np.array(labels)[kept]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", [LD, AUTOASSIGN], ids=lambda reference: reference.variant)
 def test_detections_equal_the_reference_pipeline(reference: Reference) -> None:
     image, model, variant = read_image(PHOTOGRAPH), load_model(reference), find(reference.variant)

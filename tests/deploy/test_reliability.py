@@ -17,7 +17,7 @@ from detforge.deploy import _native, load, sources
 from detforge.deploy.backends.guarded import GuardedBackend
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.choose import BUNDLED
-from detforge.deploy.cli import main
+from detforge.deploy.detinfer.cli import main
 from detforge.deploy.loader import assemble
 
 RED = np.full((64, 64, 3), (0, 0, 255), np.uint8)
@@ -35,7 +35,7 @@ def test_an_interrupt_in_a_folder_leaves_whole_files(color_model: Path) -> None:
         cv2.imwrite(f"photos/{i}.png", RED)
     # Where the tests are a shell's background job, they and their children are born deaf to interrupts.
     listen = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{listen}; from detforge.deploy.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", f"{listen}; from detforge.deploy.detinfer.cli import main; sys.exit(main())"]
     flags = ["photos", "--model", str(color_model), "--json", "a.json", "--save-txt", "--save-crops"]
     with subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -58,7 +58,7 @@ def test_an_interrupt_in_a_folder_leaves_whole_files(color_model: Path) -> None:
 def test_a_second_signal_does_not_cut_the_cleaning_short() -> None:
     code = """
 import sys, time
-from detforge.deploy.console import Parser, run
+from detforge.deploy.system.console import Parser, run
 def command(_):
     try:
         print("ready", flush=True)
@@ -153,7 +153,7 @@ def test_outputs_that_are_no_numbers_are_said_once_and_survived(color_model: Pat
     for i in range(3):
         cv2.imwrite(f"photos/{i}.png", RED)
     flags = ["photos", "--model", str(spoilt_model(color_model)), "--json", "a.json", "--no-save"]
-    code = "import sys; from detforge.deploy.cli import main; sys.exit(main())"
+    code = "import sys; from detforge.deploy.detinfer.cli import main; sys.exit(main())"
     done = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     [warning] = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
@@ -182,6 +182,7 @@ def test_finite_outputs_pass_untouched() -> None:
     assert all(passed[name] is value for name, value in outputs.items())
 
 
+@pytest.mark.slow
 def test_sixteen_threads_open_and_share_models() -> None:
     rng = np.random.default_rng(0)
     pictures = [cv2.blur(rng.integers(0, 256, (90, 120 + 8 * i, 3), np.uint8), (5, 5)) for i in range(4)]

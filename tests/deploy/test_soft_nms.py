@@ -7,8 +7,8 @@ from oracles import soft_nms
 from test_suppress import clusters
 
 from detforge.deploy import _native
-from detforge.deploy.card import Suppress
-from detforge.deploy.decode.candidates import Candidates
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms.candidates import Candidates
 from detforge.deploy.suppress import suppress
 
 CASES = {case["name"]: case for case in load_ops("soft_nms")}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from detforge.deploy import sources
-from detforge.deploy.errors import InputError
-from detforge.deploy.sources import items, pictures
+from detforge.deploy.inputs.sources import items, pictures
+from detforge.deploy.system.errors import InputError
 
 
 def write_video(path: Path, frames: int, codec: str = "MJPG", size: tuple[int, int] = (64, 48)) -> Path:

@@ -10,13 +10,13 @@ from oracles import iou, nms
 
 from detforge.deploy import _native, load
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.card import Suppress
-from detforge.deploy.decode.candidates import Candidates
-from detforge.deploy.detector import Detector
-from detforge.deploy.errors import IncompatibleError, UsageError
-from detforge.deploy.forms import PeakDecode
-from detforge.deploy.parse import FieldError
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Peaks
+from detforge.deploy.forms.candidates import Candidates
+from detforge.deploy.pipelines.detector import Detector
 from detforge.deploy.suppress import suppress
+from detforge.deploy.system.errors import IncompatibleError, UsageError
 
 
 def clusters(n: int, seed: int) -> Candidates:
@@ -163,7 +163,7 @@ def test_what_is_compared_must_be_given(color_model: Path, tmp_path: Path, kind:
     with pytest.raises(IncompatibleError, match=f"lacks the output {output}"):
         load(str(write_color_model(tmp_path / "colors.onnx", card.to_json())))
     with pytest.raises(FieldError, match=r"suppress\.kind"):
-        replace(card, decode=PeakDecode())
+        replace(card, decode=Peaks())
 
 
 def test_the_limit_counts_what_stays() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from golden.reader import load_ops
 
-from detforge.deploy.card import Suppress
-from detforge.deploy.decode.candidates import Candidates
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms.candidates import Candidates
 from detforge.deploy.suppress import suppress
 
 CASES = {case["name"]: case for case in load_ops("nms")}

@@ -20,7 +20,7 @@ from detforge.deploy.engine.cache import ensure_engine, find_engine
 from detforge.deploy.engine.description import Description, read_description, sidecar, write_engine
 from detforge.deploy.engine.onnx_file import read_onnx
 from detforge.deploy.engine.progress import build_shown
-from detforge.deploy.errors import DetforgeError, IncompatibleError, InputError
+from detforge.deploy.system.errors import DetforgeError, IncompatibleError, InputError
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +101,7 @@ def test_a_build_that_is_terminated_leaves_nothing(folder: Path, monkeypatch: py
     Path("tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(Path("tmp").resolve()))
     monkeypatch.setenv("STANDIN_FAULT", "hang")
-    command = [sys.executable, "-c", "import sys; from detforge.deploy.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", "import sys; from detforge.deploy.detinfer.cli import main; sys.exit(main())"]
     arguments = ["a.png", "--no-save", "--model", "m.onnx", "--backend", "tensorrt"]
     with subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

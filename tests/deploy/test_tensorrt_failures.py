@@ -10,11 +10,11 @@ import pytest
 from conftest import COLOR_CARD, write_color_model
 from engines import detinfer
 
-from detforge.deploy.backends import open_backend
+from detforge.deploy.backends.open import open_backend
 from detforge.deploy.engine import runtime
 from detforge.deploy.engine.cache import ensure_engine
 from detforge.deploy.engine.description import check_fits, read_description
-from detforge.deploy.errors import IncompatibleError
+from detforge.deploy.system.errors import IncompatibleError
 
 
 @pytest.fixture(autouse=True)

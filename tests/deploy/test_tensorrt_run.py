@@ -17,10 +17,10 @@ from engines import engine
 from onnx import TensorProto, helper
 
 from detforge.deploy import cli, load
-from detforge.deploy.backends import open_backend
+from detforge.deploy.backends.open import open_backend
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.backends.tensorrt import TensorrtBackend
-from detforge.deploy.errors import IncompatibleError, UsageError
+from detforge.deploy.system.errors import IncompatibleError, UsageError
 
 pytestmark = pytest.mark.usefixtures("standin")
 
@@ -134,7 +134,7 @@ class OnDevice:
     """An array of another library on the device, in CUDA's array interface."""
 
     def __init__(self, values: np.ndarray, strides: tuple[int, ...] | None = None, device: int = 0) -> None:
-        from detforge.deploy.backends.cuda_memory import DeviceMemory
+        from detforge.deploy.engine.cuda_memory import DeviceMemory
 
         self.shape, self.device = values.shape, device
         self._memory = DeviceMemory(values.nbytes)
@@ -238,7 +238,7 @@ def test_weights_stream_when_built_so(model: Path) -> None:
 
 
 def test_a_full_memory_is_told(model: Path) -> None:
-    from detforge.deploy.backends.cuda_memory import DeviceMemory
+    from detforge.deploy.engine.cuda_memory import DeviceMemory
 
     open_backend(engine(model))
     with pytest.raises(Exception, match="the GPU's memory is full; free some, or use smaller batches"):

@@ -7,11 +7,13 @@ import torch
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card
-from detforge.deploy.errors import DetforgeError, ExportError, InputError, UsageError
-from detforge.deploy.forms import GraphDecode
+from detforge.deploy.forms import Graph
+from detforge.deploy.system.errors import DetforgeError, ExportError, InputError, UsageError
 from detforge.export import api, export
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
+
+pytestmark = pytest.mark.slow
 
 SMALL = {"checkpoint": "random", "imgsz": (64, 96), "batch": 1}
 
@@ -72,7 +74,7 @@ def test_two_sizes_and_two_batches_are_compared(report):
 
 def test_graph_suppression(tmp_path):
     report = export("gfl_test", **SMALL, nms="graph", max_det=7, output=tmp_path / "m.onnx")
-    assert report.card.decode == GraphDecode()
+    assert report.card.form == Graph()
     assert report.card.ops == ("dfl_boxes", "nms")
     assert report.card.suppress.max_det == 7
     ports = {port.name: port.shape for port in OrtBackend(str(report.path)).outputs}

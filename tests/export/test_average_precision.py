@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detforge.deploy.errors import InputError
-from detforge.deploy.instances import Instances
+from detforge.deploy.results.instances import Instances
+from detforge.deploy.system.errors import InputError
 from detforge.export.average_precision import Truth, average_precision, read_annotations
 
 NAMES = ("a", "b", "c")

@@ -12,6 +12,7 @@ from detforge.export import doctor
 from detforge.export.cli import main
 
 
+@pytest.mark.slow
 def test_main_job(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert main(["--model", "gfl_test", "--checkpoint", "random", "--fp16"]) == 0
@@ -65,6 +66,7 @@ def test_the_file_of_an_export_is_onnx(capsys):
     assert "-o m.engine: the name of the ONNX file ends with .onnx" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_rejected_file_is_kept_under_another_name(tmp_path, capsys):
     line = "--model gfl_test --checkpoint random --imgsz 64 64 --batch 1 --fp16 --atol 0 --rtol 0 -o"
     assert main([*line.split(), str(tmp_path / "m.onnx")]) == 6
@@ -88,6 +90,7 @@ def test_wrong_flags(line, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_list(capsys):
     assert main(["--list"]) == 0
     assert "gfl_r50" in capsys.readouterr().out
@@ -99,6 +102,7 @@ def test_list(capsys):
     assert models["gfl_test"]["checkpoint"] == "none"
 
 
+@pytest.mark.slow
 def test_doctor(capsys, monkeypatch):
     assert main(["--doctor", "--json"]) == 0
     states = {check["name"]: check["state"] for check in json.loads(capsys.readouterr().out)}

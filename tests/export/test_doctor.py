@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from detforge.deploy.backends import ort
 from detforge.export import doctor
+
+LAYERS = doctor._LAYERS
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +18,7 @@ def two_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_LAYERS", kept)
 
 
+@pytest.mark.slow
 def test_a_gpu_and_tensorrt(standin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_RUNTIMES", [("tensorrt", "cuda:0"), ("tensorrt-rtx", "build")])
     found = {check.name: check for check in doctor.examine()}
@@ -29,6 +33,18 @@ def test_a_gpu_and_tensorrt(standin: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert found["tensorrt cuda:0"].mend == "check nvidia-smi"
 
 
+@pytest.mark.slow
+def test_kernels_that_run_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = {name: make for name, make, _ in LAYERS}["deform_conv"]  # its function has a node of the same name
+    monkeypatch.setattr(doctor, "_LAYERS", [("deform_conv", layer, ("fp32",))])
+    monkeypatch.setattr(doctor, "_RUNTIMES", [("ort", "cpu")])
+    assert doctor.examine()[-1].detail.endswith(", as kernel DeformConv")
+    monkeypatch.setattr(ort, "library", lambda _: None)
+    check = doctor.examine()[-1]
+    assert check.state == "ok" and "as kernel" not in check.detail
+
+
+@pytest.mark.slow
 def test_a_broken_installation_has_failed(standin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_TENSORRT", "9.3.0.1")  # which the stand-in cannot play
     monkeypatch.setattr(doctor, "_RUNTIMES", [("tensorrt", "cuda:0")])

@@ -12,15 +12,16 @@ import onnx.inliner
 import pytest
 from conftest import COLOR_CARD
 
-from detforge.deploy.backends import Port
-from detforge.deploy.card import Card, Input
-from detforge.deploy.crop import crop_whole
+from detforge.deploy.card import Card
+from detforge.deploy.contract.port import Port
+from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.engine.layers import Layer, check_layers, engine_layers
 from detforge.deploy.engine.profile import profile
 from detforge.deploy.engine.runtime import plugin_library
-from detforge.deploy.errors import ExportError, IncompatibleError, UsageError
-from detforge.deploy.forms import HeatmapDecode, TagDecode
-from detforge.deploy.skeleton import Skeleton
+from detforge.deploy.forms import Heatmaps, Tags
+from detforge.deploy.inputs.crop import crop_whole
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.system.errors import ExportError, IncompatibleError, UsageError
 from detforge.export.cli import main
 from detforge.export.engine_flags import add_flags
 
@@ -38,8 +39,8 @@ KEPT = with_input(resize="keep", size=None, pad_multiple=128, pad_to="or")
 CROPS = Card(
     "crops",
     "pose",
-    Input("crop", (256, 192), 1, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
-    HeatmapDecode(),
+    ImageInput("crop", (256, 192), 1, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    Heatmaps(),
     COLOR_CARD.fusion,
     COLOR_CARD.suppress,
     ("person",),
@@ -67,8 +68,8 @@ def test_crops_have_one_size_and_any_number() -> None:
 
 
 def test_whole_images_grow_with_their_aspect_and_scale() -> None:
-    spec = Input("warp", (512, 512), 64, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-    tags = replace(CROPS, input=spec, decode=TagDecode(order=(0, 1), scales=(0.5, 1.0, 2.0)))
+    spec = ImageInput("warp", (512, 512), 64, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
+    tags = replace(CROPS, input=spec, decode=Tags(order=(0, 1), scales=(0.5, 1.0, 2.0)))
     smallest, usual, largest = profile(image(None, 3, None, None), tags)["image"]
     assert usual[2:] == crop_whole((480, 640), spec, 1.0, 0.5).canvas_size
     for size in ((480, 640), (640, 480), (500, 500), (1000, 500)):
@@ -154,6 +155,7 @@ def test_a_compute_capability_counts_once() -> None:
     assert parser.parse_args(["--sm", "89,86,89"]).sm == ("89", "86")
 
 
+@pytest.mark.slow
 def test_too_small_a_workspace_is_told(standin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = f"--model gfl_test --checkpoint random --verify off --format engine -o {tmp_path}/m.onnx --workspace 1"
     assert main(line.split()) == 5
@@ -229,6 +231,7 @@ def run(tmp_path: Path, flags: str) -> tuple[Path, dict]:
     return tmp_path / "m.engine", json.loads((tmp_path / "m.engine.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_engine_of_the_stand_in(standin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = "--hw-compat --version-compat --weight-streaming --workspace 512 --max-batch 4 --timing-cache"
     engine, described = run(tmp_path, f"--fp16 {flags} {tmp_path}/timings")
@@ -250,6 +253,7 @@ def test_an_engine_of_the_stand_in(standin: Path, tmp_path: Path, capsys: pytest
 rtx = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
 
 
+@pytest.mark.slow
 @rtx
 @pytest.mark.parametrize(("precision", "kind"), [("fp32", "FLOAT"), ("fp16", "HALF")])
 def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
@@ -262,6 +266,7 @@ def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
         assert {x["name"]: x["layers"] for x in described["plugins"]["operators"]} == Counter(nodes)
 
 
+@pytest.mark.slow
 @rtx
 @pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no TensorRT headers, or no nvcc")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -277,6 +282,7 @@ def test_a_real_engine_that_suppresses(shape: str, precision: str, tmp_path: Pat
     }
 
 
+@pytest.mark.slow
 @rtx
 def test_what_it_cannot_build_is_told_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -13,20 +13,23 @@ from torch import nn
 
 from detforge.deploy import Detector
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.card import Input
-from detforge.deploy.forms import DenseDecode
-from detforge.deploy.preprocess import preprocess
-from detforge.export import export
-from detforge.export.api import Report
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import Resize
+from detforge.export import api, export
 from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
 
+pytestmark = pytest.mark.slow
+
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
 # Without training, each of their many batch norms makes the rounding of half precision larger.
 FULL = ("yolox_test", "rtmdet_test", "nanodet_test", "nanodet_plus_test", "picodet_test", "yunet_test")
-NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and isinstance(v.decode, DenseDecode)]
-CASES = [(name, "fp16") for name in NAMES if name not in FULL] + [(name, "fp32") for name in (*FREE, *FULL)]
+NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind == "dense"]
+CASES = [
+    pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
+    for case in [(n, "fp16") for n in NAMES if n not in FULL] + [(name, "fp32") for name in (*FREE, *FULL)]
+]
 CANVASES = {"fp32": None, "fp16": (128, 160)}
 NEAR = {"fp32": (1e-2, 1e-5), "fp16": (0.5, 0.01)}  # px and score; half precision rounds otherwise in a batch
 LIVELINESS = {"borderdet_test": 12}  # the others' follows from their layers
@@ -39,7 +42,7 @@ PICTURES = [make_up(size, seed) for seed, size in enumerate([(120, 160), (160, 1
 class Exported:
     """What an export reported, and the file opened on small canvases with a low threshold."""
 
-    report: Report
+    report: api.Exported
     detector: Detector
 
 
@@ -55,11 +58,9 @@ def exported(request, tmp_path_factory) -> Exported:
         imgsz=CANVASES[precision],
         output=folder / "model.onnx",
     )
-    card = replace(
-        report.card,
-        input=small(report.card.input),
-        suppress=replace(report.card.suppress, conf=CONF),
-    )
+    place = report.card.input.place
+    card = replace(report.card, suppress=replace(report.card.suppress, conf=CONF))
+    card = card.with_place(place if place.canvas else replace(place, size=(128, 224)))
     return Exported(report, Detector(OrtBackend(str(report.path)), card))
 
 
@@ -83,23 +84,19 @@ def lively_weights(name: str) -> dict[str, torch.Tensor]:
     return state
 
 
-def measure_norms(model: nn.Module, spec: Input) -> None:
+def measure_norms(model: nn.Module, spec: ImageInput) -> None:
     """Give the batch norms the statistics of two pictures; deep networks forget their input without them."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
-    images = [
-        preprocess(make_up((384, 512), seed), replace(spec, resize="canvas", size=(384, 512)))[0] for seed in (0, 1)
-    ]
+    images = np.empty((2, 3, 384, 512), np.float32)
+    for seed, canvas in enumerate(images):
+        picture = make_up(canvas.shape[1:], seed)
+        Resize().whole(canvas.shape[1:]).fill(canvas, picture, spec.pixels, threads=1)
     with torch.no_grad():
-        model.train()(torch.from_numpy(np.stack(images)))
+        model.train()(torch.from_numpy(images))
     for norm in norms:  # what hardly varies would magnify errors
         norm.running_var.clamp_(min=float(norm.running_var.mean()) / 4)
-
-
-def small(spec: Input) -> Input:
-    """The input with less to calculate on."""
-    return replace(spec, size=(128, 224)) if spec.resize == "edges" else spec
 
 
 def test_verification_passes_on_detections(exported: Exported) -> None:

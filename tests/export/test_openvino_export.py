@@ -10,13 +10,15 @@ import torch
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card
-from detforge.deploy.errors import IncompatibleError
+from detforge.deploy.system.errors import IncompatibleError
 from detforge.export import export
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
 sys.path.append(str(Path(__file__).parents[1] / "deploy"))
 import openvino_standin
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_file_for_openvino_has_no_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,7 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> str:
     pytest.skip("there is no clang++ with libFuzzer (Debian: clang and libclang-rt-dev)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_target(compiler: str, target: str, tmp_path: Path) -> None:
     sources, runs = TARGETS[target]

@@ -25,11 +25,20 @@ class Sample:
     positions: NDArray[np.int64]
     values: NDArray[np.float32]
 
-    def error(self, tensor: NDArray[Any]) -> float:
-        """The largest difference, in standard deviations of the tensor; infinite for another shape."""
+    def difference(self, tensor: NDArray[Any]) -> tuple[float, str]:
+        """The largest difference in standard deviations of the tensor, and where it is; infinite for another shape."""
         if tensor.shape != self.shape:
-            return float("inf")
-        return float(np.abs(tensor.reshape(-1)[self.positions] - self.values).max() / self.std)
+            return float("inf"), f"shape {tensor.shape}, the reference's {self.shape}"
+        ours = tensor.reshape(-1)[self.positions]
+        differences = np.nan_to_num(np.abs(ours - self.values), nan=np.inf)
+        i = int(differences.argmax())
+        place = tuple(map(int, np.unravel_index(self.positions[i], self.shape)))
+        return float(differences[i] / self.std), f"{ours[i]:.7g} at {place}, the reference's {self.values[i]:.7g}"
+
+    def log(self) -> "Sample":
+        """The same of the tensor's logarithms, in standard deviations of these."""
+        values = np.log(self.values)
+        return Sample(self.shape, float(values.std()), self.positions, values)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Case:
 
     `image` (1, 3, h, w) float32 is normalised and padded; `image_size` is (height, width) px before the padding, and
     `offset` (top, left) where its first pixel lies.
-    Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,), `labels` (n,) and maybe `keypoints` (n, k, 2).
+    Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,) and `labels` (n,).
     """
 
     image: NDArray[np.float32]
@@ -48,7 +57,6 @@ class Case:
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
-    keypoints: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,17 @@ class PoseGolden:
     image: NDArray[np.float32]
     raw: dict[str, Sample]
     cases: dict[str, People]
+
+
+def names() -> list[str]:
+    """Every golden of this folder."""
+    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+
+
+def read_manifest(name: str) -> Any:
+    """What a golden says of itself: a list of cases for an operator, a dict with `cases` by name for a network."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return json.loads(bytes(file["manifest"]))
 
 
 def load(name: str) -> Golden:
@@ -214,7 +233,7 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
     top, left = case.get("offset", (0, 0))
     image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
     found = (arrays[f"{tag}/{name}"] for name in ("boxes", "scores", "labels"))
-    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, arrays.get(f"{tag}/keypoints"))
+    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found)
 
 
 def _raw(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Sample]:

@@ -100,8 +100,6 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
-        if f"{tag}/det/kps" in full:
-            arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
@@ -144,6 +142,18 @@ def trim_operator(source: Path, name: str) -> None:
     _write(name, cases, arrays)
 
 
+def trim_configurations(source: Path, name: str) -> None:
+    """Write what checkpoints of real training runs say of themselves: text, meta, and each parameter's shape."""
+    cases: list[dict[str, Any]] = []
+    for path in sorted(source.glob("*.npz")):
+        with np.load(path) as file:
+            text, meta, state = (bytes(file[key]).decode() for key in ("cfg", "meta", "state"))
+        shapes = {key: shape for key, shape, *_ in json.loads(state)}
+        args = {"cfg": text, "meta": json.loads(meta), "state": shapes}
+        cases.append({"name": path.stem, "args": args, "in": {}, "out": {}})
+    _write(name, cases, {})
+
+
 def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
     text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
     np.savez_compressed(FOLDER / f"{name}.npz", manifest=text, **arrays)
@@ -151,4 +161,5 @@ def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     for wanted in sys.argv[2:]:
-        (trim_operator if wanted in OPERATORS else trim_network)(Path(sys.argv[1]), wanted)
+        trim = trim_operator if wanted in OPERATORS else trim_network
+        (trim_configurations if wanted == "configurations" else trim)(Path(sys.argv[1]), wanted)

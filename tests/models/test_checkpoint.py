@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from detforge.deploy.errors import InputError
+from detforge.deploy.system.errors import InputError
 from detforge.models.backbones.resnet import DCN_C3_C5, R50, TINY
 from detforge.models.checkpoint import Checkpoint, load_variant, random_model, read_checkpoint
 from detforge.models.zoo import find
@@ -399,6 +399,7 @@ def checkpoint(state: dict[str, Tensor]) -> Checkpoint:
     return Checkpoint(state, "a.pth", None, None)
 
 
+@pytest.mark.slow
 def test_weights_arrive_in_the_network() -> None:
     model = load_variant(VARIANT, checkpoint(STATE))
     assert same(model.state_dict(), STATE)

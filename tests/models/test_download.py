@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from detforge.deploy.errors import InputError
+from detforge.deploy.system.errors import InputError
 from detforge.models.checkpoint import fetch
 
 BODY = bytes(range(256)) * 9000

@@ -1,27 +1,30 @@
 """Networks that read heatmaps against OpenMMLab's numbers, tensor by tensor and detection by detection."""
 
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from found import found_in
+from golden.agreement import Logarithms, assert_detections_agree, assert_tensors_agree
+from golden.catalog import networks
 from golden.reader import Case, Golden, load, load_ops
+from reference import assert_parameters_agree, backbone_levels, head_outputs, load_network, numbered
 from torch import Tensor, nn
 
-from detforge.deploy.card import Card, Provenance, Suppress
-from detforge.deploy.forms import CornerDecode, PeakDecode
-from detforge.deploy.instances import Instances
-from detforge.deploy.postprocess import postprocess
-from detforge.deploy.preprocess import Frame
-from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.deploy.card import Card, Provenance
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Corners, Peaks
+from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.results.instances import Instances
 from detforge.models.heads.center import CenterHead
 from detforge.models.heads.corner import CornerHead
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
+from detforge.plugins.deform_conv.op import DeformConv
 
-# The worst measured, in standard deviations: where an offset lies next to a border, a hair decides what is sampled.
-TOLERANCES = {"centernet_r18": 1e-4, "centernet_r18_dcnv2": 6e-4, "cornernet_hg104": 1e-4}
+# In standard deviations. Where an offset lies next to a border, a hair decides what a deformable convolution samples.
+TOLERANCE, DEFORMABLE_TOLERANCE = 1e-4, 6e-4
 # Everything that the reference gives, which has no threshold but this one for Soft-NMS.
 EVERYTHING = {"peaks": Suppress("none", conf=0.0), "corners": Suppress("gaussian", conf=0.001, iou=0.5)}
 
@@ -31,16 +34,16 @@ class Run:
     """Our network on a golden: the reference's names to our tensors, and our detections, for each case."""
 
     golden: Golden
+    variant: Variant
     model: nn.Module
-    raw: dict[str, dict[str, Tensor]]
+    raw: dict[str, dict[str, Tensor | Logarithms | None]]
     found: dict[str, Instances]
 
 
-@pytest.fixture(scope="module", params=TOLERANCES)
+@pytest.fixture(scope="module", params=networks("peaks", "corners"))
 def run(request: pytest.FixtureRequest) -> Run:
-    golden, variant = load(request.param), find(request.param)
-    state = {key: torch.from_numpy(value) for key, value in golden.state.items()}
-    model = load_variant(variant, Checkpoint(state, request.param, None, None))
+    golden = load(request.param)
+    variant, model = load_network(request.param, golden.state)
     raw, found = {}, {}
     for tag, case in golden.cases.items():
         with torch.inference_mode():
@@ -48,70 +51,48 @@ def run(request: pytest.FixtureRequest) -> Run:
             features = levels[-1] if model.neck is None else model.neck(levels)
             maps = model.bbox_head(features)
             outputs = model.bbox_head.decode(maps, case.image.shape[2:])
-        raw[tag] = named(levels, features, maps)
+        head = head_outputs(model.bbox_head, maps, case.raw)
+        groups = {"backbone": backbone_levels(levels, case.raw), "neck": [features], "head": head}
+        raw[tag] = {k: v for name, group in groups.items() for k, v in numbered(name, group).items()}
         found[tag] = detections(outputs, variant, case)
-    return Run(golden, model, raw, found)
-
-
-def named(levels: list[Tensor], features: Tensor, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under the reference's names."""
-    names = {f"backbone/{i}": level for i, level in enumerate(levels)}
-    if "heat" in maps:
-        outputs = maps["heat"].sigmoid(), maps["size"], maps["offset"]
-        return names | {"neck/0": features} | {f"head/{i}/0": output for i, output in enumerate(outputs)}
-    order = [f"{corner}_{name}" for name in ("heat", "emb", "off") for corner in ("tl", "br")]
-    return names | {f"head/{i}/1": maps[name] for i, name in enumerate(order)}  # the second stack
+    return Run(golden, variant, model, raw, found)
 
 
 def detections(outputs: dict[str, Tensor], variant: Variant, case: Case) -> Instances:
     card = variant.card(variant.labels, Provenance("", None, "fp32", {}))
-    card = replace(card, suppress=EVERYTHING[card.decode.kind])
-    frame = Frame(case.image_size, case.image_size, case.image.shape[2:], case.offset)
-    return postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+    card = replace(card, suppress=EVERYTHING[card.form.kind])
+    frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:], case.offset)
+    return found_in({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
 
 
-def test_every_tensor_equals_the_reference(run: Run, request: pytest.FixtureRequest) -> None:
+def test_every_tensor_equals_the_reference(run: Run) -> None:
+    deformable = any(isinstance(module, DeformConv) for module in run.model.modules())
     for tag, case in run.golden.cases.items():
-        # The first stack's heads serve training alone; we have none.
-        samples = {name: s for name, s in case.raw.items() if not re.fullmatch("head/./0", name) or run.model.neck}
-        errors = {name: s.error(run.raw[tag][name].numpy()) for name, s in samples.items()}
-        worst = max(errors, key=errors.__getitem__)
-        assert errors[worst] < TOLERANCES[request.node.callspec.params["run"]], (tag, worst)
+        assert_tensors_agree(case.raw, run.raw[tag], DEFORMABLE_TOLERANCE if deformable else TOLERANCE)
 
 
 def test_detections_equal_the_reference(run: Run) -> None:
     for tag, case in run.golden.cases.items():
-        found = run.found[tag]
-        partners = (
-            (case.labels[:, None] == found.labels)
-            & (np.abs(case.scores[:, None] - found.scores) < 1e-4)
-            & (np.abs(case.boxes[:, None] - found.boxes).max(-1) < 0.01)
-        )
-        assert len(found) == len(case.scores) == 100
-        assert partners.any(0).all()
-        assert partners.any(1).all()
+        assert len(run.found[tag]) == 100
+        assert_detections_agree(case, run.found[tag])
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:
-    buffers = ("running_mean", "running_var", "num_batches_tracked")
-    unused = re.compile(r"bbox_head\.(tl|br)_\w+\.0\.")
-    values = {key: v.size for key, v in run.golden.state.items() if not key.endswith(buffers) and not unused.match(key)}
-    expected = sum(values.values())
-    assert sum(p.numel() for p in run.model.parameters()) == expected
+    assert_parameters_agree(run.variant, run.model, run.golden.state)
 
 
-def card(decode: PeakDecode | CornerDecode, suppress: Suppress) -> Card:
+def card(form: Peaks | Corners, suppress: Suppress) -> Card:
     """A card for five classes."""
     variant = find("centernet_r18")
     provenance = Provenance("", None, "fp32", {})
-    return replace(variant.card(tuple("abcde"), provenance), decode=decode, suppress=suppress)
+    return replace(variant.card(tuple("abcde"), provenance), form=form, suppress=suppress)
 
 
-def frame_of(arguments: dict) -> Frame:
+def frame_of(arguments: dict) -> ResizedFrame:
     canvas = tuple(arguments["input_hw"])
     top, bottom, left, right = arguments["border"] or (0, canvas[0], 0, canvas[1])
     size = (bottom - top, right - left)
-    return Frame(size, size, canvas, (top, left))
+    return ResizedFrame(size, size, canvas, (top, left))
 
 
 @pytest.mark.parametrize("case", [*load_ops("centers"), *load_ops("corners")], ids=lambda case: case["name"])
@@ -122,12 +103,12 @@ def test_decoding_equals_the_reference(case: dict) -> None:
     if "heat" in given:
         head: nn.Module = CenterHead(5, 8, peaks=case["args"]["topk"])
         maps = {"heat": given["heat"].double().logit().float(), "size": given["wh"], "offset": given["offset"]}
-        rules = card(PeakDecode(), EVERYTHING["peaks"])
+        rules = card(Peaks(), EVERYTHING["peaks"])
     else:
         head, maps = CornerHead(5, 8, peaks=case["args"]["corner_topk"]), given
-        rules = card(CornerDecode(), replace(EVERYTHING["corners"], max_det=case["args"]["max_per_img"]))
+        rules = card(Corners(), replace(EVERYTHING["corners"], max_det=case["args"]["max_per_img"]))
     outputs = head.decode(maps, frame.canvas_size)
-    found = postprocess({name: value[0].numpy() for name, value in outputs.items()}, rules, frame)
+    found = found_in({name: value[0].numpy() for name, value in outputs.items()}, rules, frame)
     np.testing.assert_allclose(found.scores, case["out"]["scores"], atol=1e-6)
     np.testing.assert_allclose(found.boxes, case["out"]["bboxes"], atol=1e-4)
     np.testing.assert_array_equal(found.labels, case["out"]["labels"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from detforge.deploy.errors import InputError
+from detforge.deploy.system.errors import InputError
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.variant import Variant
 from detforge.models.zoo import centernet, cornernet, find

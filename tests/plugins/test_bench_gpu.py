@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from emulator.build import build
 
 from detforge.export import bench_ops
 
 
+@pytest.mark.slow
 def test_the_kernel_is_measured_against_torch_and_a_copy(tmp_path: Path) -> None:
     shapes = [(1, 16, 6, 7), (1, 18, 6, 7), (16, 16, 3, 3), (16,)]
     small = replace(

@@ -54,9 +54,8 @@ def test_a_wrong_header_stops_the_build(tmp_path: Path, server: str) -> None:
     assert "hash" in done.stderr.lower()
 
 
-@pytest.mark.parametrize("name", ["ort", "tensorrt"])
-def test_header_lists_are_pinned(name: str) -> None:
-    base, *files = [x for x in (CORE / f"{name}_headers.txt").read_text().splitlines() if not x.startswith("#")]
+def test_the_list_of_headers_is_pinned() -> None:
+    base, *files = [x for x in (CORE / "tensorrt_headers.txt").read_text().splitlines() if not x.startswith("#")]
     assert base.startswith("https://")
     assert all(len(line.split()[1]) == 64 for line in files)
 
@@ -72,10 +71,10 @@ def configure(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_each_part_left_out_says_why(tmp_path: Path) -> None:
-    done = configure(tmp_path, "-DDETFORGE_CUDA=OFF", "-DCMAKE_FIND_ROOT_PATH=/nowhere")
+    done = configure(tmp_path, "-DDETFORGE_CUDA=OFF")
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "detforge:" in line]
-    assert [line.split()[2] for line in lines] == ["ORT", "CUDA", "TENSORRT"]
+    assert [line.split()[2] for line in lines] == ["CUDA", "TENSORRT"]
     assert "CUDA is left out: DETFORGE_CUDA is off" in done.stdout
     assert "TENSORRT is left out: it needs CUDA" in done.stdout
 
@@ -84,3 +83,23 @@ def test_a_part_that_was_asked_for_must_be_built(tmp_path: Path) -> None:
     done = configure(tmp_path, "-DDETFORGE_CUDA=OFF", "-DDETFORGE_TENSORRT=ON")
     assert done.returncode != 0
     assert "TENSORRT was asked for and cannot be built: it needs CUDA" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("known", "built"),
+    [
+        ((53, 75, 80, 86, 87, 89, 90), "75-real;80;86-real;89-real;90-real"),  # CUDA 12.0 to 12.7
+        ((80, 90, 100, 103, 120, 121), "80;90-real;100-real;120-real"),
+        ((90, 1000), "90-real"),
+    ],
+)
+def test_architectures_are_those_that_nvcc_knows(tmp_path: Path, known: tuple[int, ...], built: str) -> None:
+    nvcc = tmp_path / "nvcc"
+    lines = "\n".join(f"compute_{number}" for number in known)
+    nvcc.write_text(f"#!/bin/sh\n[ $# = 1 ] && [ $1 = --list-gpu-arch ] && echo '{lines}'\n")
+    nvcc.chmod(0o755)
+    script = tmp_path / "ask.cmake"
+    ask = f"include({CORE}/architectures.cmake)\nknown_architectures({nvcc} built)\n"
+    script.write_text(ask + 'message("${built}")\n')
+    done = subprocess.run([str(CMAKE), "-P", str(script)], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == built

@@ -45,6 +45,7 @@ def kept(run_on: str, count: int, limit: int, folder: Path) -> list[int]:
     return output[0, found, 1].astype(int).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "limit"), [(6000, 6000), (6000, 100)])
 @pytest.mark.parametrize("run_on", ["cpu", "emulated GPU"])
 def test_equals_the_runtime(run_on: str, count: int, limit: int, tmp_path: Path) -> None:

@@ -8,23 +8,23 @@ import torch
 from emulator.build import build
 from ladder import STORAGE, buffer, from_storage, to_storage
 
-from detforge.deploy.card import Input
-from detforge.deploy.preprocess import frame_for, preprocess
+from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import frame_for, preprocess
 from detforge.plugins.core.abi import DTYPES, Buffer, Library, Picture
 from detforge.plugins.core.libraries import library
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SPECS = {
-    "edges": Input("edges", (40, 64), 32, "rgb", MEAN, STD),
-    "canvas": Input("canvas", (48, 64), 32, "bgr", MEAN, STD, pad_value=114.0),
-    "centered": Input("keep", None, 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), pad_to="or", centered=True),
-    "upscaled": Input("canvas", (96, 96), 32, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "edges": ImageInput("edges", (40, 64), 32, "rgb", MEAN, STD),
+    "canvas": ImageInput("canvas", (48, 64), 32, "bgr", MEAN, STD, pad_value=114.0),
+    "centered": ImageInput("keep", None, 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), pad_to="or", centered=True),
+    "upscaled": ImageInput("canvas", (96, 96), 32, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 SIZES = [(37, 61), (90, 50), (1, 1), (48, 64), (3, 200)]
 
 
 def call(
-    kernels: Library, image: np.ndarray, spec: Input, dtype: str, device: str
+    kernels: Library, image: np.ndarray, spec: ImageInput, dtype: str, device: str
 ) -> tuple[Callable[[], None], tuple[torch.Tensor, ...]]:
     """What runs the kernel on the current stream, and its tensors: the pixels and the canvas."""
     frame = frame_for(image.shape[:2], spec)
@@ -62,6 +62,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return Library(build(tmp_path_factory.mktemp("emulated")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SPECS)
 def test_on_an_emulated_gpu(emulated: Library, name: str, dtype: str) -> None:
@@ -80,6 +81,7 @@ def test_on_a_gpu(name: str, dtype: str) -> None:
     check(Library(path), name, dtype, "cuda")
 
 
+@pytest.mark.slow
 def test_wrong_calls_are_refused(emulated: Library) -> None:
     pixels = np.zeros((0, 4, 3), np.uint8)
     picture = Picture(buffer(pixels), (4, 4), (0, 0), MEAN, STD, MEAN, False)

@@ -19,7 +19,7 @@ from detforge.plugins.core.libraries import library
 
 LIBRARY = library("detforge_trt")
 RUNTIME = importlib.util.find_spec("tensorrt_rtx_libs")
-pytestmark = pytest.mark.skipif(RUNTIME is None, reason="tensorrt-rtx is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(RUNTIME is None, reason="tensorrt-rtx is not installed")]
 
 TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16"}  # and TensorRT's names for them
 NOT_IN_RTX = {"DeformConv", "ModulatedDeformConv", "Nms"}  # functions of ONNX's DeformConv and NonMaxSuppression

@@ -11,9 +11,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from detforge.deploy.crop import crop_for
-from detforge.deploy.decode.keypoints import keypoints
-from detforge.deploy.forms import HeatmapDecode, HeatmapMethod
+from detforge.deploy.contract.choices import HeatmapMethod
+from detforge.deploy.forms import Heatmaps
+from detforge.deploy.forms.keypoints import keypoints
+from detforge.deploy.inputs.crop import crop_for
 from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.zoo import find
 from detforge.train.fit import fit
@@ -71,7 +72,7 @@ def test_perfect_maps_give_back_the_corners(method: HeatmapMethod, worst: float)
     assert (weights == 1).all()
     maps = {"heatmaps": gaussian_maps(corners, (64, 64)).numpy()}
     assert CORNERS.skeleton is not None
-    spec = HeatmapDecode(method, blur=1, flip=False)
+    spec = Heatmaps(method, blur=1, flip=False)
     found, scores = keypoints(maps, None, spec, CORNERS.skeleton, SPEC.spacing, (256, 256))
     assert scores == pytest.approx(1, abs=0.07)  # at the pixel next to it
     for one, own in zip(markers, found, strict=True):
@@ -136,6 +137,7 @@ def test_batches_turn_corners_with_their_pixels() -> None:
     assert found > 40
 
 
+@pytest.mark.slow
 def test_scenes_say_where_opencv_finds_corners() -> None:
     """Its sub-pixel corners count from the first pixel's centre, the scene's from the first pixel's corner."""
     off: list[NDArray[np.float32]] = []
@@ -153,6 +155,7 @@ def test_scenes_say_where_opencv_finds_corners() -> None:
     assert np.median(off, axis=0) == pytest.approx((-0.5, -0.5), abs=0.15)
 
 
+@pytest.mark.slow
 def test_hidden_corners_are_not_seen() -> None:
     scenes = [compose(np.random.default_rng((8, i))) for i in range(40)]
     corners, seen = np.concatenate([s.corners for s in scenes]), np.concatenate([s.seen for s in scenes])
@@ -161,6 +164,7 @@ def test_hidden_corners_are_not_seen() -> None:
     assert 0.8 < seen[inside].mean() < 1
 
 
+@pytest.mark.slow
 def test_drawn_markers_are_read_back(tmp_path: Path) -> None:
     drawn = draw_markers(tmp_path, 8, seed=1)
     again = draw_markers(tmp_path, 8, seed=1)
@@ -190,6 +194,7 @@ def test_the_loss_is_the_formula() -> None:
     assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_network_learns_one_batch() -> None:
     torch.manual_seed(0)
     rng = np.random.default_rng(5)

@@ -43,6 +43,7 @@ def test_boxes_lie_within_the_photograph(scenes) -> None:
     assert any(len(scene.labels) == 0 for scene in scenes)
 
 
+@pytest.mark.slow
 def test_opencv_finds_markers_where_the_boxes_are(scenes) -> None:
     """Every marker that OpenCV decodes has a box that fits it, or lies in the box of its ChArUco board."""
     names = (*(f"DICT_{n}X{n}_1000" for n in (4, 5, 6, 7)), "DICT_APRILTAG_36h11")
@@ -70,6 +71,7 @@ def best_overlap(box: np.ndarray, scene) -> float:
     return float(values.max(initial=0))
 
 
+@pytest.mark.slow
 def test_the_training_command_writes_weights_that_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +89,7 @@ def test_the_training_command_writes_weights_that_load(
     load_variant(find("gfl_markers"), read_checkpoint(tmp_path / "weights.safetensors"))
 
 
+@pytest.mark.slow
 def test_batches_turn_boxes_with_their_pixels(tmp_path: Path) -> None:
     """A red rectangle stays red whatever the turn and the scale."""
     drawn = draw_scenes(tmp_path, 4, seed=1, sizes=(416, 832))

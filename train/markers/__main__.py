@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ...deploy.files import replacing
+from ...deploy.system.files import replacing
 from ...models.checkpoint import random_model
 from ...models.variant import Variant
 from ...models.zoo import find

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from ...deploy.card import Input
-from ...deploy.crop import crop_for, crops_into
+from ...deploy.inputs.crop import crop_for, crops_into
+from ...deploy.inputs.network_inputs import ImageInput
 from .scene import compose
 
 SIZES = (416, 624, 832, 1040)
@@ -118,7 +118,7 @@ def _surroundings(marker: Marker) -> Marker:
     return replace(marker, image=np.ascontiguousarray(image), box=box, corners=corners)
 
 
-def batches(markers: Sequence[Marker], spec: Input, size: int, sides: Sequence[int], seed: int) -> Iterator[Batch]:
+def batches(markers: Sequence[Marker], spec: ImageInput, size: int, sides: Sequence[int], seed: int) -> Iterator[Batch]:
     """Endless shuffled batches of crops as the runtime cuts them, of boxes as a detector may give them.
 
     Every batch has one of `sides`, so that the network serves all of them. Crops are turned by right angles, mirrored,
@@ -137,7 +137,7 @@ def batches(markers: Sequence[Marker], spec: Input, size: int, sides: Sequence[i
 
 
 def cut(
-    markers: Sequence[Marker], boxes: Sequence[NDArray[np.float32]], spec: Input, side: int
+    markers: Sequence[Marker], boxes: Sequence[NDArray[np.float32]], spec: ImageInput, side: int
 ) -> tuple[NDArray[np.float32], Corners]:
     """Crops (n, 3, side, side) of one box each, normalised, and the corners (n, 4, 2) as parts of them."""
     spec = replace(spec, size=(side, side))
@@ -160,7 +160,7 @@ def jittered(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.f
 
 def labelled(images: NDArray[np.float32], parts: Corners, seen: NDArray[np.bool_]) -> Batch:
     """The batch of crops whose outlines' corners are `parts` (n, 4, 2) of them, each in the order of its names."""
-    steps = images.shape[-1] // STRIDE - 1  # from the first px of the maps to the last, as with Input.spacing
+    steps = images.shape[-1] // STRIDE - 1  # from the first px of the maps to the last, as with ImageInput.spacing
     orders, ties = zip(*(named(outline) for outline in parts), strict=True)
     order = np.stack(orders)
     corners = np.take_along_axis(parts, order[..., None], 1)

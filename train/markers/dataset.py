@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from ...deploy.card import Input
+from ...deploy.inputs.network_inputs import ImageInput
 from .scene import Scene, compose
 
 SIZE = 416
@@ -73,7 +73,7 @@ def _draw(key: tuple[int, int, int]) -> Scene:
     return replace(scene, image=image, boxes=scene.boxes * scale, corners=scene.corners * scale)
 
 
-def batches(scenes: Scenes, spec: Input, size: int, sides: tuple[int, int], seed: int) -> Iterator[Batch]:
+def batches(scenes: Scenes, spec: ImageInput, size: int, sides: tuple[int, int], seed: int) -> Iterator[Batch]:
     """Endless shuffled batches, normalised as the Card says, turned by right angles and scaled.
 
     Every batch has one side, a multiple of 32 px within `sides`, so that the network meets a symbol at several

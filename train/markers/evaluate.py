@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...deploy.instances import Instances
+from ...deploy.results.instances import Instances
 
 
 def average_precision(

@@ -1,0 +1,248 @@
+"""detinfer: find objects and poses in images, videos and streams."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..backends.names import BACKENDS, ENGINES
+from ..options import Options
+from ..system.console import Parser, complain, ended_by, native_code_muted, run
+from ..system.errors import DetforgeError, IncompatibleError, InputError, UsageError
+from ..system.files import check_place
+from ..system.flags import add_flags, device, number, read_flags, whole
+
+if TYPE_CHECKING:
+    from ..inputs.image import Size
+    from ..inputs.sources import Picture
+    from ..pipelines.pipeline import Pipeline
+    from ..results.instances import Instances
+    from .given_boxes import GivenBoxes
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; gives its exit code."""
+    return run(_infer, _parser(), argv)
+
+
+def _parser() -> Parser:
+    parser = Parser("detinfer", "Find objects and poses in images, videos and streams.")
+    add = parser.add_argument
+    add(
+        "source",
+        nargs="+",
+        metavar="SRC",
+        help="image, folder, glob, video, camera index, url, or - for stdin",
+    )
+    add("--model", metavar="NAME|FILE", help="model file or exported variant; default: the newest in exports/")
+    add("--pose-model", metavar="NAME|FILE", help="pose network for the boxes that --model finds")
+    add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
+    add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
+    add(
+        "--device",
+        type=device,
+        metavar="cpu|cuda:N",
+        help="where to run (default: cuda:0 with TensorRT, else cpu)",
+    )
+    add(
+        "--allow-fallback",
+        action="store_true",
+        help="run on the CPU, with a warning, when the device is absent",
+    )
+    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add_flags(Options, parser, " (default: the model's)")
+    add("--batch", type=whole(1, 1024), default=1, metavar="N", help="pictures a run (default: %(default)s)")
+    add(
+        "--tile",
+        type=whole(32, 16384),
+        metavar="PX",
+        help="also detect in tiles of this side (large images)",
+    )
+    add(
+        "--overlap",
+        type=number(0, 0.9),
+        default=0.2,
+        metavar="P",
+        help="of neighbouring tiles (default: %(default)s)",
+    )
+    add("--reduced", action="store_true", help="decode large JPEGs to fewer pixels: sooner, near equal; with --no-save")
+    add("--out", type=Path, default=Path("runs/infer"), metavar="DIR", help="folder to save to (%(default)s)")
+    add("--no-save", action="store_true", help="no annotated copies")
+    add("--save-txt", action="store_true", help="a text file each: label cx cy w h score, sizes as parts of 1")
+    add("--save-crops", action="store_true", help="the pixels of each box as an image")
+    add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
+    add("--stream", action="store_true", help="with --json -: a line for each picture, as it is ready")
+    return parser
+
+
+def _infer(arguments: argparse.Namespace) -> int:
+    if arguments.stream and arguments.json != "-":
+        raise UsageError("--stream prints JSON lines on stdout; use it with --json -")
+    with contextlib.nullcontext() if arguments.debug else native_code_muted():
+        return _infer_quietly(arguments)
+
+
+def _infer_quietly(arguments: argparse.Namespace) -> int:
+    from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
+    from .read_ahead import find_ahead, needed
+    from .save import Saver
+
+    if arguments.json not in (None, "-"):
+        check_place(Path(arguments.json))
+    codes: list[int] = []
+    items = _items(arguments, codes)
+    if not items:
+        return codes[-1]
+    model = _open(arguments)
+    given = _given_boxes(model, arguments)
+    find = _finding(model, given, arguments)
+    saver = Saver(arguments.out, annotated=not arguments.no_save, txt=arguments.save_txt, crops=arguments.save_crops)
+    with Printer(arguments.json, stream=arguments.stream) as printer:
+        pictures = _pictures(items, codes, needed(model, arguments), arguments.debug)
+        results = find_ahead(pictures, find, printer, arguments.batch)
+        try:
+            with saver, _progress(items) as advance:
+                try:
+                    # Ends like the source does, so that a camera's video is whole and its results are kept.
+                    for picture, instances in results:
+                        printer.add(picture, instances, {} if given is None else given.facts(picture))
+                        printer.timed("save", lambda p=picture, i=instances: saver.save(p, i))
+                        advance()
+                except KeyboardInterrupt as stop:
+                    codes.append(ended_by(stop))
+        except DetforgeError as error:  # what was found until then is kept
+            codes.append(complain(error, arguments.debug))
+        results.close()
+        printer.finish(arguments.out if saver.saved else None)
+    if given is not None and not given.used:
+        error = InputError(f"{arguments.boxes}: has no box for any of these pictures; check the names of its images")
+        codes.append(complain(error, arguments.debug))
+    return codes[-1] if codes else 0
+
+
+def _items(arguments: argparse.Namespace, codes: list[int]) -> list[str]:
+    """What there is to read; a source that is not there is reported and the others go on."""
+    from ..inputs.sources import items
+
+    found: list[str] = []
+    for source in arguments.source:
+        try:
+            found += items(source)
+        except InputError as error:
+            codes.append(complain(error, arguments.debug))
+    out = arguments.out.resolve()
+    if not arguments.no_save and (inside := [item for item in found if Path(item).resolve().parent == out]):
+        raise UsageError(f"--out {arguments.out} holds the input {inside[0]}; choose another folder, or --no-save")
+    return found
+
+
+def _pictures(
+    items: list[str], codes: list[int], needs: "Callable[[Size], Size] | None", debug: bool
+) -> "Iterator[Picture]":
+    """Every picture that can be read; what cannot is reported, and the run goes on."""
+    from ..inputs.sources import open_item
+
+    for item in items:
+        try:
+            yield from open_item(item, needs)
+        except InputError as error:
+            codes.append(complain(error, debug))
+
+
+def _open(arguments: argparse.Namespace) -> "Pipeline":
+    from ..backends.automatic import choose_backend
+    from ..backends.open import ready
+    from ..choose import BUNDLED, BUNDLED_POSE, choose_model
+    from ..loader import load
+
+    path = choose_model(arguments.model)
+    print(f"model: {path}", file=sys.stderr)
+    if arguments.backend == "auto" and path.suffix == ".onnx":
+        choice = choose_backend(str(path), arguments.device or "cpu")
+        if choice.backend != "ort":
+            print(f"backend: {choice.backend}, {choice.why}", file=sys.stderr)
+    pose_model = None if arguments.pose_model is None else choose_model(arguments.pose_model)
+    if path == BUNDLED and arguments.model is None and arguments.boxes is None:
+        pose_model = pose_model or BUNDLED_POSE
+    if pose_model is not None:
+        print(f"pose model: {pose_model}", file=sys.stderr)
+    options: dict[str, Any] = read_flags(Options, arguments).given()
+    options |= {"backend": arguments.backend, "threads": arguments.threads}
+    files = {"path": path, "pose_model": pose_model}
+    chosen: dict[str, Any]
+    on_gpu = arguments.device not in (None, "cpu") or arguments.backend in ENGINES
+    try:
+        chosen = {name: file and str(ready(file, arguments.backend, arguments.device)) for name, file in files.items()}
+        return load(**chosen, device=arguments.device, **options)
+    except IncompatibleError as error:
+        if not arguments.allow_fallback or not on_gpu:
+            raise
+        chosen = {name: file and str(file) for name, file in files.items()}
+        options |= {"device": "cpu", "backend": "auto"}
+        model = load(**chosen, **options)  # a file at fault fails here again
+        print(f"warning: {error}; running on the CPU", file=sys.stderr)
+        return model
+
+
+def _given_boxes(model: "Pipeline", arguments: argparse.Namespace) -> "GivenBoxes | None":
+    """What --boxes holds; UsageError where the model needs boxes and has none, or the other way round."""
+    from .given_boxes import read_boxes
+
+    if not model.takes_boxes:
+        if arguments.boxes is not None:
+            raise UsageError("--boxes is for a pose network as --model; leave it out, or choose one")
+        return None
+    if arguments.boxes is None:
+        raise UsageError(
+            f"{model.card.model} looks at boxes; give them with --boxes FILE, or make it the --pose-model of a detector"
+        )
+    return read_boxes(arguments.boxes, model.card.labels)
+
+
+def _finding(
+    model: "Pipeline", given: "GivenBoxes | None", arguments: argparse.Namespace
+) -> "Callable[[list[Picture]], list[Instances]]":
+    """How each group of pictures is looked at."""
+    if given is not None:
+        if arguments.tile is not None:
+            raise UsageError("--tile is for detectors; leave it out")
+        # Every box gives its pose, unless something is said about which stay.
+        as_given = all(getattr(arguments, name) is None for name in ("conf", "nms", "max_det"))
+        estimator: Any = model
+
+        def look(pictures: "list[Picture]") -> "list[Instances]":
+            poses = estimator.estimate([p.image for p in pictures], [given.of(p) for p in pictures])
+            return poses if as_given else [estimator.suppressed(pose) for pose in poses]
+
+        return look
+    if arguments.tile is None:
+        return lambda pictures: model([p.image for p in pictures])
+    return lambda pictures: [model.find_tiled(p.image, arguments.tile, arguments.overlap) for p in pictures]
+
+
+@contextlib.contextmanager
+def _progress(items: list[str]) -> Generator[Callable[[], object]]:
+    """Advances a bar on stderr, on a terminal and where there is more than one picture."""
+    from ..inputs.sources import is_video
+
+    endless = any(is_video(item) for item in items)
+    if not sys.stderr.isatty() or (len(items) == 1 and not endless):
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    # What is printed goes above the bar, but only where stdout is that terminal too.
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("pictures", total=None if endless else len(items))
+        yield lambda: bar.advance(task)

@@ -1,0 +1,97 @@
+"""Boxes from a file, for pose networks that look at given people."""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from ..inputs.sources import Picture
+from ..results.instances import Instances
+from ..system.errors import InputError
+
+Key = tuple[str | int, int | None]
+"""A picture: its file's name or number, and of a video the frame."""
+
+
+@dataclass
+class GivenBoxes:
+    """The boxes of a file by picture; `used` counts those that were asked for."""
+
+    path: Path
+    labels: tuple[str, ...]
+    rows: dict[Key, list[dict[str, Any]]] = field(default_factory=dict[Key, list[dict[str, Any]]])
+    used: int = 0
+
+    def of(self, picture: Picture) -> Instances:
+        """A picture's boxes as detections, in the order of the file."""
+        entries = self._entries(picture)
+        self.used += len(entries)
+        boxes = np.array([entry["bbox"] for entry in entries], np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        scores = np.array([entry.get("score", 1.0) for entry in entries], np.float32)
+        labels = np.array([self._label(entry) for entry in entries], np.int64)
+        return Instances(boxes, scores, labels, self.labels, (picture.image.shape[1], picture.image.shape[0]))
+
+    def facts(self, picture: Picture) -> dict[str, Any]:
+        """COCO's numbers of a picture and its category, where the file has them: its own tools want them back."""
+        for entry in self._entries(picture):
+            return {name: entry[name] for name in ("image_id", "category_id") if name in entry}
+        return {}
+
+    def _entries(self, picture: Picture) -> list[dict[str, Any]]:
+        """COCO's number stands for a file whose name is that number, with any zeros before it."""
+        name = Path(picture.name)
+        keys = {name.name, int(name.stem) if re.fullmatch("[0-9]{1,18}", name.stem) else name.name}
+        return [entry for key in keys for entry in self.rows.get((key, picture.index), ())]
+
+    def _label(self, entry: dict[str, Any]) -> int:
+        return self.labels.index(entry["category"]) if "category" in entry else 0
+
+
+def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
+    """A JSON list of {"image": file name, "bbox": [x, y, width, height] px}, as detinfer and COCO's results have it.
+
+    "image_id" may stand for "image"; "score" is 1 by default; "frame" numbers the frames of a video. Of entries with
+    a "category" those in `labels` count. Raises InputError.
+    """
+    try:
+        entries: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: the boxes cannot be read; {error.strerror}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: the boxes cannot be read; not JSON ({error}); give a list of boxes") from error
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: not a list; give a JSON list of objects with image and bbox")
+    given = GivenBoxes(path, labels)
+    for i, entry in enumerate(cast(list[Any], entries)):
+        if problem := _problem(entry):
+            raise InputError(f"{path}: entry {i} {problem}; each is an object with image and bbox")
+        if entry.get("category", labels[0]) in labels:
+            key = entry["image_id"] if "image" not in entry else Path(entry["image"]).name
+            given.rows.setdefault((key, entry.get("frame")), []).append(entry)
+    if not given.rows:
+        raise InputError(f"{path}: no box of {' or '.join(labels)} in it; check its categories")
+    return given
+
+
+def _problem(entry: Any) -> str | None:
+    """What keeps an entry from being a box in an image."""
+    if not isinstance(entry, dict):
+        return "is no object"
+    row = cast(dict[str, Any], entry)
+    box: Any = row.get("bbox")
+    if not isinstance(box, list) or len(cast(list[Any], box)) != 4 or not all(map(_is_number, cast(list[Any], box))):
+        return "has no bbox of four numbers"
+    if not isinstance(row.get("image", row.get("image_id")), str | int) or not isinstance(row.get("image", ""), str):
+        return "names no image"
+    if not _is_number(row.get("score", 1.0)):
+        return "has a score that is no number"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,14 @@
+"""What a network's outputs mean: one file for each form, listed once, here."""
+
+from .corners import Corners
+from .dense import Dense
+from .form import Form
+from .graph import Graph
+from .heatmaps import Heatmaps
+from .offsets import Offsets
+from .peaks import Peaks
+from .simcc import Simcc
+from .tags import Tags
+from .votes import Votes
+
+FORMS: list[type[Form]] = [Dense, Peaks, Corners, Heatmaps, Offsets, Votes, Simcc, Tags, Graph]

@@ -1,0 +1,121 @@
+"""One box and one score per class at every anchor of a pyramid: what dense heads give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _native
+from ..columns.column import Column
+from ..columns.quality import Quality
+from ..columns.visible import Visible
+from ..contract.parse import require
+from ..inputs.geometry import Size
+from ..results.instances import Instances
+from ..system.errors import IncompatibleError
+from .boxes import Clip, clipped, has_area, in_image
+from .form import Contract, Form, ImageForm, Output, Run
+from .graph import Graph
+
+
+@dataclass(frozen=True)
+class Dense(ImageForm):
+    """One prediction per anchor of a pyramid: `boxes` (n, a, 4) px and `scores` (n, a, classes).
+
+    There may be a `quality` (n, a) or (n, a, classes) from 0 to 1, and `visible` (n, a, 4), boxes of the visible part
+    of each object. Predictions are ordered level by level with the given strides, row by row, `anchors` in every cell.
+    Of every level the `top_k` best are kept: "pairs" of anchor and class, "points", which are anchors with all their
+    classes, or the "best", which are anchors with their best class alone. `clip` says where the image ends.
+    """
+
+    strides: tuple[int, ...]
+    anchors: int = 1
+    top_k: int = 1000
+    unit: Literal["pairs", "points", "best"] = "pairs"
+    clip: Clip = "image"
+    kind: Literal["dense"] = "dense"
+
+    task: ClassVar[str] = "detection"
+    outputs: ClassVar[tuple[Output, ...]] = (
+        Output("boxes", unit="px"),
+        Output("scores"),
+        Output("quality", optional=True),
+        Output("visible", unit="px", optional=True),
+    )
+
+    def __post_init__(self) -> None:
+        require(bool(self.strides) and all(s >= 1 for s in self.strides), "form.strides", "positive strides")
+        require(1 <= self.anchors <= 1000, "form.anchors", "1..1000")
+        require(1 <= self.top_k <= 100_000, "form.top_k", "1..100000")
+
+    @property
+    def channels(self) -> int:
+        return self.anchors
+
+    def px(self, canvas: Size) -> NDArray[np.float64]:
+        """8 strides of each prediction (a, 1): a side may lie that far from its point."""
+        return 8 * np.repeat(np.array(self.strides, np.float64), self.level_sizes(*canvas))[:, None]
+
+    def suppressed_inside(self) -> Form:
+        return Graph(self.clip)
+
+    def level_sizes(self, height: int, width: int) -> list[int]:
+        """How many predictions every level has on a canvas of this size."""
+        return [((height + s - 1) // s) * ((width + s - 1) // s) * self.anchors for s in self.strides]
+
+    def find(self, runs: Sequence[Run], card: Contract) -> Instances:
+        """Of `boxes`, `scores` and maybe `quality`, `visible`: what the Card's rules keep.
+
+        A pair of anchor and class stays when the score that `fusion.threshold_by` names exceeds `suppress.conf`, and
+        when it, or its anchor, is among the level's `top_k` best by `fusion.rank_by`; of equal ones the first go on.
+        "score" with "pairs" is the rule of mmdet 3, with "points" and "fused" ranks that of mmdet 1 and 2. Undefined
+        values are dropped.
+        """
+        [run] = runs
+        outputs, fusion = run.outputs, card.fusion
+        boxes, scores, quality = outputs["boxes"], outputs["scores"], outputs.get("quality")
+        best = scores.argmax(1)[:, None] if self.unit == "best" else None
+        if best is not None:
+            scores, quality = np.take_along_axis(scores, best, 1), _of_classes(quality, best)
+        pairs, fused = _native.select(
+            np.ascontiguousarray(scores),
+            None if quality is None else np.ascontiguousarray(quality),
+            self._level_ends(run.frame.canvas_size, len(boxes)),
+            card.suppress.conf,
+            self.top_k,
+            fusion.exponents,
+            threshold_fused=fusion.threshold_by == "fused",
+            rank_fused=fusion.rank_by == "fused",
+            points=self.unit == "points",
+        )
+        points, labels = np.divmod(pairs, scores.shape[1])
+        if best is not None:
+            labels = best[points, 0]
+        columns: list[Column] = []
+        if quality is not None:
+            columns.append(Quality(quality.reshape(-1)[points if quality.ndim == 1 else pairs]))
+        if (visible := outputs.get("visible")) is not None:
+            columns.append(Visible(clipped(in_image(visible[points], run.frame), run.frame, self.clip)))
+        kept = clipped(in_image(boxes[points], run.frame), run.frame, self.clip)
+        found = Instances(kept, fused, labels, card.labels, run.frame.extent).with_columns(*columns)
+        # Boxes are clipped before they are suppressed, as the references do; empty ones are dropped.
+        return found[has_area(kept, self.clip)]
+
+    def _level_ends(self, canvas: Size, points: int) -> list[int]:
+        """The index after the last anchor of each level."""
+        height, width = canvas
+        ends = list(accumulate(self.level_sizes(height, width)))
+        if ends[-1] != points:
+            raise IncompatibleError(
+                f"the model gives {points} points on a {width}x{height} canvas, its Card's strides {ends[-1]}; "
+                "the file was changed after its export; export it anew"
+            )
+        return ends
+
+
+def _of_classes(quality: NDArray[np.float32] | None, classes: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """The quality (a, 1) of one class (a, 1) of each anchor; one that is of all classes (a,) stays as it is."""
+    return quality if quality is None or quality.ndim == 1 else np.take_along_axis(quality, classes, 1)

@@ -1,0 +1,35 @@
+"""Files that suppress by themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from ..results.instances import Instances
+from .boxes import Clip, clipped, has_area, in_image
+from .form import Contract, ImageForm, Output, Run
+
+
+@dataclass(frozen=True)
+class Graph(ImageForm):
+    """Suppression runs inside the file: `boxes` (n, m, 4) px, `scores` and `labels` (n, m), `num` (n,).
+
+    Rows from `num` to m are padding. `clip` says where the image ends.
+    """
+
+    clip: Clip = "image"
+    kind: Literal["graph"] = "graph"
+
+    task: ClassVar[str] = "detection"
+    outputs: ClassVar[tuple[Output, ...]] = (Output("boxes"), Output("scores"), Output("labels"), Output("num"))
+    suppresses: ClassVar[bool] = True
+
+    def find(self, runs: Sequence[Run], card: Contract) -> Instances:
+        """The first `num` rows whose score exceeds `suppress.conf`."""
+        [run] = runs
+        count = int(run.outputs["num"])
+        boxes, scores, labels = (run.outputs[name][:count] for name in ("boxes", "scores", "labels"))
+        boxes = clipped(in_image(boxes, run.frame), run.frame, self.clip)
+        found = Instances(boxes, scores, labels.astype(np.int64), card.labels, run.frame.extent)
+        return found[has_area(boxes, self.clip) & (scores > card.suppress.conf)]

@@ -1,0 +1,111 @@
+"""What the forms of networks that see one person in a crop have in common."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _native
+from ..columns.column import Column
+from ..columns.keypoints import Keypoints
+from ..contract.parse import require
+from ..contract.port import Arrays
+from ..contract.skeleton import Skeleton
+from ..inputs.crop import WarpedFrame
+from ..inputs.geometry import Size
+from ..system.errors import IncompatibleError
+from .form import Contract, CropForm, Mirror, Reading
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointForm(CropForm):
+    """One keypoint of each kind in a crop.
+
+    With `flip` the mirrored crop runs too, and both views are averaged. A pose's quality is the mean of its keypoint
+    scores above `least_score`, or of all where that is null.
+    """
+
+    flip: bool = True
+    least_score: float | None = 0.2
+
+    task: ClassVar[str] = "pose"
+    compares: ClassVar[str] = "poses"
+    has_keypoints: ClassVar[bool] = True
+
+    @abstractmethod
+    def points(self, outputs: Arrays, mirrored: Arrays | None, order: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Of n crops, keypoints (n, k, 2) xy in px of the grid that `grid` gives, and their scores (n, k).
+
+        `order` (k,) names for each keypoint the one in its place in the mirrored crop.
+        """
+
+    def grid(self, outputs: Arrays, canvas: Size) -> Size:
+        """(height, width) of the grid that `points` counts in."""
+        height, width = outputs["heatmaps"].shape[2:]
+        return height, width
+
+    def for_keypoints(self, count: int) -> Self:
+        return replace(self, flip=False)
+
+    def check(self, skeleton: Skeleton | None) -> None:
+        require(skeleton is not None, "skeleton", "keypoints")
+
+    def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:
+        """Keypoints in px of the image, and the quality of each pose."""
+        assert card.skeleton is not None
+        parts, scores = self.parts(outputs, mirrored, card.skeleton, frames[0].canvas_size, frames[0].spacing)
+        places = np.stack([frame.to_image(own) for frame, own in zip(frames, parts, strict=True)])
+        values = np.concatenate((places, scores[..., None]), -1).astype(np.float32)
+        areas = np.array([np.prod(frame.size) for frame in frames], np.float32)
+        return Reading((Keypoints(values, card.skeleton, areas),), self._quality(scores))
+
+    def nothing(self, card: Contract) -> tuple[Column, ...]:
+        assert card.skeleton is not None
+        values = np.empty((0, len(card.skeleton.keypoints), 3), np.float32)
+        return (Keypoints(values, card.skeleton, np.empty(0, np.float32)),)
+
+    def parts(
+        self, outputs: Arrays, mirrored: Arrays | None, skeleton: Skeleton, canvas: Size, spacing: bool
+    ) -> tuple[Floats, Floats]:
+        """Keypoints (n, k, 2) xy as parts of the crop's width and height, and their scores (n, k).
+
+        IncompatibleError where the outputs are not as many as the skeleton's keypoints.
+        """
+        order = np.array(skeleton.mirrored(), np.int64)
+        for output in self.outputs:
+            if (count := outputs[output.name].shape[1]) != len(order):
+                raise IncompatibleError(
+                    f"the model gives {count} {output.name}, its Card's skeleton has {len(order)} keypoints; "
+                    "the file was changed after its export; export it anew"
+                )
+        points, scores = self.points(outputs, mirrored, order)
+        height, width = self.grid(outputs, canvas)
+        # One pixel has no spacing, and its keypoints no other place than 0.
+        return points / np.array([max(width - spacing, 1), max(height - spacing, 1)], np.float32), scores
+
+    def _quality(self, scores: Floats) -> Floats:
+        """Of each pose (n,): the mean of its keypoint scores (n, k) above `least_score`, 0 where none is, or of all."""
+        if self.least_score is None:
+            return scores.mean(1)
+        counted = scores > self.least_score
+        return np.where(counted, scores, 0).sum(1) / np.maximum(counted.sum(1), 1)
+
+
+def averaged(
+    maps: NDArray[Any], mirrored: NDArray[Any], mirror: Mirror, order: NDArray[np.int64], shift: float = 0.0
+) -> Floats:
+    """The mean of maps (n, k, ..., h, w) and of the mirrored crops', mirrored back and moved right by `shift` px."""
+    n, k, h, w = *maps.shape[:2], *maps.shape[-2:]
+    components = math.prod(maps.shape[2:-2])
+    planes = np.array([keypoint * components + c for keypoint in order.tolist() for c in range(components)], np.int64)
+    if mirror.signs:
+        mirrored = mirrored * np.array(mirror.signs, np.float32).reshape(-1, 1, 1)
+    both = np.empty((n, k * components, h, w), np.float32)
+    _native.average_views(maps.reshape(both.shape), mirrored.reshape(both.shape), planes, shift, both)
+    return both.reshape(maps.shape)

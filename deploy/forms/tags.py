@@ -1,0 +1,125 @@
+"""Keypoints of all people in an image and tags that tell whose they are: associative embedding (arXiv 1611.05424)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _native
+from ..columns.keypoints import Keypoints
+from ..contract.parse import require
+from ..contract.skeleton import Skeleton
+from ..inputs.crop import WarpedFrame
+from ..results.instances import Instances
+from .form import Contract, ImageForm, Mirror, Output, Run
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tags(ImageForm):
+    """Keypoints of all people and who they belong to: `heatmaps` and `tags`, both (n, k, h, w).
+
+    The `top_k` best peaks of each map, those above `least_peak`, are grouped by their tags, keypoint by keypoint in the
+    given `order`; a tag farther than `tag_distance` from all others starts a new person. With `flip` the mirrored image
+    runs too; `scales` are the sizes at which the image runs. All heatmaps are averaged, and tags are those of scale 1.
+    `rule` says how keypoints are moved off their pixels, and missing ones looked for: "higherhrnet" as its authors and
+    mmpose 0.x do, "mmpose" as 1.x.
+    """
+
+    order: tuple[int, ...]
+    top_k: int = 30
+    least_peak: float = 0.1
+    tag_distance: float = 1.0
+    flip: bool = True
+    scales: tuple[float, ...] = (1.0,)
+    rule: Literal["higherhrnet", "mmpose"] = "higherhrnet"
+    kind: Literal["tags"] = "tags"
+
+    task: ClassVar[str] = "pose"
+    place: ClassVar[Literal["resize", "crop", "cover"]] = "cover"
+    outputs: ClassVar[tuple[Output, ...]] = (
+        Output("heatmaps", "map", "range", mirror=Mirror()),
+        Output("tags", unit="range", mirror=Mirror()),
+    )
+    compares: ClassVar[str] = "poses"
+    has_keypoints: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(sorted(self.order) == list(range(len(self.order))), "form.order", "every keypoint once")
+        require(1 <= self.top_k <= 1000, "form.top_k", "1..1000")
+        require(self.tag_distance > 0, "form.tag_distance", "a positive number")
+        require(1.0 in self.scales and all(0.1 <= s <= 8 for s in self.scales), "form.scales", "0.1..8, 1 among them")
+
+    @property
+    def channels(self) -> int:
+        return 2
+
+    def for_keypoints(self, count: int) -> Self:
+        return replace(self, flip=False, order=tuple(range(count)))
+
+    def check(self, skeleton: Skeleton | None) -> None:
+        require(skeleton is not None, "skeleton", "keypoints")
+        assert skeleton is not None
+        require(len(self.order) == len(skeleton.keypoints), "form.order", "the skeleton's keypoints")
+
+    def find(self, runs: Sequence[Run], card: Contract) -> Instances:
+        """The people of one image, in the order in which the grouping comes upon them, in px of the image.
+
+        Maps are brought to the size of the canvas at scale 1, or with the frame's `spacing` to that of the maps of the
+        largest scale (HigherHRNet, arXiv 1908.10357, section 3.4, and mmpose 0.x).
+        """
+        assert card.skeleton is not None
+        [frame] = {run.frame for run in runs if run.scale == 1.0}
+        assert isinstance(frame, WarpedFrame)
+        heatmaps, tags = self._merged(runs, frame, card.skeleton)
+        parts, scores, totals = self.group(heatmaps, tags, frame.spacing)
+        values = np.concatenate((frame.to_image(parts), scores[..., None]), -1)
+        column = Keypoints(values, card.skeleton, np.zeros(len(values), np.float32))
+        bounds = column.bounds()
+        column = replace(column, areas=(bounds[:, 2:] - bounds[:, :2]).prod(1))
+        labels = np.zeros(len(values), np.int64)
+        return Instances.around([column], totals, labels, card.labels, (frame.image_size[1], frame.image_size[0]))
+
+    def group(self, heatmaps: Floats, tags: Floats, spacing: bool) -> tuple[Floats, Floats, Floats]:
+        """People as keypoints (n, k, 2) xy in parts of the map, their scores (n, k), and the people's own (n,).
+
+        Shapes: heatmaps (k, h, w), tags (views, k, h, w): of the image, and of the mirrored one where that ran too.
+        With `spacing` pixels are points and keypoints are refined as UDP does, with a kernel of 3 px. A keypoint that
+        was found nowhere has the score 0 and lies at the origin, or where UDP's refinement takes that.
+        """
+        k, h, w = heatmaps.shape
+        places, scores, totals = _native.group(
+            np.ascontiguousarray(heatmaps),
+            np.ascontiguousarray(tags),
+            np.array(self.order),
+            self.top_k,
+            self.least_peak,
+            self.tag_distance,
+            spacing,
+            self.rule == "mmpose",
+        )
+        size = np.maximum(np.array([w, h], np.float32) - spacing, 1)
+        return (places.reshape(-1, k, 2) / size).astype(np.float32), scores.reshape(-1, k), totals
+
+    def _merged(self, runs: Sequence[Run], frame: WarpedFrame, skeleton: Skeleton) -> tuple[Floats, Floats]:
+        """The mean heatmaps (k, h, w) of all runs, and the tags (views, k, h, w) of those at scale 1."""
+        orders = {False: np.arange(len(skeleton.keypoints)), True: np.array(skeleton.mirrored())}
+        first = runs[0].outputs["heatmaps"]
+        size = first.shape[1:] if frame.spacing else frame.canvas_size
+        heatmaps = np.zeros((first.shape[0], *size), np.float32)
+        tags: list[Floats] = []
+        for run in runs:
+            order = orders[run.mirrored]
+            _project(run.outputs["heatmaps"], heatmaps, order, frame.spacing, run.mirrored)
+            if run.scale == 1.0:
+                tags.append(np.zeros_like(heatmaps))
+                _project(run.outputs["tags"], tags[-1], order, frame.spacing, run.mirrored)
+        return heatmaps / np.float32(len(runs)), np.stack(tags)
+
+
+def _project(source: Floats, target: Floats, order: NDArray[np.int64], aligned: bool, mirrored: bool) -> None:
+    """Add maps (k, h, w), resized and mirrored back, to others."""
+    _native.project(np.ascontiguousarray(source, np.float32), target, order, aligned, mirrored)

@@ -1,0 +1,79 @@
+"""A whole image, warped onto a canvas that covers a size: what bottom-up networks see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..contract.parse import require
+from ..system.errors import InputError, UsageError
+from .crop import WarpedFrame
+from .geometry import USUAL_IMAGE, Geometry, Size
+from .resize import LONGEST
+
+_SMALL = 256
+"""Px that the canvas has in verification: the weights are the same at any size."""
+
+
+@dataclass(frozen=True)
+class Cover(Geometry):
+    """The whole image on a canvas that covers `size` = (height, width), with sides of whole `multiple`.
+
+    The image fits one axis exactly. On the other the canvas is larger than the image, on both ends as in
+    BottomupResize of mmpose 1.x, or with `spacing` on the far end as in mmpose 0.x. `spacing` as in Crop.
+    """
+
+    size: tuple[int, int]
+    multiple: int = 1
+    spacing: bool = False
+    kind: Literal["cover"] = "cover"
+
+    def __post_init__(self) -> None:
+        require(all(1 <= side <= LONGEST for side in self.size), "place.size", f"sides of 1..{LONGEST} px")
+        require(1 <= self.multiple <= 1024, "place.multiple", "1..1024")
+
+    @property
+    def canvas(self) -> Size | None:
+        return None
+
+    def whole(self, image_size: Size, scale: float = 1.0, least_scale: float = 1.0) -> WarpedFrame:
+        """Sides are whole multiples at the least scale, and proportional at others: all show the same rectangle.
+
+        InputError when a side becomes too long.
+        """
+        least = [int(-(-least_scale * side // self.multiple)) * self.multiple for side in self.size]
+        axis = 0 if image_size[1] * least[0] > image_size[0] * least[1] else 1  # the one that fits exactly
+        # In whole numbers: the quotient of two floats may end just above a multiple.
+        other = -(-least[axis] * image_size[1 - axis] // (image_size[axis] * self.multiple)) * self.multiple
+        least[1 - axis] = other
+        lengths = [side - self.spacing for side in least]
+        extent = max(1, image_size[axis] - self.spacing)
+        height, width = (extent * length / lengths[axis] for length in lengths)
+        # HigherHRNet rounds the centre; mmpose 1.x does not.
+        centre = (width / 2, height / 2) if self.spacing else (image_size[1] / 2, image_size[0] / 2)
+        canvas = int(least[0] * scale / least_scale), int(least[1] * scale / least_scale)
+        if max(canvas) > LONGEST:
+            shape = f"{image_size[1]}x{image_size[0]}"
+            raise InputError(
+                f"image of {shape} px: too oblong, it would become {canvas[1]}x{canvas[0]} px; cut it in parts"
+            )
+        return WarpedFrame(image_size, canvas, centre, (width, height), self.spacing)
+
+    def small(self) -> "Cover":
+        return replace(self, size=(_SMALL, _SMALL))
+
+    def fixed(self, canvas: Size) -> "Cover":
+        raise UsageError("this network sees images of any aspect whole, so that imgsz cannot fix its canvas")
+
+    def extremes(self, scales: Sequence[float]) -> tuple[Size, Size, Size]:
+        """One side is that of the size, the other grows with the image's aspect, here up to 2 to 1."""
+        tall, wide, usual = (
+            [self.whole(size, scale, min(scales)).canvas_size for scale in scales]
+            for size in ((1280, 640), (640, 1280), USUAL_IMAGE)
+        )
+        both = [*tall, *wide]
+        smallest, largest = ((pick(h for h, _ in both), pick(w for _, w in both)) for pick in (min, max))
+        return smallest, usual[scales.index(1.0)], largest
+
+    @property
+    def label(self) -> str:
+        return f"{self.size[0]}x{self.size[1]} px"

@@ -1,0 +1,166 @@
+"""One network that sees whole images, at one or several scales, or pairs of images."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any, cast, overload
+
+import numpy as np
+
+from ..card import Card
+from ..contract.port import Arrays, Backend
+from ..forms.form import ImageForm, Run
+from ..inputs.canvases import Canvases
+from ..inputs.geometry import Frame, Image, Size
+from ..inputs.network_inputs import View, feeds, mirrored
+from ..results.instances import Instances
+from ..suppress import suppress
+from ..system.errors import UsageError
+from ..system.processors import available_processors
+from .pipeline import Pipeline, check_ports, checked, no_time, timed
+from .tiles import find_in_tiles
+
+_MOST_PIXELS = 1 << 22
+"""So many px of canvases run at once at several scales: the maps of such networks take 400 bytes a px."""
+
+
+class Detector(Pipeline):
+    """A network that sees whole images, with everything around it; images that share a canvas run together.
+
+    `classes` limits the labels that are kept. `threads` may prepare an image, by default one for each processor. Where
+    the backend preprocesses by itself, its time for that counts as "infer".
+    """
+
+    def __init__(
+        self, backend: Backend, card: Card, classes: Collection[int] | None = None, threads: int | None = None
+    ) -> None:
+        check_ports(backend, card)
+        self._card, self._form = card, cast(ImageForm, card.form)
+        self._backend = backend
+        self._classes = classes
+        self._threads = threads or available_processors()
+        self._canvases = Canvases()
+        self._ports = {port.name: port for port in backend.inputs}
+        self._fixed_batch = self._ports[card.input.name].shape[0]
+
+    @property
+    def card(self) -> Card:
+        return self._card
+
+    @overload
+    def __call__(self, image: Image, against: Image | None = None) -> Instances: ...
+    @overload
+    def __call__(self, image: Sequence[Image], against: Sequence[Image] | None = None) -> list[Instances]: ...
+    def __call__(self, image: Image | Sequence[Image], against: Any = None) -> Instances | list[Instances]:
+        """What is in one image (h, w, 3) uint8 BGR, or in each of a list of them.
+
+        A network that compares two images takes the other one, of the same size, or a list of them as `against`.
+        Images of a list run together where they can; the result never depends on what runs beside.
+        """
+        if isinstance(image, np.ndarray):
+            return self.find([image], None if against is None else [against])[0]
+        return self.find(image, against)
+
+    def find(self, images: Sequence[Image], against: Sequence[Image] | None = None) -> list[Instances]:
+        return self._look(images, against, self._finished)
+
+    def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
+        """Tiles and the whole image are looked at first, and what all of them show is suppressed together."""
+        return find_in_tiles(self._candidates, self._suppressed, checked([image])[0], tile, overlap)
+
+    def needed(self) -> Callable[[Size], Size]:
+        scales = self._form.all_scales
+        return lambda size: self.card.input.place.whole(size, scales[0], scales[-1]).content_size
+
+    def _candidates(self, images: Sequence[Image]) -> list[Instances]:
+        """What is in each image before suppression, in px of the image."""
+        return self._look(images, None, lambda found, size: self._of_classes(found).scaled(size))
+
+    def _suppressed(self, found: Instances) -> Instances:
+        return suppress(found, self.card.suppress, self._form.compares)
+
+    def _finished(self, found: Instances, image_size: tuple[int, int]) -> Instances:
+        """The final findings, in px of an image of (width, height)."""
+        return self._suppressed(self._of_classes(found)).scaled(image_size)
+
+    def _of_classes(self, found: Instances) -> Instances:
+        return found if self._classes is None else found[np.isin(found.labels, list(self._classes))]
+
+    def _look(
+        self,
+        images: Sequence[Image],
+        against: Sequence[Image] | None,
+        finish: Callable[[Instances, tuple[int, int]], Instances],
+    ) -> list[Instances]:
+        """What is in each image; those that share a canvas run together."""
+        others = checked(against) if against is not None else [None] * len(checked(images))
+        for image, other in zip(images, others, strict=True):
+            if other is not None and other.shape != image.shape:
+                raise UsageError(f"a pair has images of one size, not {image.shape[:2]} and {other.shape[:2]}")
+        groups: dict[Size, list[int]] = {}
+        for i, image in enumerate(images):
+            groups.setdefault(self._frame(image, 1.0).canvas_size, []).append(i)
+        found: dict[int, Instances] = {}
+        for canvas, members in groups.items():
+            step = self._fixed_batch or self._most(canvas, len(members))
+            for start in range(0, len(members), step):
+                chunk = members[start : start + step]
+                pairs = [(images[i], others[i]) for i in chunk]
+                found.update(zip(chunk, self._run(pairs, finish), strict=True))
+        return [found[i] for i in range(len(images))]
+
+    def _most(self, canvas: Size, count: int) -> int:
+        """How many images run at once."""
+        scales = self._form.all_scales
+        if len(self._form.views) * len(scales) == 1:
+            return count
+        return min(count, max(1, int(_MOST_PIXELS / (canvas[0] * canvas[1] * scales[0] ** 2))))
+
+    def _run(
+        self,
+        pairs: Sequence[tuple[Image, Image | None]],
+        finish: Callable[[Instances, tuple[int, int]], Instances],
+    ) -> list[Instances]:
+        """Of images that share their canvases: the network at every scale and view, then the form."""
+        timing = no_time()
+        runs: list[list[Run]] = [[] for _ in pairs]
+        for scale in self._form.all_scales:
+            frames = [self._frame(image, scale) for image, _ in pairs]
+            fed: dict[str, Any] = {}
+            for is_mirrored in self._form.views:
+                with timed(timing, "pre"):
+                    fed = self._feeds(pairs, frames, fed, is_mirrored)
+                with timed(timing, "infer"):
+                    outputs = self._backend.run(fed)
+                for i, (own, frame) in enumerate(zip(runs, frames, strict=True)):
+                    own.append(Run(_row(outputs, i), frame, is_mirrored, scale))
+        with timed(timing, "post"):
+            found = [
+                finish(self._form.find(own, self.card), (image.shape[1], image.shape[0]))
+                for own, (image, _) in zip(runs, pairs, strict=True)
+            ]
+        share = {stage: 1e3 * spent / len(pairs) for stage, spent in timing.items()}
+        return [replace(one, timing=share) for one in found]
+
+    def _frame(self, image: Image, scale: float) -> Frame:
+        return self.card.input.place.whole((image.shape[0], image.shape[1]), scale, self._form.all_scales[-1])
+
+    def _feeds(
+        self,
+        pairs: Sequence[tuple[Image, Image | None]],
+        frames: Sequence[Frame],
+        plain: dict[str, Any],
+        is_mirrored: bool,
+    ) -> dict[str, Any]:
+        """The network's inputs. A mirrored view mirrors the `plain` canvases, or the images where the geometry asks."""
+        if is_mirrored and self.card.input.place.mirrors_canvas:
+            return mirrored(self.card.inputs, plain)
+        step = -1 if is_mirrored else 1
+        views = [
+            View(image[:, ::step], frame, None if other is None else other[:, ::step])
+            for (image, other), frame in zip(pairs, frames, strict=True)
+        ]
+        return feeds(self.card.inputs, views, self._ports, self._canvases, self._threads)
+
+
+def _row(outputs: Arrays, index: int) -> Arrays:
+    return {name: value[index] for name, value in outputs.items()}

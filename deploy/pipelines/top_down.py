@@ -1,0 +1,58 @@
+"""A detector, and a network that looks at its boxes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..card import Card
+from ..inputs.geometry import Image
+from ..results.instances import Instances
+from ..system.errors import UsageError
+from .crops import PoseEstimator
+from .pipeline import Pipeline, no_time, timed
+
+
+class TopDown(Pipeline):
+    """A detector, and a pose network on those of its boxes that have a label of the pose network's.
+
+    The pose network's Card says which of two poses so alike that they are one person's stays.
+    """
+
+    def __init__(self, detector: Pipeline, estimator: PoseEstimator) -> None:
+        self.detector, self.estimator = detector, estimator
+        names = {name: i for i, name in enumerate(estimator.card.labels)}
+        self._labels = np.array([names.get(name, -1) for name in detector.card.labels])
+        if (self._labels < 0).all():
+            raise UsageError(
+                f"{estimator.card.model} looks at {', '.join(estimator.card.labels)}, which {detector.card.model} "
+                "does not find; choose a detector that does"
+            )
+
+    @property
+    def card(self) -> Card:
+        return self.detector.card
+
+    def find(self, images: Sequence[Image]) -> list[Instances]:
+        return self.complete(images, self.detector.find(images))
+
+    def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
+        return self.complete([image], [self.detector.find_tiled(image, tile, overlap)])[0]
+
+    def complete(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
+        """Detections to poses, best first; the time of both counts."""
+        boxes = [self._of_interest(one) for one in found]
+        poses = self.estimator.estimate(images, boxes)
+        extra = no_time()
+        with timed(extra, "post"):
+            kept = [self.estimator.suppressed(pose) for pose in poses]
+        each = 1e3 / max(1, len(kept))
+        return [
+            replace(pose, timing={s: ms + one.timing.get(s, 0) + each * extra[s] for s, ms in pose.timing.items()})
+            for pose, one in zip(kept, found, strict=True)
+        ]
+
+    def _of_interest(self, found: Instances) -> Instances:
+        labels = self._labels[found.labels]
+        chosen = found[labels >= 0]
+        return replace(chosen, labels=labels[labels >= 0], names=self.estimator.card.labels)

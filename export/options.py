@@ -1,0 +1,96 @@
+"""What an export may be asked for: the one list behind `export()`'s keywords and the command's flags."""
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from ..deploy.contract.choices import Precision
+from ..deploy.system.errors import UsageError
+from ..deploy.system.flags import number, option, whole
+
+Nms = Literal["none", "graph"]
+Verify = Literal["tensor", "off"]
+Format = Literal["onnx", "openvino"]
+Runtime = Literal["ort", "tensorrt", "tensorrt-rtx"]
+
+
+_PART = number(0, 1)
+
+
+def _batch(text: str) -> int | None:
+    if text == "dynamic":
+        return None
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor dynamic")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export may be asked for.
+
+    `checkpoint` is a file, a url or "random"; by default the published one. With `format` "openvino" the file has no
+    functions and is verified in OpenVINO, as all bf16 files are. `imgsz` = (height, width) px and `batch` fix what is
+    dynamic otherwise. `images` is a folder to verify with; where it has COCO's annotations.json, the change of AP is
+    measured for int8, which is calibrated on `calib_n` images of the folder `calib` for the `runtime` that will run the
+    file. `output` is the ONNX file.
+    """
+
+    checkpoint: str | None = option(
+        ".pth or .safetensors; default: the published one; random: seeded random weights, for a smoke test",
+        metavar="FILE|URL|random",
+    )
+    precision: Precision = option("", "fp32")
+    format: Format = option("", "onnx")
+    imgsz: tuple[int, int] | None = option("fix the canvas (default: any size)", nargs=2, type=int, metavar=("H", "W"))
+    batch: int | None = option("fix the batch size (default: dynamic)", type=_batch, metavar="N|dynamic")
+    nms: Nms = option("graph: suppression inside the file", "none", choices=get_args(Nms))
+    conf: float | None = option("least score, kept in the file (default: the model's)", type=_PART, metavar="P")
+    iou: float | None = option("NMS threshold, kept in the file (default: the model's)", type=_PART, metavar="P")
+    max_det: int | None = option(
+        "most detections an image, kept in the file (default: the model's)", type=int, metavar="N"
+    )
+    labels: str | Path | None = option(
+        "a name a line, of classes or keypoints (default: the checkpoint's)", type=Path, metavar="FILE"
+    )
+    verify: Verify = option(
+        "tensor: compare the file with PyTorch, keep it only if they agree (default: %(default)s)",
+        "tensor",
+        choices=get_args(Verify),
+    )
+    atol: float | None = option(
+        "allowed difference; 8 strides of it for boxes (default: by precision)", type=float, metavar="X"
+    )
+    rtol: float | None = option("allowed relative difference (default: by precision)", type=float, metavar="X")
+    images: str | Path | None = option("photographs to verify with (default: made-up ones)", type=Path, metavar="DIR")
+    calib: str | Path | None = option(
+        "images for int8 to calibrate with, like those it will see", type=Path, metavar="DIR"
+    )
+    calib_n: int = option("how many of them (default: %(default)s)", 256, type=whole(1, 100_000), metavar="N")
+    runtime: Runtime = option("", "ort")
+    output: str | Path | None = option(
+        "the ONNX file (default: in exports/, by the model)", short=("-o",), type=Path, metavar="PATH"
+    )
+
+    def check(self) -> None:
+        """UsageError for a value that is out of its range."""
+        for name, kind in (("precision", Precision), ("format", Format), ("nms", Nms), ("verify", Verify)):
+            value, choices = getattr(self, name), get_args(kind)
+            if value not in choices:
+                raise UsageError(f"{name} is {' or '.join(choices)}, not '{value}'")
+        if self.batch is not None and not 1 <= self.batch <= 1024:
+            raise UsageError(f"batch {self.batch} is out of range; give 1 to 1024, or leave it dynamic")
+        if self.max_det is not None and not 1 <= self.max_det <= 100_000:
+            raise UsageError(f"max_det {self.max_det} is out of range; give 1 to 100000")
+        for name in ("conf", "iou"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"{name} {value} is out of range; give 0 to 1")
+        for name in ("atol", "rtol"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise UsageError(f"{name} {value} is out of range; give 0 or more")
+        if self.output is not None and Path(self.output).suffix != ".onnx":
+            raise UsageError(f"output {self.output}: the name of the ONNX file ends with .onnx")

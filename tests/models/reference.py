@@ -1,0 +1,186 @@
+"""Networks with a golden's weights, and their tensors under the reference's names.
+
+Where the reference's head gives something else than ours, `head_outputs` translates: one function for a class of heads.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import singledispatch
+from typing import Any
+
+import torch
+from golden.agreement import Logarithms
+from golden.reader import Sample
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from detforge.deploy.card import Card
+from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.heads.associative import AssociativeHead
+from detforge.models.heads.center import CenterHead
+from detforge.models.heads.corner import CornerHead
+from detforge.models.heads.fcos import FCOSHead
+from detforge.models.heads.gfl import GFLHead
+from detforge.models.heads.heatmap import HeatmapHead
+from detforge.models.heads.mspn import MSPNHead
+from detforge.models.heads.rtmcc import RTMCCHead
+from detforge.models.heads.rtmdet import RTMDetHead
+from detforge.models.heads.simcc import SimCCHead
+from detforge.models.heads.tood import TOODHead
+from detforge.models.heads.yolox import YOLOXHead
+from detforge.models.heads.yunet import YuNetHead
+from detforge.models.variant import Variant
+from detforge.models.zoo import find
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs\.)[01](\.\d\.conv\.weight)$")
+"""Convolutions of RTMDet's branches: its head shares them, so that the last level's are those of all levels."""
+
+Samples = Mapping[str, Sample]
+Outputs = Any
+"""A tensor; None, for one that the reference alone has, as for training; or a sequence or mapping of such."""
+
+
+def load_network(name: str, state: Mapping[str, NDArray[Any]]) -> tuple[Variant, nn.Module]:
+    """The variant of this name with a golden's weights."""
+    variant = find(name)
+    weights = {key: torch.from_numpy(state.get(SHARED.sub(r"\g<1>2\g<2>", key), state[key])) for key in state}
+    return variant, load_variant(variant, Checkpoint(weights, name, None, None))
+
+
+def assert_parameters_agree(variant: Variant, model: nn.Module, state: Mapping[str, NDArray[Any]]) -> None:
+    """The network has as many parameters as the reference, but for those of training."""
+    others = (*BUFFERS, *variant.unused)
+    expected = sum(value.size for key, value in state.items() if not any(part in key for part in others))
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
+
+
+def numbered(name: str, outputs: Outputs) -> dict[str, Tensor | Logarithms | None]:
+    """A tensor by its name, or those of a sequence or mapping by theirs and their number or key."""
+    if isinstance(outputs, Sequence):
+        outputs = dict(enumerate(outputs))
+    if not isinstance(outputs, Mapping):
+        return {name: outputs}
+    return {k: v for key, inner in outputs.items() for k, v in numbered(f"{name}/{key}", inner).items()}
+
+
+def backbone_levels(levels: Sequence[Any], samples: Samples) -> Outputs:
+    """As many of the last levels as the reference gives; one may be without a sequence around it."""
+    if "backbone" in samples:
+        return levels[-1]
+    count = len({name.split("/")[1] for name in samples if name.startswith("backbone/")})
+    return levels[-count:]
+
+
+@singledispatch
+def reference_card(head: nn.Module, card: Card) -> Card:
+    """The Card with the limits and the fusion that the reference ran with, which are not those of everyday use."""
+    return replace(card, suppress=replace(card.suppress, conf=0.05))
+
+
+@reference_card.register
+def _(head: YOLOXHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.01, max_det=10_000))
+
+
+@reference_card.register
+def _(head: RTMDetHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.001, max_det=300))
+
+
+@reference_card.register
+def _(head: YuNetHead, card: Card) -> Card:
+    """Its training code multiplies score and objectness."""
+    suppress = replace(card.suppress, conf=0.02, iou=0.45, max_det=10_000)
+    return replace(card, suppress=suppress, fusion=replace(card.fusion, score_exponent=1.0, quality_exponent=1.0))
+
+
+@singledispatch
+def head_outputs(head: nn.Module, given: Any, samples: Samples) -> Outputs:
+    """What the reference's head gives, from what ours gives: as it is, but for the names of a mapping's values."""
+    if isinstance(given, Mapping):
+        return list(given.values())
+    return [given] if isinstance(given, Tensor) and "head/0" in samples else given
+
+
+@head_outputs.register
+def _(head: FCOSHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Distances in px."""
+    sides = zip(given["sides"], head.strides, strict=True)
+    px = [x.relu() * stride if head.improved else x.exp() for x, stride in sides]
+    return list((given | {"sides": px}).values())
+
+
+@head_outputs.register
+def _(head: GFLHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """GFL v2 multiplies score and quality in its head."""
+    if "quality" not in given:
+        return list(given.values())
+    scores = [c.sigmoid() * q.sigmoid() for c, q in zip(given["classes"], given["quality"], strict=True)]
+    return [scores, given["sides"]]
+
+
+@head_outputs.register
+def _(head: RTMDetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Distances in px."""
+    sides = zip(given["sides"], head.strides, strict=True)
+    return [given["classes"], [(x.exp() if head.exponential else x) * stride for x, stride in sides]]
+
+
+@head_outputs.register
+def _(head: TOODHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Final scores in its head."""
+    pairs = zip(given["classes"], given["quality"], strict=True)
+    return [[(c.sigmoid() * q.sigmoid()).sqrt() for c, q in pairs], given["boxes"]]
+
+
+@head_outputs.register
+def _(head: YuNetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Keypoints are none of ours."""
+    names = {"cls": "classes", "bbox": "boxes", "obj": "quality"}
+    return {theirs: given[ours] for theirs, ours in names.items()} | {"kps": dict.fromkeys(range(len(head.strides)))}
+
+
+@head_outputs.register
+def _(head: CenterHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    return [[given["heat"].sigmoid()], [given["size"]], [given["offset"]]]
+
+
+@head_outputs.register
+def _(head: CornerHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    """The first stack's heads serve training alone."""
+    return [[None, given[f"{corner}_{name}"]] for name in ("heat", "emb", "off") for corner in ("tl", "br")]
+
+
+@head_outputs.register
+def _(head: HeatmapHead, given: Tensor, samples: Samples) -> Outputs:
+    """Integral regression gives coordinates, which are our decoder's, and a softmax of the map.
+
+    A probability's relative error is the map's absolute one. At a peak that is many more standard deviations of the
+    probabilities, nearly all of which are 0, than of the map, and the order in which threads add shows. So logarithms
+    are compared: they are the map but for a constant.
+    """
+    if "head/1" in samples:
+        return [None, Logarithms(given.flatten(2).log_softmax(-1).view_as(given))]
+    return [given] if "head/0" in samples else given
+
+
+@head_outputs.register
+def _(head: AssociativeHead, given: Tensor, samples: Samples) -> Outputs:
+    """Heatmaps and tags, which the older framework leaves in one tensor."""
+    return list(given.chunk(2, 1)) if "head/1" in samples else [given]
+
+
+@head_outputs.register
+def _(head: MSPNHead, given: Tensor, samples: Samples) -> Outputs:
+    """The last unit's maps; those of the others serve training alone."""
+    last = sum(name.startswith("head/") for name in samples) - 1
+    return dict.fromkeys(range(last)) | {last: given}
+
+
+@head_outputs.register(SimCCHead)
+@head_outputs.register(RTMCCHead)
+def _(head: nn.Module, given: Tensor, samples: Samples) -> Outputs:
+    """The bins of x, and those of y."""
+    return list(head.decode(given).values())
