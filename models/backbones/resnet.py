@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...plugins.deform_conv.op import DeformConv
-from ..blocks import renorm
+from ..blocks import renorm, set_norm_eps
 from ..config.norms import trunk_norm
 from ..config.parts import Trunk
 from ..config.section import Section
@@ -128,9 +128,7 @@ class ResNet(nn.Module):
                 blocks.append(block(in_channels, width << i, stride, style, wide, deformable[i]))
                 in_channels = (width << i) * block.expansion
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eps = norm_eps
+        set_norm_eps(self, norm_eps)
         self.channels = tuple((width << i) * block.expansion for i in range(4))
 
     def forward(self, image: Tensor) -> list[Tensor]:

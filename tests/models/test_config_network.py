@@ -8,7 +8,7 @@ from small_configs import DECODER, HEADS, SIMPLE, STRIDES, TRUNK, anchors, dense
 from torch import nn
 
 from detforge.models.anchors import Anchors
-from detforge.models.backbones.cspnext import CSPNeXt
+from detforge.models.backbones.csp import CSPNeXt
 from detforge.models.backbones.hrnet import HRNet
 from detforge.models.backbones.resnet import ResNet, averaged_shortcuts
 from detforge.models.config.network import Network, read_network
