@@ -75,8 +75,8 @@ class Card:
         seconds = [each for each in images if each.second]
         require(len(images) - len(seconds) == 1, "inputs", "one image, beside the second one of a pair")
         require((self.form.runs_on == "pairs") == bool(seconds), "inputs", "a second image, for pairs alone")
-        is_crop = self.input.place.kind == "crop"
-        require(is_crop == (self.form.runs_on == "crops"), "inputs.place", "a crop, for networks of crops alone")
+        place = self.form.place
+        require(self.input.place.kind == place, "inputs.place.kind", f"{place}, which '{self.form.kind}' reads")
         has_keypoints = self.skeleton is not None
         require(has_keypoints == self.form.has_keypoints, "skeleton", "keypoints, for pose networks alone")
         self.form.check(self.skeleton)

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from ..deploy.backends.ort import OrtBackend, kernel_library
+from ..deploy.backends.ort import OrtBackend
 from ..deploy.system.console import Parser, run
-from ..deploy.system.errors import IncompatibleError
+from ..deploy.system.errors import AbsentError
 from ..deploy.system.files import write_text
 from ..deploy.system.flags import device, whole
 from ..deploy.system.processors import available_processors
@@ -252,24 +252,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(_bench, parser, argv)
 
 
+def _gpu_kernels(place: str) -> Path:
+    path = library("detforge_cuda")
+    if path is None:
+        raise AbsentError("the operators' CUDA kernels were not built; install detforge where nvcc is")
+    if not torch.cuda.is_available():
+        raise AbsentError(f"device {place}: torch finds no CUDA GPU here; use --device cpu")
+    return path
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     place, threads = arguments.device, arguments.threads or available_processors()
-    path = library("detforge_cuda") if place != "cpu" else kernel_library("cpu")
-    if path is None:
-        needs = "nvcc" if place != "cpu" else "ONNX Runtime's headers (ORT_INCLUDE_DIR)"
-        raise IncompatibleError(f"the operators' kernels for {place} were not built; install detforge where {needs} is")
-    if place != "cpu" and not torch.cuda.is_available():
-        raise IncompatibleError(f"device {place}: torch finds no CUDA GPU here; use --device cpu")
+    gpu_kernels = None if place == "cpu" else _gpu_kernels(place)
     torch.set_num_threads(threads)
     results: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder:
         for workload in WORKLOADS:
             print(f"measuring {workload.name}", file=sys.stderr)
             inputs = workload.inputs(np.random.default_rng(0))
-            if place == "cpu":
+            if gpu_kernels is None:
                 ways = ways_to_run(workload, inputs, threads, Path(folder))
             else:
-                ways = ways_on_gpu(workload, inputs, path, place)
+                ways = ways_on_gpu(workload, inputs, gpu_kernels, place)
             results += measure(workload, ways, arguments.duration)
     report = {"device": place, "threads": threads, "results": [asdict(result) for result in results]}
     text = json.dumps(report, indent=2) + "\n"

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from ..deploy.backends.names import ENGINES
 from ..deploy.backends.open import open_backend
+from ..deploy.backends.ort import OrtBackend
 from ..deploy.card import Card, Provenance
 from ..deploy.forms import Peaks
 from ..deploy.inputs.network_inputs import ImageInput
 from ..deploy.inputs.resize import Pad, Resize
-from ..deploy.system.errors import DetforgeError, ExportError
+from ..deploy.system.errors import AbsentError, DetforgeError, RefusedError
 from ..plugins.border_align.op import border_align
-from ..plugins.core.libraries import library
+from ..plugins.core.libraries import REINSTALL, WITH_NVCC, library
+from ..plugins.core.node import DOMAIN
 from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
 from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
@@ -51,11 +53,12 @@ _PACKAGES = {
 """What runs networks, and the extra that brings it."""
 
 _LIBRARIES = {
-    "detforge_ort": "ORT_INCLUDE_DIR=... pip install --force-reinstall detforge",
-    "detforge_ort_cuda": "ORT_INCLUDE_DIR=... CMAKE_CUDA_COMPILER=nvcc pip install --force-reinstall detforge",
-    "detforge_trt": "TENSORRT_ROOT=... CMAKE_CUDA_COMPILER=nvcc pip install --force-reinstall detforge",
+    "detforge_ort": ("operators run as standard ONNX, slower", REINSTALL),
+    "detforge_ort_cuda": ("operators run as standard ONNX, slower", WITH_NVCC),
+    "detforge_cuda": ("images are prepared on the CPU", WITH_NVCC),
+    "detforge_trt": ("operators run as standard ONNX, slower", WITH_NVCC),
 }
-"""Our operators' kernels, and what builds them."""
+"""Our compiled libraries: what happens without them, and what builds them."""
 
 _RUNTIMES = [
     ("ort", "cpu"),
@@ -65,16 +68,6 @@ _RUNTIMES = [
     ("tensorrt-rtx", "build"),  # alone: that needs no GPU
     ("tensorrt-rtx", "cuda:0"),
 ]
-# How errors say that something is not here, or is more than a runtime has.
-_ABSENT = (
-    "not installed",
-    "has no CUDA",
-    "finds no GPU",
-    "cannot take node",
-    "cannot build this network",
-    "lacks an operator",
-    "that OpenVINO can run",
-)
 _SIDE = 32
 _TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}  # in parts of the largest value; positions are halved too
 
@@ -88,12 +81,13 @@ class _Network:
     card: Card
     image: NDArray[np.float32]
     expected: NDArray[np.float32]
+    operators: frozenset[tuple[str, str]]  # our nodes: name, operator
 
 
 def examine() -> list[Check]:
     """Every check, in an order in which the first failure explains those after it."""
     checks = [_package(name, extra) for name, extra in _PACKAGES.items()]
-    checks += [_library(name, mend) for name, mend in _LIBRARIES.items()]
+    checks += [_library(name, *without) for name, without in _LIBRARIES.items()]
     with tempfile.TemporaryDirectory() as folder:
         networks: list[_Network] = []
         for name, make, precisions in _LAYERS:
@@ -118,21 +112,28 @@ def _package(name: str, extra: str) -> Check:
         return Check(f"package {name}", "absent", "not installed", f"pip install 'detforge[{extra}]'")
 
 
-def _library(name: str, mend: str) -> Check:
+def _library(name: str, without: str, mend: str) -> Check:
     path = library(name)
     if path is None:
-        return Check(f"library {name}", "absent", "not built: operators run as standard ONNX, slower", mend)
+        return Check(f"library {name}", "absent", f"not built: {without}", mend)
     return Check(f"library {name}", "ok", str(path))
 
 
 def _check(name: str, attempt: Callable[[], str]) -> Check:
     try:
         return Check(name, "ok", attempt())
+    except RefusedError as error:  # nothing mends that
+        return Check(name, "absent", _parts(error)[0])
+    except AbsentError as error:
+        return Check(name, "absent", *_parts(error))
     except DetforgeError as error:
-        said, _, mend = " ".join(str(error).split()).rpartition("; ")
-        state = "absent" if any(phrase in str(error) for phrase in _ABSENT) else "failed"
-        # What a runtime cannot build, nothing mends.
-        return Check(name, state, said, "" if isinstance(error, ExportError) else mend)
+        return Check(name, "failed", *_parts(error))
+
+
+def _parts(error: DetforgeError) -> tuple[str, str]:
+    """What is wrong, and what mends it."""
+    said, _, mend = " ".join(str(error).split()).rpartition("; ")
+    return said, mend
 
 
 class _Layer(nn.Module):
@@ -158,7 +159,8 @@ def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precisi
     image = (torch.rand(1, 3, _SIDE, _SIDE, generator=random) * 512).round() / 64  # exact in every precision
     with torch.inference_mode():
         expected = network(image)["result"].numpy()
-    return _Network(card.model, path, card, image.numpy(), expected)
+    operators = frozenset((node.name, node.op_type) for node in proto.graph.node if node.domain == DOMAIN)
+    return _Network(card.model, path, card, image.numpy(), expected, operators)
 
 
 def _card(name: str, precision: Literal["fp32", "fp16"]) -> Card:
@@ -201,7 +203,17 @@ def _run(network: _Network, backend: str, device: str) -> str:
         raise DetforgeError(
             f"differs from PyTorch by {worst:.2g} of the largest value; report it with detexport --doctor --json"
         )
+    if backend == "ort" and (kernels := _kernels(network, device)):
+        built = f", as kernel {', '.join(kernels)}"
     return f"agrees with PyTorch to {worst:.1g}{built}"
+
+
+def _kernels(network: _Network, device: str) -> list[str]:
+    """Our operators that ONNX Runtime runs as kernels; where it runs the function, the nodes have other names."""
+    session = OrtBackend(str(network.path), device=device, profile=True)
+    for _ in range(2):  # the first is not timed
+        session.run({network.card.input.name: network.image})
+    return sorted({node.op for node in session.node_times() if (node.name, node.op) in network.operators})
 
 
 def _deformable() -> nn.Module:

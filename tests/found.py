@@ -1,8 +1,11 @@
-"""What a Card makes of a network's outputs, as a pipeline does with those of one image."""
+"""What a Card finds in the outputs of a network, as a pipeline does with those of one image."""
 
-from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from detforge.deploy.card import Card
+from detforge.deploy.columns.column import Column
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.forms.form import Run
 from detforge.deploy.inputs.geometry import Frame
@@ -11,13 +14,18 @@ from detforge.deploy.suppress import suppress
 
 
 def found_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:
-    """The findings in one image, from outputs without the batch axis, and maybe those of its mirrored view."""
-    runs = [Run(outputs, frame), *([] if mirrored is None else [Run(mirrored, frame, mirrored=True)])]
-    return finished(runs, card, frame)
-
-
-def finished(runs: Sequence[Run], card: Card, frame: Frame) -> Instances:
-    """The findings of all runs on one image, in px of the image."""
-    found = suppress(card.form.find(runs, card), card.suppress, card.form.compares)
+    """The final findings in px of the image, from outputs without a batch axis."""
     height, width = frame.image_size
-    return found.scaled((width, height))
+    found = candidates_in(outputs, card, frame, mirrored)
+    return suppress(found, card.suppress, card.form.compares).scaled((width, height))
+
+
+def candidates_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:
+    """The same before suppression, in px of the resized image."""
+    runs = [Run(outputs, frame), *([] if mirrored is None else [Run(mirrored, frame, mirrored=True)])]
+    return card.form.find(runs, card)
+
+
+def findings(boxes: Any, scores: Any, labels: Any, *columns: Column) -> Instances:
+    """Findings by their rows; the image's size and the names of their classes are of no account."""
+    return Instances(boxes, scores, np.asarray(labels), ("",) * 1000, (1, 1)).with_columns(*columns)

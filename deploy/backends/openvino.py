@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..contract.port import Arrays, Port
 from ..model_file.inline import inline_functions, port_names
 from ..model_file.metadata import metadata_of
-from ..system.errors import IncompatibleError, InputError
+from ..system.errors import AbsentError, IncompatibleError, InputError
 from ..system.processors import available_processors
 from .node_times import NodeTime, mean_times
 
@@ -51,7 +51,7 @@ class OpenVinoBackend:
             core = openvino.Core()
             self._compiled = core.compile_model(core.read_model(inline_functions(data)), "CPU", config)
         except Exception as error:  # OpenVINO raises RuntimeError for everything
-            raise IncompatibleError(
+            raise AbsentError(
                 f"{path}: not a model that OpenVINO can run; {_reason(error)}; use --backend ort"
             ) from error
         inputs, outputs = port_names(data)
@@ -92,9 +92,9 @@ class OpenVinoBackend:
 
 
 def check_installation() -> None:
-    """IncompatibleError unless OpenVINO is installed."""
+    """AbsentError unless OpenVINO is installed."""
     if find_spec("openvino") is None:
-        raise IncompatibleError("OpenVINO is not installed; pip install 'detforge[openvino]', or use --backend ort")
+        raise AbsentError("OpenVINO is not installed; pip install 'detforge[openvino]', or use --backend ort")
 
 
 def _ports(ports: Sequence[Any], names: list[str]) -> tuple[Port, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...plugins.core.libraries import library
 from ..contract.port import Arrays, Port
-from ..system.errors import IncompatibleError, InputError
+from ..system.errors import AbsentError, IncompatibleError, InputError
 from ..system.processors import available_processors
 from .automatic import precision_of
 from .node_times import NodeTime, mean_times
@@ -63,14 +63,15 @@ class OrtBackend:
             _register_kernels(options, device)
         try:
             self._session = ort.InferenceSession(path, options, providers=providers)
+        except ort.capi.onnxruntime_pybind11_state.NotImplemented as error:
+            problem = f"ONNX Runtime {ort.__version__} lacks an operator of this model"
+            bf16 = precision_of(path) == "bf16"
+            remedy = "use --backend openvino, which runs bf16" if bf16 else "install a newer one"
+            raise AbsentError(f"{path}: {problem}; {_first_line(error)}; {remedy}") from error
         except Exception as error:  # ONNX Runtime's own classes share no base but this one
-            problem, remedy = "not a model that ONNX Runtime can open", "export it anew with detexport"
-            if type(error).__name__ == "NotImplemented":
-                problem = f"ONNX Runtime {ort.__version__} lacks an operator of this model"
-                remedy = "install a newer one, or detforge with its own kernels"
-                if precision_of(path) == "bf16":
-                    remedy = "use --backend openvino, which runs bf16"
-            raise IncompatibleError(f"{path}: {problem}; {_first_line(error)}; {remedy}") from error
+            raise IncompatibleError(
+                f"{path}: not a model that ONNX Runtime can open; {_first_line(error)}; export it anew with detexport"
+            ) from error
         if device != "cpu" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise IncompatibleError(
                 f"device {device}: CUDA did not start; its libraries are missing or too old; "
@@ -97,18 +98,13 @@ class OrtBackend:
         return mean_times(times)
 
 
-def kernel_library(device: str) -> Path | None:
-    """The library of our operators' kernels for a device; None where it was not built."""
-    return library("detforge_ort" if device == "cpu" else "detforge_ort_cuda")
-
-
 def check_installation() -> None:
     """Refuse to run without ONNX Runtime, or with both distributions, which overwrite each other's files."""
     # importlib.metadata would take a sixth of the time in which a model is loaded.
     records = [record for folder in sys.path for record in Path(folder).glob("onnxruntime*.dist-info")]
     installed = {record.name.split("-")[0] for record in records} & {"onnxruntime", "onnxruntime_gpu"}
     if not installed:
-        raise IncompatibleError("ONNX Runtime is not installed; pip install 'detforge[cpu]' or 'detforge[gpu]'")
+        raise AbsentError("ONNX Runtime is not installed; pip install 'detforge[cpu]' or 'detforge[gpu]'")
     if len(installed) > 1:
         raise IncompatibleError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; "
@@ -117,7 +113,7 @@ def check_installation() -> None:
 
 
 def _register_kernels(options: Any, device: str) -> None:
-    path = kernel_library(device)
+    path = library("detforge_ort" if device == "cpu" else "detforge_ort_cuda")
     if path is None:
         return
     try:
@@ -133,7 +129,7 @@ def _providers(device: str, available: list[str]) -> list[Any]:
     if kind == "cpu":
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in available:
-        raise IncompatibleError(
+        raise AbsentError(
             f"device {device}: this ONNX Runtime has no CUDA; pip install 'detforge[gpu]' or use --device cpu"
         )
     return [("CUDAExecutionProvider", {"device_id": index or "0"}), "CPUExecutionProvider"]

@@ -17,7 +17,7 @@ from ..system.files import check_place, write_text
 from ..system.flags import device, whole
 from ..system.processors import available_processors
 from .gate import misses, parse_gate
-from .report import BenchmarkReport, Case, Result, read_report, to_csv
+from .report import SCHEMA, BenchmarkReport, Case, Result, read_report, to_csv
 
 _BUSY = 0.2  # processors
 IMAGES = Path(__file__).parent / "images"
@@ -134,6 +134,7 @@ def _bench_quietly(arguments: argparse.Namespace) -> int:
             "warmup_s": arguments.warmup,
         },
         tuple(replace(result, nodes=nodes.get(result.case, ())) for result in results),
+        SCHEMA,
     )
     _deliver(report, base, arguments)
     if (beside := report.environment["processors_beside"] or 0.0) > _BUSY:

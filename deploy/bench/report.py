@@ -87,7 +87,7 @@ class BenchmarkReport:
     environment: dict[str, Any]
     settings: dict[str, Any]
     results: tuple[Result, ...]
-    schema: int = SCHEMA
+    schema: int
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA))

@@ -56,8 +56,7 @@ class Keypoints(Column):
 
     def records(self) -> list[dict[str, Any]]:
         """`keypoints` as COCO has them: [x, y, score, ...]."""
-        rows = self.values.reshape(len(self), -1).tolist()
-        return [{"keypoints": [round(value, 3) for value in row]} for row in rows]
+        return [{"keypoints": [round(value, 3) for value in pose.ravel().tolist()]} for pose in self.values]
 
     def texts(self, image_size: tuple[int, int]) -> list[str]:
         """Each keypoint's x and y as parts of the image's sides, and its score."""

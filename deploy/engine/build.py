@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..system.errors import ExportError, IncompatibleError, UsageError
+from ...plugins.core.libraries import WITH_NVCC
+from ..system import errors
+from ..system.errors import DetforgeError, ExportError, IncompatibleError, RefusedError, UsageError
 from .layers import Layer, check_layers
 from .onnx_file import OnnxFile
 from .profile import Profile
@@ -94,6 +96,9 @@ def build(
             f"export it with --int8 --runtime {options.runtime}"
         )
     plugins = plugin_library() if file.operators else None
+    if plugins is None and file.plugins_only:
+        which = f"{options.runtime} takes {', '.join(file.plugins_only)} as plugins alone, which were not built"
+        raise RefusedError(_text(path, which, WITH_NVCC))
     embedded = options.embeds(plugins)
     request = {
         **{name: value for name, value in asdict(options).items() if name != "version_compat"},
@@ -112,7 +117,7 @@ def build(
             layers = _layers(event["network"])
             check_layers(path, layers, precision, file.operators, plugins is not None)
         elif "failed" in event:
-            raise _refusal(path, event["failed"], options, without_plugins=bool(file.operators) and plugins is None)
+            raise _failure(path, event, options, without_plugins=bool(file.operators) and plugins is None)
         elif "built" in event:
             found = event["built"]["layers"]
             inside = None if found is None else _layers(found)
@@ -129,7 +134,7 @@ def _layers(told: list[dict[str, Any]]) -> tuple[Layer, ...]:
 
 
 def _events(onnx: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the builder's process says; when it ends without a plan, ExportError or IncompatibleError."""
+    """What the builder's process says; ExportError when it ends without a last word."""
     with tempfile.TemporaryDirectory() as name, (Path(name) / "stderr").open("w+", errors="replace") as stderr:
         asked = Path(name) / "request.json"
         asked.write_text(json.dumps(request))
@@ -140,10 +145,8 @@ def _events(onnx: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
             try:
                 for line in process.stdout:
                     event = json.loads(line)
-                    if "incompatible" in event:
-                        raise IncompatibleError(event["incompatible"])
                     yield event
-                    if "built" in event:
+                    if "built" in event or "failed" in event:
                         return
             finally:
                 process.kill()  # it may still be building when nobody listens any more
@@ -151,19 +154,24 @@ def _events(onnx: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         lines = stderr.read().strip().splitlines()
         code = process.returncode
         end = f"the builder died of signal {-code}" if code < 0 else f"the builder ended with {code}"
-        raise _failure(onnx, end + (f" after: {lines[-1]}" if lines else ""))
+        raise ExportError(_text(onnx, end + (f" after: {lines[-1]}" if lines else "")))
 
 
-def _refusal(onnx: Path, reason: str, options: BuildOptions, *, without_plugins: bool) -> ExportError:
-    """The runtime's own words, with what mends it where that is known."""
+def _failure(onnx: Path, event: dict[str, Any], options: BuildOptions, *, without_plugins: bool) -> DetforgeError:
+    """The error that ended the builder's process, with what mends it where that is known."""
+    reason: str = event["failed"]
+    kind: type[Exception] = getattr(errors, event["kind"], ExportError)
+    if issubclass(kind, IncompatibleError):
+        return kind(reason)
+    error = RefusedError if kind is RefusedError else ExportError
     if options.workspace is not None and "workspace" in reason:
         what = f"{options.runtime} has no kernel for a layer within --workspace {options.workspace}"
-        return _failure(onnx, what, "raise it, or leave it out")
+        return error(_text(onnx, what, "raise it, or leave it out"))
     if without_plugins:
         why = "the plugins for its operators were not built"
-        return _failure(onnx, f"{reason}; {why}", "TENSORRT_ROOT=... pip install --force-reinstall detforge")
-    return _failure(onnx, reason)
+        return error(_text(onnx, f"{reason}; {why}", WITH_NVCC))
+    return error(_text(onnx, reason))
 
 
-def _failure(onnx: Path, reason: str, remedy: str = "the ONNX file is whole and runs elsewhere") -> ExportError:
-    return ExportError(f"{onnx}: no engine was built; {reason}; {remedy}")
+def _text(onnx: Path, reason: str, remedy: str = "the ONNX file is whole and runs elsewhere") -> str:
+    return f"{onnx}: no engine was built; {reason}; {remedy}"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..system.errors import DetforgeError, IncompatibleError
+from ..system.errors import AbsentError, DetforgeError, IncompatibleError
 
 Sizes = tuple[int, ...]
 
@@ -22,7 +22,7 @@ def _runtime() -> Any:
     try:
         return importlib.import_module("cuda.bindings.runtime")
     except ImportError:
-        raise IncompatibleError(
+        raise AbsentError(
             "CUDA's Python bindings are not installed; pip install 'detforge[tensorrt]' or 'detforge[tensorrt-rtx]'"
         ) from None
 
@@ -40,18 +40,16 @@ def _call(name: str, *arguments: Any) -> Any:
 
 
 class Device:
-    """A GPU by its index: `name`, and `capability` such as "89"; IncompatibleError where there is none."""
+    """A GPU by its index: `name`, and `capability` such as "89"; AbsentError where there is none."""
 
     def __init__(self, index: int) -> None:
         cuda = _runtime()
         error, count = cuda.cudaGetDeviceCount()
         if int(error) != 0 or not count:
             reason = getattr(error, "name", "no GPU")
-            raise IncompatibleError(f"device cuda:{index}: CUDA finds no GPU here; {reason}; check nvidia-smi")
+            raise AbsentError(f"device cuda:{index}: CUDA finds no GPU here; {reason}; check nvidia-smi")
         if index >= count:
-            raise IncompatibleError(
-                f"device cuda:{index}: not one of the {count} here; choose cuda:0 to cuda:{count - 1}"
-            )
+            raise AbsentError(f"device cuda:{index}: not one of the {count} here; choose cuda:0 to cuda:{count - 1}")
         self.index = index
         kind = cuda.cudaDeviceAttr
         parts = (kind.cudaDevAttrComputeCapabilityMajor, kind.cudaDevAttrComputeCapabilityMinor)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...plugins.core.libraries import library
-from ..system.errors import IncompatibleError
+from ..system.errors import AbsentError, IncompatibleError
 
 Runtime = Literal["tensorrt", "tensorrt-rtx"]
 
@@ -20,10 +20,10 @@ _loading = threading.Lock()
 
 
 def require(runtime: Runtime) -> str:
-    """The name of the runtime's module; IncompatibleError where it is not installed."""
+    """The name of the runtime's module; AbsentError where it is not installed."""
     name = runtime.replace("-", "_")
     if importlib.util.find_spec(name) is None:
-        raise IncompatibleError(f"{runtime} is not installed; pip install 'detforge[{runtime}]'")
+        raise AbsentError(f"{runtime} is not installed; pip install 'detforge[{runtime}]'")
     return name
 
 

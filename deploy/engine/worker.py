@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..system.errors import DetforgeError, IncompatibleError
+from ..system.errors import DetforgeError, IncompatibleError, RefusedError
 from ..system.files import replacing
 from .cuda_memory import Device
 from .layers import engine_layers, parsed_layers
@@ -48,13 +48,14 @@ def _work(request: dict[str, Any], tell: Tell) -> None:
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(Path(request["onnx"]).read_bytes()):
         error = parser.get_error(0)
-        raise RuntimeError(f"{request['runtime']} cannot take node {error.node_name() or error.node()}: {error.desc()}")
+        node = error.node_name() or error.node()
+        raise RefusedError(f"{request['runtime']} cannot take node {node}: {error.desc()}")
     tell({"network": [asdict(layer) for layer in parsed_layers(trt, network)]})
     config = _config(trt, builder, request)
     config.progress_monitor = _monitor(trt, tell)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise RuntimeError(f"{request['runtime']} cannot build this network: {logger.error or 'no reason given'}")
+        raise RefusedError(f"{request['runtime']} cannot build this network: {logger.error or 'no reason given'}")
     Path(request["plan"]).write_bytes(plan)
     if request["timing_cache"] is not None:
         try:
@@ -163,8 +164,8 @@ def _main(request: Path) -> None:
     try:
         _work(json.loads(request.read_text()), tell)
     except Exception as error:  # whatever it is, one line of it reaches the user
-        kind = "incompatible" if isinstance(error, IncompatibleError) else "failed"
-        tell({kind: " ".join(str(error).split()) or type(error).__name__})
+        kind = type(error).__name__
+        tell({"failed": " ".join(str(error).split()) or kind, "kind": kind})
 
 
 if __name__ == "__main__":

@@ -84,6 +84,8 @@ class Form(ABC):
     task: ClassVar[str]
     """A word for tables."""
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "images"
+    place: ClassVar[Literal["resize", "crop", "cover"]] = "resize"
+    """The kind of geometry that brings the image onto the canvas."""
     outputs: ClassVar[tuple[Output, ...]]
     compares: ClassVar[str] = "boxes"
     has_keypoints: ClassVar[bool] = False
@@ -167,6 +169,7 @@ class CropForm(Form):
     """A form of networks that see one box of an image at a time."""
 
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "crops"
+    place: ClassVar[Literal["resize", "crop", "cover"]] = "crop"
 
     @abstractmethod
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:

@@ -39,6 +39,7 @@ class Tags(ImageForm):
     kind: Literal["tags"] = "tags"
 
     task: ClassVar[str] = "pose"
+    place: ClassVar[Literal["resize", "crop", "cover"]] = "cover"
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("heatmaps", "map", "range", mirror=Mirror()),
         Output("tags", unit="range", mirror=Mirror()),

@@ -25,10 +25,18 @@ class IncompatibleError(DetforgeError):
     exit_code = 4
 
 
+class AbsentError(IncompatibleError):
+    """This machine lacks a runtime or a device, or the runtime lacks an operator."""
+
+
 class ExportError(DetforgeError):
     """The export failed."""
 
     exit_code = 5
+
+
+class RefusedError(ExportError):
+    """A runtime cannot build the network."""
 
 
 class VerificationError(DetforgeError):

@@ -2,12 +2,16 @@
 3.2)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm
+from ..blocks import ConvNorm, Norm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
 
 _CHANNELS, _BLOCKS = (64, 128, 256, 512, 1024), (3, 6, 6, 3)
 
@@ -116,3 +120,15 @@ class CSPNeXt(nn.Module):
         for stage in self.children():
             x = stage(x)
         return [x]
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's CSPNeXt with its last level alone."""
+    section.fixed(arch="P5", arch_ovewrite=None, use_depthwise=False, expand_ratio=0.5)
+    section.same("out_indices", (4,), (2, 3, 4))
+    section.fixed(spp_kernel_sizes=(5, 9, 13), channel_attention=True, conv_cfg=None)
+    if activation := section.section("act_cfg"):
+        activation.typed("SiLU")
+        activation.training("inplace")
+    network = partial(CSPNeXt, deep=section.number("deepen_factor", 1.0), wide=section.number("widen_factor", 1.0))
+    return Trunk(normed(network, batch_norm(section, Norm("bn", 1e-3))), (-1,), (32,))

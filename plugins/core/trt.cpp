@@ -3,32 +3,16 @@
 // Nothing of TensorRT is linked; its registry loads this library and asks getCreators what is in it.
 #include "trt.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstring>
-#include <typeinfo>
 #include <vector>
 
 #include "ops.h"  // made by CMake: every folder's kernel.h, and AllOps
+#include "trt_logger.h"
 
 namespace detforge {
 namespace {
-
-std::atomic<trt::ILoggerFinder*> finder{nullptr};
-
-// Whether a finder is of the class in our headers. TensorRT 11 gave it, and the logger, other virtual functions than
-// TensorRT 10, and a plugin may be built for one and run by the other.
-bool known(const trt::ILoggerFinder& given) {
-    const std::type_info* type = &typeid(given);
-    while (type != nullptr && *type != typeid(trt::ILoggerFinder)) {
-        const auto* derived = dynamic_cast<const abi::__si_class_type_info*>(type);
-        type = derived == nullptr ? nullptr : derived->__base_type;
-    }
-    return type != nullptr;
-}
 
 std::string text(const Tensor& tensor) {
     std::string dims;
@@ -41,13 +25,7 @@ std::string text(const Tensor& tensor) {
 void report(const char* op, const char* problem) noexcept {
     char message[512];
     std::snprintf(message, sizeof message, "detforge %s: %s", op, problem);
-    trt::ILoggerFinder* from = finder;
-    trt::ILogger* logger = from == nullptr ? nullptr : from->findLogger();
-    if (logger != nullptr) {
-        logger->log(trt::ILogger::Severity::kERROR, message);
-    } else {
-        std::fprintf(stderr, "%s\n", message);
-    }
+    log_error(message);
 }
 
 void read_field(const trt::PluginFieldCollection* given, const Field& field, int32_t* values) {
@@ -131,6 +109,4 @@ DETFORGE_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& c
     return creators.data();
 }
 
-DETFORGE_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* given) {
-    detforge::finder = given != nullptr && detforge::known(*given) ? given : nullptr;
-}
+DETFORGE_EXPORT void setLoggerFinder(void* finder) { detforge::log_with(finder); }

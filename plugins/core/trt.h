@@ -7,13 +7,12 @@
 // No exception leaves a method: it is reported through TensorRT's logger, and the method returns that it failed.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <algorithm>
 #include <stdexcept>
 #include <string>
 
 #include "op.h"
+#include "trt_api.h"
 
 namespace detforge {
 

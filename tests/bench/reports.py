@@ -1,6 +1,6 @@
 """Reports with known figures, for the tests."""
 
-from detforge.deploy.bench.report import STAGES, Case, Latency, BenchmarkReport, Result
+from detforge.deploy.bench.report import SCHEMA, STAGES, BenchmarkReport, Case, Latency, Result
 
 CASE = Case("gfl.onnx", "ort", "cpu", 1, 1)
 ENVIRONMENT = {
@@ -28,4 +28,4 @@ def result(case: Case = CASE, factor: float = 1.0, peak_mib: float | None = 210.
 
 
 def report(*results: Result) -> BenchmarkReport:
-    return BenchmarkReport(ENVIRONMENT, SETTINGS, results or (result(),))
+    return BenchmarkReport(ENVIRONMENT, SETTINGS, results or (result(),), SCHEMA)

@@ -9,7 +9,6 @@ import torch
 
 from detforge.deploy.bench.cli import main
 from detforge.export import bench_ops
-from detforge.plugins.core.libraries import library
 
 
 @pytest.mark.slow
@@ -30,7 +29,6 @@ def test_a_gpu_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.skipif(library("detforge_ort") is None, reason="libdetforge_ort was not built: no ONNX Runtime headers")
 def test_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     small = replace(bench_ops.WORKLOADS[1], inputs=lambda rng: (rng.standard_normal((1, 2, 4, 128), np.float32),))
     monkeypatch.setattr(bench_ops, "WORKLOADS", (small,))

@@ -14,8 +14,9 @@ from conftest import COLOR_CARD, write_color_model
 from detforge.deploy import loader
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.bench import cli
-from detforge.deploy.bench.report import METRICS, STAGES, Case, BenchmarkReport, read_report
+from detforge.deploy.bench.report import METRICS, STAGES, BenchmarkReport, Case, read_report
 from detforge.deploy.card import METADATA_KEY
+from detforge.deploy.inputs.resize import Resize
 
 BRIEF = ("--duration", "0.05", "--warmup", "0", "--images", "photos")
 
@@ -110,11 +111,10 @@ def test_a_real_session_agrees_with_what_a_user_gets(color_model: Path) -> None:
 def test_images_in_several_network_sizes_are_noted(
     opened: list[Any], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = json.loads(COLOR_CARD.to_json())
-    text["input"] |= {"resize": "edges", "size": [32, 64]}
+    card = COLOR_CARD.with_place(Resize((32, 64), by="edges"))
     backend = RecordedBackend(
         {"boxes": np.zeros((8, 2, 4), np.float32), "scores": np.zeros((8, 2, 3), np.float32)},
-        {METADATA_KEY: json.dumps(text)},
+        {METADATA_KEY: card.to_json()},
     )
     monkeypatch.setattr(loader, "open_backend", lambda *_, **__: backend)
     assert bench("--model", "a.onnx", "--batch", "2") == 0

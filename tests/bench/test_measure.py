@@ -19,12 +19,13 @@ from conftest import COLOR_CARD
 from detforge.deploy import load
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.bench import environment
-from detforge.deploy.bench.measure import ImageFile, Timer, finder, latency, measure, read_images
+from detforge.deploy.bench.measure import ImageFile, Timer, latency, measure, read_images
 from detforge.deploy.bench.report import Case
 from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Heatmaps
+from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.loader import assemble
-from detforge.deploy.pipelines.top_down import TopDown
 from detforge.deploy.system.errors import InputError
 
 TIMING = {"pre": 1.0, "infer": 2.0, "post": 3.0}
@@ -201,18 +202,22 @@ def test_peak_memory_starts_anew_and_sees_what_is_gone() -> None:
 
 def test_a_network_for_crops_gets_the_whole_image_as_its_box() -> None:
     skeleton = Skeleton(("nose", "chin"), ((0, 1),), (), (0.1, 0.1))
-    spec = replace(COLOR_CARD.input, resize="crop")
-    card = replace(COLOR_CARD, task="pose", skeleton=skeleton, input=spec, decode=Heatmaps(flip=False))
+    crops = replace(COLOR_CARD.input, place=Crop((64, 64)))
+    form, suppress = Heatmaps(flip=False), Suppress("oks")
+    card = replace(COLOR_CARD, inputs=(crops,), form=form, suppress=suppress, skeleton=skeleton)
     maps = np.zeros((2, 2, 16, 16), np.float32)
     maps[:, :, 4, 8] = 1
-    find = finder(assemble(RecordedBackend({"heatmaps": maps}, {}), card))
-    wide, high = find([np.zeros((48, 64, 3), np.uint8), np.zeros((90, 30, 3), np.uint8)])
+    model = assemble(RecordedBackend({"heatmaps": maps}, {}), card)
+    wide, high = model.find([np.zeros((48, 64, 3), np.uint8), np.zeros((90, 30, 3), np.uint8)])
     assert (wide.boxes.tolist(), high.boxes.tolist()) == ([[0, 0, 64, 48]], [[0, 0, 30, 90]])
     assert wide.keypoints is not None and wide.keypoints.shape == (1, 2, 3)
     assert set(wide.timing) == {"pre", "infer", "post"}
 
 
-def test_other_models_run_as_they_are(color_model: Path) -> None:
-    model = load(str(color_model))
-    assert not isinstance(model, TopDown)
-    assert finder(model) is model
+def test_other_models_find_what_a_call_gives(color_model: Path) -> None:
+    model = load(str(color_model), conf=0.1)
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:32, 32:, 2] = 255
+    [found] = model.find([image])
+    assert (found.boxes.tolist(), found.labels.tolist()) == ([[32, 0, 64, 32]], [2])
+    assert model(image).boxes.tolist() == found.boxes.tolist()

@@ -17,6 +17,7 @@ from detforge.deploy.contract.port import Arrays, Port
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Heatmaps
+from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.inputs.network_inputs import ImageInput
 
 STEP = 4
@@ -24,13 +25,11 @@ CANVAS = (97, 65)  # sides of 4 n + 1 px: every fourth pixel, the first and the 
 
 POSE_CARD = Card(
     model="lights",
-    task="pose",
-    input=ImageInput("crop", CANVAS, 1, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), enlarge=(1.25, 1.25), spacing=True),
-    decode=Heatmaps("udp", blur=3, flip=False),
+    inputs=(ImageInput(Crop(CANVAS, (1.25, 1.25), spacing=True), "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),),
+    form=Heatmaps("udp", blur=3, flip=False),
     fusion=Fusion(1.0, 1.0),
     suppress=Suppress("oks", conf=0.0, oks=0.9),
     labels=("red",),
-    ops=(),
     provenance=COLOR_CARD.provenance,
     skeleton=Skeleton(("blue", "green", "red"), ((0, 1), (1, 2)), ((0, 2),), (0.05, 0.05, 0.05)),
 )
@@ -57,9 +56,9 @@ def lights(size: tuple[int, int], places: NDArray[Any], spread: float) -> NDArra
     return (np.stack(glow, -1) * 250).round().astype(np.uint8)
 
 
-def card(**decode: Any) -> Card:
-    """The Card with another decode."""
-    return replace(POSE_CARD, decode=replace(POSE_CARD.decode, **decode))
+def card(**changes: Any) -> Card:
+    """The Card with changes to its form."""
+    return replace(POSE_CARD, form=replace(POSE_CARD.form, **changes))
 
 
 def write_lights_model(path: Path, card: Card = POSE_CARD) -> Path:

@@ -85,7 +85,7 @@ def group(
     tag_distance: float = 1.0,
     pick: Pick = best,
 ) -> tuple[Array, Array, Array]:
-    """Places (n, k, 2) px of the map, scores (n, k) and totals (n,); arguments as TagDecode has them.
+    """Places (n, k, 2) px of the map, scores (n, k) and totals (n,); arguments as Tags has them.
 
     `pick` orders the peaks of a map; the reference leaves open which of equal ones comes first.
     """

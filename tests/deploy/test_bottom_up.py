@@ -16,21 +16,21 @@ from detforge.deploy.contract.port import Arrays, Port
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Tags
+from detforge.deploy.inputs.cover import Cover
+from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.pipelines.bottom_up import BottomUp
+from detforge.deploy.inputs.resize import Resize
+from detforge.deploy.pipelines.detector import Detector
 from detforge.deploy.results.instances import Instances
 from detforge.deploy.system.errors import IncompatibleError
 
 STEP = 4
 CARD = Card(
     model="lights",
-    task="pose",
-    input=ImageInput("warp", (128, 128), 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
-    decode=Tags((1, 0, 2), flip=False),
-    fusion=COLOR_CARD.fusion,
+    inputs=(ImageInput(Cover((128, 128), 32), "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),),
+    form=Tags((1, 0, 2), flip=False),
     suppress=Suppress("none", conf=0.0),
     labels=("person",),
-    ops=(),
     provenance=COLOR_CARD.provenance,
     skeleton=Skeleton(("blue", "green", "red"), ((0, 1), (1, 2)), ((0, 2),), (0.05, 0.05, 0.05)),
 )
@@ -86,14 +86,14 @@ def matched(found: Instances, people: NDArray[Any]) -> NDArray[np.float32]:
 
 def test_people_are_found_where_they_are() -> None:
     backend = Lights()
-    found = BottomUp(backend, CARD)(scene(SIZE, PEOPLE, 9.0))
+    found = Detector(backend, CARD)(scene(SIZE, PEOPLE, 9.0))
     keypoints = matched(found, PEOPLE)
     # A map's pixel is 7.5 px of the image; a quarter of one is decided, and the white corner is nobody's.
     assert np.abs(keypoints[..., :2] - PEOPLE).max() < 4
     assert (keypoints[..., 2] > 0.7).all()
     assert backend.shapes == [(1, 3, 128, 224)]
     assert found.names == ("person",)
-    assert found.skeleton == CARD.skeleton
+    assert found.columns["keypoints"].skeleton == CARD.skeleton  # type: ignore[attr-defined]
     assert found.image_size == (384, 240)
     assert found.labels.tolist() == [0, 0, 0]
     assert (np.diff(found.scores) <= 0).all()
@@ -101,7 +101,7 @@ def test_people_are_found_where_they_are() -> None:
 
 
 def test_a_box_is_the_bounds_of_the_keypoints() -> None:
-    found = BottomUp(Lights(), CARD)(scene(SIZE, PEOPLE, 9.0))
+    found = Detector(Lights(), CARD)(scene(SIZE, PEOPLE, 9.0))
     assert found.keypoints is not None
     for box, pose, score in zip(found.boxes, found.keypoints, found.scores, strict=True):
         np.testing.assert_allclose(box, [*pose[:, :2].min(0), *pose[:, :2].max(0)], atol=1e-4)
@@ -111,20 +111,20 @@ def test_a_box_is_the_bounds_of_the_keypoints() -> None:
 @pytest.mark.parametrize("spacing", [False, True])
 def test_the_mirrored_image_changes_nothing_that_is_symmetric(spacing: bool) -> None:
     """Keypoints of pairs change places, maps are turned back, and each view has tags of its own."""
-    card = replace(CARD, input=replace(CARD.input, spacing=spacing))
+    card = CARD.with_place(replace(CARD.input.place, spacing=spacing))
     image = scene(SIZE, PEOPLE, 9.0)
-    once = BottomUp(Lights(), card)(image)
+    once = Detector(Lights(), card)(image)
     backend = Lights(sides=True)
-    twice = BottomUp(backend, replace(card, decode=replace(CARD.decode, flip=True)))(image)
+    twice = Detector(backend, replace(card, form=replace(CARD.form, flip=True)))(image)
     assert len(backend.shapes) == 2
     np.testing.assert_allclose(matched(twice, PEOPLE), matched(once, PEOPLE), atol=1e-3)
 
 
 def test_scales_are_averaged_on_one_canvas() -> None:
     scales = (0.5, 1.0, 2.0)
-    card = replace(CARD, decode=replace(CARD.decode, scales=scales))
+    card = replace(CARD, form=replace(CARD.form, scales=scales))
     backend = Lights()
-    found = BottomUp(backend, card)(scene(SIZE, PEOPLE, 9.0))
+    found = Detector(backend, card)(scene(SIZE, PEOPLE, 9.0))
     # Sides are whole multiples of 32 px at the smallest scale, and from there on proportional.
     heights = [shape[2:] for shape in backend.shapes]
     assert heights == [(256, 512), (128, 256), (64, 128)]
@@ -134,32 +134,32 @@ def test_scales_are_averaged_on_one_canvas() -> None:
 def test_images_of_a_list_are_each_as_alone() -> None:
     images = [scene(SIZE, PEOPLE, 9.0), scene((384, 240), PEOPLE[:1], 9.0), scene(SIZE, PEOPLE[1:], 9.0)]
     together = Lights()
-    found = BottomUp(together, CARD)(images)
+    found = Detector(together, CARD)(images)
     assert sorted(shape[0] for shape in together.shapes) == [1, 2]
     for image, one in zip(images, found, strict=True):
-        alone = BottomUp(Lights(), CARD)(image)
+        alone = Detector(Lights(), CARD)(image)
         np.testing.assert_array_equal(one.keypoints, alone.keypoints)
         np.testing.assert_array_equal(one.scores, alone.scores)
     fixed = Lights(batch=2)
-    for one, other in zip(BottomUp(fixed, CARD)(images), found, strict=True):
+    for one, other in zip(Detector(fixed, CARD)(images), found, strict=True):
         np.testing.assert_array_equal(one.keypoints, other.keypoints)
     assert {shape[0] for shape in fixed.shapes} == {2}
-    assert BottomUp(Lights(), CARD)([]) == []
+    assert Detector(Lights(), CARD)([]) == []
 
 
 def test_the_best_stay() -> None:
     image = scene(SIZE, PEOPLE, 9.0)
     image[:, 100:260] //= 3
-    everyone = BottomUp(Lights(), CARD)(image)
+    everyone = Detector(Lights(), CARD)(image)
     assert len(everyone) == 3
-    few = BottomUp(Lights(), replace(CARD, suppress=Suppress("none", conf=0.0, max_det=2)))(image)
+    few = Detector(Lights(), replace(CARD, suppress=Suppress("none", conf=0.0, max_det=2)))(image)
     np.testing.assert_array_equal(few.scores, everyone.scores[:2])
-    sure = BottomUp(Lights(), replace(CARD, suppress=Suppress("none", conf=0.5)))(image)
+    sure = Detector(Lights(), replace(CARD, suppress=Suppress("none", conf=0.5)))(image)
     np.testing.assert_array_equal(sure.keypoints, everyone[:2].keypoints)
 
 
 def test_nobody() -> None:
-    found = BottomUp(Lights(), CARD)(np.zeros((50, 70, 3), np.uint8))
+    found = Detector(Lights(), CARD)(np.zeros((50, 70, 3), np.uint8))
     assert len(found) == 0
     assert found.keypoints is not None
     assert found.keypoints.shape == (0, 3, 3)
@@ -169,13 +169,16 @@ def test_nobody() -> None:
 def test_outputs_that_are_missing_are_named() -> None:
     backend = RecordedBackend({"heatmaps": np.zeros((1, 3, 8, 8), np.float32)}, {})
     with pytest.raises(IncompatibleError, match="output tags"):
-        BottomUp(backend, CARD)
+        Detector(backend, CARD)
 
 
 def test_the_card_survives_json_and_refuses_what_does_not_fit() -> None:
-    card = replace(CARD, decode=Tags((2, 1, 0), 20, 0.2, 0.5, True, (0.5, 1.0), "mmpose"))
+    card = replace(CARD, form=Tags((2, 1, 0), 20, 0.2, 0.5, True, (0.5, 1.0), "mmpose"))
     assert Card.from_json(card.to_json()) == card
-    with pytest.raises(FieldError, match=r"decode\.order"):
-        replace(CARD, decode=Tags((0, 1)))
-    with pytest.raises(FieldError, match=r"input\.resize"):
-        replace(CARD, input=replace(CARD.input, resize="canvas"))
+    with pytest.raises(FieldError, match=r"form\.order"):
+        replace(CARD, form=Tags((0, 1)))
+    for place in (Crop((128, 128)), Resize((128, 128))):
+        with pytest.raises(FieldError, match=r"inputs\.place\.kind"):
+            CARD.with_place(place)
+    with pytest.raises(FieldError, match=r"inputs\.place\.kind"):
+        COLOR_CARD.with_place(CARD.input.place)

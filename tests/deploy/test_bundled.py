@@ -10,8 +10,8 @@ from oracles import iou
 
 from detforge.deploy import load
 from detforge.deploy.backends.open import open_backend
-from detforge.deploy.inputs.image import read_image
 from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
+from detforge.deploy.inputs.image import read_image
 from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.zoo import find
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pose_stand_in import lights, write_lights_model
 
-from detforge.deploy import BottomUp, Detector, PoseEstimator, TopDown, cli, load
+from detforge.deploy import Detector, PoseEstimator, TopDown, load
+from detforge.deploy.detinfer import cli
 
 PLACES = np.array([[60, 70], [90, 120], [70, 160]])
 BOX = [40, 50, 70, 130]
@@ -99,17 +100,33 @@ def test_every_way_to_read_heatmaps(method: str, capfd: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        (("--model", "lights.onnx"), 2, "wants the boxes of what it looks at; give them with --boxes"),
+        (("--model", "lights.onnx"), 2, "lights looks at boxes; give them with --boxes FILE"),
         (("--model", "lights.onnx", "--boxes", "none.json"), 3, "none.json: the boxes cannot be read"),
         (("--model", "lights.onnx", "--boxes", "other.json"), 3, "has no box for any of these pictures"),
         (("--model", "COLORS", "--boxes", "other.json"), 2, "--boxes is for a pose network"),
-        (("--model", "COLORS", "--decode", "dark"), 2, "no heatmap for each keypoint"),
-        (("--model", "COLORS", "--nms", "oks"), 2, "no poses for oks"),
-        (("--model", "lights.onnx", "--boxes", "other.json", "--nms", "hard"), 2, "compares poses"),
-        (("--model", "lights.onnx", "--boxes", "other.json", "--classes", "red"), 2, "leave out --classes"),
-        (("--model", "lights.onnx", "--boxes", "other.json", "--iou", "0.5"), 2, "leave out --iou"),
+        (
+            ("--model", "COLORS", "--decode", "dark"),
+            2,
+            "decode has no effect on outputs of the form 'dense'",
+        ),
+        (("--model", "COLORS", "--nms", "oks"), 2, "colors compares boxes; as nms choose hard, "),
+        (
+            ("--model", "lights.onnx", "--boxes", "other.json", "--nms", "hard"),
+            2,
+            "compares poses; as nms choose oks, ",
+        ),
+        (
+            ("--model", "lights.onnx", "--boxes", "other.json", "--classes", "red"),
+            2,
+            "poses by OKS; leave out classes",
+        ),
+        (
+            ("--model", "lights.onnx", "--boxes", "other.json", "--iou", "0.5"),
+            2,
+            "poses by OKS; leave out iou",
+        ),
         (("--model", "lights.onnx", "--pose-model", "lights.onnx"), 2, "finds poses itself"),
-        (("--model", "COLORS", "--pose-model", "COLORS"), 2, "not a pose network for crops"),
+        (("--model", "COLORS", "--pose-model", "COLORS"), 2, "not a network for crops"),
         (("--model", "COLORS", "--pose-model", "none.onnx"), 3, "no such model file"),
     ],
 )
@@ -127,8 +144,8 @@ def test_load_gives_what_the_card_says(color_model: Path) -> None:
     assert isinstance(load(str(color_model)), Detector)
     assert isinstance(load("lights.onnx"), PoseEstimator)
     both = load(str(color_model), pose_model="lights.onnx", nms="oks_linear", decode="dark", flip=True, iou=0.3)
-    assert isinstance(both, TopDown) and not isinstance(both, BottomUp)
+    assert isinstance(both, TopDown)
     assert both.estimator.card.suppress.kind == "oks_linear"
     assert both.detector.card.suppress.kind == "hard" and both.detector.card.suppress.iou == 0.3
-    decode = both.estimator.card.decode
-    assert (decode.method, decode.blur, decode.flip) == ("dark", 11, True)  # type: ignore[union-attr]
+    form = both.estimator.card.form
+    assert (form.method, form.blur, form.flip) == ("dark", 11, True)  # type: ignore[attr-defined]

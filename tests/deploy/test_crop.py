@@ -11,22 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detforge.deploy import _native
-from detforge.deploy.inputs.crop import WarpedFrame, crop_for, crop_whole, crops_into
-from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.cover import Cover
+from detforge.deploy.inputs.crop import Crop, WarpedFrame, fill_warped
+from detforge.deploy.inputs.geometry import Normalization
 from detforge.deploy.system.errors import InputError, UsageError
 
-RAW = ImageInput("crop", (64, 48), 1, "bgr", (0.0,) * 3, (1.0,) * 3, enlarge=(1.25, 1.25))
-WHOLE = ImageInput("warp", (128, 128), 64, "bgr", (0.0,) * 3, (1.0,) * 3)
+RAW = Normalization("bgr", (0.0,) * 3, (1.0,) * 3)
+CROP = Crop((64, 48), (1.25, 1.25))
+WHOLE = Cover((128, 128), 64)
+SHAPE = (60, 90)
 CASES = {case["name"]: case for case in load_ops("crops")}
 BOXES = CASES["bbox_xyxy2cs"]["in"]["bbox"]
 TOP_DOWN = [name for name in CASES if name.startswith("topdown")]
 
 
-def pixels(crop: WarpedFrame, image: np.ndarray, spec: ImageInput = RAW) -> np.ndarray:
+def pixels(crop: WarpedFrame, image: np.ndarray, values: Normalization = RAW) -> np.ndarray:
     """The canvas (h, w, 3) of one crop."""
-    canvases = np.full((1, 3, *crop.canvas_size), np.nan, np.float32)
-    crops_into(canvases, image, [crop], spec)
-    return canvases[0].transpose(1, 2, 0)
+    canvas = np.full((3, *crop.canvas_size), np.nan, np.float32)
+    crop.fill(canvas, image, values, threads=1)
+    return canvas.transpose(1, 2, 0)
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -36,7 +39,7 @@ def noise(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("name", TOP_DOWN)
 def test_a_person_equals_mmpose(name: str) -> None:
     case = CASES[name]
-    crop = crop_for(BOXES[int(name.split("_")[2])], replace(RAW, spacing=case["args"]["use_udp"]))
+    crop = replace(CROP, spacing=case["args"]["use_udp"]).of_box(BOXES[int(name.split("_")[2])], SHAPE)
     np.testing.assert_allclose(crop.centre, case["out"]["input_center"], rtol=1e-6)
     np.testing.assert_allclose(crop.size, case["out"]["input_scale"], rtol=1e-6)
     forward = case["out"]["matrix"].astype(np.float64)
@@ -46,12 +49,12 @@ def test_a_person_equals_mmpose(name: str) -> None:
 
 def test_a_whole_image_equals_mmpose() -> None:
     case = CASES["bottomup_expand_std"]
-    crop = crop_whole((60, 90), WHOLE)
-    assert crop == WarpedFrame((45, 30), (90, 60), (128, 192), False)
+    crop = WHOLE.whole(SHAPE)
+    assert crop == WarpedFrame(SHAPE, (128, 192), (45, 30), (90, 60), False)
     np.testing.assert_array_equal(pixels(crop, case["in"]["img"]), case["out"]["img"])
     # mmpose 1.x maps spacing to lengths here; ours is that of mmpose 0.x, but the pixels can be compared.
     case = CASES["bottomup_expand_udp"]
-    crop = WarpedFrame((44.5, 29.5), (90, 60), (128, 192), True)
+    crop = WarpedFrame(SHAPE, (128, 192), (44.5, 29.5), (90, 60), True)
     np.testing.assert_array_equal(pixels(crop, case["in"]["img"]), case["out"]["img"])
 
 
@@ -60,8 +63,7 @@ def test_a_whole_image_equals_mmpose() -> None:
 @pytest.mark.parametrize(("scale", "least"), [(1, 1), (0.5, 0.5), (1, 0.5), (2, 0.5), (1.5, 0.75)])
 def test_sizes_of_whole_images(shape: tuple[int, int], scale: float, least: float, spacing: bool) -> None:
     """The rule of mmpose 0.x, `_get_multi_scale_size`, for a square input of 512 px and multiples of 64."""
-    spec = replace(WHOLE, size=(512, 512), spacing=spacing)
-    crop = crop_whole(shape, spec, scale, least)
+    crop = replace(WHOLE, size=(512, 512), spacing=spacing).whole(shape, scale, least)
     axis = int(shape[1] < shape[0])  # the shorter one
     sides = [0, 0]
     sides[axis] = ceil(least * 512 / 64) * 64
@@ -75,7 +77,7 @@ def test_sizes_of_whole_images(shape: tuple[int, int], scale: float, least: floa
 
 def test_an_image_that_is_too_oblong_is_refused() -> None:
     with pytest.raises(InputError, match="5000x3 px: too oblong, it would become 213376x128 px"):
-        crop_whole((3, 5000), WHOLE)
+        WHOLE.whole((3, 5000))
 
 
 @pytest.mark.parametrize("spacing", [False, True])
@@ -96,7 +98,7 @@ def test_an_image_that_is_too_oblong_is_refused() -> None:
 )
 def test_equals_the_oracle(shape: tuple[int, int], box: tuple[float, ...], spacing: bool) -> None:
     image = noise(*shape)
-    crop = crop_for(np.array(box), replace(RAW, size=(32, 24), spacing=spacing))
+    crop = replace(CROP, size=(32, 24), spacing=spacing).of_box(np.array(box), shape)
     found = pixels(crop, image)
     expected, bound = sampled(image, crop.matrix, crop.canvas_size)
     assert np.array_equal(found, np.round(found))
@@ -127,36 +129,37 @@ def sampled(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tup
 
 @pytest.mark.parametrize("box", [(-500, 0, -400, 50), (0, 5000, 50, 5050), (9e5, 9e5, 1e6, 1e6), (95, 70, 96, 71)])
 def test_outside_the_image_all_is_black(box: tuple[float, ...]) -> None:
-    spec = replace(RAW, color="rgb", mean=(10.0, 20.0, 30.0), std=(2.0, 4.0, 8.0), enlarge=(1.0, 1.0))
-    canvas = pixels(crop_for(np.array(box, np.float32), spec), noise(60, 90), spec)
+    values = Normalization("rgb", (10.0, 20.0, 30.0), (2.0, 4.0, 8.0))
+    crop = replace(CROP, enlarge=(1.0, 1.0)).of_box(np.array(box, np.float32), SHAPE)
+    canvas = pixels(crop, noise(*SHAPE), values)
     np.testing.assert_array_equal(canvas, np.broadcast_to(np.float32([-5, -5, -3.75]), (64, 48, 3)))
 
 
 def test_colours_and_normalisation() -> None:
-    image, crop = noise(60, 90), crop_for(BOXES[3], RAW)
+    image, crop = noise(*SHAPE), CROP.of_box(BOXES[3], SHAPE)
     levels = pixels(crop, image)
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-    bgr = pixels(crop, image, replace(RAW, mean=mean, std=std))
+    bgr = pixels(crop, image, Normalization("bgr", mean, std))
     np.testing.assert_array_equal(bgr, (levels - np.float32(mean)) / np.float32(std))
-    rgb = pixels(crop, image, replace(RAW, color="rgb", mean=mean, std=std))
+    rgb = pixels(crop, image, Normalization("rgb", mean, std))
     np.testing.assert_array_equal(rgb, (levels[..., ::-1] - np.float32(mean)) / np.float32(std))
 
 
 def test_views_and_several_people() -> None:
     large = noise(120, 200)
-    crops = [crop_for(box, RAW) for box in BOXES]
+    crops = [CROP.of_box(box, SHAPE) for box in BOXES]
     for view in (large[20:80, 30:120], large[::2, ::2], large[:60, :90, ::-1], large[:60, 90:0:-1]):
         canvases = np.empty((4, 3, 64, 48), np.float32)
-        crops_into(canvases, view, crops, RAW)
+        fill_warped(canvases, view, crops, RAW)
         for canvas, crop in zip(canvases, crops, strict=True):
             np.testing.assert_array_equal(canvas.transpose(1, 2, 0), pixels(crop, view.copy()))
-    crops_into(np.empty((0, 3, 64, 48), np.float32), large, [], RAW)
+    fill_warped(np.empty((0, 3, 64, 48), np.float32), large, [], RAW)
 
 
 @pytest.mark.parametrize(("spacing", "shift"), [(True, 0.0), (False, 62.5 / 48 - 1)])
 def test_spacing_agrees_with_its_mirror_image(spacing: bool, shift: float) -> None:
     """Pixel i of a crop is pixel 47 - i of the mirrored one; with lengths it is a step of a pixel beside it."""
-    crop = WarpedFrame((35.0, 27.5), (62.5, 62.5 * 4 / 3), (64, 48), spacing)
+    crop = WarpedFrame(SHAPE, (64, 48), (35.0, 27.5), (62.5, 62.5 * 4 / 3), spacing)
     mirrored = replace(crop, centre=(89 + (not spacing) - 35.0, 27.5))
     columns = np.stack((np.arange(48), np.zeros(48), np.ones(48)))
     there, back = ((each.matrix @ columns)[0] for each in (crop, mirrored))
@@ -165,7 +168,7 @@ def test_spacing_agrees_with_its_mirror_image(spacing: bool, shift: float) -> No
 
 @pytest.mark.parametrize("spacing", [False, True])
 def test_parts_go_where_the_pixels_came_from(spacing: bool) -> None:
-    crop = crop_for(BOXES[2], replace(RAW, spacing=spacing))
+    crop = replace(CROP, spacing=spacing).of_box(BOXES[2], SHAPE)
     places = np.random.default_rng(0).uniform(0, 60, (5, 17, 2))
     parts = places / (np.array([48, 64]) - spacing)
     expected = places @ crop.matrix[:, :2].T + crop.matrix[:, 2]
@@ -176,13 +179,13 @@ def test_parts_go_where_the_pixels_came_from(spacing: bool) -> None:
 def test_sides_are_enlarged_before_the_aspect() -> None:
     """MSPN and RSN enlarge by 1.09 and 1.135, CPN by 1.2 and 1.3: numbers by hand."""
     box = np.array([100, 50, 200, 150])
-    assert crop_for(box, replace(RAW, enlarge=(1.09, 1.135))).size == pytest.approx((109, 109 / 0.75))
-    assert crop_for(box, replace(RAW, enlarge=(1.2, 1.7))).size == pytest.approx((127.5, 170))
-    assert crop_for(box, replace(RAW, enlarge=(1.09, 1.135))).centre == (150, 100)
+    assert replace(CROP, enlarge=(1.09, 1.135)).of_box(box, SHAPE).size == pytest.approx((109, 109 / 0.75))
+    assert replace(CROP, enlarge=(1.2, 1.7)).of_box(box, SHAPE).size == pytest.approx((127.5, 170))
+    assert replace(CROP, enlarge=(1.09, 1.135)).of_box(box, SHAPE).centre == (150, 100)
 
 
 def test_a_box_without_extent_is_a_pixel() -> None:
-    crop = crop_for(np.array([20.0, 30.0, 20.0, 30.0]), RAW)
+    crop = CROP.of_box(np.array([20.0, 30.0, 20.0, 30.0]), SHAPE)
     assert crop.centre == (20, 30)
     assert crop.size == pytest.approx((1.25, 1.25 / 0.75))
 
@@ -193,13 +196,13 @@ def test_what_is_no_place_is_refused(place: int, value: float) -> None:
     box = np.array([0.0, 0.0, 5.0, 5.0])
     box[place] = value
     with pytest.raises(UsageError, match="not finite, or beyond any image"):
-        crop_for(box, RAW)
+        CROP.of_box(box, SHAPE)
 
 
 @pytest.mark.parametrize("box", [(10, 0, 5, 5), (0, 10, 5, 5)])
 def test_a_side_below_zero_is_refused(box: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="ends before it begins; give x1 y1 x2 y2"):
-        crop_for(np.array(box), RAW)
+        CROP.of_box(np.array(box), SHAPE)
 
 
 COORDINATE = st.floats(-1e6, 1e6)
@@ -208,10 +211,9 @@ COORDINATE = st.floats(-1e6, 1e6)
 @given(st.tuples(COORDINATE, COORDINATE), st.tuples(COORDINATE, COORDINATE), st.booleans())
 def test_every_box_gives_a_finite_crop(one: tuple[float, float], two: tuple[float, float], spacing: bool) -> None:
     box = np.concatenate((np.minimum(one, two), np.maximum(one, two)))
-    spec = replace(RAW, size=(8, 6), spacing=spacing)
-    crop = crop_for(box, spec)
+    crop = replace(CROP, size=(8, 6), spacing=spacing).of_box(box, (6, 9))
     assert np.isfinite(crop.matrix).all()
-    assert np.isfinite(pixels(crop, noise(6, 9), spec)).all()
+    assert np.isfinite(pixels(crop, noise(6, 9))).all()
     middle = crop.to_image(np.array([0.5, 0.5]))
     np.testing.assert_allclose(middle, (box[:2] + box[2:]) / 2, rtol=1e-6, atol=1e-6)
 

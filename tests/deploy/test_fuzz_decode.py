@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import COLOR_CARD
+from found import found_in
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_fuzz_card import SKELETON
 
 from detforge.deploy.backends.guarded import GuardedBackend
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.card import Card
 from detforge.deploy.contract.fusion import Fusion
+from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Corners, Dense, Form, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
-from detforge.deploy.forms.decode import tags
-from detforge.deploy.forms.keypoints import keypoints
+from detforge.deploy.forms import Corners, Dense, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
+from detforge.deploy.forms.keypoints import KeypointForm
 from detforge.deploy.inputs.resize import ResizedFrame
-from detforge.deploy.postprocess import postprocess
 
+SKELETON = Skeleton(("nose", "left", "right"), ((0, 1), (0, 2)), ((1, 2),), (0.1, 0.2, 0.3))
 HOSTILE = [0.0, -0.0, 0.3, 1.0, -1.0, 40.0, 1e-40, 1e30, -1e30, 3.4e38, float("nan"), float("inf"), float("-inf")]
 FLOATS = st.sampled_from(HOSTILE) | st.floats(0, 1, width=32) | st.floats(-100, 100, width=32)
 FRAME = ResizedFrame((50, 90), (40, 60), (64, 64), (4, 2))
@@ -79,12 +79,14 @@ SUPPRESSIONS = st.builds(
 @pytest.mark.parametrize("form", DETECTORS)
 @given(data=st.data())
 def test_detectors(form: str, data: st.DataObject) -> None:
-    decode, outputs = DETECTORS[form]
+    read, outputs = DETECTORS[form]
     fusion = Fusion(0.5, 0.5, "fused", "fused") if form == "quality" else Fusion()
-    card: Card = replace(COLOR_CARD, decode=decode, suppress=data.draw(SUPPRESSIONS), fusion=fusion)
+    if isinstance(read, Dense | Graph):
+        read = replace(read, clip=data.draw(st.sampled_from(["image", "last_pixel"])))
+    card: Card = replace(COLOR_CARD, form=read, suppress=data.draw(SUPPRESSIONS), fusion=fusion)
     given_ = {name: data.draw(value, label=name) for name, value in outputs.items()}
     with np.errstate(all="ignore"):  # sums of the largest floats
-        found = postprocess(guarded(given_), card, FRAME)
+        found = found_in(guarded(given_), card, FRAME)
     assert len(found) <= card.suppress.max_det
     assert np.isfinite(found.scores).all() and (found.scores[:-1] >= found.scores[1:]).all()
     assert ((found.labels >= 0) & (found.labels < 3)).all()
@@ -98,7 +100,7 @@ def test_detectors(form: str, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_keypoints(form: str, flip: bool, data: st.DataObject) -> None:
     n, k, h, w = 2, 3, *data.draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
-    spec: Form
+    spec: KeypointForm
     maps = {"heatmaps": floats(n, k, h, w)}
     if form in METHODS:
         spec = Heatmaps(form, blur=5, flip=flip)  # type: ignore[arg-type]
@@ -111,8 +113,8 @@ def test_keypoints(form: str, flip: bool, data: st.DataObject) -> None:
         maps = {"x": floats(n, k, w), "y": floats(n, k, h)}
     seen, mirrored = ({name: data.draw(value, label=name) for name, value in maps.items()} for _ in range(2))
     with np.errstate(all="ignore"):
-        parts, scores = keypoints(
-            guarded(seen), guarded(mirrored) if flip else None, spec, SKELETON, data.draw(st.booleans()), (h, w)
+        parts, scores = spec.parts(
+            guarded(seen), guarded(mirrored) if flip else None, SKELETON, (h, w), data.draw(st.booleans())
         )
     assert parts.shape == (n, k, 2) and scores.shape == (n, k)
     assert not np.isnan(scores).any()
@@ -123,11 +125,11 @@ def test_tags(data: st.DataObject) -> None:
     k, h, w = 3, *data.draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
     rule = data.draw(st.sampled_from(["higherhrnet", "mmpose"]))
     outputs = guarded({"heatmaps": data.draw(floats(k, h, w)), "tags": data.draw(floats(2, k, h, w))})
-    people = tags.decode(
-        outputs["heatmaps"], outputs["tags"], Tags((2, 0, 1), rule=rule), data.draw(st.booleans())
+    parts, scores, totals = Tags((2, 0, 1), rule=rule).group(
+        outputs["heatmaps"], outputs["tags"], data.draw(st.booleans())
     )
-    n = len(people.totals)
-    assert people.parts.shape == (n, k, 2) and people.scores.shape == (n, k)
+    n = len(totals)
+    assert parts.shape == (n, k, 2) and scores.shape == (n, k)
     assert n <= 30 * k
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_card import CARD
+from conftest import COLOR_CARD
+from found import candidates_in, found_in
 
 from detforge.deploy import Detector, Instances
 from detforge.deploy.backends.recorded import RecordedBackend
@@ -16,18 +17,16 @@ from detforge.deploy.contract.port import Arrays
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.detinfer.save import Saver
 from detforge.deploy.forms import Corners, Peaks
-from detforge.deploy.forms.decode import decode
-from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.inputs.resize import Pad, Resize, ResizedFrame
 from detforge.deploy.inputs.sources import Picture
 from detforge.deploy.loader import load
-from detforge.deploy.postprocess import postprocess
 from detforge.deploy.system.errors import UsageError
 
 FRAME = ResizedFrame((90, 120), (90, 120), (127, 127), (18, 3))
 
 
 def corner_card(rules: Corners, conf: float = 0.3, kind: str = "none") -> Card:
-    return replace(CARD, labels=("a", "b"), decode=rules, suppress=Suppress(kind, conf=conf, max_det=10_000))
+    return replace(COLOR_CARD, labels=("a", "b"), form=rules, suppress=Suppress(kind, conf=conf, max_det=10_000))
 
 
 def corners(count: int, seed: int) -> Arrays:
@@ -69,7 +68,7 @@ def pairs(outputs: Arrays, rules: Corners, conf: float, frame: ResizedFrame) -> 
 @pytest.mark.parametrize("count", [0, 1, 40])
 def test_pairs_equal_the_oracle(count: int, top_k: int, cut: str) -> None:
     outputs, rules = corners(count, seed=count), Corners(top_k=top_k, cut=cut)
-    found = decode(outputs, corner_card(rules), FRAME)
+    found = candidates_in(outputs, corner_card(rules), FRAME)
     expected = pairs(outputs, rules, 0.3, FRAME)
     assert len(found.scores) == len(expected)
     assert found.boxes.dtype == found.scores.dtype == np.float32
@@ -89,15 +88,15 @@ def test_corners_left_of_the_image_are_moved_before_pairs_are_checked() -> None:
         for at, corner in (("tl", one), ("br", other))
         for name, value in corner.items()
     }
-    assert len(decode(outputs, corner_card(Corners(cut="origin")), FRAME).scores) == 0
-    assert decode(outputs, corner_card(Corners(cut="image")), FRAME).boxes.tolist() == [[0, 12, 0, 42]]
+    assert len(candidates_in(outputs, corner_card(Corners(cut="origin")), FRAME).scores) == 0
+    assert candidates_in(outputs, corner_card(Corners(cut="image")), FRAME).boxes.tolist() == [[0, 12, 0, 42]]
 
 
 def test_peaks_keep_their_boxes_beyond_the_border() -> None:
     boxes = np.array([[0, 10, 140, 60], [20, 30, 40, 50]], np.float32)
     outputs = {"boxes": boxes, "scores": np.array([0.9, 0.2], np.float32), "labels": np.array([1, 0])}
-    card = replace(CARD, labels=("a", "b"), decode=Peaks(), suppress=Suppress("none", conf=0.5))
-    found = postprocess(outputs, card, replace(FRAME, image_size=(45, 60)))
+    card = replace(COLOR_CARD, labels=("a", "b"), form=Peaks(), suppress=Suppress("none", conf=0.5))
+    found = found_in(outputs, card, replace(FRAME, image_size=(45, 60)))
     assert found.boxes.tolist() == [[-1.5, -4, 68.5, 21]]  # twice as large as the image, and moved by the border
     assert found.labels.tolist() == [1]
 
@@ -116,8 +115,8 @@ def test_boxes_beyond_the_border_are_drawn_and_cut_out(tmp_path: Path) -> None:
 def test_boxes_that_are_no_numbers_go() -> None:
     boxes = np.array([[0, 0, np.nan, 5], [0, 0, np.inf, 5], [0, 0, 5, 5]], np.float32)
     outputs = {"boxes": boxes, "scores": np.full(3, 0.9, np.float32), "labels": np.zeros(3, np.int64)}
-    card = replace(CARD, decode=Peaks(), suppress=Suppress("none"))
-    assert postprocess(outputs, card, FRAME).boxes.tolist() == [[-3, -18, 2, -13]]
+    card = replace(COLOR_CARD, form=Peaks(), suppress=Suppress("none"))
+    assert found_in(outputs, card, FRAME).boxes.tolist() == [[-3, -18, 2, -13]]
 
 
 class TwoViews(RecordedBackend):
@@ -146,8 +145,8 @@ def as_corners(boxes: list[list[float]], scores: list[float]) -> Arrays:
 
 
 def test_both_views_are_suppressed_together() -> None:
-    spec = replace(CARD.input, resize="keep", size=None, pad_multiple=128, pad_to="or", centered=True)
-    card = replace(corner_card(Corners(flip=True), kind="hard"), input=spec)
+    place = Resize(pad=Pad(multiple=128, rule="or", centered=True))
+    card = corner_card(Corners(flip=True), kind="hard").with_place(place)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     plain = as_corners([[10, 10, 40, 50], [60, 20, 110, 80]], [0.9, 0.5])
     mirrored = as_corners([[80, 10, 110, 50], [10, 20, 60, 81], [100, 60, 119, 90]], [0.7, 0.8, 0.6])
@@ -158,22 +157,22 @@ def test_both_views_are_suppressed_together() -> None:
     seen, mirror = (batch[0][:, 18:108, 3:123] for batch in backend.seen)
     np.testing.assert_array_equal(seen, mirror[:, :, ::-1])
     once = TwoViews(plain, mirrored)
-    assert len(Detector(once, replace(card, decode=Corners()))(image)) == 2
+    assert len(Detector(once, replace(card, form=Corners()))(image)) == 2
     assert len(once.seen) == 1
 
 
 def test_flip_is_for_networks_made_for_it(color_model) -> None:
-    with pytest.raises(UsageError, match="leave out --flip"):
+    with pytest.raises(UsageError, match=r"flip has no effect .* leave it out"):
         load(str(color_model), flip=True)
 
 
 @pytest.mark.parametrize("rules", [Peaks(), Corners(0.25, 50, "image", True)])
 def test_rules_survive_the_trip_through_json(rules: Peaks | Corners) -> None:
-    card = replace(CARD, decode=rules, suppress=Suppress("gaussian", sigma=0.3))
+    card = replace(COLOR_CARD, form=rules, suppress=Suppress("gaussian", sigma=0.3))
     assert Card.from_json(card.to_json()) == card
 
 
 @pytest.mark.parametrize("change", [{"tag_distance": -0.1}, {"top_k": 0}])
 def test_rules_out_of_range_are_refused(change: dict) -> None:
-    with pytest.raises(FieldError, match=rf"decode\.{next(iter(change))}"):
+    with pytest.raises(FieldError, match=rf"form\.{next(iter(change))}"):
         Corners(**change)

@@ -7,9 +7,9 @@ import pytest
 
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.contract.skeleton import Skeleton
-from detforge.deploy.forms import Form, Heatmaps, Offsets, Simcc, Votes
-from detforge.deploy.forms.decode import heatmap
-from detforge.deploy.forms.keypoints import keypoints
+from detforge.deploy.forms import Heatmaps, Offsets, Simcc, Votes
+from detforge.deploy.forms.form import Mirror
+from detforge.deploy.forms.keypoints import KeypointForm, averaged
 from detforge.deploy.system.errors import IncompatibleError
 
 HAND = Skeleton(("thumb", "left", "right"), (), ((1, 2),), (1.0, 1.0, 1.0))
@@ -18,7 +18,7 @@ PLACES = np.array([[5.3, 9.1], [8.6, 12.2], [3.4, 2.6]])
 """xy px of maps of 16x12."""
 
 
-def see(form: Form, places: np.ndarray) -> Arrays:
+def see(form: KeypointForm, places: np.ndarray) -> Arrays:
     """What a perfect network gives of these places: sigma 2 px, discs of 3 px, or bins of half a px of the crop."""
     y, x = np.mgrid[:16, :12]
     if isinstance(form, Simcc):
@@ -48,12 +48,12 @@ SUB_PIXEL = [FORMS[0], FORMS[2], FORMS[4]]
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.kind)
 @pytest.mark.parametrize("spacing", [False, True])
-def test_views_of_one_scene_agree(form: Form, spacing: bool) -> None:
+def test_views_of_one_scene_agree(form: KeypointForm, spacing: bool) -> None:
     """A perfect network's mirrored view changes nothing once it is mirrored back."""
     last = 95 / 8 if form.kind == "simcc" else 11
     mirrored = see(form, np.array([last, 0]) + np.array([-1, 1]) * PLACES[HAND.mirrored()])
-    one, scores = keypoints(see(form, PLACES), None, form, HAND, spacing, CANVAS)
-    both, both_scores = keypoints(see(form, PLACES), mirrored, form, HAND, spacing, CANVAS)
+    one, scores = form.parts(see(form, PLACES), None, HAND, CANVAS, spacing)
+    both, both_scores = form.parts(see(form, PLACES), mirrored, HAND, CANVAS, spacing)
     np.testing.assert_allclose(both, one, rtol=0, atol=1e-5)
     np.testing.assert_allclose(both_scores, scores, rtol=1e-5)
     if form in SUB_PIXEL:
@@ -69,7 +69,7 @@ def test_shift_is_linear_and_the_first_column_stays(shift: float) -> None:
     back = mirrored[:, HAND.mirrored(), :, ::-1].astype(np.float64)
     moved = back.copy()
     moved[..., 1:] = (1 - shift) * back[..., 1:] + shift * back[..., :-1]
-    found = heatmap.average(plain, mirrored, np.array(HAND.mirrored()), shift)
+    found = averaged(plain, mirrored, Mirror(), np.array(HAND.mirrored()), shift)
     np.testing.assert_allclose(found, (plain + moved) / 2, rtol=0, atol=1e-6)
 
 
@@ -77,21 +77,21 @@ def test_shift_of_coordinates_is_that_of_mmpose() -> None:
     """mmpose mirrors x of 0..1 to 1 - x - 1 / (width of the crop), which is 0.75 px more than W - 1 - x at stride 4."""
     form = Heatmaps("integral", shift=0.75)
     plain, other = see(form, PLACES), see(form, 0.7 * PLACES)
-    x, y = (keypoints(seen, None, form, HAND, False, CANVAS)[0] for seen in (plain, other))
+    x, y = (form.parts(seen, None, HAND, CANVAS, False)[0] for seen in (plain, other))
     y = y[:, HAND.mirrored()]
     y[..., 0] = 1 - y[..., 0] - 1 / 48
-    both, scores = keypoints(plain, other, form, HAND, False, CANVAS)
+    both, scores = form.parts(plain, other, HAND, CANVAS, False)
     np.testing.assert_allclose(both, (x + y) / 2, rtol=0, atol=1e-6)
     assert (scores == 1).all()
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.kind)
-def test_any_number_of_people(form: Form) -> None:
+def test_any_number_of_people(form: KeypointForm) -> None:
     one = see(form, PLACES)
-    single, single_scores = keypoints(one, one, form, HAND, False, CANVAS)
+    single, single_scores = form.parts(one, one, HAND, CANVAS, False)
     for count in (0, 3):
         many = {name: np.repeat(values, count, 0) for name, values in one.items()}
-        points, scores = keypoints(many, many, form, HAND, False, CANVAS)
+        points, scores = form.parts(many, many, HAND, CANVAS, False)
         assert points.dtype == scores.dtype == np.float32
         np.testing.assert_array_equal(points, np.repeat(single, count, 0))
         np.testing.assert_array_equal(scores, np.repeat(single_scores, count, 0))
@@ -99,18 +99,18 @@ def test_any_number_of_people(form: Form) -> None:
 
 def test_an_empty_map_lies_outside() -> None:
     nothing = {"heatmaps": np.zeros((1, 3, 16, 12), np.float32)}
-    points, scores = keypoints(nothing, nothing, Heatmaps(), HAND, False, CANVAS)
+    points, scores = Heatmaps().parts(nothing, nothing, HAND, CANVAS, False)
     np.testing.assert_allclose(points, np.broadcast_to([-1 / 12, -1 / 16], (1, 3, 2)))
     assert (scores == 0).all()
 
 
 def test_a_single_pixel_has_no_spacing() -> None:
     single = {"heatmaps": np.ones((1, 3, 1, 1), np.float32)}
-    points, _ = keypoints(single, None, Heatmaps("argmax"), HAND, True, CANVAS)
+    points, _ = Heatmaps("argmax").parts(single, None, HAND, CANVAS, True)
     assert (points == 0).all()
 
 
 def test_outputs_of_another_skeleton_are_refused() -> None:
     other = replace(HAND, keypoints=("thumb", "left", "right", "wrist"), sigmas=(1.0,) * 4)
     with pytest.raises(IncompatibleError, match=r"3 heatmaps.*4 keypoints"):
-        keypoints(see(Heatmaps(), PLACES), None, Heatmaps(), other, False, CANVAS)
+        Heatmaps().parts(see(Heatmaps(), PLACES), None, other, CANVAS, False)

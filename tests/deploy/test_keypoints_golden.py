@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from detforge.deploy.contract.choices import HeatmapMethod
 from detforge.deploy.forms import Heatmaps, Offsets, Simcc
-from detforge.deploy.forms.decode import heatmap, offsets
-from detforge.deploy.forms.keypoints import keypoints
+from detforge.deploy.forms.form import Mirror
+from detforge.deploy.forms.keypoints import averaged
+from detforge.deploy.forms.offsets import both_views
 from detforge.models.skeletons import COCO_PERSON
 
 CASES = {case["name"]: case for case in load_ops("keypoints")}
@@ -25,7 +26,7 @@ CODECS = {
 
 
 def test_largest_pixels() -> None:
-    points, scores = heatmap.decode({"heatmaps": MAPS}, None, Heatmaps("argmax"), ORDER)
+    points, scores = Heatmaps("argmax").points({"heatmaps": MAPS}, None, ORDER)
     np.testing.assert_array_equal(points[0], CASES["heatmap_max"]["out"]["loc"])
     np.testing.assert_array_equal(scores[0], CASES["heatmap_max"]["out"]["val"])
 
@@ -41,7 +42,7 @@ def test_largest_pixels() -> None:
     ],
 )
 def test_refinements(name: str, method: HeatmapMethod, blur: int) -> None:
-    points, _ = heatmap.decode({"heatmaps": MAPS}, None, Heatmaps(method, blur), ORDER)
+    points, _ = Heatmaps(method, blur).points({"heatmaps": MAPS}, None, ORDER)
     seen = CASES["heatmap_max"]["out"]["val"] > 0
     np.testing.assert_allclose(points[:, seen], CASES[name]["out"]["kpt"][:, seen], rtol=0, atol=1e-4)
     assert points[:, ~seen].tolist() == [[[-1, -1]]]
@@ -51,7 +52,7 @@ def test_refinements(name: str, method: HeatmapMethod, blur: int) -> None:
 def test_codecs_of_heatmaps(name: str) -> None:
     rules, out = CODECS[name], CASES[name]["out"]
     given = {"heatmaps": MAPS * np.float32(rules.scale)}
-    parts, scores = keypoints(given, None, rules, COCO_PERSON, rules.method == "udp", (256, 192))
+    parts, scores = rules.parts(given, None, COCO_PERSON, (256, 192), rules.method == "udp")
     seen = MAPS.max((2, 3)) > 0
     np.testing.assert_allclose((parts * (192, 256))[seen], out["kpt"][seen], rtol=0, atol=4e-4)
     np.testing.assert_allclose(scores, out["score"], rtol=0, atol=1e-6)
@@ -67,7 +68,7 @@ def combined() -> dict[str, NDArray[np.float32]]:
 
 def test_udp_with_offsets() -> None:
     rules = Offsets(radius=0.0546875 * 64, blur=23)
-    parts, scores = keypoints(combined(), None, rules, COCO_PERSON, True, (256, 192))
+    parts, scores = rules.parts(combined(), None, COCO_PERSON, (256, 192), True)
     out = CASES["codec_udp_combined"]["out"]
     np.testing.assert_allclose(parts * (192, 256), out["kpt"], rtol=0, atol=4e-4)
     np.testing.assert_allclose(scores, out["score"], rtol=0, atol=1e-6)
@@ -76,7 +77,7 @@ def test_udp_with_offsets() -> None:
 @pytest.mark.parametrize(("name", "dark"), [("simcc", None), ("simcc_dark", (37, 37)), ("simcc_rtm", None)])
 def test_simcc(name: str, dark: tuple[int, int] | None) -> None:
     case = CASES[f"codec_{name}"]
-    parts, scores = keypoints(case["in"], None, Simcc(dark=dark), COCO_PERSON, False, (256, 192))
+    parts, scores = Simcc(dark=dark).parts(case["in"], None, COCO_PERSON, (256, 192), False)
     np.testing.assert_allclose(parts * (192, 256), case["out"]["kpt"], rtol=0, atol=1e-4)
     np.testing.assert_array_equal(scores, case["out"]["score"])
 
@@ -84,7 +85,7 @@ def test_simcc(name: str, dark: tuple[int, int] | None) -> None:
 def mirrored_alone(case: dict[str, Any], shift: float) -> NDArray[np.float32]:
     """The mean of nothing and of twice the maps is what becomes of a mirrored view."""
     maps = case["in"]["x"]
-    return heatmap.average(np.zeros_like(maps), 2 * maps, ORDER, shift)
+    return averaged(np.zeros_like(maps), 2 * maps, Mirror(), ORDER, shift)
 
 
 @pytest.mark.parametrize(("how", "shift"), [("True", 1), ("False", 0)])
@@ -97,6 +98,6 @@ def test_mirrored_offsets() -> None:
     case = CASES["flip_heatmaps_udp"]
     given, wanted = (a.reshape(1, 17, 3, 16, 12) for a in (2 * case["in"]["x"], case["out"]["y"]))
     mirrored = {"heatmaps": given[:, :, 0], "offsets": given[:, :, 1:]}
-    maps, vectors = offsets.both_views({name: 0 * a for name, a in mirrored.items()}, mirrored, ORDER)
+    maps, vectors = both_views({name: 0 * a for name, a in mirrored.items()}, mirrored, ORDER)
     np.testing.assert_array_equal(maps, wanted[:, :, 0])
     np.testing.assert_array_equal(vectors, wanted[:, :, 1:])

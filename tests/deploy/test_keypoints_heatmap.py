@@ -12,7 +12,6 @@ from detforge.deploy import _native
 from detforge.deploy.contract.choices import HeatmapMethod
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.forms import Heatmaps
-from detforge.deploy.forms.decode import heatmap
 
 RULES = [
     *(Heatmaps(method) for method in get_args(HeatmapMethod)),
@@ -28,7 +27,7 @@ SIZES = [(64, 48), (17, 40), (5, 5), (4, 3), (2, 2), (1, 9), (9, 1), (1, 1)]
 def decode(maps: NDArray[np.float32], rules: Heatmaps) -> NDArray[np.float32]:
     """x, y and score of each map."""
     order = np.arange(len(maps))
-    points, scores = heatmap.decode({"heatmaps": maps[None]}, None, rules, order)
+    points, scores = rules.points({"heatmaps": maps[None]}, None, order)
     return np.concatenate((points[0], scores[0, :, None]), 1)
 
 
@@ -139,7 +138,7 @@ def test_second_peak_decides_where_the_authors_step() -> None:
 
 @pytest.mark.parametrize("change", [{"scale": 0.0}, {"blur": 4}, {"sigma": 0.0}, {"beta": 0.0}, {"shift": 1.5}])
 def test_rules_out_of_range_are_refused(change: dict) -> None:
-    with pytest.raises(FieldError, match=rf"decode\.{next(iter(change))}"):
+    with pytest.raises(FieldError, match=rf"form\.{next(iter(change))}"):
         Heatmaps(**change)
 
 

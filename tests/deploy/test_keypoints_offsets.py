@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from detforge.deploy import _native
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.forms import Offsets, Simcc, Votes
-from detforge.deploy.forms.decode import hough, offsets, simcc
 
 ORDER = np.arange(6)
 
@@ -27,7 +26,7 @@ def draw(size: tuple[int, int], reach: float, seed: int) -> dict[str, NDArray[np
 @pytest.mark.parametrize("size", [(24, 16), (3, 5), (1, 4), (1, 1)])
 def test_udp_offsets_equal_the_oracle(size: tuple[int, int], blur: int, offset_blur: int) -> None:
     outputs = draw(size, 0.5, seed=size[0])
-    points, scores = offsets.decode(outputs, None, Offsets(3.5, blur, offset_blur), ORDER)
+    points, scores = Offsets(3.5, blur, offset_blur).points(outputs, None, ORDER)
     for i in np.ndindex(2, 6):
         smoothed = smooth(outputs["heatmaps"][i].astype(np.float64), blur, "reflect")
         x, y = largest(smoothed)
@@ -39,7 +38,7 @@ def test_udp_offsets_equal_the_oracle(size: tuple[int, int], blur: int, offset_b
 @pytest.mark.parametrize("size", [(24, 16), (3, 5), (1, 4), (1, 1)])
 def test_votes_equal_the_oracle(size: tuple[int, int]) -> None:
     outputs = draw(size, 3, seed=size[1])
-    points, scores = hough.decode(outputs, None, Votes(4), ORDER)
+    points, scores = Votes(4).points(outputs, None, ORDER)
     y, x = np.mgrid[: size[0], : size[1]]
     for i in np.ndindex(2, 6):
         weights = outputs["heatmaps"][i].astype(np.float64)
@@ -58,7 +57,7 @@ def test_a_disc_that_agrees_scores_1() -> None:
     vectors = np.stack((30 - x, 20 - y)).astype(np.float32)
     inside = np.hypot(*vectors) <= 10
     outputs = {"heatmaps": inside[None, None].astype(np.float32), "offsets": vectors[None, None]}
-    points, scores = hough.decode(outputs, None, Votes(10), np.arange(1))
+    points, scores = Votes(10).points(outputs, None, np.arange(1))
     assert points.tolist() == [[[30, 20]]]
     assert scores[0, 0] == pytest.approx(inside.sum() / (pi * 100))
     assert scores[0, 0] == pytest.approx(1, abs=0.02)
@@ -69,7 +68,7 @@ def test_votes_at_the_last_number_before_the_border() -> None:
     outputs = {"heatmaps": np.ones((1, 1, 2, 64), np.float32), "offsets": np.zeros((1, 1, 2, 2, 64), np.float32)}
     outputs["offsets"][0, 0, 0, :, 0] = np.nextafter(np.float32(64), np.float32(0))
     outputs["offsets"][0, 0, 1, 1, 0] = np.nextafter(np.float32(1), np.float32(0))
-    points, scores = hough.decode(outputs, None, Votes(1), np.arange(1))
+    points, scores = Votes(1).points(outputs, None, np.arange(1))
     assert points.tolist() == [[[63, 0]]]
     assert scores[0, 0] == pytest.approx(1 / pi, rel=1e-5)
 
@@ -83,12 +82,11 @@ def test_offsets_that_are_no_numbers_do_no_harm(form: Offsets | Votes) -> None:
         values[spoilt < 0.2] = np.nan
         values[spoilt > 0.9] = np.inf
         values[spoilt > 0.95] = -3e38
-    reader = offsets if isinstance(form, Offsets) else hough
-    points, scores = reader.decode(outputs, None, form, ORDER)
+    points, scores = form.points(outputs, None, ORDER)
     assert np.isfinite(points).all()
     assert np.isfinite(scores).all()
     outputs["heatmaps"][:] = np.nan
-    points, scores = reader.decode(outputs, None, form, ORDER)
+    points, scores = form.points(outputs, None, ORDER)
     assert (points == -1).all()
     assert (scores == 0).all()
 
@@ -111,7 +109,7 @@ def test_bins_equal_the_oracle(height: float, noise: float) -> None:
         centres = rng.uniform(0, bins - 1, (2, 6, 1))
         bumps = height * np.exp(-((np.arange(bins) - centres) ** 2) / 18)
         rows[name] = (bumps + noise * height * rng.standard_normal(bumps.shape)).astype(np.float32)
-    points, scores = simcc.decode(rows, None, Simcc(split=2, dark=(5, 9)), ORDER)
+    points, scores = Simcc(split=2, dark=(5, 9)).points(rows, None, ORDER)
     for i in np.ndindex(2, 6):
         x, y = rows["x"][i].astype(np.float64), rows["y"][i].astype(np.float64)
         np.testing.assert_allclose(points[i], (step(x, 5) / 2, step(y, 9) / 2), rtol=1e-5, atol=1e-4)
@@ -120,7 +118,7 @@ def test_bins_equal_the_oracle(height: float, noise: float) -> None:
 
 @pytest.mark.parametrize("sizes", [(3, 4), (-1, 3), (3, 257)])
 def test_sizes_of_bins_out_of_range_are_refused(sizes: tuple[int, int]) -> None:
-    with pytest.raises(FieldError, match=r"decode\.dark"):
+    with pytest.raises(FieldError, match=r"form\.dark"):
         Simcc(dark=sizes)
 
 
@@ -137,6 +135,6 @@ def test_bins_of_no_keypoint() -> None:
     rows = {"x": np.zeros((1, 3, 8), np.float32), "y": np.ones((1, 3, 1), np.float32)}
     rows["x"][0, 1] = np.nan
     rows["x"][0, 2, 5] = -1
-    points, scores = simcc.decode(rows, None, Simcc(split=2, dark=(3, 3)), np.arange(3))
+    points, scores = Simcc(split=2, dark=(3, 3)).points(rows, None, np.arange(3))
     assert (points == -0.5).all()
     assert (scores == 0).all()

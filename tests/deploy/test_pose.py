@@ -9,7 +9,8 @@ from conftest import COLOR_CARD
 from pose_stand_in import CANVAS, POSE_CARD, Lights, card, lights
 
 from detforge.deploy.backends.recorded import RecordedBackend
-from detforge.deploy.pipelines.crops import PoseEstimator, quality
+from detforge.deploy.forms import Dense, Heatmaps
+from detforge.deploy.pipelines.crops import PoseEstimator
 from detforge.deploy.pipelines.detector import Detector
 from detforge.deploy.pipelines.top_down import TopDown
 from detforge.deploy.system.errors import IncompatibleError, UsageError
@@ -83,7 +84,7 @@ def test_a_fixed_batch_hides_its_padding() -> None:
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
-        (None, "wants the boxes"),
+        (None, "lights looks at boxes; give them with `boxes`"),
         ([(0, 0, np.nan, 1)], "not finite"),
         ([(5, 0, 1, 1)], "ends before it begins"),
         ([(0, 0, 1e9, 1)], "beyond any image"),
@@ -95,7 +96,7 @@ def test_what_is_no_box(boxes: Any, message: str) -> None:
 
 
 def test_as_many_scores_as_boxes() -> None:
-    with pytest.raises(UsageError, match="2 boxes want as many scores"):
+    with pytest.raises(UsageError, match="2 boxes need as many scores"):
         PoseEstimator(Lights(), POSE_CARD)(picture(), [BOX, BOX], [0.5])
 
 
@@ -108,25 +109,24 @@ def test_a_network_without_the_outputs_of_its_card() -> None:
 
 def test_quality_of_a_pose() -> None:
     scores = np.array([[0.5, 0.1, 0.3], [0.1, 0.2, 0.0], [np.nan, 0.5, 0.7]], np.float32)
-    np.testing.assert_allclose(quality(scores, 0.2), [0.4, 0.0, 0.6], atol=1e-6)
-    np.testing.assert_allclose(quality(scores[:2], None), [0.3, 0.1], atol=1e-6)
+    np.testing.assert_allclose(Heatmaps(least_score=0.2)._quality(scores), [0.4, 0.0, 0.6], atol=1e-6)
+    np.testing.assert_allclose(Heatmaps(least_score=None)._quality(scores[:2]), [0.3, 0.1], atol=1e-6)
 
 
-def detector(boxes: list[tuple[float, ...]], scores: list[float], labels: list[int]) -> Detector:
+def detector(boxes: list[tuple[float, ...]], scores: list[float], labels: list[int], kind: str = "hard") -> Detector:
     """A detector that finds the same whatever it is shown."""
     given = np.zeros((1, len(boxes), 3), np.float32)
     given[0, np.arange(len(boxes)), labels] = scores
     outputs = {"boxes": np.array([boxes], np.float32), "scores": given}
-    decode = replace(COLOR_CARD.decode, strides=(64,), anchors=len(boxes))
-    spec = replace(COLOR_CARD.input, size=(64, 64))
-    return Detector(RecordedBackend(outputs, {}), replace(COLOR_CARD, decode=decode, input=spec))
+    form = Dense((64,), anchors=len(boxes))
+    suppress = replace(COLOR_CARD.suppress, kind=kind)
+    return Detector(RecordedBackend(outputs, {}), replace(COLOR_CARD, form=form, suppress=suppress))
 
 
 def test_a_detector_and_a_pose_network_in_one_call() -> None:
     """Of a 64 px canvas, which an image of 256 px fills: two people, one of them twice, and a dog."""
     boxes = [(8, 8, 32, 48), (8, 8, 32, 48.25), (36, 8, 60, 48), (8, 8, 32, 48)]
-    finder = detector(boxes, [0.9, 0.8, 0.7, 0.95], [2, 2, 2, 0])
-    finder.card = replace(finder.card, suppress=replace(finder.card.suppress, kind="none"))
+    finder = detector(boxes, [0.9, 0.8, 0.7, 0.95], [2, 2, 2, 0], kind="none")
     backend = Lights()
     people = np.array([[[60, 70], [90, 120], [70, 160]], [[200, 60], [190, 100], [210, 170]]])
     image = lights((256, 256), people[0], 6.0) + lights((256, 256), people[1], 6.0)

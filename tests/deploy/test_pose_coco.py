@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
+from detforge.deploy.columns import Keypoints
 from detforge.deploy.results.instances import Instances
 from detforge.models.skeletons import COCO_PERSON
 
@@ -42,9 +43,9 @@ def test_average_precision(error: float, low: float, high: float) -> None:
     shifts = rng.normal(0, 1, (PEOPLE, 17, 2)) * error
     keypoints = np.concatenate((poses + shifts, np.ones((PEOPLE, 17, 1))), -1).astype(np.float32)
     scores = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
-    found = Instances(
-        boxes, scores, np.zeros(PEOPLE, np.int64), ("person",), (640, 480), keypoints=keypoints, skeleton=COCO_PERSON
-    )
+    column = Keypoints(keypoints, COCO_PERSON, np.ones(PEOPLE, np.float32))
+    labels = np.zeros(PEOPLE, np.int64)
+    found = Instances(boxes, scores, labels, ("person",), (640, 480)).with_columns(column)
     records = [{**record, "image_id": 139, "category_id": 1} for record in found.to_coco("000000000139.jpg")]
     given = COCO(truth(poses, boxes))
     evaluation = COCOeval_faster(given, given.loadRes(records), "keypoints", print_function=lambda *_: None)

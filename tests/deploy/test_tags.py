@@ -10,7 +10,8 @@ from tag_oracle import group
 from detforge.deploy import _native
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.forms import Tags
-from detforge.deploy.forms.tags import People, decode
+
+People = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 ORDER = (*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
 AUTHORS, MMPOSE = Tags(ORDER), Tags(ORDER, rule="mmpose")
@@ -20,11 +21,11 @@ AUTHORS, MMPOSE = Tags(ORDER), Tags(ORDER, rule="mmpose")
 def test_people_equal_the_reference(case: dict) -> None:
     udp = case["args"].get("use_udp", False)
     heatmaps, tags = people_maps(case["args"]["L"], 96, 128, case["name"].removeprefix("codec_"))
-    people = decode(heatmaps, tags, MMPOSE, udp)
-    points = people.parts * (np.array([512, 384]) - udp)
+    parts, scores, totals = MMPOSE.group(heatmaps, tags, udp)
+    points = parts * (np.array([512, 384]) - udp)
     np.testing.assert_allclose(points, case["out"]["kpt"], atol=1e-4)
-    np.testing.assert_allclose(people.scores, case["out"]["score"], atol=1e-6)
-    np.testing.assert_allclose(people.totals, case["out"]["tag"], atol=1e-6)
+    np.testing.assert_allclose(scores, case["out"]["score"], atol=1e-6)
+    np.testing.assert_allclose(totals, case["out"]["tag"], atol=1e-6)
 
 
 def crowd(people: int, views: int, seed: int, size: tuple[int, int] = (40, 56), k: int = 6) -> tuple:
@@ -48,7 +49,7 @@ def crowd(people: int, views: int, seed: int, size: tuple[int, int] = (40, 56), 
 
 def check(found: People, heatmaps: np.ndarray, tags: np.ndarray, spec: Tags, udp: bool) -> None:
     """Equal to the definition, person by person."""
-    places, scores, totals = group(
+    places, wanted_scores, wanted_totals = group(
         *(heatmaps, tags, spec.order),
         mmpose=spec.rule == "mmpose",
         udp=udp,
@@ -57,11 +58,12 @@ def check(found: People, heatmaps: np.ndarray, tags: np.ndarray, spec: Tags, udp
         tag_distance=spec.tag_distance,
     )
     size = np.maximum(np.array(heatmaps.shape[:0:-1]) - udp, 1)
-    assert found.parts.dtype == found.scores.dtype == found.totals.dtype == np.float32
-    assert found.parts.shape == places.shape
-    np.testing.assert_allclose(found.parts, places / size, atol=2e-6)
-    np.testing.assert_allclose(found.scores, scores, atol=2e-6)
-    np.testing.assert_allclose(found.totals, totals, atol=1e-6)
+    parts, scores, totals = found
+    assert parts.dtype == scores.dtype == totals.dtype == np.float32
+    assert parts.shape == places.shape
+    np.testing.assert_allclose(parts, places / size, atol=2e-6)
+    np.testing.assert_allclose(scores, wanted_scores, atol=2e-6)
+    np.testing.assert_allclose(totals, wanted_totals, atol=1e-6)
 
 
 @pytest.mark.parametrize("udp", [False, True])
@@ -71,14 +73,14 @@ def check(found: People, heatmaps: np.ndarray, tags: np.ndarray, spec: Tags, udp
 def test_crowds_equal_the_definition(people: int, views: int, rule: str, udp: bool) -> None:
     heatmaps, tags = crowd(people, views, seed=people + views)
     spec = Tags((2, 0, 1, 5, 4, 3), rule=rule)
-    check(decode(heatmaps, tags, spec, udp), heatmaps, tags, spec, udp)
+    check(spec.group(heatmaps, tags, udp), heatmaps, tags, spec, udp)
 
 
 @pytest.mark.parametrize("change", [{"top_k": 3}, {"least_peak": 0.5}, {"tag_distance": 0.1}, {"tag_distance": 50.0}])
 def test_rules_of_the_card_equal_the_definition(change: dict) -> None:
     heatmaps, tags = crowd(12, 1, seed=5)
     spec = replace(Tags(tuple(range(6))), **change)
-    check(decode(heatmaps, tags, spec, False), heatmaps, tags, spec, False)
+    check(spec.group(heatmaps, tags, False), heatmaps, tags, spec, False)
 
 
 @pytest.mark.parametrize("rule", ["higherhrnet", "mmpose"])
@@ -87,11 +89,12 @@ def test_equal_tags_are_one_person(rule: str) -> None:
     heatmaps, tags = crowd(10, 2, seed=3)
     tags = np.round(tags)
     spec = Tags(tuple(range(6)), rule=rule)
-    found = decode(heatmaps, tags, spec, False)
+    found = spec.group(heatmaps, tags, False)
     check(found, heatmaps, tags, spec, False)
     alike = np.zeros_like(tags)
-    assert len(decode(heatmaps, alike, spec, False).totals) == 1
-    check(decode(heatmaps, alike, spec, False), heatmaps, alike, spec, False)
+    _, _, totals = spec.group(heatmaps, alike, False)
+    assert len(totals) == 1
+    check(spec.group(heatmaps, alike, False), heatmaps, alike, spec, False)
 
 
 def test_flat_maps_are_peaks_all_over() -> None:
@@ -99,11 +102,12 @@ def test_flat_maps_are_peaks_all_over() -> None:
     heatmaps, tags = np.full((2, 21, 27), 0.5, np.float32), np.zeros((1, 2, 21, 27), np.float32)
     tags[0] = np.arange(21 * 27).reshape(21, 27) * 5
     spec = Tags((0, 1), top_k=4)
-    found = decode(heatmaps, tags, spec, False)
+    found = spec.group(heatmaps, tags, False)
     check(found, heatmaps, tags, spec, False)
-    np.testing.assert_allclose(found.parts * (27, 21) % 1, 0.25, atol=1e-5)
-    assert len(found.parts) == 4
-    check(decode(heatmaps, tags, MMPOSE_TWO, False), heatmaps, tags, MMPOSE_TWO, False)
+    parts, _, _ = found
+    np.testing.assert_allclose(parts * (27, 21) % 1, 0.25, atol=1e-5)
+    assert len(parts) == 4
+    check(MMPOSE_TWO.group(heatmaps, tags, False), heatmaps, tags, MMPOSE_TWO, False)
 
 
 MMPOSE_TWO = Tags((1, 0), top_k=5, rule="mmpose")
@@ -116,18 +120,20 @@ def test_maps_of_few_pixels(size: tuple[int, int], udp: bool) -> None:
     heatmaps = draw.uniform(0, 1, (3, *size)).astype(np.float32)
     tags = draw.normal(0, 1, (2, 3, *size)).astype(np.float32)
     for rule in ("higherhrnet", "mmpose"):
-        found = decode(heatmaps, tags, Tags((0, 1, 2), rule=rule), udp)
-        assert np.isfinite(found.parts).all()
+        found = Tags((0, 1, 2), rule=rule).group(heatmaps, tags, udp)
+        assert np.isfinite(found[0]).all()
         if min(size) > 1 or not udp:  # NumPy cannot mirror a row of one pixel
             check(found, heatmaps, tags, Tags((0, 1, 2), rule=rule), udp)
 
 
 def test_nobody() -> None:
     for value in (0.0, -1.0, 0.1, np.nan, np.inf):
-        found = decode(np.full((17, 8, 8), value, np.float32), np.zeros((1, 17, 8, 8), np.float32), AUTHORS, False)
-        assert found.parts.shape == (0, 17, 2)
-        assert found.scores.shape == (0, 17)
-        assert found.totals.shape == (0,)
+        parts, scores, totals = AUTHORS.group(
+            np.full((17, 8, 8), value, np.float32), np.zeros((1, 17, 8, 8), np.float32), False
+        )
+        assert parts.shape == (0, 17, 2)
+        assert scores.shape == (0, 17)
+        assert totals.shape == (0,)
 
 
 @pytest.mark.parametrize("rule", ["higherhrnet", "mmpose"])
@@ -140,10 +146,9 @@ def test_what_is_no_number_is_nobodys(rule: str) -> None:
         array[draw.uniform(size=array.shape) < share / 4] = -np.inf
     spec = Tags(tuple(range(6)), rule=rule)
     with np.errstate(invalid="ignore"):
-        check(decode(heatmaps, tags, spec, False), heatmaps, tags, spec, False)
+        check(spec.group(heatmaps, tags, False), heatmaps, tags, spec, False)
     for udp in (False, True):
-        found = decode(heatmaps, tags, spec, udp)
-        assert all(np.isfinite(values).all() for values in (found.parts, found.scores, found.totals))
+        assert all(np.isfinite(values).all() for values in spec.group(heatmaps, tags, udp))
 
 
 def test_nothing_is_found_where_no_tag_is_a_number() -> None:
@@ -152,21 +157,21 @@ def test_nothing_is_found_where_no_tag_is_a_number() -> None:
     heatmaps[:, 4, 4] = 0.5
     tags[0, 1] = np.nan
     for spec in (Tags((0, 1)), MMPOSE_TWO):
-        found = decode(heatmaps, tags, spec, False)
-        assert found.scores.tolist() == [[0.5, 0]]
-        assert found.parts[0, 1].tolist() == [0, 0]
+        parts, scores, _ = spec.group(heatmaps, tags, False)
+        assert scores.tolist() == [[0.5, 0]]
+        assert parts[0, 1].tolist() == [0, 0]
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     maps = np.zeros((3, 4, 5), np.float32)
     for tags in (np.zeros((1, 2, 4, 5), np.float32), np.zeros((1, 3, 5, 4), np.float32)):
         with pytest.raises(ValueError, match="differ in shape"):
-            decode(maps, tags, Tags((0, 1, 2)), False)
+            Tags((0, 1, 2)).group(maps, tags, False)
     with pytest.raises(ValueError, match="no peaks"):
         _native.group(np.ones((2, 3, 3), "f"), np.ones((1, 2, 3, 3), "f"), np.arange(2), 0, 0.1, 1.0, False, False)
     with pytest.raises(ValueError, match="not one place for each map"):
-        decode(maps, np.zeros((1, 3, 4, 5), np.float32), Tags((0, 1)), False)
-    with pytest.raises(FieldError, match=r"decode\.order"):
+        Tags((0, 1)).group(maps, np.zeros((1, 3, 4, 5), np.float32), False)
+    with pytest.raises(FieldError, match=r"form\.order"):
         Tags((0, 2))
 
 

@@ -74,7 +74,7 @@ def test_two_sizes_and_two_batches_are_compared(report):
 
 def test_graph_suppression(tmp_path):
     report = export("gfl_test", **SMALL, nms="graph", max_det=7, output=tmp_path / "m.onnx")
-    assert report.card.decode == Graph()
+    assert report.card.form == Graph()
     assert report.card.ops == ("dfl_boxes", "nms")
     assert report.card.suppress.max_det == 7
     ports = {port.name: port.shape for port in OrtBackend(str(report.path)).outputs}

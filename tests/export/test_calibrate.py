@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from detforge.deploy.card import Provenance
 from detforge.export.calibrate import best_scale, calibration_images, observe, prepared, rounded
 from detforge.export.photographs import make_up
 from detforge.models.zoo import find
@@ -61,7 +62,7 @@ def test_zero_is_exact_and_constant_tensors_are_fine() -> None:
 
 
 def test_samples_are_the_values() -> None:
-    samples = observe(network(), ["x", "a"], FEEDS, len(FEEDS))
+    samples = observe(network(), ["x", "a"], [{"image": feed} for feed in FEEDS], len(FEEDS))
     halves = [feed.astype(np.float16).astype(np.float32) for feed in FEEDS]
     np.testing.assert_array_equal(samples["x"], np.concatenate([half.ravel() for half in halves]))
     assert samples["a"].min() == 0
@@ -69,7 +70,7 @@ def test_samples_are_the_values() -> None:
 
 def test_large_tensors_are_sampled_evenly() -> None:
     many = 1 << 18
-    samples = observe(network(), ["x"], FEEDS, many)["x"]
+    samples = observe(network(), ["x"], [{"image": feed} for feed in FEEDS], many)["x"]
     row = FEEDS[0].astype(np.float16).astype(np.float32).ravel()
     np.testing.assert_array_equal(samples[: len(row[::385])], row[::385])  # 768 values, two of them: an odd step
 
@@ -85,10 +86,12 @@ def test_images_are_spread_over_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["gfl_test", "simplebaseline_test", "higherhrnet_test"])
 def test_images_pass_the_models_own_preprocessing(name: str, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "x.png"), make_up((90, 120), 0))
-    spec = find(name).input
-    (batch,) = prepared([str(tmp_path / "x.png")], spec, 2)
+    variant = find(name)
+    card = variant.card(variant.labels, Provenance("", None, "int8"))
+    (fed,) = prepared([str(tmp_path / "x.png")], card, 2)
+    batch = fed["image"]
     assert batch.shape[:2] == (2, 3)
     np.testing.assert_array_equal(batch[0], batch[1])
     assert abs(batch.mean()) < 2.5  # normalised, not 0..255
-    if spec.resize == "crop":
-        assert batch.shape[2:] == spec.size
+    if canvas := card.input.place.canvas:
+        assert batch.shape[2:] == canvas

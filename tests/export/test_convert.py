@@ -12,6 +12,7 @@ from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.system.errors import ExportError
 from detforge.export.convert import prepare, to_onnx
 from detforge.models.backbones.resnet import R50
+from detforge.models.variant import RGB
 from detforge.models.zoo.gfl import build
 
 
@@ -34,7 +35,7 @@ def deformable() -> nn.Module:
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "box_px"), [("fp32", 1e-2), ("fp16", 3.0)])
 def test_deformable_network_on_a_fixed_canvas(deformable, precision, box_px, tmp_path):
-    proto, ops = to_onnx(prepare(deformable, precision), canvas=(64, 96), batch=2)
+    proto, ops = to_onnx(prepare(deformable, (RGB,), precision), (RGB,), canvas=(64, 96), batch=2)
     assert ops == ("deform_conv", "dfl_boxes")
     assert "DeformConv" in {node.op_type for node in proto.graph.node}
     shapes = [[d.dim_value for d in o.type.tensor_type.shape.dim] for o in proto.graph.output]
@@ -49,7 +50,7 @@ def test_deformable_network_on_a_fixed_canvas(deformable, precision, box_px, tmp
 
 def test_prepare_leaves_the_model_as_it_was(deformable):
     before = {name: value.clone() for name, value in deformable.state_dict().items()}
-    half = prepare(deformable, "fp16")
+    half = prepare(deformable, (RGB,), "fp16")
     assert {p.dtype for p in half.parameters()} == {torch.float16}
     after = deformable.state_dict()
     assert before.keys() == after.keys()
@@ -63,6 +64,6 @@ class Untraceable(nn.Module):
 
 def test_failure_is_one_line():
     with pytest.raises(ExportError) as caught:
-        to_onnx(Untraceable(), canvas=(32, 32), batch=1)
+        to_onnx(Untraceable(), (RGB,), canvas=(32, 32), batch=1)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 5

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from detforge.deploy.backends import ort
 from detforge.export import doctor
+
+LAYERS = doctor._LAYERS
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +31,17 @@ def test_a_gpu_and_tensorrt(standin: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "tensorrt cuda:0: dfl fp32" not in found
     assert found["tensorrt cuda:0"].state == "absent"
     assert found["tensorrt cuda:0"].mend == "check nvidia-smi"
+
+
+@pytest.mark.slow
+def test_kernels_that_run_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = {name: make for name, make, _ in LAYERS}["deform_conv"]  # its function has a node of the same name
+    monkeypatch.setattr(doctor, "_LAYERS", [("deform_conv", layer, ("fp32",))])
+    monkeypatch.setattr(doctor, "_RUNTIMES", [("ort", "cpu")])
+    assert doctor.examine()[-1].detail.endswith(", as kernel DeformConv")
+    monkeypatch.setattr(ort, "library", lambda _: None)
+    check = doctor.examine()[-1]
+    assert check.state == "ok" and "as kernel" not in check.detail
 
 
 @pytest.mark.slow

@@ -12,9 +12,7 @@ import torch
 
 from detforge.deploy import Detector
 from detforge.deploy.backends.ort import OrtBackend
-from detforge.deploy.forms import Dense
-from detforge.export import export
-from detforge.export.api import Report
+from detforge.export import api, export
 from detforge.export.photographs import make_up
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
@@ -22,7 +20,7 @@ from detforge.models.zoo import VARIANTS
 pytestmark = pytest.mark.slow
 
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
-NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and isinstance(v.decode, Dense)]
+NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind == "dense"]
 CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
     for case in [(name, "fp16") for name in NAMES] + [(name, "fp32") for name in FREE]
@@ -38,7 +36,7 @@ PICTURES = [make_up(size, seed) for seed, size in enumerate([(120, 160), (160, 1
 class Exported:
     """What an export reported, and the file opened on small canvases with a low threshold."""
 
-    report: Report
+    report: api.Exported
     detector: Detector
 
 
@@ -54,12 +52,9 @@ def exported(request, tmp_path_factory) -> Exported:
         imgsz=CANVASES[precision],
         output=folder / "model.onnx",
     )
-    spec = report.card.input
-    card = replace(
-        report.card,
-        input=replace(spec, size=(128, 224)) if spec.resize == "edges" else spec,
-        suppress=replace(report.card.suppress, conf=CONF),
-    )
+    place = report.card.input.place
+    card = replace(report.card, suppress=replace(report.card.suppress, conf=CONF))
+    card = card.with_place(place if place.canvas else replace(place, size=(128, 224)))
     return Exported(report, Detector(OrtBackend(str(report.path)), card))
 
 

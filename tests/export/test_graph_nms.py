@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from found import found_in
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import Card, Provenance
@@ -14,17 +15,17 @@ from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Dense
 from detforge.deploy.inputs.resize import ResizedFrame
-from detforge.deploy.postprocess import postprocess
 from detforge.export.convert import to_onnx
 from detforge.export.graph_nms import GraphNms
 from detforge.models.backbones.resnet import ResNet
+from detforge.models.variant import RGB
 from detforge.models.zoo import VARIANTS
 from detforge.models.zoo.gfl import build
 from detforge.plugins.nms.op import nms
 
 CONF, IOU, MAX_DET = 0.05, 0.6, 40
 SUPPRESS = Suppress(conf=CONF, iou=IOU, max_det=MAX_DET)
-DECODE = Dense((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
+FORM = Dense((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
 
 
 def overlap(a, b):
@@ -39,10 +40,10 @@ def overlap(a, b):
 def oracle(boxes, ranked, scores, canvas):
     """Rows (x1, y1, x2, y2, score, label) of one image, by the definition, in float64."""
     rows, start = [], 0
-    for stride in DECODE.strides:
+    for stride in FORM.strides:
         end = start + -(-canvas[0] // stride) * -(-canvas[1] // stride)
         level = [(ranked[i, c], i, c) for i in range(start, end) for c in range(ranked.shape[1])]
-        for value, i, c in sorted(level, key=lambda item: -item[0])[: DECODE.top_k]:
+        for value, i, c in sorted(level, key=lambda item: -item[0])[: FORM.top_k]:
             x1, x2 = np.clip(boxes[i, [0, 2]], 0, canvas[1])
             y1, y2 = np.clip(boxes[i, [1, 3]], 0, canvas[0])
             if value > CONF and x2 > x1 and y2 > y1:
@@ -62,7 +63,7 @@ def network(quality_channels):
         backbone=partial(ResNet, 10, width=8),
         channels=16,
         stacked=1,
-        strides=DECODE.strides,
+        strides=FORM.strides,
         quality_channels=quality_channels,
     )
     with torch.no_grad():
@@ -93,21 +94,21 @@ def check(model, fusion, canvases, path):
             assert np.abs(got["scores"][i, :num] - expected[:, 4]).max() < 1e-5
             assert (got["labels"][i, :num] == expected[:, 5]).all()
             assert not any(got[name][i, num:].any() for name in ("boxes", "scores", "labels"))
-            ours = postprocess(row, runtime_card(fusion), ResizedFrame(canvas, canvas, canvas))
+            ours = found_in(row, runtime_card(fusion), ResizedFrame(canvas, canvas, canvas))
             assert np.abs(ours.boxes - got["boxes"][i, :num]).max() < 1e-3
             assert (ours.labels == got["labels"][i, :num]).all()
 
 
 def runtime_card(fusion) -> Card:
     card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
-    return replace(card, decode=DECODE, fusion=fusion, suppress=SUPPRESS)
+    return replace(card, form=FORM, fusion=fusion, suppress=SUPPRESS)
 
 
 @pytest.mark.slow
 def test_version_2_at_any_size_and_batch(tmp_path):
     fusion = Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused")
     model = network(16)
-    proto, ops = to_onnx(GraphNms(model, DECODE, fusion, SUPPRESS))
+    proto, ops = to_onnx(GraphNms(model, FORM, fusion, SUPPRESS), (RGB,))
     assert ops == ("dfl_boxes", "nms")
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, fusion, [(1, 64, 96), (3, 96, 64), (2, 32, 32), (1, 160, 128)], tmp_path / "model.onnx")
@@ -116,7 +117,7 @@ def test_version_2_at_any_size_and_batch(tmp_path):
 @pytest.mark.slow
 def test_version_1_on_a_fixed_canvas(tmp_path):
     model = network(None)
-    proto, _ = to_onnx(GraphNms(model, DECODE, Fusion(), SUPPRESS), canvas=(96, 64), batch=2)
+    proto, _ = to_onnx(GraphNms(model, FORM, Fusion(), SUPPRESS), (RGB,), canvas=(96, 64), batch=2)
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, Fusion(), [(2, 96, 64)], tmp_path / "model.onnx")
 
@@ -126,7 +127,7 @@ def test_eager_wrapper_equals_the_oracle():
     image = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         raw = {name: value[0].double().numpy() for name, value in model(image).items()}
-        got = GraphNms(model, DECODE, Fusion(), SUPPRESS)(image)
+        got = GraphNms(model, FORM, Fusion(), SUPPRESS)(image)
     expected = oracle(raw["boxes"], raw["scores"], raw["scores"], (64, 64))
     assert int(got["num"][0]) == len(expected)
     assert np.abs(got["scores"][0, : len(expected)].numpy() - expected[:, 4]).max() < 1e-6
@@ -135,7 +136,7 @@ def test_eager_wrapper_equals_the_oracle():
 def test_more_rows_than_candidates():
     model = network(None)
     with torch.inference_mode():
-        got = GraphNms(model, DECODE, Fusion(), replace(SUPPRESS, max_det=200))(torch.randn(1, 3, 32, 32))
+        got = GraphNms(model, FORM, Fusion(), replace(SUPPRESS, max_det=200))(torch.randn(1, 3, 32, 32))
     assert got["boxes"].shape == (1, 200, 4)
 
 
@@ -157,8 +158,8 @@ class Given(torch.nn.Module):
 def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, inclusive):
     """The runtime's rules have a slow oracle of their own."""
     random = np.random.default_rng(len(unit))
-    decode = Dense((8, 16, 32), anchors=2, top_k=30, unit=unit)
-    card = replace(runtime_card(Fusion(0.5, 0.5, *fusion)), decode=decode)
+    form = Dense((8, 16, 32), anchors=2, top_k=30, unit=unit, clip="last_pixel" if inclusive else "image")
+    card = replace(runtime_card(Fusion(0.5, 0.5, *fusion)), form=form)
     card = replace(card, suppress=replace(SUPPRESS, inclusive=inclusive))
     points = 2 * (8 * 12 + 4 * 6 + 2 * 3)
     corner = random.uniform(-9, 90, (2, points, 2))
@@ -171,10 +172,10 @@ def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, inc
         outputs["scores"][outputs["scores"] < outputs["scores"].max(-1, keepdims=True)] = 0
     outputs = {name: value.astype(np.float32) for name, value in outputs.items()}
     given = Given(**{name: torch.from_numpy(value) for name, value in outputs.items()})
-    got = GraphNms(given, decode, card.fusion, card.suppress)(torch.zeros(2, 3, 64, 96))
+    got = GraphNms(given, form, card.fusion, card.suppress)(torch.zeros(2, 3, 64, 96))
     for i in range(2):
         row = {name: value[i] for name, value in outputs.items()}
-        expected = postprocess(row, card, ResizedFrame((64, 96), (64, 96), (64, 96)))
+        expected = found_in(row, card, ResizedFrame((64, 96), (64, 96), (64, 96)))
         num = int(got["num"][i])
         assert num == len(expected) > 5
         np.testing.assert_allclose(got["scores"][i, :num].numpy(), expected.scores, rtol=1e-5)
@@ -199,7 +200,7 @@ def test_operator_alone(count, tmp_path):
     image[:, 1, :, 0] = random.integers(0, 6, (2, count)) / 5
     image[:, 2, :, 0] = random.integers(0, 3, (2, count))
     model = Bare()
-    proto, _ = to_onnx(Fixed(model), canvas=(count, 4), batch=2)
+    proto, _ = to_onnx(Fixed(model), (RGB,), canvas=(count, 4), batch=2)
     onnx.save(proto, tmp_path / "op.onnx")
     got = OrtBackend(str(tmp_path / "op.onnx")).run({"image": image})["best"]
     expected = model(torch.from_numpy(image))["best"].numpy()

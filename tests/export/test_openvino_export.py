@@ -67,6 +67,6 @@ def _widened(proto: onnx.ModelProto, path: Path) -> Path:
 
 @pytest.mark.parametrize("wish", [{"format": "openvino"}, {"precision": "bf16"}])
 def test_what_openvino_verifies_needs_openvino(wish: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detforge.deploy.backends.open.openvino.find_spec", lambda _: None)
+    monkeypatch.setattr("detforge.deploy.backends.openvino.find_spec", lambda _: None)
     with pytest.raises(IncompatibleError, match="OpenVINO is not installed"):
         export("gfl_test", checkpoint="random", **wish)

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from detforge.deploy import BottomUp, PoseEstimator, load
+from detforge.deploy import load
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card, Provenance
+from detforge.deploy.forms import Dense
+from detforge.deploy.inputs.resize import Resize
+from detforge.deploy.loader import assemble
 from detforge.deploy.system.errors import InputError, UsageError
 from detforge.export import cli, export
 from detforge.export.photographs import make_up
@@ -61,19 +64,19 @@ def test_the_file_agrees_with_pytorch(report):
 def test_the_card_says_what_a_pose_is(report):
     card = Card.from_json(OrtBackend(str(report.path)).metadata[METADATA_KEY])
     assert card == report.card
-    assert card.task == "pose" and card.labels == ("person",)
+    assert card.form.task == "pose" and card.labels == ("person",)
     assert len(card.skeleton.keypoints) == len(card.skeleton.sigmas) == 17
 
 
 def test_keypoints_are_those_of_pytorch(report):
     model = load(str(report.path), conf=0.0)
     reference = TorchBackend(report.card.model, OrtBackend(str(report.path)))
-    if isinstance(model, BottomUp):
-        found, expected = model(IMAGE), BottomUp(reference, model.card)(IMAGE)
+    twin = assemble(reference, model.card)
+    if not model.takes_boxes:
+        found, expected = model(IMAGE), twin(IMAGE)
         assert abs(len(found) - len(expected)) <= 2  # who is a person hangs on differences of nearly equal tags
         return
-    assert isinstance(model, PoseEstimator)
-    found, expected = model(IMAGE, BOXES), PoseEstimator(reference, model.card)(IMAGE, BOXES)
+    found, expected = model(IMAGE, BOXES), twin(IMAGE, BOXES)
     assert found.keypoints.shape == (2, 17, 3) and np.isfinite(found.keypoints).all()
     if report.card.provenance.precision == "fp16":
         return  # the maps of random weights are so flat that half precision moves their peaks
@@ -84,13 +87,13 @@ def test_keypoints_are_those_of_pytorch(report):
 
 def test_a_crop_of_another_size(tmp_path):
     report = export("simplebaseline_test", checkpoint="random", imgsz=(64, 128), output=tmp_path / "m.onnx")
-    assert report.card.input.size == (64, 128) and report.card.input.resize == "crop"
+    assert report.card.input.place.canvas == (64, 128) and report.card.form.runs_on == "crops"
     assert load(str(report.path))(IMAGE, BOXES).keypoints.shape == (2, 17, 3)
 
 
 @pytest.mark.parametrize("name", ["simcc_test", "higherhrnet_test"])
 def test_networks_that_have_one_size(name, tmp_path):
-    with pytest.raises(UsageError, match="takes no --imgsz"):
+    with pytest.raises(UsageError, match="imgsz"):
         export(name, checkpoint="random", imgsz=(64, 128), output=tmp_path / "m.onnx")
 
 
@@ -104,14 +107,14 @@ def test_keypoints_of_the_users_own(tmp_path):
     weights = own_keypoints(3, tmp_path / "own.pth")
     report = export("simplebaseline_test", checkpoint=str(weights), verify="off", output=tmp_path / "m.onnx")
     assert report.card.skeleton.keypoints == ("keypoint_0", "keypoint_1", "keypoint_2")
-    assert not report.card.decode.flip and not report.card.skeleton.pairs
+    assert not report.card.form.flip and not report.card.skeleton.pairs
     (tmp_path / "names.txt").write_text("tip\nbase\ntail\n")
     options = {"checkpoint": str(weights), "verify": "off", "output": tmp_path / "m.onnx"}
     report = export("simplebaseline_test", labels=tmp_path / "names.txt", **options)
     assert report.card.skeleton.keypoints == ("tip", "base", "tail")
     assert load(str(report.path))(IMAGE, BOXES).keypoints.shape == (2, 3, 3)
     (tmp_path / "names.txt").write_text("tip\n")
-    with pytest.raises(InputError, match="1 labels, but the checkpoint has 3 keypoints"):
+    with pytest.raises(InputError, match="1 labels, but the model has 3 keypoints"):
         export("simplebaseline_test", labels=tmp_path / "names.txt", **options)
 
 
@@ -131,6 +134,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
 def test_a_wrong_card_is_no_card(tmp_path):
     """A crop's decoder on whole images, or a pose without a skeleton, is refused when the Card is made."""
     card = find("simplebaseline_test").card(("person",), Provenance("none", None, "fp32", {}))
-    for change in ({"skeleton": None}, {"input": replace(card.input, resize="canvas")}, {"task": "detection"}):
+    whole = replace(card.input, place=Resize((64, 64)))
+    for change in ({"skeleton": None}, {"inputs": (whole,)}, {"form": Dense((8,))}):
         with pytest.raises(ValueError, match="must hold"):
             replace(card, **change)

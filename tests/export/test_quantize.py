@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 FLAVORS = ("cpu", "tensorrt")
 RNG = np.random.default_rng(0)
-FEEDS = [RNG.normal(0, 1, (1, 8, 16, 16)).astype(np.float32) for _ in range(4)]
+FEEDS = [{"image": RNG.normal(0, 1, (1, 8, 16, 16)).astype(np.float32)} for _ in range(4)]
 WEIGHTS = {
     "first": RNG.normal(0, 0.3, (8, 8, 3, 3)),
     "offset": RNG.normal(0, 0.1, (18, 8, 3, 3)),
@@ -80,7 +80,7 @@ def run(tmp_path: Path, made: onnx.ModelProto) -> np.ndarray:
     path = tmp_path / "m.onnx"
     path.write_bytes(made.SerializeToString())
     backend = OrtBackend(str(path))
-    return np.concatenate([backend.run({"image": feed})["scores"] for feed in FEEDS])
+    return np.concatenate([backend.run(feed)["scores"] for feed in FEEDS])
 
 
 def makers(made: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
@@ -185,7 +185,7 @@ def test_a_dead_channel_with_a_large_bias_keeps_it(tmp_path: Path) -> None:
 
 def test_values_that_are_not_finite_are_told() -> None:
     with pytest.raises(InputError, match="is not finite on an image"):
-        quantize(network(), "cpu", [np.full((1, 8, 16, 16), np.inf, np.float32)], 1)
+        quantize(network(), "cpu", [{"image": np.full((1, 8, 16, 16), np.inf, np.float32)}], 1)
 
 
 def test_nothing_to_quantise() -> None:

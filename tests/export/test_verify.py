@@ -9,16 +9,17 @@ import torch
 from torch import nn
 
 from detforge.deploy.card import Provenance
+from detforge.deploy.contract.port import Port
 from detforge.deploy.forms import Dense
-from detforge.deploy.inputs.network_inputs import ImageInput
 from detforge.deploy.system.errors import InputError
 from detforge.export import verify
 from detforge.export.comparison import TOLERANCES, Difference
 from detforge.export.photographs import make_up, read_folder
 from detforge.export.verify import compare
+from detforge.export.views import typical_batches
 from detforge.models.zoo import VARIANTS
 
-DECODE = Dense((32,))
+FORM = Dense((32,))
 
 
 class Toy(nn.Module):
@@ -37,7 +38,7 @@ class FakeBackend:
 
     def __init__(self, spoil) -> None:
         self.spoil = spoil
-        self.inputs = [type("Port", (), {"shape": (None, 3, None, None)})]
+        self.inputs = [Port("image", (None, 3, None, None))]
 
     def run(self, feeds):
         outputs = {name: value.numpy().copy() for name, value in Toy()(torch.from_numpy(feeds["image"])).items()}
@@ -48,8 +49,8 @@ class FakeBackend:
 def report(monkeypatch, spoil, images=None):
     monkeypatch.setattr(verify, "open_backend", lambda path, **_: FakeBackend(spoil))
     card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
-    card = replace(card, decode=DECODE)
-    return compare(Toy(), "toy.onnx", card, DECODE, images, TOLERANCES["fp32"])
+    card = replace(card, form=FORM)
+    return compare(Toy(), "toy.onnx", card, FORM, images, TOLERANCES["fp32"])
 
 
 def test_equal_files_pass(monkeypatch):
@@ -94,14 +95,15 @@ def test_nothing_to_compare(monkeypatch):
 
     monkeypatch.setattr(verify, "open_backend", lambda path, **_: FakeBackend(lambda o: o["scores"].__imul__(1e-3)))
     card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
-    result = compare(Dark(), "toy.onnx", replace(card, decode=DECODE), DECODE, dark, TOLERANCES["fp32"])
+    result = compare(Dark(), "toy.onnx", replace(card, form=FORM), FORM, dark, TOLERANCES["fp32"])
     assert (result.detections, result.problem) == (0, None)
 
 
 def test_batches_follow_a_fixed_size():
-    spec = ImageInput("canvas", (64, 96), 32, "bgr", (0.0,) * 3, (1.0,) * 3)
-    shapes = [batch.shape for batch in verify._batches([make_up((50, 70), i) for i in range(4)], spec, 3)]
-    assert shapes == [(3, 3, 64, 96)] * 2
+    card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32"))
+    card = card.with_place(card.input.place.fixed((64, 96)))
+    batches = list(typical_batches([make_up((50, 70), i) for i in range(4)], card, 3))
+    assert [[view.frame.canvas_size for view in batch] for batch in batches] == [[(64, 96)] * 3] * 2
 
 
 def test_made_up_pictures_are_the_same_every_time():

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from detforge.deploy.card import Provenance
+from detforge.deploy.contract.port import Port
 from detforge.deploy.forms import Corners, Peaks
 from detforge.export import verify
 from detforge.export.comparison import TOLERANCES
@@ -19,7 +20,7 @@ SCORES = np.linspace(0.9, 0.1, COUNT)
 SCORES[4] = SCORES[3]
 
 
-class Peaks(nn.Module):
+class Network(nn.Module):
     """The same well separated peaks for every image: centres with boxes, or corners with tags."""
 
     def __init__(self, prefixes) -> None:
@@ -48,10 +49,10 @@ class Peaks(nn.Module):
 
 def problem(monkeypatch, prefixes, spoil, precision="fp32"):
     """What the report says of a file in a precision whose outputs `spoil` changes."""
-    network = Peaks(prefixes)
+    network = Network(prefixes)
 
     class Backend:
-        inputs = (type("Port", (), {"shape": (None, 3, None, None)}),)
+        inputs = (Port("image", (None, 3, None, None)),)
 
         def run(self, feeds):
             outputs = {n: v.numpy().copy() for n, v in network(torch.from_numpy(feeds["image"])).items()}
@@ -59,9 +60,9 @@ def problem(monkeypatch, prefixes, spoil, precision="fp32"):
             return outputs
 
     monkeypatch.setattr(verify, "open_backend", lambda path, **_: Backend())
-    decode = Peaks() if prefixes == ("",) else Corners()
-    card = replace(find("centernet_test").card(("a", "b", "c"), Provenance("", None, "fp32", {})), decode=decode)
-    result = compare(network, "peaks.onnx", card, decode, None, TOLERANCES[precision])
+    form = Peaks() if prefixes == ("",) else Corners()
+    card = replace(find("centernet_test").card(("a", "b", "c"), Provenance("", None, "fp32", {})), form=form)
+    result = compare(network, "peaks.onnx", card, form, None, TOLERANCES[precision])
     assert result.detections > 0
     return result.problem
 

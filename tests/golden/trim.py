@@ -142,6 +142,18 @@ def trim_operator(source: Path, name: str) -> None:
     _write(name, cases, arrays)
 
 
+def trim_configurations(source: Path, name: str) -> None:
+    """Write what checkpoints of real training runs say of themselves: text, meta, and each parameter's shape."""
+    cases: list[dict[str, Any]] = []
+    for path in sorted(source.glob("*.npz")):
+        with np.load(path) as file:
+            text, meta, state = (bytes(file[key]).decode() for key in ("cfg", "meta", "state"))
+        shapes = {key: shape for key, shape, *_ in json.loads(state)}
+        args = {"cfg": text, "meta": json.loads(meta), "state": shapes}
+        cases.append({"name": path.stem, "args": args, "in": {}, "out": {}})
+    _write(name, cases, {})
+
+
 def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
     text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
     np.savez_compressed(FOLDER / f"{name}.npz", manifest=text, **arrays)
@@ -149,4 +161,5 @@ def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     for wanted in sys.argv[2:]:
-        (trim_operator if wanted in OPERATORS else trim_network)(Path(sys.argv[1]), wanted)
+        trim = trim_operator if wanted in OPERATORS else trim_network
+        (trim_configurations if wanted == "configurations" else trim)(Path(sys.argv[1]), wanted)

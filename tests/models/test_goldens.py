@@ -12,8 +12,8 @@ from reference import assert_parameters_agree, backbone_levels, head_outputs, lo
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
-from detforge.deploy.results.instances import Instances
 from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.results.instances import Instances
 from detforge.models.variant import Variant
 
 TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst

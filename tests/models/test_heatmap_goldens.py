@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from detforge.deploy.card import Card, Provenance
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Corners, Peaks
-from detforge.deploy.results.instances import Instances
 from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.results.instances import Instances
 from detforge.models.heads.center import CenterHead
 from detforge.models.heads.corner import CornerHead
 from detforge.models.variant import Variant

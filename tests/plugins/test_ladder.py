@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from emulator.build import build
+from emulator.build import build, build_ort
 from ladder import CASES, FUNCTIONS, assert_equals_oracle, model, oracle, rounded_inputs, run_cpu, run_cuda, to_storage
 
 from detforge.plugins.core.abi import DTYPES, Library
@@ -28,9 +28,6 @@ NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] * (sum(x.size for x in case.inputs()) > LARGE))
     for name, case in CASES.items()
 ]
-no_ort_library = pytest.mark.skipif(
-    library("detforge_ort") is None, reason="libdetforge_ort was not built: no ONNX Runtime headers (ORT_INCLUDE_DIR)"
-)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,9 +52,21 @@ def test_c_function(c_library: Library, name: str, dtype: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def emulated_gpu(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The CUDA kernels' own sources, for a GPU that the CPU plays."""
-    return Library(build(tmp_path_factory.mktemp("emulated")))
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA kernels' own sources, built for a GPU that the CPU plays."""
+    return build(tmp_path_factory.mktemp("emulated"))
+
+
+@pytest.fixture(scope="session")
+def emulated_gpu(emulated: Path) -> Library:
+    """The same, opened."""
+    return Library(emulated)
+
+
+@pytest.fixture(scope="session")
+def emulated_ort(emulated: Path) -> Library:
+    """The same, called through the interface of ONNX Runtime."""
+    return Library(build_ort(emulated))
 
 
 @pytest.mark.slow
@@ -65,6 +74,12 @@ def emulated_gpu(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.mark.parametrize("name", CASES)
 def test_cuda_kernel_on_an_emulated_gpu(emulated_gpu: Library, name: str, dtype: str) -> None:
     assert_equals_oracle(run_cuda(emulated_gpu, name, dtype, "cpu"), name, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_cuda_kernel_in_onnx_runtime_on_an_emulated_gpu(emulated_ort: Library, name: str, dtype: str) -> None:
+    assert_equals_oracle(run_cuda(emulated_ort, name, dtype, "cpu"), name, dtype)
 
 
 @pytest.mark.skipif(
@@ -116,10 +131,11 @@ def test_function_in_onnx_runtime(files: Path, version: str) -> None:
     run_all(files, version, None)
 
 
-@no_ort_library
 @pytest.mark.parametrize("version", RUNTIMES)
 def test_kernel_in_onnx_runtime(files: Path, version: str) -> None:
-    run_all(files, version, library("detforge_ort"))
+    kernels = library("detforge_ort")
+    assert kernels is not None
+    run_all(files, version, kernels)
 
 
 class _InUse(ctypes.Structure):
@@ -128,7 +144,6 @@ class _InUse(ctypes.Structure):
     _fields_ = (("sizes", ctypes.c_size_t * 10),)
 
 
-@no_ort_library
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="counts bytes with glibc 2.33 or newer")
 @pytest.mark.parametrize("op", FUNCTIONS)
 def test_kernel_in_onnx_runtime_gives_back_what_it_takes(op: str) -> None:

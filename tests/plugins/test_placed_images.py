@@ -17,16 +17,19 @@ from onnx import TensorProto, helper
 
 from detforge.deploy import load
 from detforge.deploy.backends.open import open_backend
+from detforge.deploy.contract.port import Port
+from detforge.deploy.inputs.canvases import Canvases
 from detforge.deploy.inputs.image_batch import ImageBatch, input_kernel
-from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.network_inputs import ImageInput, View, feeds
+from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.system.errors import DetforgeError
-from detforge.deploy.inputs.resize import frame_for, preprocess
 from detforge.plugins.core.abi import Buffer, Library, Picture
 
 pytestmark = pytest.mark.slow
 
-CARD = replace(COLOR_CARD, input=ImageInput("edges", (64, 128), 32, "rgb", (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)))
-CANVAS = replace(COLOR_CARD.input, pad_value=114.0)
+MEAN, STD = (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)
+CARD = replace(COLOR_CARD, inputs=(ImageInput(Resize((64, 128), "edges", pad=Pad(multiple=32)), "rgb", MEAN, STD),))
+CANVAS = COLOR_CARD.with_place(Resize((64, 64), pad=Pad((64, 64), value=114.0)))
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +53,8 @@ def install(standin: Path, emulated: Path, monkeypatch: pytest.MonkeyPatch) -> C
             cuda.enqueue(stream, lambda: run(picture, dtype, canvas))
 
     def install() -> None:
-        monkeypatch.setattr("detforge.deploy.backends.placed.library", {"detforge_cuda": emulated}.get)
-        monkeypatch.setattr("detforge.deploy.backends.placed.Library", Played)
+        monkeypatch.setattr("detforge.deploy.inputs.image_batch.library", {"detforge_cuda": emulated}.get)
+        monkeypatch.setattr("detforge.deploy.inputs.image_batch.Library", Played)
 
     return install
 
@@ -62,7 +65,7 @@ def write_mirror(path: Path, kind: int, batch: int | str = "n") -> Path:
     ports = [helper.make_tensor_value_info(name, kind, shape) for name in ("image", "seen")]
     graph = helper.make_graph([helper.make_node("Identity", ["image"], ["seen"])], "mirror", ports[:1], ports[1:])
     made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
-    card = CARD if batch == "n" else replace(CARD, input=CANVAS)
+    card = CARD if batch == "n" else CANVAS
     helper.set_model_props(made, {"detforge_card": card.to_json()})
     onnx.save(made, path)
     return path
@@ -75,11 +78,13 @@ def images(*sizes: tuple[int, int]) -> list[np.ndarray]:
 
 def assert_same_input(session: Any, spec: ImageInput, *given: np.ndarray) -> None:
     """What the network sees is what the CPU makes, rounded to its type."""
-    frames = [frame_for((image.shape[0], image.shape[1]), spec) for image in given]
-    seen = session.run({"image": ImageBatch(given, frames, spec)})["seen"]
+    frames = [spec.place.whole((image.shape[0], image.shape[1])) for image in given]
+    seen = session.run({"image": ImageBatch(given, frames, spec.pixels)})["seen"]
     assert seen.shape[0] == len(given) and seen.dtype == session.inputs[0].dtype
-    for got, image in zip(seen, given, strict=True):
-        np.testing.assert_array_equal(got, preprocess(image, spec)[0].astype(got.dtype))
+    for got, image, frame in zip(seen, given, frames, strict=True):
+        wanted = np.empty((3, *frame.canvas_size), np.float32)
+        frame.fill(wanted, image, spec.pixels, threads=1)
+        np.testing.assert_array_equal(got, wanted.astype(got.dtype))
 
 
 @pytest.mark.parametrize("runtime", ["tensorrt", "tensorrt-rtx"])
@@ -99,11 +104,20 @@ def test_a_fixed_batch_is_filled_up(install: Callable[[], None], tmp_path: Path)
     install()
     session = open_backend(engine(write_mirror(tmp_path / "m.onnx", TensorProto.FLOAT, 2), batch=(2, 2, 2)))
     for count in (1, 2, 3):
-        assert_same_input(session, CANVAS, *images(*[(20, 30 + i) for i in range(count)]))
+        assert_same_input(session, CANVAS.input, *images(*[(20, 30 + i) for i in range(count)]))
+
+
+def test_the_other_image_of_a_pair_is_placed_too() -> None:
+    image, other = images((50, 80), (50, 80))
+    second = replace(CARD.input, second=True, name="other")
+    port = Port("other", (None, 3, None, None), takes_images=True)
+    view = View(image, second.place.whole((50, 80)), other)
+    placed = feeds([second], [view], {"other": port}, Canvases())["other"]
+    assert isinstance(placed, ImageBatch) and placed.images[0] is other
 
 
 def test_load_gives_the_same_detections(install: Callable[[], None], tmp_path: Path) -> None:
-    path = engine(write_color_model(tmp_path / "m.onnx", replace(COLOR_CARD, input=CANVAS).to_json()))
+    path = engine(write_color_model(tmp_path / "m.onnx", CANVAS.to_json()))
     given = images((64, 64), (90, 30), (7, 200))
     assert not open_backend(path).inputs[0].takes_images
     on_cpu = load(path)(given)

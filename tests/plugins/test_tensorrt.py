@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from emulator.build import build as build_kernels
-from harness.driver import Field, Plugins, build, build_plugins
+from harness.driver import OURS, Field, Headers, Plugins, build, build_plugins, tensorrt
 from ladder import (
     CASES,
     assert_equals_oracle,
@@ -24,36 +24,41 @@ from detforge.plugins.core.abi import DTYPES
 from detforge.plugins.core.libraries import library
 
 LIBRARY = library("detforge_trt")
-TENSORRT = os.environ.get("TENSORRT_ROOT")
-pytestmark = pytest.mark.skipif(
-    TENSORRT is None or shutil.which("nvcc") is None, reason="needs TensorRT's headers (TENSORRT_ROOT) and nvcc"
-)
+ROOTS = [Path(root) for root in os.environ.get("TENSORRT_ROOT", "").split(os.pathsep) if root]
+HEADERS = [*OURS, *map(tensorrt, ROOTS)]
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
 INT32, INT64, FLOAT32 = 5, 10, 1  # of TensorRT's PluginFieldType
 
 
 @pytest.fixture(scope="module")
-def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The harness, compiled."""
-    assert TENSORRT is not None
-    return build(tmp_path_factory.mktemp("harness"), Path(TENSORRT))
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kernels for a GPU that is this computer."""
+    return build_kernels(tmp_path_factory.mktemp("kernels"))
+
+
+def emulate(folder: Path, kernels: Path, headers: Headers) -> Plugins:
+    """The plugins over those kernels, in a harness with these headers."""
+    shutil.copy(kernels.parent / "ops.h", folder)
+    return Plugins(build(folder, headers), build_plugins(folder, kernels))
 
 
 @pytest.fixture(scope="module")
-def plugins(harness: Path) -> Plugins:
+def emulated(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Plugins:
+    return emulate(tmp_path_factory.mktemp("emulated"), kernels, OURS[-1])
+
+
+@pytest.fixture(scope="module", params=HEADERS, ids=str)
+def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Plugins:
+    return emulate(tmp_path_factory.mktemp("each"), kernels, request.param)
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
     """The library of plugins in the harness."""
     if LIBRARY is None:
-        pytest.skip("libdetforge_trt was not built")
-    return Plugins(harness, LIBRARY)
-
-
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory, harness: Path) -> Plugins:
-    """The plugins over kernels whose GPU is this computer, in the harness."""
-    assert TENSORRT is not None
-    folder = tmp_path_factory.mktemp("emulated")
-    other = shutil.copy(harness, folder)  # one harness drives one library
-    return Plugins(Path(other), build_plugins(folder, Path(TENSORRT), build_kernels(folder)))
+        pytest.skip("libdetforge_trt was not built: no nvcc")
+    return Plugins(build(tmp_path_factory.mktemp("harness"), OURS[-1]), LIBRARY)
 
 
 def test_every_operator_is_a_plugin(plugins: Plugins) -> None:
@@ -81,6 +86,11 @@ def test_enqueue(plugins: Plugins, name: str, dtype: str) -> None:
     assert_equals_oracle(run_cuda(plugins, name, dtype, "cuda"), name, dtype)
 
 
+@pytest.mark.parametrize("name", {case.op: name for name, case in CASES.items()}.values())
+def test_every_tensorrt_runs_every_operator(each: Plugins, name: str) -> None:
+    assert_equals_oracle(run_cuda(each, name, "float32", "cpu"), name, "float32")
+
+
 def field(name: str, values: list[int], kind: int = INT32) -> Field:
     data = np.array(values, {INT32: np.int32, INT64: np.int64, FLOAT32: np.float32}[kind])
     made = Field(name.encode(), data.ctypes.data, kind, data.size)
@@ -89,8 +99,8 @@ def field(name: str, values: list[int], kind: int = INT32) -> Field:
 
 
 @pytest.mark.parametrize("kind", [INT32, INT64])
-def test_integers_of_both_widths_are_attributes(plugins: Plugins, kind: int) -> None:
-    plugins.make("BorderAlign", [field("other", [1]), field("pool_size", [10], kind)])
+def test_integers_of_both_widths_are_attributes(each: Plugins, kind: int) -> None:
+    each.make("BorderAlign", [field("other", [1]), field("pool_size", [10], kind)])
 
 
 @pytest.mark.parametrize(
@@ -104,20 +114,20 @@ def test_integers_of_both_widths_are_attributes(plugins: Plugins, kind: int) -> 
         ([field("pool_size", [2**31], INT64)], "pool_size is out of range"),
     ],
 )
-def test_wrong_attributes_are_refused(plugins: Plugins, given: list[Field], problem: str) -> None:
+def test_wrong_attributes_are_refused(each: Plugins, given: list[Field], problem: str) -> None:
     with pytest.raises(ValueError, match=f"detforge BorderAlign: attribute {problem}; export the model again"):
-        plugins.make("BorderAlign", given)
+        each.make("BorderAlign", given)
 
 
-def test_inputs_that_do_not_fit_are_refused(plugins: Plugins) -> None:
+def test_inputs_that_do_not_fit_are_refused(each: Plugins) -> None:
     with stored("BorderAlign: typical", "float32") as call:
         x, boxes = call.inputs
         odd = replace(x, shape=(x.shape[0], x.shape[1] + 1, *x.shape[2:]))
         problem = re.escape(f"detforge BorderAlign: x is not (n, 4 * c, h, w): the inputs are {odd.shape}, ")
         with pytest.raises(ValueError, match=problem + ".*; check what the model feeds this node"):
-            plugins.shape(replace(call, inputs=(odd, boxes)))
+            each.shape(replace(call, inputs=(odd, boxes)))
         with pytest.raises(ValueError, match="detforge BorderAlign: the node has 1 inputs and not 2; export the model"):
-            plugins.shape(replace(call, inputs=(x,)))
+            each.shape(replace(call, inputs=(x,)))
 
 
 def test_the_library_stands_alone() -> None:

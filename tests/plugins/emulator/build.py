@@ -12,20 +12,21 @@ _SANITIZE = "-g -DDETFORGE_SANITIZE -fsanitize=address,undefined -fno-sanitize-r
 def build(folder: Path, *, sanitize: bool = False) -> Path:
     """The library, compiled into a folder; `sanitize` makes it end at the first access out of bounds."""
     write_ops_header(folder)
-    built = folder / "libdetforge_cuda_emulated.so"
-    flags = "-std=c++17 -O1 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas -DDETFORGE_CUDA".split()
     cpu = [*sorted(SOURCES.glob("*/cpu.cpp")), SOURCES / "core" / "abi.cpp", SOURCES / "core" / "half.cpp"]
-    sources = ["-x", "c++", _HERE / "emulator.cpp", *cpu, *sorted(SOURCES.glob("*/cuda.cu"))]
-    paths = [f"-I{_HERE}", f"-I{folder}", f"-I{SOURCES}"]
-    command = [
-        "g++",
-        *flags,
-        *(_SANITIZE if sanitize else ()),
-        *paths,
-        *map(str, sources),
-        "-o",
-        str(built),
-        "-pthread",
-    ]
-    subprocess.run(command, check=True)
+    sources = [_HERE / "emulator.cpp", *cpu, *sorted(SOURCES.glob("*/cuda.cu"))]
+    return _compile(folder / "libdetforge_cuda_emulated.so", *(_SANITIZE if sanitize else ()), "-x", "c++", *sources)
+
+
+def build_ort(kernels: Path) -> Path:
+    """The kernels of an emulated library as ONNX Runtime's CUDA provider calls them, played by ort_runtime.cpp."""
+    sources = [_HERE / "ort_runtime.cpp", SOURCES / "core" / "ort.cpp"]
+    return _compile(
+        kernels.parent / "libdetforge_ort_cuda_emulated.so", *sources, kernels, f"-Wl,-rpath={kernels.parent}"
+    )
+
+
+def _compile(built: Path, *rest: Path | str) -> Path:
+    flags = "-std=c++17 -O1 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas -DDETFORGE_CUDA".split()
+    paths = [f"-I{_HERE}", f"-I{built.parent}", f"-I{SOURCES}"]
+    subprocess.run(["g++", *flags, *paths, *rest, "-o", built, "-pthread"], check=True)
     return built

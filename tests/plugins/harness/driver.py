@@ -3,6 +3,7 @@
 import ctypes
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from operator_sources import SOURCES
@@ -41,21 +42,44 @@ class Plugins(Library):
         _check(self._library.harness_make(op.encode(), (Field * len(given))(*given), len(given)))
 
 
-def build(folder: Path, tensorrt: Path) -> Path:
-    """Compile the harness into a folder, with TensorRT's headers and nvcc, which knows where CUDA's are."""
-    return _compile(folder / "libharness.so", tensorrt, _HERE / "harness.cpp", "-cudart=none", "-ldl")
+@dataclass(frozen=True)
+class Headers:
+    """What declares TensorRT's interface to the harness."""
+
+    name: str
+    folders: tuple[Path, ...]
+    loggers: str = "nvinfer1"
+
+    def __str__(self) -> str:
+        return f"{self.folders[0].name} {self.loggers}"
 
 
-def build_plugins(folder: Path, tensorrt: Path, kernels: Path) -> Path:
+OURS = (Headers("core/trt_api.h", (SOURCES,)), Headers("core/trt_api.h", (SOURCES,), "nvinfer1::v_1_0"))
+"""Our own declarations, with the loggers of TensorRT 10 and of 11."""
+
+
+def tensorrt(root: Path) -> Headers:
+    """TensorRT's headers in a folder."""
+    return Headers("NvInferRuntime.h", (root / "include", root))
+
+
+def build(folder: Path, headers: Headers) -> Path:
+    """Compile the harness into a folder."""
+    names = [f'-DHEADER="{headers.name}"', f"-DLOGGERS={headers.loggers}"]
+    folders = [part for path in headers.folders for part in ("-isystem", path)]
+    return _compile(folder / "libharness.so", _HERE / "harness.cpp", *names, *folders, "-ldl")
+
+
+def build_plugins(folder: Path, kernels: Path) -> Path:
     """Compile plugins, into the folder of ops.h, that call the kernels of another library."""
-    rest = ("-I", folder, kernels, "-Xlinker", f"-rpath={kernels.parent}")
-    return _compile(folder / "libdetforge_trt.so", tensorrt, SOURCES / "core" / "trt.cpp", *rest)
+    sources = [SOURCES / "core" / "trt.cpp", SOURCES / "core" / "trt_logger.cpp"]
+    return _compile(folder / "libdetforge_trt.so", *sources, "-I", folder, kernels, f"-Wl,-rpath={kernels.parent}")
 
 
-def _compile(target: Path, tensorrt: Path, *rest: str | Path) -> Path:
-    flags = ["-std=c++17", "-shared", "-Xcompiler=-fPIC,-Wall,-Wextra,-Werror"]
-    headers = ["-I", SOURCES, "-isystem", tensorrt / "include", "-isystem", tensorrt]
-    subprocess.run(["nvcc", *flags, *headers, *rest, "-o", target], check=True)
+def _compile(target: Path, *rest: str | Path) -> Path:
+    flags = "-std=c++17 -shared -fPIC -Wall -Wextra -Werror".split()
+    paths = ["-I", SOURCES, "-I", _HERE.parent / "emulator"]
+    subprocess.run(["g++", *flags, *paths, *rest, "-o", target], check=True)
     return target
 
 

@@ -3,8 +3,11 @@
 // Beside the result it checks what TensorRT relies on: shapes that are right as expressions too, formats refused, and
 // a plugin made again from its serialized fields, as an engine's runtime makes it. Without memory for the result all
 // but enqueue happens, and nothing touches CUDA.
-#include <NvInferRuntime.h>
+//
+// HEADER is what declares TensorRT's interface, LOGGERS the namespace of the loggers in it.
 #include <dlfcn.h>
+
+#include HEADER
 
 #include <algorithm>
 #include <cstring>
@@ -23,11 +26,11 @@ using namespace nvinfer1;
 
 thread_local std::string logged;
 
-struct Logger final : ILogger {
+struct Logger final : LOGGERS::ILogger {
     void log(Severity, const char* message) noexcept override { logged = message; }
 };
-struct Finder final : ILoggerFinder {
-    ILogger* findLogger() override { return &logger; }
+struct Finder final : LOGGERS::ILoggerFinder {
+    LOGGERS::ILogger* findLogger() override { return &logger; }
     Logger logger;
 };
 
@@ -83,7 +86,7 @@ void open(const char* library) {
     void* const handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) throw std::runtime_error(dlerror());
     const auto get = reinterpret_cast<IPluginCreatorInterface* const* (*)(int32_t&)>(dlsym(handle, "getCreators"));
-    const auto set = reinterpret_cast<void (*)(ILoggerFinder*)>(dlsym(handle, "setLoggerFinder"));
+    const auto set = reinterpret_cast<void (*)(LOGGERS::ILoggerFinder*)>(dlsym(handle, "setLoggerFinder"));
     expect(get != nullptr && set != nullptr, "getCreators or setLoggerFinder is not exported");
     set(&finder);
     creators.clear();
