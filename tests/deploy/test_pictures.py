@@ -1,17 +1,15 @@
 """Still pictures: known by their content, every page a picture of its own, what nothing reads refused by name."""
 
-import functools
 import io
 import struct
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from picture_server import serving
 
 from detforge.deploy.inputs.image import decode_image, decode_pages
 from detforge.deploy.inputs.jpeg_end import without_end
@@ -200,32 +198,12 @@ def test_texts_are_no_videos(name: str, text: str, tmp_path: Path) -> None:
         list(pictures(str(tmp_path / name)))
 
 
-class _Served(BaseHTTPRequestHandler):
-    """Gives what it was made with, to those who know the word."""
-
-    def __init__(self, data: bytes, *arguments: object) -> None:
-        self._data = data
-        super().__init__(*arguments)
-
-    def do_GET(self) -> None:
-        self.send_response(200 if "key=secret" in self.path or self.headers.get("Authorization") else 403)
-        self.end_headers()
-        self.wfile.write(self._data)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.mark.parametrize("secret", ["?key=secret", "user:pass word@"])
 def test_a_picture_by_address(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Served, animated(".gif")))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    host = f"127.0.0.1:{server.server_port}"
     before, after = ("", secret) if secret.startswith("?") else (secret, "")
-    found = list(pictures(f"http://{before}{host}/deep/snapshot{after}"))
-    server.shutdown()
-    server.server_close()
+    with serving(animated(".gif")) as host:
+        found = list(pictures(f"http://{before}{host}/deep/snapshot{after}"))
     assert [(each.name, each.path, each.index) for each in found] == [
         (f"{host}/deep/snapshot",) * 2 + (i,) for i in range(4)
     ]
