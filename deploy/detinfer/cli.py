@@ -12,7 +12,7 @@ from ..options import Options
 from ..system.console import Parser, complain, ended_by, native_code_muted, run
 from ..system.errors import DetforgeError, IncompatibleError, InputError, UsageError
 from ..system.files import check_place
-from ..system.flags import add_flags, device, number, read_flags, whole
+from ..system.flags import add_flags, device, number, read_flags, threads, whole
 
 if TYPE_CHECKING:
     from ..inputs.listing import Item
@@ -54,7 +54,7 @@ def _parser() -> Parser:
         action="store_true",
         help="run on the CPU, with a warning, when the device is absent",
     )
-    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
     add_flags(Options, parser, " (default: the model's)")
     add("--batch", type=whole(1, 1024), default=1, metavar="N", help="pictures a run (default: %(default)s)")
     add(
