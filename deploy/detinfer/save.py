@@ -4,18 +4,16 @@ import contextlib
 import errno
 import math
 import re
-from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
-
-import cv2
 
 from ..inputs.geometry import Image
 from ..inputs.image import write_image
 from ..inputs.sources import Picture
 from ..results.instances import Instances
 from ..system.errors import DetforgeError, InputError
-from ..system.files import replacing, write_text
+from ..system.files import write_text
+from .video import VideoWriter, writing_video
 
 _WRITABLE = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"])
 
@@ -33,7 +31,7 @@ class Saver:
         self._too_long: set[str] = set()
         self._stems: dict[tuple[str, str], str] = {}
         self._video_item = ""
-        self._video: _VideoWriter | None = None
+        self._video: VideoWriter | None = None
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Saver":
@@ -87,7 +85,7 @@ class Saver:
         if self._video is None or self._video_item != picture.name or picture.index == 0:
             self._open.close()
             path = self._folder / (self._stem(picture, ".mp4") + ".mp4")
-            self._video = self._open.enter_context(_writing_video(path, picture.fps or 25.0, image))
+            self._video = self._open.enter_context(writing_video(path, picture.fps or 25.0, image))
             self._video_item = picture.name
         self._video.write(image)
 
@@ -102,40 +100,6 @@ class Saver:
                 stem, number = f"{wanted}-{number}", number + 1
             self._stems[item, kind] = stem
         return self._stems[item, kind]
-
-
-class _VideoWriter:
-    """Frames of one size to an MP4 file."""
-
-    def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
-        self._size = size
-        self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
-        self._written = 0
-
-    def write(self, image: Image) -> None:
-        """Add a frame; a stream may change its size on the way, the file cannot."""
-        if (image.shape[1], image.shape[0]) != self._size:
-            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA).astype(image.dtype, copy=False)
-        self._writer.write(image)
-        self._written += 1
-
-    def close(self) -> int:
-        """End the file; gives the number of frames in it."""
-        self._writer.release()
-        return self._written
-
-
-@contextlib.contextmanager
-def _writing_video(path: Path, fps: float, first: Image) -> Generator[_VideoWriter]:
-    with replacing(path) as temporary:
-        writer = _VideoWriter(temporary, fps, (first.shape[1], first.shape[0]))
-        try:
-            yield writer
-        finally:
-            written = writer.close()
-        # OpenCV is silent about a full disk and an unknown size, so the file itself is asked.
-        if cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT) != written:
-            raise DetforgeError(f"{path}: the video cannot be written; free some space, or use --no-save")
 
 
 def _yolo_lines(found: Instances, scores: bool) -> str:
