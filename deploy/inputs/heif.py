@@ -27,7 +27,8 @@ def pages_by_pillow(data: bytes, name: str, kind: str) -> Iterator[Image]:
             for page in sequence.Iterator(file):
                 yield np.ascontiguousarray(np.asarray(turning.exif_transpose(page).convert("RGB"))[..., ::-1])
     except Exception as error:  # its plugins raise what they like
-        raise InputError(f"{name}: a truncated or corrupt {kind}; {error}; check that it opens in a viewer") from error
+        why = type(error).__name__
+        raise InputError(f"{name}: {kind} that cannot be decoded ({why}); check that it opens in a viewer") from error
 
 
 def _pillow(name: str, kind: str) -> tuple[Any, Any, Any]:
