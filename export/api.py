@@ -26,6 +26,7 @@ from .options import ExportOptions
 from .photographs import read_folder
 from .progress import Progress
 from .quantize import Flavor, quantize
+from .reference import Agreement, check_reference, compare_reference
 from .source import Source, choose
 from .verify import compare
 from .verify_ap import compare_ap, truths_beside
@@ -33,11 +34,15 @@ from .verify_ap import compare_ap, truths_beside
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export left: the file, the Card in it, and the comparison with PyTorch unless that was off."""
+    """What an export left: the file, the Card in it, and the comparison with PyTorch unless that was off.
+
+    `agreement` is the one with a framework's own results, where those were given.
+    """
 
     path: Path
     card: Card
     comparison: Comparison | None
+    agreement: Agreement | None = None
 
 
 def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
@@ -78,6 +83,8 @@ class _Export:
         self._judge = "openvino" if asked.format == "openvino" or asked.precision == "bf16" else "ort"
         if asked.verify == "tensor":
             openvino.check_installation() if self._judge == "openvino" else ort.check_installation()
+        if asked.reference_json is not None:
+            check_reference(asked.reference_json, asked.images, variant.form)
         self._pictures = None if asked.images is None else read_folder(Path(asked.images))
 
     def run(self) -> Exported:
@@ -104,7 +111,14 @@ class _Export:
                 temporary.write_bytes(proto.SerializeToString())
                 if comparison.problem is not None:
                     raise _rejected(comparison, proto, card, path)
-        return Exported(path, card, comparison)
+        return Exported(path, card, comparison, self._agreement(path, card))
+
+    def _agreement(self, path: Path, card: Card) -> Agreement | None:
+        asked = self._asked
+        if asked.reference_json is None or asked.images is None:
+            return None
+        reference, folder = Path(asked.reference_json), Path(asked.images)
+        return compare_reference(path, card, reference, folder, self._judge, self._progress)
 
     def _marks(self) -> list[str]:
         """What the file's name says beside the model's."""

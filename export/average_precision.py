@@ -85,11 +85,11 @@ def _of_class(found: Sequence[Instances], truths: Sequence[Truth], label: int) -
 
 def _match(boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDArray[np.bool_]) -> NDArray[np.int8]:
     """For each threshold and box, best first: 1 where it hits, 0 where not, -1 where it lies in a crowd."""
-    overlaps = _overlaps(boxes, true, is_crowd)
+    shared = overlaps(boxes, true, is_crowd)
     outcomes = np.zeros((len(_THRESHOLDS), len(boxes)), np.int8)
     for t, threshold in enumerate(_THRESHOLDS):
         free = ~is_crowd
-        for i, row in enumerate(overlaps):
+        for i, row in enumerate(shared):
             candidates = np.where(free, row, -1.0)
             if len(row) and candidates.max() >= threshold - 1e-10:
                 # Of equals the last, as in the reference.
@@ -100,9 +100,7 @@ def _match(boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDAr
     return outcomes
 
 
-def _overlaps(
-    boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def overlaps(boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Intersection over union (n, g); over the box's own area for a crowd."""
     low, high = np.maximum(boxes[:, None, :2], true[None, :, :2]), np.minimum(boxes[:, None, 2:], true[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2)

@@ -102,6 +102,11 @@ def _command(arguments: argparse.Namespace) -> int:
         _print_findings(error.card, error.comparison)
         raise
     _print_findings(exported.card, exported.comparison)
+    if (agreement := exported.agreement) is not None:
+        print(
+            f"the framework's detections: {agreement.matched} of {agreement.expected} found, "
+            f"{agreement.found - agreement.matched} others"
+        )
     print(f"wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB)")
     path = exported.path if engine is None else build(exported, engine)
     in_crops = exported.card.form.runs_on == "crops"

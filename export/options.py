@@ -36,7 +36,8 @@ class ExportOptions:
     no functions and is verified in OpenVINO, as all bf16 files are. `imgsz` = (height, width) px and `batch` fix what
     is dynamic otherwise. `images` is a folder to verify with; where it has COCO's annotations.json, the change of AP is
     measured for int8, which is calibrated on `calib_n` images of the folder `calib` for the `runtime` that will run the
-    file. `output` is the ONNX file.
+    file. `reference_json` holds a framework's detections of `images`; how many the file finds is told. `output` is the
+    ONNX file.
     """
 
     checkpoint: str | None = option(
@@ -72,6 +73,9 @@ class ExportOptions:
     )
     rtol: float | None = option("allowed relative difference (default: by precision)", type=float, metavar="X")
     images: str | Path | None = option("photographs to verify with (default: made-up ones)", type=Path, metavar="DIR")
+    reference_json: str | Path | None = option(
+        "a framework's detections of --images, in COCO's format: tell how many are found", type=Path, metavar="FILE"
+    )
     calib: str | Path | None = option(
         "images for int8 to calibrate with, like those it will see", type=Path, metavar="DIR"
     )

@@ -1,6 +1,7 @@
 """TensorRT and TensorRT-RTX: a plan that was built before, on a GPU."""
 
 import queue
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..card import METADATA_KEY
 from ..contract.port import Arrays, Port
 from ..engine.cuda_memory import Device, is_on_device
 from ..engine.description import check_fits, read_description, rebuild
-from ..engine.execution import Execution
+from ..engine.execution import Execution, tensor_dtype
 from ..engine.runtime import load_plugins, module, plugin_library
 from ..inputs.image_batch import ImageBatch, input_kernel
 from ..system.errors import IncompatibleError, UsageError
@@ -60,6 +61,7 @@ class TensorrtBackend:
             self.inputs = (replace(self.inputs[0], takes_images=True), *self.inputs[1:])
         self._bounds = [self._profile_bounds(i) for i in range(self._engine.num_optimization_profiles)]
         self._executions: queue.LifoQueue[Execution | None] = queue.LifoQueue()
+        self._making = threading.Lock()  # an engine is one thread's at a time
         for _ in range(streams):
             self._executions.put(None)  # made when it is first needed; the one used last goes first
 
@@ -84,7 +86,9 @@ class TensorrtBackend:
             feeds = {name: _filled_up(value, missing) for name, value in feeds.items()}
         execution = self._executions.get()
         try:
-            execution = execution or Execution(self._trt, self._engine, self._device, self._kernel)
+            if execution is None:
+                with self._making:
+                    execution = Execution(self._trt, self._engine, self._device, self._kernel)
             outputs = execution.run(feeds, profile, on_device)
         finally:
             self._executions.put(execution)
@@ -118,7 +122,7 @@ class TensorrtBackend:
 
     def _port(self, name: str) -> Port:
         shape = tuple(None if size < 0 else size for size in self._engine.get_tensor_shape(name))
-        return Port(name, shape, np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))).name)
+        return Port(name, shape, tensor_dtype(self._trt, self._engine, name).name)
 
     def _profile_bounds(self, index: int) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
         """Of every input the smallest and the largest shape in a profile."""

@@ -30,9 +30,13 @@ class AbsentError(IncompatibleError):
 
 
 class ExportError(DetforgeError):
-    """The export failed."""
+    """The export failed; `reason` is the middle part of the message, for tables."""
 
     exit_code = 5
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class RefusedError(ExportError):

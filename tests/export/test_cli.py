@@ -29,7 +29,7 @@ def test_main_job(tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        ("", 2, "--model is missing"),
+        ("", 2, "model is missing"),
         ("--model gfl_r51", 2, "gfl_r50"),
         ("--model gfl_test", 2, "--checkpoint"),
         ("--model gfl_test --imgsz 650 640", 2, "640 or 672"),
