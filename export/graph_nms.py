@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.suppression import Suppress
-from ..deploy.forms import Dense
+from ..deploy.forms import Dense, Graph
 from ..plugins.nms.op import nms
 
-CONF = 0.05
+CONF = Graph.least_conf
 """The threshold inside the file, the references' own; a higher one is applied at run time."""
 
 
