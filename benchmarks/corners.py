@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 
 from detforge.deploy import load
 from detforge.deploy.backends.open import open_backend
+from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
 from detforge.deploy.contract.choices import HeatmapMethod
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.forms import Heatmaps
-from detforge.deploy.forms.keypoints import keypoints
-from detforge.deploy.inputs.crop import crop_for
-from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
+from detforge.deploy.inputs.crop import Crop
 from detforge.export import export
 from detforge.models.zoo import find
 from detforge.train.markers.__main__ import CORNERS_SEED, CORNERS_SIDES
@@ -33,6 +32,8 @@ from detforge.train.markers.corners import SIZES, STRIDE, Marker, cut, draw_mark
 from detforge.train.markers.scene import compose
 
 VARIANT = find("corners_markers")
+PLACE, FORM = VARIANT.input.place, VARIANT.form
+assert isinstance(PLACE, Crop) and isinstance(FORM, Heatmaps)
 READINGS = {
     method: Heatmaps(method, blur=5 if method == "second_peak" else 11, beta=20.0, debias=True, flip=False)
     for method in get_args(HeatmapMethod)
@@ -100,7 +101,7 @@ def run(file: str, images: Floats) -> Arrays:
 def read(outputs: Arrays, mirrored: Arrays | None, spec: Heatmaps, side: int) -> Floats:
     """The corners (n, 4, 2) as parts of the crop."""
     assert VARIANT.skeleton is not None
-    found = keypoints(outputs, mirrored, spec, VARIANT.skeleton, VARIANT.input.spacing, (side, side))[0]
+    found = spec.parts(outputs, mirrored, VARIANT.skeleton, (side, side), PLACE.spacing)[0]
     # Megvii's rule counts from a pixel's corner, this network's labels from its centre.
     return found - np.float32(0.5 / (side // STRIDE - 1)) if spec.method == "second_peak" else found
 
@@ -134,7 +135,7 @@ def shares(rows: Sequence[Row]) -> str:
     """Markdown: how often the network is right, with its own decoder."""
     lines = ["| maps | file | mirrored too | corners within 16 px | right names |", "|---" * 5 + "|"]
     for row in rows:
-        if row.method == VARIANT.decode.method:
+        if row.method == FORM.method:
             flip = "yes" if row.flip else "no"
             cells = (f"{row.side // STRIDE} px", row.precision, flip, f"{row.within_16:.3f}", f"{row.named:.3f}")
             lines.append("| " + " | ".join(cells) + " |")
@@ -159,7 +160,7 @@ def end_to_end(scenes: int) -> dict[str, float]:
                 outline = scene.corners[int(np.argmax(overlaps))] - np.float32(0.5)
                 found.append(pose.keypoints[0, :, :2])
                 truth.append(outline[named(outline)[0]])
-                scales.append(255 / crop_for(pose.boxes[0], VARIANT.input).size[0])
+                scales.append(255 / PLACE.of_box(pose.boxes[0], scene.image.shape[:2]).size[0])
     factors = np.array(scales, np.float32)[:, None, None]
     of_image, of_crop = (errors(*(factor * np.stack(each) for each in (found, truth))) for factor in (1, factors))
     names = ("mean", "median", "within 16 px", "right names")

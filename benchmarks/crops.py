@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.inputs.crop import WarpedFrame, crop_for, crops_into
-from detforge.deploy.inputs.geometry import Image
-from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.crop import Crop, WarpedFrame, fill_warped
+from detforge.deploy.inputs.geometry import Image, Normalization
 
 HEIGHT, WIDTH = 256, 192
-SPEC = ImageInput(
-    *("crop", (HEIGHT, WIDTH), 1, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)), enlarge=(1.25, 1.25)
-)
+PLACE = Crop((HEIGHT, WIDTH), enlarge=(1.25, 1.25))
+PIXELS = Normalization("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 def main() -> None:
@@ -36,21 +34,21 @@ def main() -> None:
     heights = draw.uniform(100, 900, arguments.people)
     centres = draw.uniform((200, 200), (1720, 880), (arguments.people, 2))
     halves = heights[:, None] * (0.2, 0.5)
-    crops = [crop_for(box, SPEC) for box in np.concatenate((centres - halves, centres + halves), 1)]
+    crops = [PLACE.of_box(box, (1080, 1920)) for box in np.concatenate((centres - halves, centres + halves), 1)]
     ours, theirs = (np.empty((len(crops), 3, HEIGHT, WIDTH), np.float32) for _ in range(2))
     ways = {
-        "detforge": lambda: crops_into(ours, image, crops, SPEC),
+        "detforge": lambda: fill_warped(ours, image, crops, PIXELS),
         "warpAffine and NumPy": lambda: with_opencv(theirs, image, crops),
     }
     rows = in_turns(ways, arguments.rounds)
-    levels = np.abs(ours - theirs).max() * min(SPEC.std)  # a level is worth 1 / std
+    levels = np.abs(ours - theirs).max() * min(PIXELS.std)  # a level is worth 1 / std
     title = f"{len(crops)} people of 1080p at {HEIGHT}x{WIDTH}, at most {levels:.1f} levels apart"
     deliver("crops", [Table(title, rows)], watch, arguments)
 
 
 def with_opencv(canvases: NDArray[np.float32], image: Image, crops: Sequence[WarpedFrame]) -> None:
-    """What `crops_into` does, in the usual calls."""
-    mean, std = (np.array(values, np.float32) for values in (SPEC.mean, SPEC.std))
+    """What `fill_warped` does, in the usual calls."""
+    mean, std = (np.array(values, np.float32) for values in (PIXELS.mean, PIXELS.std))
     for canvas, crop in zip(canvases, crops, strict=True):
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         pixels = cv2.warpAffine(image, crop.matrix, (WIDTH, HEIGHT), flags=flags)

@@ -12,11 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.forms.tags import decode
-from detforge.models.pose import bottom_up
+from detforge.models.pose import TAGS
 
 Floats = NDArray[np.float32]
-SPEC = bottom_up.keywords["decode"]
 
 
 def main() -> None:
@@ -30,7 +28,7 @@ def main() -> None:
     for views, title in ((1, "one view"), (2, "and the mirrored one")):
         heatmaps, tags = crowd(arguments.people, views, arguments.size)
         ways = {
-            "detforge": lambda h=heatmaps, t=tags: decode(h, t, SPEC, False),
+            "detforge": lambda h=heatmaps, t=tags: TAGS.group(h, t, spacing=False),
             "NumPy, a person and a keypoint a step": lambda h=heatmaps, t=tags: in_numpy(h, t),
         }
         rows = in_turns(ways, arguments.rounds)
@@ -62,11 +60,11 @@ def in_numpy(heatmaps: Floats, tags: Floats) -> tuple[Floats, Floats]:
     """Places (n, 17, 2) px and scores (n, 17)."""
     k, _, width = heatmaps.shape
     peaks = np.where(pooled(heatmaps) == heatmaps, heatmaps, 0).reshape(k, -1)
-    chosen = np.argpartition(-peaks, SPEC.top_k, 1)[:, : SPEC.top_k]
+    chosen = np.argpartition(-peaks, TAGS.top_k, 1)[:, : TAGS.top_k]
     people: dict[float, tuple[Floats, list[Floats]]] = {}
-    for joint in SPEC.order:
+    for joint in TAGS.order:
         pixels = chosen[joint][np.argsort(-peaks[joint, chosen[joint]], kind="stable")]
-        pixels = pixels[peaks[joint, pixels] > SPEC.least_peak]
+        pixels = pixels[peaks[joint, pixels] > TAGS.least_peak]
         values = tags.reshape(len(tags), k, -1)[:, joint, pixels].T
         rows = np.stack((pixels % width, pixels // width, peaks[joint, pixels]), 1).astype(np.float32)
         if len(rows):
@@ -102,7 +100,7 @@ def join(people: dict[float, tuple[Floats, list[Floats]]], joint: int, rows: Flo
         square[: len(rows), : len(known)] = costs
         columns = linear_sum_assignment(square)[1][: len(rows)]
     for i, column in enumerate(columns):
-        if column < len(known) and distances[i, column] < SPEC.tag_distance:
+        if column < len(known) and distances[i, column] < TAGS.tag_distance:
             known[column][0][joint] = rows[i]
             known[column][1].append(values[i])
         else:

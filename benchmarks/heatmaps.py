@@ -15,12 +15,14 @@ from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
 from detforge.deploy.forms import Heatmaps
-from detforge.deploy.forms.decode import heatmap
+from detforge.deploy.forms.form import Mirror
+from detforge.deploy.forms.keypoints import averaged
 from detforge.models.skeletons import COCO_PERSON
 
 Floats = NDArray[np.float32]
 Found = tuple[Floats, Floats]
 ORDER = np.array(COCO_PERSON.mirrored())
+MIRROR = Mirror()
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
         for rules, opponent in OPPONENTS
     ]
     tasks.append(
-        ("flip", lambda: (heatmap.average(maps, mirrored, ORDER, 1),) * 2, lambda: (average(maps, mirrored),) * 2)
+        ("flip", lambda: (averaged(maps, mirrored, MIRROR, ORDER, 1),) * 2, lambda: (average(maps, mirrored),) * 2)
     )
     tables: list[Table] = []
     for title, native, other in tasks:
@@ -54,7 +56,7 @@ def draw(shape: tuple[int, int, int, int]) -> Floats:
 
 
 def ours(maps: Floats, rules: Heatmaps) -> Found:
-    return heatmap.decode({"heatmaps": maps}, None, rules, ORDER)
+    return rules.points({"heatmaps": maps}, None, ORDER)
 
 
 def largest(maps: Floats) -> Found:

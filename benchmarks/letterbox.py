@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, installed, parser
 
 from detforge.deploy.bench.environment import Watch
-from detforge.deploy.inputs.geometry import Image
-from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.inputs.resize import frame_for, preprocess_into
+from detforge.deploy.inputs.geometry import Image, Normalization
+from detforge.deploy.inputs.resize import Pad, Resize
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SIDE, GREY = 640, 114
-SPEC = ImageInput("canvas", (SIDE, SIDE), 32, "rgb", MEAN, STD, pad_value=GREY)
+PLACE = Resize((SIDE, SIDE), pad=Pad((SIDE, SIDE), value=GREY))
+PIXELS = Normalization("rgb", MEAN, STD)
 Planes = NDArray[np.float32]
 
 
@@ -32,11 +32,11 @@ def main() -> None:
     watch = Watch()
     noise = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8)
     image = cv2.GaussianBlur(noise, (9, 9), 0).astype(np.uint8, copy=False)
-    frame = frame_for((1080, 1920), SPEC)
+    frame = PLACE.whole((1080, 1920))
     canvas = np.empty((3, SIDE, SIDE), np.float32)
 
     def native() -> Planes:
-        preprocess_into(canvas, image, SPEC, frame, arguments.threads)
+        frame.fill(canvas, image, PIXELS, arguments.threads)
         return canvas
 
     ways: dict[str, Callable[[], Planes]] = {

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detforge.deploy import Instances, load
+from detforge.deploy.choose import BUNDLED
 from detforge.deploy.inputs.geometry import Image
 from detforge.deploy.inputs.image import read_image
-from detforge.deploy.choose import BUNDLED
 from detforge.train.markers.__main__ import SEED
 from detforge.train.markers.dataset import draw_scenes
 from detforge.train.markers.evaluate import average_precision

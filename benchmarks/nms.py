@@ -16,7 +16,7 @@ from turns import Table, deliver, in_turns, installed, parser
 
 from detforge.deploy.bench.environment import Watch
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms.candidates import Candidates
+from detforge.deploy.results.instances import Instances
 from detforge.deploy.suppress import suppress
 
 IOU, CLASSES = 0.6, 80
@@ -65,7 +65,10 @@ def ways_to_suppress(given: Boxes, threads: int) -> dict[str, Callable[[], NDArr
     """Each gives the scores that stay."""
     boxes, scores, labels = given
     spec = Suppress(conf=0.0, iou=IOU, max_det=100_000)
-    ways: dict[str, Callable[[], NDArray]] = {"detforge": lambda: suppress(Candidates(*given), spec).scores}
+    names = tuple(map(str, range(CLASSES)))
+    ways: dict[str, Callable[[], NDArray]] = {
+        "detforge": lambda: suppress(Instances(*given, names, (1333, 800)), spec).scores
+    }
     xywh = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1)
     ways["cv2.dnn.NMSBoxesBatched"] = lambda: cv2.dnn.NMSBoxesBatched(xywh, scores, labels.astype(np.int32), 0.0, IOU)
     if installed("supervision"):

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
+from detforge.deploy.columns import Keypoints
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.suppress.poses import suppress_poses
+from detforge.deploy.results.instances import Instances
+from detforge.deploy.suppress import suppress
 from detforge.models.skeletons import COCO_PERSON
 
 SIGMAS = np.array(COCO_PERSON.sigmas)
@@ -29,18 +31,19 @@ def main() -> None:
     people = draw.uniform(0, 1000, (max(1, arguments.poses // 4), 17, 2))
     places = people[draw.integers(0, len(people), arguments.poses)] + draw.normal(0, 2, (arguments.poses, 17, 2))
     keypoints = np.concatenate((places, draw.uniform(0, 1, (arguments.poses, 17, 1))), 2).astype(np.float32)
-    areas = draw.uniform(8e3, 2e4, arguments.poses)
+    areas = draw.uniform(8e3, 2e4, arguments.poses).astype(np.float32)
     scores = (draw.permutation(arguments.poses) + 0.5).astype(np.float32) / arguments.poses
+    labels = np.zeros(arguments.poses, np.int64)
+    poses = Instances.around([Keypoints(keypoints, COCO_PERSON, areas)], scores, labels, ("person",), (1000, 1000))
+    given = keypoints, scores, areas.astype(np.float64)
     tables: list[Table] = []
     for name, spec, in_numpy in (("oks", HARD, hard), ("oks_gaussian", SOFT, soft)):
         ways = {
-            "detforge": lambda spec=spec: suppress_poses(keypoints, scores, areas, COCO_PERSON.sigmas, spec)[
-                0
-            ].tolist(),
-            "NumPy, a pair a step": lambda in_numpy=in_numpy: in_numpy(keypoints, scores, areas),
+            "detforge": lambda spec=spec: suppress(poses, spec, "poses").keypoints,
+            "NumPy, a pair a step": lambda in_numpy=in_numpy: keypoints[in_numpy(*given)],
         }
         kept, expected = (way() for way in ways.values())
-        assert kept == expected
+        np.testing.assert_array_equal(kept, expected)
         rows = in_turns(ways, arguments.rounds)
         tables.append(Table(f"{name}, {arguments.poses} poses of which {len(kept)} stay", rows))
     deliver("oks", tables, watch, arguments)

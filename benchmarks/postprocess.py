@@ -15,27 +15,23 @@ from turns import Table, deliver, in_turns, parser
 
 from detforge.deploy.bench.environment import Watch
 from detforge.deploy.card import Card, Provenance
-from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Dense
+from detforge.deploy.forms.form import Run
 from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.inputs.resize import ResizedFrame
-from detforge.deploy.postprocess import postprocess
+from detforge.deploy.inputs.resize import Pad, Resize
+from detforge.deploy.suppress import suppress
 
-FRAME = ResizedFrame((480, 800), (800, 1333), (800, 1344))
-DECODE = Dense((8, 16, 32, 64, 128))
-CLASSES = 80
+PLACE, FORM, CLASSES = Resize((800, 1333), "edges", pad=Pad(multiple=32)), Dense((8, 16, 32, 64, 128)), 80
+FRAME = PLACE.whole((480, 800))
 CARD = Card(
-    "gfl",
-    "detection",
-    ImageInput("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    DECODE,
-    Fusion(),
-    Suppress(conf=0.05, iou=0.6, max_det=100),
-    tuple(map(str, range(CLASSES))),
-    (),
-    Provenance("none", None, "fp32", {}),
+    model="gfl",
+    inputs=(ImageInput(PLACE, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),),
+    form=FORM,
+    labels=tuple(map(str, range(CLASSES))),
+    provenance=Provenance("none", None, "fp32"),
+    suppress=Suppress(conf=0.05, iou=0.6, max_det=100),
 )
 
 
@@ -48,7 +44,7 @@ def main() -> None:
     for mean in (-6.0, -4.0, -2.0):
         given = outputs(mean)
         ways = {
-            "detforge": lambda given=given: postprocess(given, CARD, FRAME).boxes,
+            "detforge": lambda given=given: ours(given),
             "NumPy and cv2.dnn": lambda given=given: with_numpy(given),
         }
         results = {name: f"{len(way())} stay" for name, way in ways.items()}
@@ -61,21 +57,27 @@ def main() -> None:
 def outputs(mean: float) -> Arrays:
     """Boxes of 10 to 300 px, and scores whose logits lie around `mean`."""
     rng = np.random.default_rng(0)
-    count = sum(DECODE.level_sizes(*FRAME.canvas_size))
+    count = sum(FORM.level_sizes(*FRAME.canvas_size))
     centres, halves = rng.uniform(0, FRAME.canvas_size[::-1], (count, 2)), rng.uniform(5, 150, (count, 2))
     boxes = np.concatenate((centres - halves, centres + halves), 1).astype(np.float32)
     scores = 1 / (1 + np.exp(-rng.normal(mean, 1.3, (count, CLASSES))))
     return {"boxes": boxes, "scores": scores.astype(np.float32)}
 
 
+def ours(given: Arrays) -> NDArray[np.float32]:
+    """The boxes that stay, in px of the image."""
+    height, width = FRAME.image_size
+    return suppress(FORM.find([Run(given, FRAME)], CARD), CARD.suppress).scaled((width, height)).boxes
+
+
 def with_numpy(given: Arrays) -> NDArray[np.float32]:
     """The usual lines."""
     spec = CARD.suppress
     boxes, scores, labels = [], [], []
-    for start, end in pairwise(np.cumsum([0, *DECODE.level_sizes(*FRAME.canvas_size)])):
+    for start, end in pairwise(np.cumsum([0, *FORM.level_sizes(*FRAME.canvas_size)])):
         points, classes = np.nonzero(given["scores"][start:end] > spec.conf)
         values = given["scores"][start:end][points, classes]
-        best = np.argsort(-values, kind="stable")[: DECODE.top_k]
+        best = np.argsort(-values, kind="stable")[: FORM.top_k]
         boxes.append(given["boxes"][start:end][points[best]])
         scores.append(values[best])
         labels.append(classes[best])

@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 FIGURES, PAGE = HERE / "models.json", HERE / "models.md"
 TESTS = HERE.parent / "tests"
 CANVAS, THREADS, RUNS = (480, 640), 2, 10
+ARCHIVES = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
 HEAD = f"""# Networks
 
@@ -92,7 +93,7 @@ def measure(name: str) -> dict[str, Any]:
         path = Path(folder) / "fp32.onnx"
         figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
         backend = OrtBackend(str(path), threads=THREADS)
-        canvas = report.card.input.size if report.card.input.resize == "crop" else CANVAS
+        canvas = report.card.input.place.canvas or CANVAS
         image = {"image": np.random.default_rng(0).standard_normal((1, 3, *canvas), np.float32)}
         times = []
         for _ in range(RUNS + 2):
@@ -116,10 +117,10 @@ def _engine(path: Path, card: Any) -> str:
 
 
 def _row(entry: Any, figures: dict[str, Any], goldens: set[str]) -> str:
-    number = entry.paper.removeprefix("arXiv ")
+    archive, number = entry.paper.split()
     cells = [
         f"`{entry.name}`",
-        f"[{number}](https://arxiv.org/abs/{number})",
+        f"[{number}]({ARCHIVES[archive]}{number})",
         entry.summary,
         "" if entry.coco_ap is None else f"{entry.coco_ap:.1f}",
         f"[file]({entry.url})" if entry.url else "comes with it" if entry.checkpoint == "bundled" else "",

@@ -16,7 +16,6 @@ from ..deploy.system.files import replacing
 from ..deploy.system.flags import options_of
 from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
 from ..models.variant import Variant
-from ..models.zoo import find
 from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
@@ -27,6 +26,7 @@ from .options import ExportOptions
 from .photographs import read_folder
 from .progress import Progress
 from .quantize import Flavor, quantize
+from .source import Source, choose
 from .verify import compare
 from .verify_ap import compare_ap, truths_beside
 
@@ -40,27 +40,31 @@ class Exported:
     comparison: Comparison | None
 
 
-def export(model: str, *, progress: Progress | None = None, **options: Any) -> Exported:
-    """Export a model of the zoo by name to one ONNX file that holds everything needed to run it.
+def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
+    """Export a model of the zoo by name, or a checkpoint, to one ONNX file that holds everything needed to run it.
 
-    `options` are those of `options.ExportOptions`; `progress` hears of each step. Raises UsageError, InputError,
-    ExportError, RejectedError (the file is then kept as *.rejected.onnx), and DetforgeError when the file cannot be
-    written.
+    Without a name the checkpoint's own configuration says what it is. `options` are those of `options.ExportOptions`;
+    `progress` hears of each step. Raises UsageError, InputError, ExportError, RejectedError (the file is then kept as
+    *.rejected.onnx), and DetforgeError when the file cannot be written.
 
     >>> exported = export("gfl_r50", precision="fp16")
+    >>> exported = export(checkpoint="work/epoch_12.pth")
     >>> exported.path, exported.comparison.match_rate
     """
     asked = options_of(ExportOptions, options)
-    variant = find(model)
     asked.check()
-    return _Export(variant, asked, progress or Progress()).run()
+    progress = progress or Progress()
+    source = choose(model, asked)
+    progress.chosen(source)
+    return _Export(source, asked, progress).run()
 
 
 class _Export:
     """One export; what is wrong with the request is told before the work."""
 
-    def __init__(self, variant: Variant, asked: ExportOptions, progress: Progress) -> None:
-        self._variant, self._asked, self._progress = variant, asked, progress
+    def __init__(self, source: Source, asked: ExportOptions, progress: Progress) -> None:
+        variant = source.variant
+        self._source, self._variant, self._asked, self._progress = source, variant, asked, progress
         self._calibration = calibration_images(asked.precision, asked.calib, asked.calib_n)
         if asked.imgsz is not None and variant.form.one_size:
             raise UsageError(f"{variant.name} takes no imgsz; its last layers are made for one size; leave it out")
@@ -79,7 +83,7 @@ class _Export:
     def run(self) -> Exported:
         asked, step = self._asked, self._progress.step
         with step("checkpoint"):
-            network, source = _load(self._variant, asked.checkpoint)
+            network, source = _load(self._source, asked.checkpoint)
             card, form = self._card(network, source)
         path = Path(asked.output or f"exports/{'-'.join([self._variant.name, *self._marks()])}.onnx")
         with replacing(path) as temporary:
@@ -165,13 +169,15 @@ def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: 
     )
 
 
-def _load(variant: Variant, given: str | None) -> tuple[nn.Module, Checkpoint]:
+def _load(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
     """The network with its weights, and what they came from."""
+    variant, checkpoint = source.variant, source.checkpoint
     if given == "random":
         return random_model(variant), Checkpoint({}, "random", None, None)
-    source = given or _default_checkpoint(variant)
-    checkpoint = read_checkpoint(fetch(source) if "://" in source else Path(source))
-    return load_variant(variant, checkpoint), checkpoint
+    if checkpoint is None:
+        place = _default_checkpoint(variant)
+        checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
+    return load_variant(variant, checkpoint, source.remedy), checkpoint
 
 
 def _default_checkpoint(variant: Variant) -> str:

@@ -19,10 +19,11 @@ from ..deploy.bench.report import Case
 from ..deploy.card import Card, Provenance
 from ..deploy.contract.port import Arrays, Port
 from ..deploy.loader import assemble
-from ..deploy.system.errors import DetforgeError, InputError
+from ..deploy.system.errors import DetforgeError, InputError, UsageError
 from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
 from ..models.variant import Variant
-from ..models.zoo import find
+from ..models.zoo import VARIANTS
+from .source import read_config
 
 _TORCH: Any = torch  # typed in part only
 _CANVAS = (256, 256)
@@ -67,7 +68,7 @@ def _serve() -> None:
     first = json.loads(sys.stdin.readline())
     card, device = Card.from_json(first["card"]), first["device"]
     torch.set_num_threads(first["threads"])
-    variant = find(card.model)
+    variant = _variant(card)
     network, weights = _network(variant, card)
     if card.form.suppresses:  # its network does not
         card = replace(card, form=variant.form)
@@ -90,6 +91,18 @@ def _serve() -> None:
 
 def _say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
+
+
+def _variant(card: Card) -> Variant:
+    """The variant of the file's name, or what its checkpoint says of itself; UsageError where neither is here."""
+    if card.model in VARIANTS:
+        return VARIANTS[card.model]
+    came = card.provenance
+    checkpoint = read_checkpoint(Path(came.checkpoint))
+    described = read_config(checkpoint) if checkpoint.sha256 == came.sha256 else None
+    if described is None:
+        raise UsageError(f"{card.model} is what {came.checkpoint} says of itself, and that file is another one here")
+    return described.variant
 
 
 def _network(variant: Variant, card: Card) -> tuple[nn.Module, str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..deploy.card import Card
     from .comparison import Comparison
     from .engine import EngineOptions
+    from .source import Source
 
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ def _parser() -> Parser:
         metavar="FILE",
         help="copy a model file to -o with other --labels, --conf, --iou or --max-det, and exit",
     )
+    add("--dry-run", action="store_true", help="print what would be exported and where that was read, and exit")
     add("--json", action="store_true", help="with --list, --doctor or --show: one JSON document")
     return parser
 
@@ -87,14 +89,15 @@ def _command(arguments: argparse.Namespace) -> int:
         return _show(arguments.show, arguments.json)
     if arguments.relabel is not None:
         return _relabel(arguments)
-    if arguments.model is None:
-        raise UsageError("--model is missing; name one of detexport --list")
     engine = engine_options(arguments)
+    options = _options(arguments, engine)
+    if arguments.dry_run:
+        return _dry_run(arguments.model, options)
     from .api import export
     from .comparison import RejectedError
 
     try:
-        exported = export(arguments.model, progress=_Shown(), **_options(arguments, engine))
+        exported = export(arguments.model, progress=_Shown(), **options)
     except RejectedError as error:
         _print_findings(error.card, error.comparison)
         raise
@@ -104,6 +107,27 @@ def _command(arguments: argparse.Namespace) -> int:
     in_crops = exported.card.form.runs_on == "crops"
     print(f"next: detinfer image.jpg --model {f'DETECTOR.onnx --pose-model {path}' if in_crops else path}")
     return 0
+
+
+def _dry_run(model: str | None, options: dict[str, Any]) -> int:
+    from .options import ExportOptions
+    from .source import choose
+
+    asked = ExportOptions(**options)
+    asked.check()
+    with _step("checkpoint"):
+        source = choose(model, asked)
+    print(f"{source.variant.name}: {source.variant.summary}")
+    _print_source(source)
+    return 0
+
+
+def _print_source(source: "Source") -> None:
+    """What was read of a checkpoint's configuration, and where it is not what the user named."""
+    if source.facts:
+        _print_table(["read", "", "from"], [[fact.what, fact.value, fact.keys] for fact in source.facts])
+    for difference in source.differences:
+        print(f"the configuration wins over --model: {difference}")
 
 
 def _options(arguments: argparse.Namespace, engine: "EngineOptions | None") -> dict[str, Any]:
@@ -120,6 +144,9 @@ def _options(arguments: argparse.Namespace, engine: "EngineOptions | None") -> d
 
 class _Shown(Progress):
     """Steps and their times on stderr, with a spinner or a bar where that is a terminal."""
+
+    def chosen(self, source: "Source") -> None:
+        _print_source(source)
 
     def step(self, name: str) -> contextlib.AbstractContextManager[object]:
         return _step(name)

@@ -22,7 +22,7 @@ from ..deploy.inputs.network_inputs import ImageInput
 from ..deploy.inputs.resize import Pad, Resize
 from ..deploy.system.errors import AbsentError, DetforgeError, RefusedError
 from ..plugins.border_align.op import border_align
-from ..plugins.core.libraries import library
+from ..plugins.core.libraries import REINSTALL, WITH_NVCC, library
 from ..plugins.core.node import DOMAIN
 from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
 from ..plugins.deform_conv.op import DeformConv
@@ -52,12 +52,11 @@ _PACKAGES = {
 }
 """What runs networks, and the extra that brings it."""
 
-_REINSTALL = "pip install --force-reinstall detforge"
 _LIBRARIES = {
-    "detforge_ort": ("operators run as standard ONNX, slower", _REINSTALL),
-    "detforge_ort_cuda": ("operators run as standard ONNX, slower", f"CUDACXX=.../nvcc {_REINSTALL}"),
-    "detforge_cuda": ("images are prepared on the CPU", f"CUDACXX=.../nvcc {_REINSTALL}"),
-    "detforge_trt": ("operators run as standard ONNX, slower", f"TENSORRT_ROOT=... CUDACXX=.../nvcc {_REINSTALL}"),
+    "detforge_ort": ("operators run as standard ONNX, slower", REINSTALL),
+    "detforge_ort_cuda": ("operators run as standard ONNX, slower", WITH_NVCC),
+    "detforge_cuda": ("images are prepared on the CPU", WITH_NVCC),
+    "detforge_trt": ("operators run as standard ONNX, slower", WITH_NVCC),
 }
 """Our compiled libraries: what happens without them, and what builds them."""
 

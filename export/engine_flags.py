@@ -83,7 +83,7 @@ def build(exported: "Exported", options: "EngineOptions") -> Path:
         inside = "in the engine" if description.plugins.embedded else f"in {description.plugins.library}"
         print(f"plugins: {names}, {inside}")
     elif exported.card.ops:
-        print("plugins: none, detforge was built without TensorRT's headers; operators run as standard ONNX, slower")
+        print("plugins: none, detforge was built without nvcc; operators run as standard ONNX, slower")
     return path
 
 

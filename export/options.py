@@ -31,9 +31,10 @@ def _batch(text: str) -> int | None:
 class ExportOptions:
     """What an export may be asked for.
 
-    `checkpoint` is a file, a url or "random"; by default the published one. With `format` "openvino" the file has no
-    functions and is verified in OpenVINO, as all bf16 files are. `imgsz` = (height, width) px and `batch` fix what is
-    dynamic otherwise. `images` is a folder to verify with; where it has COCO's annotations.json, the change of AP is
+    `checkpoint` is a file, a url or "random"; by default the published one. One of the user's own is followed in what
+    its configuration, or that in the file `config`, says, unless `ignore_config`. With `format` "openvino" the file has
+    no functions and is verified in OpenVINO, as all bf16 files are. `imgsz` = (height, width) px and `batch` fix what
+    is dynamic otherwise. `images` is a folder to verify with; where it has COCO's annotations.json, the change of AP is
     measured for int8, which is calibrated on `calib_n` images of the folder `calib` for the `runtime` that will run the
     file. `output` is the ONNX file.
     """
@@ -41,6 +42,12 @@ class ExportOptions:
     checkpoint: str | None = option(
         ".pth or .safetensors; default: the published one; random: seeded random weights, for a smoke test",
         metavar="FILE|URL|random",
+    )
+    config: str | Path | None = option(
+        "its configuration, dumped flat, where the checkpoint was stripped of it", type=Path, metavar="FILE.py"
+    )
+    ignore_config: bool = option(
+        "export what --model says whatever the checkpoint's configuration is", False, action="store_true"
     )
     precision: Precision = option("", "fp32")
     format: Format = option("", "onnx")

@@ -2,13 +2,19 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from .source import Source
 
 T = TypeVar("T")
 
 
 class Progress:
-    """Tells nothing; the command line overrides both methods."""
+    """Tells nothing; the command line overrides all methods."""
+
+    def chosen(self, source: "Source") -> None:
+        """Hears what is exported."""
 
     def step(self, name: str) -> AbstractContextManager[object]:
         """Encloses a step."""

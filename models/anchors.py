@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .config.section import Section
 from .points import grid_points
 
 
@@ -26,6 +27,24 @@ class Anchors:
     centre: float = 0.0
     inclusive: bool = False
     rounded: Literal["nothing", "corners", "ratios"] = "nothing"
+
+    @classmethod
+    def from_config(cls, section: Section) -> "Anchors":
+        """OpenMMLab's AnchorGenerator."""
+        section.typed("AnchorGenerator")
+        section.fixed(scale_major=True, base_sizes=None, centers=None, use_box_type=False)
+        scales = section.numbers("scales", None)
+        base, steps = section.number("octave_base_scale", None), section.integer("scales_per_octave", None, most=64)
+        if scales is None:
+            if base is None or steps is None:
+                section.refuse("scales", "numbers, or else octave_base_scale and scales_per_octave")
+            scales = tuple(base * 2 ** (i / steps) for i in range(steps))
+        elif base is not None or steps is not None:
+            section.refuse("scales", "None where there is octave_base_scale")
+        ratios, centre = section.numbers("ratios"), section.number("center_offset", 0.0)
+        if not (ratios and scales and all(value > 0 for value in (*ratios, *scales))):
+            section.refuse("ratios", "positive numbers")
+        return cls(section.integers("strides"), ratios, scales, centre)
 
     @property
     def per_cell(self) -> int:

@@ -1,7 +1,9 @@
 """Layers shared by several networks, named as OpenMMLab names them so that its checkpoints load as they are."""
 
 import math
+from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +12,39 @@ from torch.nn import functional as F
 from ..plugins.deform_conv.op import DeformConv
 
 
+@dataclass(frozen=True)
+class Norm:
+    """A normalisation of channels: "bn" over the batch, or "gn" in `groups`; `eps` is added to variances.
+
+    There are 32 groups unless `groups` says otherwise, and fewer in narrow layers.
+    """
+
+    kind: Literal["bn", "gn"]
+    eps: float = 1e-5
+    groups: int | None = None
+
+    def __call__(self, channels: int) -> nn.Module:
+        if self.kind == "bn":
+            return nn.BatchNorm2d(channels, self.eps)
+        return nn.GroupNorm(self.groups or min(32, channels // 4), channels, self.eps)
+
+
+def renorm(network: nn.Module, norm: Norm) -> nn.Module:
+    """The network with another normalisation in the place of each that it has, under the same names."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d | nn.GroupNorm):
+                width = child.num_features if isinstance(child, nn.BatchNorm2d) else child.num_channels
+                setattr(module, name, norm(width))
+    return network
+
+
 class ConvNorm(nn.Module):
     """Convolution, optional normalisation, optional ReLU.
 
     Shapes: (n, in_channels, h, w) to (n, out_channels, h', w'); the padding keeps the size at stride 1.
-    `norm` is None, "bn", or "gn" (32 groups, fewer for narrow layers); the convolution has a bias where there is no
-    norm, unless `bias` says otherwise. A `deformable` one is modulated (Zhu et al., arXiv 1811.11168).
+    `norm` is None, "bn", or "gn" as in `Norm`; the convolution has a bias where there is no norm, unless `bias` says
+    otherwise. A `deformable` one is modulated (Zhu et al., arXiv 1811.11168).
     Parameters are stored as `conv.*` and `bn.*` or `gn.*`.
     """
 
@@ -26,7 +55,7 @@ class ConvNorm(nn.Module):
         kernel: int,
         *,
         stride: int = 1,
-        norm: str | None = None,
+        norm: Literal["bn", "gn"] | None = None,
         bias: bool | None = None,
         relu: bool = True,
         deformable: bool = False,
@@ -37,10 +66,8 @@ class ConvNorm(nn.Module):
         bias = norm is None if bias is None else bias
         self.conv = convolution(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias)
         self.norm_name = norm
-        if norm == "gn":
-            self.gn = nn.GroupNorm(min(32, out_channels // 4), out_channels)
-        elif norm == "bn":
-            self.bn = nn.BatchNorm2d(out_channels)
+        if norm is not None:
+            setattr(self, norm, Norm(norm)(out_channels))
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,12 +78,22 @@ class ConvNorm(nn.Module):
 
 
 def tower(
-    channels: int, depth: int, *, norm: str | None = "gn", bias: bool | None = None, deformable: bool = False
+    channels: int,
+    depth: int,
+    *,
+    norm: Literal["bn", "gn"] | None = "gn",
+    bias: bool | None = None,
+    deformable: bool = False,
+    in_channels: int | None = None,
 ) -> nn.Sequential:
-    """A branch of a dense head: `depth` 3x3 convolutions with norm and ReLU; `deformable` speaks of the last one."""
+    """A branch of a dense head: `depth` 3x3 convolutions with norm and ReLU; `deformable` speaks of the last one.
+
+    All are as wide as what they see, unless `in_channels` says how wide that is.
+    """
+    widths = [in_channels or channels] + [channels] * depth
     return nn.Sequential(
         *(
-            ConvNorm(channels, channels, 3, norm=norm, bias=bias, deformable=deformable and i == depth - 1)
+            ConvNorm(widths[i], channels, 3, norm=norm, bias=bias, deformable=deformable and i == depth - 1)
             for i in range(depth)
         )
     )
@@ -76,14 +113,6 @@ def add_biases(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.bias is None:
             module.bias = nn.Parameter(torch.zeros(module.out_channels))
-    return network
-
-
-def set_norm_eps(network: nn.Module, eps: float) -> nn.Module:
-    """The network with `eps` added to the variances of its batch norms."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eps = eps
     return network
 
 

@@ -1,7 +1,7 @@
 """Checkpoints to networks: files are untrusted, their weights are read and checked, nothing in them runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ..deploy.system.errors import InputError
+from .config.labels import read_labels
 from .download import digest_in, fetch, sha256
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
 
-__all__ = ["Checkpoint", "fetch", "load_variant", "random_model", "read_checkpoint"]
+__all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
 
 _COUNTER = "num_batches_tracked"  # of batch norms; means nothing once training is over
 _NORMALISATION = "^data_preprocessor."  # of images, which early checkpoints of mmpose 1.x hold and Cards know
@@ -23,12 +24,16 @@ _MAX_CLASSES = 65536  # more is a damaged file, and would ask for any amount of 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights by name as the file has them, its name and sha256, and the labels that it states, if any."""
+    """Weights by name as the file has them, its name and sha256, and the labels that it states, if any.
+
+    `meta` is what else it says of itself, such as the configuration that it was trained with.
+    """
 
     state: dict[str, Tensor]
     name: str
     sha256: str | None
     labels: tuple[str, ...] | None
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -55,30 +60,38 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path}: cannot be read; {error.strerror or error}; check its permissions") from error
     except MalformedError as error:
         raise InputError(f"{path}: not a usable checkpoint; {error}; download or save it again") from error
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    return Checkpoint(state, path.name, digest, _labels(meta))
+    state = _without_raw({key.removeprefix("module."): value for key, value in state.items()})
+    meta = meta if isinstance(meta, dict) else {}
+    return Checkpoint(state, path.name, digest, read_labels(meta), meta)
 
 
-def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
+def _without_raw(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of an averaged network of mmcv 1.x, the averages: beside each it keeps what was trained, under `ema_`."""
+    raw = {f"ema_{key.replace('.', '_')}" for key in state}
+    return {key: value for key, value in state.items() if key not in raw}
+
+
+BY_NAME = "choose the model that it belongs to with --model"
+"""What to do about weights that do not fit a variant chosen by name."""
+
+
+def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME) -> nn.Module:
     """The variant's network in fp32 with the checkpoint's weights, for as many classes as they have.
 
-    Strict: InputError names the first key that is missing, unexpected, misshapen or not finite.
+    Strict: InputError names the first key that is missing, unexpected, misshapen or not finite, and the `remedy`.
     """
     state = _adapted(checkpoint.state, variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
-            f"{checkpoint.name}: not a checkpoint of {variant.name}; it lacks {variant.classes_key} or its classes; "
-            "choose the model that it belongs to with --model"
+            f"{checkpoint.name}: not a checkpoint of {variant.name}; "
+            f"it lacks {variant.classes_key} or its classes; {remedy}"
         )
     model = variant.build(variant.count_classes(classifier))
     expected = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}
     if problems := _problems(state, expected):
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
-        raise InputError(
-            f"{checkpoint.name}: does not fit {variant.name}; {problems[0]}{more}; "
-            "choose the model that it belongs to with --model"
-        )
+        raise InputError(f"{checkpoint.name}: does not fit {variant.name}; {problems[0]}{more}; {remedy}")
     model.load_state_dict(state)  # converts to fp32; batch norms start their counters anew
     for key, value in expected.items():
         if not np.isfinite(value.numpy()).all():
@@ -87,6 +100,17 @@ def load_variant(variant: Variant, checkpoint: Checkpoint) -> nn.Module:
                 "damaged; use another checkpoint"
             )
     return model.eval()
+
+
+def fits(variant: Variant, checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint's weights have the names and shapes of the variant's; its network is not built for it."""
+    state = _adapted(checkpoint.state, variant)
+    classifier = state.get(variant.classes_key)
+    if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
+        return False
+    with torch.device("meta"):
+        expected = variant.build(variant.count_classes(classifier)).state_dict()
+    return not _problems(state, {key: value for key, value in expected.items() if not key.endswith(_COUNTER)})
 
 
 def random_model(variant: Variant, seed: int = 0) -> nn.Module:
@@ -104,17 +128,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], None]:
         return load_file(path), None
     except SafetensorError as error:
         raise MalformedError(f"damaged ({error})") from error
-
-
-def _labels(meta: Any) -> tuple[str, ...] | None:
-    """Labels as OpenMMLab 2.x (`CLASSES`) and 3.x (`dataset_meta.classes`) keep them."""
-    if not isinstance(meta, dict):
-        return None
-    dataset = meta.get("dataset_meta")
-    labels = dataset.get("classes") if isinstance(dataset, dict) else meta.get("CLASSES")
-    if not isinstance(labels, list | tuple) or not labels or not all(type(label) is str for label in labels):
-        return None
-    return tuple(labels)
 
 
 def _adapted(state: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]:

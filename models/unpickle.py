@@ -10,62 +10,18 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import torch
 from torch import Tensor
 
+from .stored import Inert, MalformedError, Numbers, NumberType, Storage, StoredTensor
+
+__all__ = ["MalformedError", "read_pth"]
+
 _ZIP = b"PK\x03\x04"
 _STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the number that opens PyTorch's older format
-
-
-class MalformedError(Exception):
-    """The file is no checkpoint, or a broken one; the message says why."""
-
-
-class Inert:
-    """Stands for a function, a class or an object that we do not know; does nothing and keeps nothing."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def __call__(self, *_: Any, **__: Any) -> "Inert":
-        return self
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A run of `numel` values in the file."""
-
-    dtype: torch.dtype
-    key: str
-    numel: int
-
-    @property
-    def nbytes(self) -> int:
-        return self.numel * self.dtype.itemsize
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor's place in a storage, counted in values."""
-
-    storage: Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        numbers = (self.offset, *self.size, *self.stride)
-        if not all(type(number) is int and 0 <= number < 2**48 for number in numbers):
-            raise MalformedError("a tensor has an impossible shape")
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        # With a stride of zero one value could become terabytes, so the count is bounded as well.
-        if prod(self.size) and (last >= self.storage.numel or prod(self.size) > self.storage.numel):
-            raise MalformedError("a tensor reaches beyond its data")
 
 
 def read_pth(path: Path) -> tuple[dict[str, Tensor], Any]:
@@ -162,7 +118,31 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
+def _array(*_: Any) -> Numbers:
+    return Numbers()
+
+
+def _bytes(text: Any, encoding: Any) -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    return text.encode("latin1") if type(text) is str and encoding == "latin1" else b""
+
+
+_FLOATS = {"f4": "f", "f8": "d"}
+
+
+def _values(state: Any) -> list[float]:
+    """The values in a NumPy array's state: version, shape, dtype, column order, bytes."""
+    _, shape, kind, _, data = state
+    if not isinstance(kind, NumberType) or kind.code not in _FLOATS or len(shape) != 1 or type(data) is not bytes:
+        return []
+    return [value for (value,) in struct.iter_unpack(f"<{_FLOATS[kind.code]}", data)]
+
+
 _KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _array,
+    ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy", "dtype"): NumberType,
+    ("_codecs", "encode"): _bytes,
     ("collections", "OrderedDict"): _mapping,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
@@ -217,8 +197,11 @@ class _Unpickler(pickle._Unpickler):
             raise MalformedError("damaged")
         return self.storages.setdefault(key, Storage(dtype, key, numel))
 
-    def _drop_state(self) -> None:
-        self.stack.pop()
+    def _build(self) -> None:
+        """Numbers get their values; what else an object would be set to is dropped."""
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Numbers):
+            self.stack[-1][:] = _values(state)
 
     def _append(self) -> None:
         self._extend([self.stack.pop()])
@@ -257,7 +240,7 @@ class _Unpickler(pickle._Unpickler):
         self.stack.append(Inert())
 
     dispatch |= {
-        pickle.BUILD[0]: _drop_state,
+        pickle.BUILD[0]: _build,
         pickle.APPEND[0]: _append,
         pickle.APPENDS[0]: _appends,
         pickle.SETITEM[0]: _set_item,

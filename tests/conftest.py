@@ -90,7 +90,8 @@ def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.setenv("PYTHONPATH", str(played))  # for the builder's process
     monkeypatch.setenv("STANDIN_GPU", "A10 86")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("detforge.deploy.inputs.image_batch.library", lambda _: None)  # its kernels need a real GPU
+    for module in ("inputs.image_batch", "engine.runtime"):  # our libraries need a real GPU, and the real TensorRT
+        monkeypatch.setattr(f"detforge.deploy.{module}.library", lambda _: None)
     real = [name for name in sys.modules if name.split(".")[0] in _PLAYED]
     for name in real:
         monkeypatch.delitem(sys.modules, name)

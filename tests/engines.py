@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from detforge.deploy import cli
+from detforge.deploy.card import METADATA_KEY, parse_card
+from detforge.deploy.detinfer import cli
 from detforge.deploy.engine.build import BuildOptions, build
-from detforge.deploy.engine.cache import card_of
 from detforge.deploy.engine.description import describe, write_engine
 from detforge.deploy.engine.onnx_file import read_onnx
 from detforge.deploy.engine.profile import profile
@@ -14,8 +14,8 @@ from detforge.deploy.engine.profile import profile
 def engine(path: Path, runtime: Any = "tensorrt", batch: tuple[int, int, int] = (1, 1, 8), **flags: bool) -> str:
     """The path of an engine of an ONNX file, built beside it."""
     file = read_onnx(path)
-    card, options = card_of(file, path), BuildOptions(runtime, **flags)
-    shapes = profile(file.inputs[0], card, batch)
+    card, options = parse_card(file.metadata.get(METADATA_KEY), path), BuildOptions(runtime, **flags)
+    shapes = profile(file.inputs, card, batch)
 
     def make(plan: Path) -> Any:
         return describe(

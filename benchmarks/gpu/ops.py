@@ -28,9 +28,10 @@ from torch import Tensor
 from detforge.plugins.core.abi import DTYPES, Buffer, Call, Library
 from detforge.plugins.operators import REFERENCES
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "plugins"))
 import ladder
-from sources import SOURCES, write_ops_header
+from operator_sources import SOURCES, write_ops_header
 
 TORCH_TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ROUNDS, CALLS = 20, 10

@@ -3,15 +3,14 @@
     pip install '.[export,dev]'        # PyTorch with CUDA; nvcc of CUDA >= 12 on the path
     python benchmarks/gpu/run.py [--json gpu.json]
 
-Where they are installed, ONNX Runtime with CUDA, TensorRT and TensorRT-RTX take part, and TENSORRT_ROOT says where
-TensorRT's headers are. Every step is told with its state: ok, failed, or absent with what it lacks. Ends with exit
-code 0, with 1 when a step failed, and with 4 when there is no GPU, which leaves every step absent.
+Where they are installed, ONNX Runtime with CUDA, TensorRT and TensorRT-RTX take part. Every step is told with its
+state: ok, failed, or absent with what it lacks. Ends with exit code 0, with 1 when a step failed, and with 4 when there
+is no GPU, which leaves every step absent.
 """
 
 import argparse
 import importlib.util
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -191,16 +190,17 @@ def preprocessing(library: Path) -> tuple[str, Any]:
     import ops
     import test_preprocess_cuda as cases
 
-    from detforge.deploy.inputs.resize import preprocess
+    from detforge.deploy.inputs.resize import Pad, Resize
 
     for name in cases.SPECS:
         for dtype in ops.DTYPES:
             cases.check(kernels, name, dtype, "cuda")
     image = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
-    spec = cases.Input("canvas", (640, 640), 32, "rgb", cases.MEAN, cases.STD)
+    place = Resize((640, 640), pad=Pad((640, 640)))
+    spec = cases.ImageInput(place, "rgb", cases.MEAN, cases.STD)
     call, _alive = cases.call(kernels, image, spec, "float16", "cuda")
     gpu = ops.time_in_turns({"kernel": call})["kernel"][0]
-    cpu = milliseconds(lambda: preprocess(image, spec))
+    cpu = milliseconds(lambda: cases.on_cpu(image, spec))
     return f"equal to the CPU; {gpu:.4f} ms, {cpu / gpu:.0f} times faster", {"gpu_ms": gpu, "cpu_ms": cpu}
 
 
@@ -241,10 +241,9 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 def plugins() -> tuple[str, Any]:
     """The TensorRT plugins' enqueue on the GPU, in a harness in TensorRT's place."""
-    need(os.environ.get("TENSORRT_ROOT"), "TENSORRT_ROOT is not set: no TensorRT headers")
     from detforge.plugins.core.libraries import library
 
-    need(library("detforge_trt"), "libdetforge_trt was not built; install with DETFORGE_TENSORRT=ON")
+    need(library("detforge_trt"), "libdetforge_trt was not built; install where nvcc is")
     tests = ["-q", "-rs", "-k", "enqueue", str(ROOT / "tests" / "plugins" / "test_tensorrt.py")]
     return run([sys.executable, "-m", "pytest", *tests]).strip().splitlines()[-1], None
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...plugins.core.libraries import WITH_NVCC
 from ..system import errors
 from ..system.errors import DetforgeError, ExportError, IncompatibleError, RefusedError, UsageError
 from .layers import Layer, check_layers
@@ -95,6 +96,9 @@ def build(
             f"export it with --int8 --runtime {options.runtime}"
         )
     plugins = plugin_library() if file.operators else None
+    if plugins is None and file.plugins_only:
+        which = f"{options.runtime} takes {', '.join(file.plugins_only)} as plugins alone, which were not built"
+        raise RefusedError(_text(path, which, WITH_NVCC))
     embedded = options.embeds(plugins)
     request = {
         **{name: value for name, value in asdict(options).items() if name != "version_compat"},
@@ -165,7 +169,7 @@ def _failure(onnx: Path, event: dict[str, Any], options: BuildOptions, *, withou
         return error(_text(onnx, what, "raise it, or leave it out"))
     if without_plugins:
         why = "the plugins for its operators were not built"
-        return error(_text(onnx, f"{reason}; {why}", "TENSORRT_ROOT=... pip install --force-reinstall detforge"))
+        return error(_text(onnx, f"{reason}; {why}", WITH_NVCC))
     return error(_text(onnx, reason))
 
 

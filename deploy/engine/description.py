@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from ...plugins.core.libraries import WITH_NVCC
 from ..card import Card
 from ..contract.parse import FieldError, parse, require
 from ..system.errors import DetforgeError, IncompatibleError, InputError
@@ -150,7 +151,7 @@ def check_fits(description: Description, plan: Path, version: str, capability: s
     if library is None:
         raise IncompatibleError(
             f"{plan}: needs the plugins {', '.join(plugin.name for plugin in wanted.plugins.operators)}, and detforge "
-            "was installed without TensorRT's headers; TENSORRT_ROOT=... pip install --force-reinstall detforge"
+            f"was installed without nvcc; {WITH_NVCC}"
         )
     if sha256(library) != wanted.plugins.sha256:
         raise IncompatibleError(f"{plan}: built with another {library.name} than the one here; {remedy}")

@@ -19,7 +19,9 @@ _CPU_TYPES = (2, 6)  # UINT8 and INT32 of TensorProto
 class OnnxFile:
     """Inputs, the texts in its metadata, how many nodes of each of our operators, and the digest of the whole.
 
-    `for_cpu` says that it has codes which only ONNX Runtime takes: unsigned ones, or biases in 32 bits.
+    `for_cpu` says that it has codes which only ONNX Runtime takes: unsigned ones, or biases in 32 bits. `plugins_only`
+    has the operators whose functions TensorRT's parser misreads: it knows functions by name alone, and so takes a
+    standard node in them for a function of that name.
     """
 
     inputs: tuple[Port, ...]
@@ -27,6 +29,7 @@ class OnnxFile:
     operators: Counter[str]
     sha256: str
     for_cpu: bool
+    plugins_only: tuple[str, ...]
 
 
 def read_onnx(path: Path) -> OnnxFile:
@@ -42,13 +45,19 @@ def read_onnx(path: Path) -> OnnxFile:
         operators = Counter(text(node, 4) for node in nodes if text(node, 7) == _DOMAIN)
         codes = [name for node in nodes if text(node, 4) in _CODES for name in texts(node, 1)]
         for_cpu = any(kind in _CPU_TYPES for name in codes for kind in initial.get(name, []))
+        functions = {text(value, 1): _all(value, 7) for value in _all(model, 25)}
+        plugins_only = tuple(
+            name
+            for name, body in functions.items()
+            if any(text(node, 4) in functions and text(node, 7) != _DOMAIN for node in body)
+        )
         metadata = metadata_of(model)
     except ValueError as error:
         raise IncompatibleError(f"{path}: not an ONNX file; {error}; export it anew with detexport") from error
     if not inputs:
         raise IncompatibleError(f"{path}: an ONNX file without inputs; export it anew with detexport")
     free = tuple(port for port in inputs if port.name not in initial)
-    return OnnxFile(free, metadata, operators, sha256(path), for_cpu)
+    return OnnxFile(free, metadata, operators, sha256(path), for_cpu, plugins_only)
 
 
 def _port(value: Value) -> Port:

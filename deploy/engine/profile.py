@@ -57,6 +57,7 @@ def _check_canvases(port: Port, canvases: Sequence[Size], card: Card) -> None:
         if side is None or (smallest[axis] <= side <= largest[axis] and card.input.place.makes(side)):
             continue
         made = f"{smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]} px"
+        made += f", {padding}" if (padding := card.input.place.padding) else ""
         raise IncompatibleError(
             f"the file takes {_text(port.shape)} and its Card makes canvases of {made}; export {card.model} anew"
         )

@@ -108,6 +108,11 @@ class Geometry(ABC):
         return True
 
     @property
+    def padding(self) -> str:
+        """Which sides those are, in words; empty where all are."""
+        return ""
+
+    @property
     @abstractmethod
     def label(self) -> str:
         """A few words for tables."""

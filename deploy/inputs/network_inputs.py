@@ -68,9 +68,9 @@ class ImageInput:
     def fill(self, batch: NDArray[Any], views: Sequence[View], threads: int) -> None:
         """Put every view in its row of a batch (n, 3, h, w)."""
         start = 0
-        for _, same in groupby(views, lambda view: id(self._image(view))):
+        for _, same in groupby(views, lambda view: id(self.shown(view))):
             members = list(same)
-            rows, image = batch[start : start + len(members)], self._image(members[0])
+            rows, image = batch[start : start + len(members)], self.shown(members[0])
             warped = [view.frame for view in members if isinstance(view.frame, WarpedFrame)]
             if len(warped) == len(members):  # all of an image's crops in one call
                 fill_warped(rows, image, warped, self.pixels)
@@ -87,7 +87,8 @@ class ImageInput:
         """The view with what this input needs made up; the other image of a pair is the mirrored one."""
         return replace(view, other=np.ascontiguousarray(view.image[:, ::-1])) if self.second else view
 
-    def _image(self, view: View) -> Image:
+    def shown(self, view: View) -> Image:
+        """The image of a view that this input takes."""
         if not self.second:
             return view.image
         if view.other is None:
@@ -198,7 +199,7 @@ def _feed(each: NetworkInput, views: Sequence[View], port: Port, canvases: Canva
     if port.takes_images and isinstance(each, ImageInput):
         frames = [v.frame for v in views if isinstance(v.frame, ResizedFrame) and not v.frame.in_floats]
         if len(frames) == len(views):
-            return ImageBatch([view.image for view in views], frames, each.pixels)
+            return ImageBatch([each.shown(view) for view in views], frames, each.pixels)
     count = (port.shape[0] if port.shape else None) or len(views)
     batch = canvases.take(each.name, (count, *each.shape(views[0].frame.canvas_size)), port.dtype)
     each.fill(batch[: len(views)], views, threads)

@@ -204,6 +204,10 @@ class Resize(Geometry):
         return self.canvas is not None or side in (self.pad.side_for(side), self.pad.side_for(max(1, side - 1)))
 
     @property
+    def padding(self) -> str:
+        return "" if self.canvas is not None else f"padded to {self.pad.multiple}"
+
+    @property
     def label(self) -> str:
         if self.size is None:
             return "as it is"

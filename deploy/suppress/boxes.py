@@ -54,7 +54,7 @@ def _nms(found: Instances, boxes: NDArray[np.float32], rule: Suppress, iou: floa
 
 def _soft_nms(found: Instances, rule: Suppress, sigma: float | None) -> Instances:
     boxes, labels = _compared(found.boxes, rule), _classes(found, rule)
-    kept, scores = _native.soft_nms(boxes, found.scores, labels, rule.iou, sigma, rule.conf, rule.max_det)
+    kept, scores = _native.soft_nms(boxes, found.scores, labels, rule.iou, sigma, rule.dropped, rule.max_det)
     return replace(found[kept], scores=scores)
 
 

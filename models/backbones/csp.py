@@ -7,6 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..blocks import Norm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
 from ..csp import ConvAct, Convolution, CSPLayer, CSPNeXtBlock, DarknetBlock, Separable, SpatialPyramid
 
 _CHANNELS = (64, 128, 256, 512, 1024)
@@ -104,3 +108,16 @@ class Focus(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.conv(torch.cat([image[..., y::2, x::2] for x in (0, 1) for y in (0, 1)], 1))
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's CSPNeXt with its last level alone."""
+    section.fixed(arch="P5", arch_ovewrite=None, use_depthwise=False, expand_ratio=0.5)
+    section.same("out_indices", (4,), (2, 3, 4))
+    section.fixed(spp_kernel_sizes=(5, 9, 13), channel_attention=True, conv_cfg=None)
+    if activation := section.section("act_cfg"):
+        activation.typed("SiLU")
+        activation.training("inplace")
+    deep, wide = section.number("deepen_factor", 1.0), section.number("widen_factor", 1.0)
+    network = partial(CSPNeXt, deep=deep, wide=wide, levels=(3,))
+    return Trunk(normed(network, batch_norm(section, Norm("bn", 1e-3))), (-1,), (32,))

@@ -1,12 +1,16 @@
 """HRNet (Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation", arXiv 1902.09212)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .resnet import BasicBlock, Bottleneck
+from ..config.norms import normed, trunk_norm
+from ..config.parts import Trunk
+from ..config.section import Section
+from .resnet import GROUP_NORMS, BasicBlock, Bottleneck
 
 
 class HRNet(nn.Module):
@@ -115,3 +119,25 @@ def _convolution(
 
 AUTHORS = {f"^{part}": f"backbone.{part}" for part in ("conv", "bn", "layer1.", "transition", "stage")}
 """For `Variant.mapping`: the authors have no parts within their network."""
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's HRNet with one level at the end."""
+    section.fixed(in_channels=3, conv_cfg=None, multiscale_output=False)
+    extra = section.section("extra") or section.refuse("extra", "a dict of stages")
+    if upsample := extra.section("upsample"):
+        upsample.fixed(mode="nearest", align_corners=None)
+    first, *stages = (extra.section(f"stage{i}") or extra.refuse(f"stage{i}", "a dict") for i in (1, 2, 3, 4))
+    (stem,), (blocks,) = first.integers("num_channels", count=1), first.integers("num_blocks", count=1)
+    for key, value in (("num_modules", 1), ("num_branches", 1), ("block", "BOTTLENECK")):
+        first.same(key, value)
+    width = stages[0].integers("num_channels", count=2)[0]
+    for i, stage in enumerate(stages, 2):
+        stage.fixed(multiscale_output=False)
+        stage.same("block", "BASIC")
+        stage.same("num_branches", i)
+        stage.same("num_blocks", (blocks,) * i)
+        stage.same("num_channels", tuple(width << branch for branch in range(i)))
+    modules = tuple(stage.integer("num_modules", most=64) for stage in stages)
+    network = partial(HRNet, width, modules=modules, blocks=blocks, stem=stem)
+    return Trunk(normed(network, trunk_norm(section)), (-1,), (4,), GROUP_NORMS)

@@ -4,6 +4,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
 
 _LAYERS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, channels, blocks and the first block's stride (table 2)."""
@@ -58,3 +61,12 @@ class MobileNetV2(nn.Module):
         for layer in self.children():
             x = layer(x)
         return [x]
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's MobileNetV2 with its last level alone."""
+    section.fixed(widen_factor=1.0, out_indices=(7,), conv_cfg=None)
+    if activation := section.section("act_cfg"):
+        activation.typed("ReLU6")
+        activation.training("inplace")
+    return Trunk(normed(MobileNetV2, batch_norm(section)), (-1,), (32,))

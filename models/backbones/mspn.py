@@ -2,6 +2,7 @@
 Estimation", MSPN, arXiv 1901.00148)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
 from .resnet import Bottleneck
 
 Block = Callable[[int, int, int], nn.Module]
@@ -138,6 +142,7 @@ class MSPN(nn.Module):
         channels: int = 256,
     ) -> None:
         super().__init__()
+        self.channels = (channels,)
         self.top = nn.ModuleDict({"top": top(width)})
         self.multi_stage_mspn = nn.ModuleList(
             Stage(block, blocks, width, channels, last=i == stages - 1) for i in range(stages)
@@ -154,3 +159,20 @@ class MSPN(nn.Module):
             if stage is not stages[-1]:
                 skips, x = stage.upsample.onwards(levels, found)
         return maps
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's MSPN."""
+    network = partial(MSPN, blocks=section.integers("num_blocks", (2, 2, 2, 2), count=4), **shape(section))
+    return Trunk(normed(network, batch_norm(section)), (-1,), (4,), SHORTCUT)
+
+
+def shape(section: Section) -> dict[str, int]:
+    """The keys that RSN has as well."""
+    section.fixed(num_units=4)
+    channels, stages = section.integer("unit_channels", 256), section.integer("num_stages", 4, most=16)
+    return {"stages": stages, "channels": channels, "width": section.integer("res_top_channels", 64)}
+
+
+SHORTCUT = {".downsample.conv.": ".downsample.0.", ".downsample.bn.": ".downsample.1."}
+"""For `Variant.mapping`: how OpenMMLab calls the layers of a bottleneck's shortcut in an MSPN."""

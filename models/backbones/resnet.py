@@ -1,5 +1,6 @@
-"""ResNet (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385) and its grouped form ResNeXt
-(Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", arXiv 1611.05431)."""
+"""ResNet (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385), its grouped form ResNeXt
+(Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", arXiv 1611.05431), and ResNet-D's tweaks
+(He et al., "Bag of Tricks for Image Classification", arXiv 1812.01187)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...plugins.deform_conv.op import DeformConv
-from ..blocks import set_norm_eps
+from ..blocks import renorm
+from ..config.norms import trunk_norm
+from ..config.parts import Trunk
+from ..config.section import Section
 
 Style = Literal["pytorch", "caffe"]
 Deformable = Literal["v1", "v2"] | None
@@ -93,6 +97,7 @@ class ResNet(nn.Module):
     Shapes: (n, 3, h, w) to four (n, channels[i], ceil(h / stride), ceil(w / stride)).
     `width` is the stem's number of channels (64 in the paper). `groups` makes a ResNeXt: how many, and how wide in the
     first stage, so (32, 4) is 32x4d. `deformable` holds one form for each stage, and `norm_eps` is added to variances.
+    With `deep_stem` three 3x3 convolutions begin instead of one of 7x7.
     """
 
     def __init__(
@@ -104,12 +109,16 @@ class ResNet(nn.Module):
         groups: tuple[int, int] | None = None,
         deformable: Stages = (None, None, None, None),
         norm_eps: float = 1e-5,
+        deep_stem: bool = False,
     ) -> None:
         super().__init__()
         block, counts = _DEPTHS[depth]
         count_groups, group_width = groups or (1, width)
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        if deep_stem:
+            self.stem = _deep_stem(width)
+        else:
+            self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+            self.bn1 = nn.BatchNorm2d(width)
         in_channels = width
         for i, count in enumerate(counts):
             blocks: list[nn.Module] = []
@@ -119,17 +128,37 @@ class ResNet(nn.Module):
                 blocks.append(block(in_channels, width << i, stride, style, wide, deformable[i]))
                 in_channels = (width << i) * block.expansion
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
-        set_norm_eps(self, norm_eps)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = norm_eps
         self.channels = tuple((width << i) * block.expansion for i in range(4))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        x = torch.relu(self.bn1(self.conv1(image)))
+        x = self.stem(image) if hasattr(self, "stem") else torch.relu(self.bn1(self.conv1(image)))
         x = F.max_pool2d(x, 3, 2, 1)
         levels: list[Tensor] = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
             levels.append(x)
         return levels
+
+
+def _deep_stem(width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for in_channels, channels, stride in ((3, width // 2, 2), (width // 2, width // 2, 1), (width // 2, width, 1)):
+        layers += [nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def averaged_shortcuts(backbone: ResNet) -> ResNet:
+    """The network with shortcuts that halve the size by averaging and not by leaving out (ResNet-D, figure 2c)."""
+    for block in backbone.modules():
+        if isinstance(block, BasicBlock | Bottleneck) and isinstance(block.downsample, nn.Sequential):
+            convolution, norm = block.downsample
+            (stride, _), convolution.stride = convolution.stride, (1, 1)
+            pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
+            block.downsample = nn.Sequential(pool, convolution, norm)
+    return backbone
 
 
 def atrous(backbone: ResNet, stride: int) -> ResNet:
@@ -162,3 +191,59 @@ DCN_C3_C5: Stages = (None, "v1", "v1", "v1")
 DCN_C4_C5: Stages = (None, None, "v1", "v1")
 DCN_V2_C3_C5: Stages = (None, "v2", "v2", "v2")
 DCN_V2_C4_C5: Stages = (None, None, "v2", "v2")
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's ResNet, ResNetV1c, ResNetV1d and ResNeXt."""
+    depth = section.choice("depth", {depth: depth for depth in (18, 34, 50, 101, 152)})
+    width = section.integer("base_channels", 64)
+    section.fixed(in_channels=3, stem_channels=width, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
+    section.fixed(contract_dilation=False, plugins=None, expansion=None, conv_cfg=None)
+    levels = section.integers("out_indices", (0, 1, 2, 3))
+    if sorted(set(levels) & {0, 1, 2, 3}) != list(levels):
+        section.refuse("out_indices", "stages of 0 to 3")
+    deep_stem = section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d"))
+    averaged = section.flag("avg_down", section.type == "ResNetV1d")
+    norm = trunk_norm(section)
+    network = partial(
+        ResNet,
+        depth,
+        width=width,
+        style=section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch"),
+        groups=_groups(section),
+        deformable=_deformable(section, depth),
+        deep_stem=deep_stem,
+    )
+
+    def build() -> nn.Module:
+        backbone = network()
+        return renorm(averaged_shortcuts(backbone) if averaged else backbone, norm)
+
+    return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS)
+
+
+GROUP_NORMS = {f".gn{i}.": f".bn{i}." for i in (1, 2, 3)}
+"""Whatever the normalisation is, the network has it under one name."""
+
+
+def _groups(section: Section) -> tuple[int, int] | None:
+    """How many groups, and how wide in the first stage: mmdet's names, or mmpose's."""
+    if section.type != "ResNeXt":
+        return None
+    width = "width_per_group" if "width_per_group" in section else "base_width"
+    groups = section.integer("groups", 32)
+    return None if groups == 1 else (groups, section.integer(width, 4))
+
+
+def _deformable(section: Section, depth: int) -> Stages:
+    """Which stages are deformable, and in which form."""
+    stages = section.flags("stage_with_dcn", (False,) * 4, count=4)
+    dcn = section.section("dcn")
+    if dcn is None:
+        return (None, None, None, None)
+    form: Deformable = "v1" if dcn.typed("DCN", "DCNv2") == "DCN" else "v2"
+    dcn.fixed(deform_groups=1, deformable_groups=1, fallback_on_stride=False)
+    if depth < 50:
+        section.refuse("dcn", "None for depth 18 and 34")
+    first, second, third, fourth = (form if on else None for on in stages)
+    return (first, second, third, fourth)

@@ -1,10 +1,16 @@
 """Residual steps (Cai et al., "Learning Delicate Local Representations for Multi-Person Pose Estimation", RSN, arXiv
 2003.04030); the stages around them are MSPN's."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from ..blocks import ConvNorm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
+from .mspn import MSPN, shape
 
 _STEPS = 4
 
@@ -83,3 +89,15 @@ def deep_top(width: int) -> nn.Sequential:
         ConvNorm(width, width, 7, norm="bn"),
         ConvNorm(width, width, 3, stride=2, norm="bn"),
     )
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's RSN."""
+    section.fixed(num_steps=_STEPS, expand_times=26)
+    blocks = section.integers("num_blocks", (2, 2, 2, 2), count=4)
+    network = partial(MSPN, block=ResidualSteps, blocks=blocks, **shape(section))
+    return Trunk(normed(network, batch_norm(section)), (-1,), (4,), OPENMMLAB)
+
+
+OPENMMLAB = {"^backbone.multi_stage_rsn.": "backbone.multi_stage_mspn."}
+"""For `Variant.mapping`: OpenMMLab's name for the stages."""

@@ -1,12 +1,19 @@
 """ATSS' head (Zhang et al., "Bridging the Gap Between Anchor-based and Anchor-free Detection", arXiv 1912.02424)."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 from torch import Tensor, nn
 
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..blocks import Scale, start_head, tower
 from ..coders import deltas_to_boxes
+from ..config.dense import read_anchors, read_deltas, read_towers
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import points_first
 
 _STDS = (0.1, 0.1, 0.2, 0.2)
@@ -17,7 +24,7 @@ class ATSSHead(nn.Module):
 
     `forward` gives raw logits per level: `classes` (n, classes, h, w), `deltas` (n, 4, h, w) and `quality`
     (n, 1, h, w). `inclusive` boxes and `bias` in the branches belong to the authors' code, and so does `deformable`:
-    the last convolution of either branch.
+    the last convolution of either branch. A delta is in units of `stds`, and `kernel` is the size of the last layers'.
     """
 
     def __init__(
@@ -30,13 +37,18 @@ class ATSSHead(nn.Module):
         inclusive: bool = False,
         bias: bool = False,
         deformable: bool = False,
+        stds: Sequence[float] = _STDS,
+        kernel: int = 3,
+        norm: Literal["bn", "gn"] | None = "gn",
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
-        self.anchors, self.inclusive = anchors, inclusive
-        self.cls_convs, self.reg_convs = (tower(channels, stacked, bias=bias, deformable=deformable) for _ in range(2))
-        self.atss_cls = nn.Conv2d(channels, classes, 3, padding=1)
-        self.atss_reg = nn.Conv2d(channels, 4, 3, padding=1)
-        self.atss_centerness = nn.Conv2d(channels, 1, 3, padding=1)
+        self.anchors, self.inclusive, self.stds = anchors, inclusive, tuple(stds)
+        branch = partial(tower, bias=bias or None, deformable=deformable, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(channels, stacked), branch(channels, stacked)
+        self.atss_cls = nn.Conv2d(channels, classes, kernel, padding=kernel // 2)
+        self.atss_reg = nn.Conv2d(channels, 4, kernel, padding=kernel // 2)
+        self.atss_centerness = nn.Conv2d(channels, 1, kernel, padding=kernel // 2)
         self.scales = nn.ModuleList(Scale() for _ in anchors.strides)
         start_head(self, self.atss_cls)
 
@@ -52,5 +64,22 @@ class ATSSHead(nn.Module):
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and the centerness as `quality` (n, a), in fp32."""
         classes, deltas, quality = (points_first(logits[name]).float() for name in ("classes", "deltas", "quality"))
         anchors = self.anchors([x.shape[2:] for x in logits["deltas"]], deltas)
-        boxes = deltas_to_boxes(deltas, anchors, _STDS, self.inclusive)
+        boxes = deltas_to_boxes(deltas, anchors, self.stds, self.inclusive)
         return {"boxes": boxes, "scores": classes.sigmoid(), "quality": quality.sigmoid().squeeze(-1)}
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's ATSSHead."""
+    anchors = read_anchors(section, neck)
+    if anchors.per_cell > 1:
+        section.refuse("anchor_generator", "one anchor a cell")
+    section.training("reg_decoded_bbox")
+    build = read_towers(section, neck, ATSSHead)
+    stds, kernel = read_deltas(section, (1.0, 1.0, 1.0, 1.0)), section.choice("pred_kernel_size", {1: 1, 3: 3, 5: 5}, 3)
+    return Head(
+        build(anchors=anchors, stds=stds, kernel=kernel),
+        section.integer("num_classes"),
+        "bbox_head.atss_cls.weight",
+        Dense(neck.strides),
+        Fusion(1.0, 1.0),
+    )

@@ -1,9 +1,15 @@
 """AutoAssign's head (Zhu et al., "AutoAssign: Differentiable Label Assignment", arXiv 2007.03496)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
+from ..config.dense import check_points, check_strides, read_towers
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from .fcos import FCOSHead
 
 
@@ -20,6 +26,27 @@ class AutoAssignHead(FCOSHead):
         *,
         strides: Sequence[int] = (8, 16, 32, 64, 128),
         stacked: int = 4,
+        norm: Literal["bn", "gn"] | None = "gn",
+        in_channels: int | None = None,
     ) -> None:
-        super().__init__(classes, channels, improved=True, strides=strides, stacked=stacked, bias=True, offset=0.0)
+        own = {"improved": True, "bias": True, "offset": 0.0}
+        super().__init__(classes, channels, strides=strides, stacked=stacked, norm=norm, in_channels=in_channels, **own)
         nn.init.constant_(self.conv_reg.bias, 4.0)
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's AutoAssignHead, which sets its own switches of FCOS whatever a configuration says."""
+    build = read_towers(section, neck, AutoAssignHead)
+    check_points(section)
+    check_strides(section, neck)
+    section.fixed(dcn_on_last_conv=False)
+    section.training("regress_ranges", "center_sampling", "center_sample_radius", "norm_on_bbox", "centerness_on_reg")
+    section.training("force_topk", "topk", "pos_loss_weight", "neg_loss_weight", "center_loss_weight", "conv_bias")
+    return Head(
+        build(strides=neck.strides),
+        section.integer("num_classes"),
+        "bbox_head.conv_cls.weight",
+        Dense(neck.strides),
+        Fusion(1.0, 1.0),
+        unused=("bbox_head.center_prior.",),
+    )

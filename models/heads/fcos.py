@@ -1,11 +1,18 @@
 """FCOS' head (Tian et al., "FCOS: Fully Convolutional One-Stage Object Detection", arXiv 1904.01355)."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 from torch import Tensor, nn
 
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
 from ..blocks import Scale, start_head, tower
 from ..coders import distances_to_boxes
+from ..config.dense import check_points, check_strides, read_bias, read_towers
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import grid_points, points_first
 
 
@@ -14,7 +21,8 @@ class FCOSHead(nn.Module):
 
     The first form states distances as exp(x) px and reads the centerness off the class branch. The `improved` one of
     the authors' later code states max(x, 0) strides and reads it off the box branch, and its convolutions have
-    biases; `deformable` is the last convolution of either branch. `forward` gives per level `classes`
+    biases; `beside_boxes` is where that reads the centerness though the distances are stated otherwise, or the other
+    way round. `deformable` is the last convolution of either branch. `forward` gives per level `classes`
     (n, classes, h, w), `sides` (n, 4, h, w) before exp or max, and `quality` (n, 1, h, w).
     """
 
@@ -29,11 +37,15 @@ class FCOSHead(nn.Module):
         bias: bool = False,
         offset: float = 0.5,
         deformable: bool = False,
+        beside_boxes: bool | None = None,
+        norm: Literal["bn", "gn"] | None = "gn",
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.strides, self.improved, self.offset = tuple(strides), improved, offset
-        self.cls_convs = tower(channels, stacked, bias=bias, deformable=deformable)
-        self.reg_convs = tower(channels, stacked, bias=bias, deformable=deformable)
+        self.beside_boxes = improved if beside_boxes is None else beside_boxes
+        branch = partial(tower, bias=bias or None, deformable=deformable, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(channels, stacked), branch(channels, stacked)
         self.conv_cls = nn.Conv2d(channels, classes, 3, padding=1)
         self.conv_reg = nn.Conv2d(channels, 4, 3, padding=1)
         self.conv_centerness = nn.Conv2d(channels, 1, 3, padding=1)
@@ -46,7 +58,7 @@ class FCOSHead(nn.Module):
             classes, boxes = self.cls_convs(x), self.reg_convs(x)
             logits["classes"].append(self.conv_cls(classes))
             logits["sides"].append(scale(self.conv_reg(boxes)))
-            logits["quality"].append(self.conv_centerness(boxes if self.improved else classes))
+            logits["quality"].append(self.conv_centerness(boxes if self.beside_boxes else classes))
         return logits
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
@@ -60,3 +72,29 @@ class FCOSHead(nn.Module):
             "scores": flat["classes"].sigmoid(),
             "quality": flat["quality"].sigmoid().squeeze(-1),
         }
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's FCOSHead."""
+    build = read_towers(section, neck, FCOSHead)
+    check_points(section)
+    check_strides(section, neck)
+    section.training("regress_ranges", "center_sampling", "center_sample_radius")
+    return Head(
+        build(
+            strides=neck.strides,
+            improved=section.flag("norm_on_bbox", False),
+            beside_boxes=section.flag("centerness_on_reg", False),
+            deformable=section.flag("dcn_on_last_conv", False),
+            bias=read_bias(section),
+        ),
+        section.integer("num_classes"),
+        "bbox_head.conv_cls.weight",
+        Dense(neck.strides),
+        Fusion(1.0, 1.0),
+        mapping=_OLD_NAMES,
+    )
+
+
+_OLD_NAMES = {"bbox_head.fcos_": "bbox_head.conv_"}
+"""Of mmdet before 2.1."""

@@ -5,12 +5,18 @@ shape of those distributions.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.forms import Dense
 from ...plugins.dfl.op import dfl_boxes
 from ..blocks import Scale, start_head, tower
+from ..config.dense import check_points, read_anchors, read_towers
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import grid_points, points_first
 
 
@@ -30,10 +36,13 @@ class GFLHead(nn.Module):
         strides: Sequence[int] = (8, 16, 32, 64, 128),
         reg_max: int = 16,
         quality_channels: int | None = None,
+        norm: Literal["bn", "gn"] | None = "gn",
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.strides, self.reg_max = tuple(strides), reg_max
-        self.cls_convs, self.reg_convs = tower(channels, stacked), tower(channels, stacked)
+        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(), branch()
         self.gfl_cls = nn.Conv2d(channels, classes, 3, padding=1)
         self.gfl_reg = nn.Conv2d(channels, 4 * (reg_max + 1), 3, padding=1)
         self.scales = nn.ModuleList(Scale() for _ in strides)
@@ -77,3 +86,20 @@ def _side_statistics(sides: Tensor, bins: int) -> Tensor:
     probability = sides.float().reshape(n, 4, bins, h, w).softmax(2)
     top = probability.topk(_TOP_BINS, 2).values
     return torch.cat((top, top.mean(2, keepdim=True)), 2).reshape(n, -1, h, w).to(sides.dtype)
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's GFLHead and LDHead."""
+    anchors = read_anchors(section, neck)
+    if anchors.per_cell > 1 or anchors.centre:
+        section.refuse("anchor_generator", "one anchor a cell with center_offset 0")
+    check_points(section)
+    section.training("loss_ld", "loss_ld_vlr", "loss_kd", "loss_im")
+    build = read_towers(section, neck, GFLHead)
+    return Head(
+        build(strides=neck.strides, reg_max=section.integer("reg_max", 16, most=256)),
+        section.integer("num_classes"),
+        "bbox_head.gfl_cls.weight",
+        Dense(neck.strides),
+        unused=("bbox_head.integral.",),
+    )

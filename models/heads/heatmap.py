@@ -2,9 +2,14 @@
 arXiv 1804.06208, section 2)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ..config.codecs import read_codec
+from ..config.parts import Head, Trunk
+from ..config.section import Section
 
 
 class HeatmapHead(nn.Module):
@@ -78,3 +83,37 @@ def doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     up = nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False)
     nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # four taps of every channel meet in a pixel
     return up
+
+
+def from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's HeatmapHead."""
+    codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
+    section.same("in_channels", trunk.channels[-1])
+    section.training("loss")
+    widths = read_widths(section)
+    stride = trunk.strides[-1] >> len(widths)
+    if codec.map_size != tuple(side // stride for side in codec.size):
+        section.refuse("decoder", f"a heatmap_size of the input's over {stride}, the maps that this network gives")
+    kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
+    keypoints, rest = divmod(section.integer("out_channels"), kind.per_keypoint)
+    if rest:
+        section.refuse("out_channels", f"{kind.per_keypoint} for each keypoint")
+    build = partial(kind, in_channels=trunk.channels[-1], widths=widths)
+    return Head(build, keypoints, "head.final_layer.weight", codec.form, size=codec.size)
+
+
+def read_widths(section: Section) -> tuple[int, ...]:
+    """How wide each transposed convolution is, and whether all else about them is usual."""
+    section.fixed(conv_out_channels=None, conv_kernel_sizes=None)
+    if section.is_none("deconv_out_channels"):
+        widths: tuple[int, ...] = ()
+        section.training("deconv_kernel_sizes")
+    else:
+        widths = section.integers("deconv_out_channels", (256, 256, 256))
+        section.fixed(deconv_kernel_sizes=(4,) * len(widths))
+    final = section.section("final_layer")
+    if final is None and "final_layer" in section:
+        section.refuse("final_layer", "a convolution of kernel_size 1")
+    if final is not None:
+        final.fixed(kernel_size=1, padding=0)
+    return widths

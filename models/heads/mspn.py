@@ -1,10 +1,15 @@
 """The head of MSPN (arXiv 1901.00148) and RSN (arXiv 2003.04030)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from ..blocks import ConvNorm
+from ..config.codecs import read_codec
+from ..config.norms import batch_norm, normed
+from ..config.parts import Head, Trunk
+from ..config.section import Section
 
 
 class PoseRefine(nn.Module):
@@ -48,3 +53,24 @@ class MSPNHead(nn.Module):
 
     def decode(self, maps: Tensor) -> dict[str, Tensor]:
         return {"heatmaps": maps.float()}
+
+
+def from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's MSPNHead, whose last prediction is the only one that a trained network needs."""
+    codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
+    stages, height, width = section.integer("num_stages", 4, most=16), *codec.size
+    section.same("out_shape", (height // 4, width // 4), (64, 48))
+    section.same("unit_channels", trunk.channels[-1], 256)
+    section.fixed(num_units=4)
+    section.training("loss", "level_indices")
+    build = partial(MSPNHead, channels=trunk.channels[-1], refine=section.flag("use_prm", False))
+    last = 4 * stages - 1
+    return Head(
+        normed(build, batch_norm(section)),
+        section.integer("out_channels", 17),
+        "head.conv_layers.1.conv.weight",
+        codec.form,
+        size=codec.size,
+        mapping={f"^head.predict_layers.{last}.": "head."},
+        unused=tuple(f"head.predict_layers.{unit}." for unit in range(last)),
+    )

@@ -2,12 +2,18 @@
 head of IoU-aware RetinaNet (Wu et al., arXiv 1912.05992)."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 from torch import Tensor, nn
 
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..blocks import start_head, tower
 from ..coders import deltas_to_boxes
+from ..config.dense import read_anchors, read_deltas, read_towers
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import points_first
 
 
@@ -27,10 +33,13 @@ class RetinaHead(nn.Module):
         stacked: int = 4,
         stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         with_iou: bool = False,
+        norm: Literal["bn", "gn"] | None = None,
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.classes, self.anchors, self.stds = classes, anchors, tuple(stds)
-        self.cls_convs, self.reg_convs = tower(channels, stacked, norm=None), tower(channels, stacked, norm=None)
+        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(), branch()
         self.retina_cls = nn.Conv2d(channels, anchors.per_cell * classes, 3, padding=1)
         self.retina_reg = nn.Conv2d(channels, anchors.per_cell * 4, 3, padding=1)
         self.retina_iou = nn.Conv2d(channels, anchors.per_cell, 3, padding=1) if with_iou else None
@@ -56,3 +65,20 @@ class RetinaHead(nn.Module):
         if "quality" in flat:
             outputs["quality"] = flat["quality"].sigmoid().flatten(1)
         return outputs
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's RetinaHead, and those that train it otherwise."""
+    anchors = read_anchors(section, neck, Anchors())
+    section.training("reg_decoded_bbox", *_TRAINING)
+    build = read_towers(section, neck, RetinaHead, norm=None)
+    return Head(
+        build(anchors=anchors, stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0))),
+        section.integer("num_classes"),
+        "bbox_head.retina_cls.weight",
+        Dense(neck.strides, anchors=anchors.per_cell),
+    )
+
+
+_TRAINING = ("pre_anchor_topk", "bbox_thr", "gamma", "alpha")
+"""What FreeAnchor's own keys are about."""

@@ -2,11 +2,15 @@
 section 3.3)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ..blocks import exact_linear
+from ..config.codecs import check_bins, read_codec
+from ..config.parts import Head, Trunk
+from ..config.section import Section
 
 
 class ScaleNorm(nn.Module):
@@ -61,19 +65,27 @@ class GatedAttention(nn.Module):
 class RTMCCHead(nn.Module):
     """The last level to each keypoint's `x` (n, keypoints, w * split) and `y` (n, keypoints, h * split), logits.
 
-    `size` is the input's (h, w). `forward` gives a map for each keypoint. What follows is exact: the squares in it
-    leave the range of half precision, and it is a hundredth of the work.
+    `size` is the input's (h, w). `forward` gives a map for each keypoint, by a convolution of `kernel` cells. What
+    follows is exact: the squares in it leave the range of half precision, and it is a hundredth of the work.
     """
 
     def __init__(
-        self, keypoints: int, in_channels: int, size: tuple[int, int], *, split: float = 2.0, hidden: int = 256
+        self,
+        keypoints: int,
+        in_channels: int,
+        size: tuple[int, int],
+        *,
+        split: float = 2.0,
+        hidden: int = 256,
+        kernel: int = 7,
+        inner: int = 128,
     ) -> None:
         super().__init__()
         height, width = size
         cells = (height // 32) * (width // 32)
-        self.final_layer = nn.Conv2d(in_channels, keypoints, 7, padding=3)
+        self.final_layer = nn.Conv2d(in_channels, keypoints, kernel, padding=kernel // 2)
         self.mlp = nn.Sequential(ScaleNorm(), nn.Linear(cells, hidden, bias=False))
-        self.gau = GatedAttention(hidden)
+        self.gau = GatedAttention(hidden, inner=inner)
         self.cls_x = nn.Linear(hidden, int(width * split), bias=False)
         self.cls_y = nn.Linear(hidden, int(height * split), bias=False)
 
@@ -84,3 +96,24 @@ class RTMCCHead(nn.Module):
         norm, linear = self.mlp
         tokens = self.gau(exact_linear(norm(maps.flatten(2).float()), linear))
         return {"x": exact_linear(tokens, self.cls_x), "y": exact_linear(tokens, self.cls_y)}
+
+
+def from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's RTMCCHead."""
+    codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
+    check_bins(section, trunk, codec)
+    section.training("loss")
+    unit = section.section("gau_cfg") or section.refuse("gau_cfg", "a dict")
+    unit.fixed(expansion_factor=2, use_rel_bias=False, pos_enc=False)
+    unit.choice("act_fn", {"SiLU": None})
+    unit.training("dropout_rate", "drop_path")
+    sizes = {"hidden": unit.integer("hidden_dims", 256), "inner": unit.integer("s", 128)}
+    build = partial(
+        RTMCCHead,
+        in_channels=trunk.channels[-1],
+        size=codec.size,
+        split=codec.form.split,
+        kernel=section.choice("final_layer_kernel_size", {1: 1, 3: 3, 5: 5, 7: 7}, 1),
+        **sizes,
+    )
+    return Head(build, section.integer("out_channels"), "head.final_layer.weight", codec.form, size=codec.size)

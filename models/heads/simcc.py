@@ -2,11 +2,15 @@
 2107.03332)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from ..blocks import exact_linear
-from .heatmap import HeatmapHead
+from ..config.codecs import check_bins, read_codec
+from ..config.parts import Head, Trunk
+from ..config.section import Section
+from .heatmap import HeatmapHead, read_widths
 
 
 class SimCCHead(nn.Module):
@@ -36,3 +40,15 @@ class SimCCHead(nn.Module):
     def decode(self, maps: Tensor) -> dict[str, Tensor]:
         flat = maps.flatten(2)
         return {"x": exact_linear(flat, self.mlp_head_x), "y": exact_linear(flat, self.mlp_head_y)}
+
+
+def from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's SimCCHead."""
+    codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
+    check_bins(section, trunk, codec)
+    section.fixed(deconv_type="heatmap")
+    section.training("loss", "deconv_num_groups")
+    widths = read_widths(section)
+    build = partial(SimCCHead, in_channels=trunk.channels[-1], size=codec.size, split=codec.form.split, widths=widths)
+    classifier = "head.deconv_head.final_layer.weight" if widths else "head.final_layer.weight"
+    return Head(build, section.integer("out_channels"), classifier, codec.form, size=codec.size)

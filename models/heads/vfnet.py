@@ -4,13 +4,19 @@ Every point predicts a first box; the features at nine landmarks of that box ref
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import deform_conv
 from ..blocks import ConvNorm, Scale, start_head, tower
 from ..coders import distances_to_boxes
+from ..config.dense import check_points, check_strides, read_bias, read_towers
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import grid_points, points_first
 
 
@@ -52,7 +58,8 @@ class VFNetHead(nn.Module):
 
     `forward` gives per level `classes` (n, classes, h, w), logits, and `sides` (n, 4, h, w), the refined distances
     from the point to the sides of its box in px, fp32. `decode` turns them into the network's outputs. With
-    `deformable` the last layer of both towers is a modulated deformable convolution.
+    `deformable` the last layer of both towers is a modulated deformable convolution, and with `bias` convolutions have
+    one also before norms.
     """
 
     def __init__(
@@ -63,11 +70,15 @@ class VFNetHead(nn.Module):
         stacked: int = 3,
         strides: Sequence[int] = (8, 16, 32, 64, 128),
         deformable: bool = False,
+        bias: bool = False,
+        norm: Literal["bn", "gn"] | None = "gn",
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.strides = tuple(strides)
-        self.cls_convs, self.reg_convs = (tower(channels, stacked, deformable=deformable) for _ in range(2))
-        self.vfnet_reg_conv = ConvNorm(channels, channels, 3, norm="gn")
+        branch = partial(tower, bias=bias or None, deformable=deformable, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(channels, stacked), branch(channels, stacked)
+        self.vfnet_reg_conv = ConvNorm(channels, channels, 3, norm=norm, bias=bias or None)
         self.vfnet_reg = nn.Conv2d(channels, 4, 3, padding=1)
         self.scales = nn.ModuleList(Scale() for _ in strides)
         self.vfnet_reg_refine_dconv = StarConv(channels)
@@ -97,3 +108,34 @@ class VFNetHead(nn.Module):
 
 
 _UNIT = 8  # strides; the first box is predicted in the upper end of its level's range of sizes
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's VFNetHead."""
+    build = read_towers(section, neck, VFNetHead, stacked=3)
+    check_points(section)
+    check_strides(section, neck)
+    section.fixed(bbox_norm_type="reg_denom", use_atss=True)
+    _check_ranges(section, neck)
+    anchors = section.section("anchor_generator")
+    if anchors is not None:  # it serves the assignment, and the place of points
+        anchors.same("strides", neck.strides)
+        anchors.fixed(center_offset=0.0)
+        anchors.rest_trains()
+    section.training("center_sampling", "center_sample_radius", "sync_num_pos", "gradient_mul", "use_vfl")
+    section.training("loss_cls_fl", "loss_bbox_refine", "reg_decoded_bbox")
+    deformable, bias = section.flag("dcn_on_last_conv", False), read_bias(section)
+    return Head(
+        build(strides=neck.strides, deformable=deformable, bias=bias),
+        section.integer("num_classes"),
+        "bbox_head.vfnet_cls.weight",
+        Dense(neck.strides),
+    )
+
+
+def _check_ranges(section: Section, neck: Neck) -> None:
+    """Refuse `regress_ranges` whose ends, which first boxes are in units of, are not 8 strides."""
+    if "regress_ranges" in section or neck.strides != (8, 16, 32, 64, 128):
+        ends = [pair[-1] for pair in section.pairs("regress_ranges", ())]
+        if ends[:-1] != [_UNIT * stride for stride in neck.strides[:-1]]:
+            section.refuse("regress_ranges", f"pairs that end at {_UNIT} strides")

@@ -1,13 +1,17 @@
 """Feature pyramid (Lin et al., "Feature Pyramid Networks for Object Detection", arXiv 1612.03144)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.norms import normed, read_norm
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
 
 
 class FPN(nn.Module):
@@ -15,7 +19,9 @@ class FPN(nn.Module):
 
     Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w); the extra, coarser levels halve the size.
     The first extra level starts from the last "output" (FCOS, ATSS, GFL), from the last "input" (RetinaNet) or from
-    the last "lateral"; `relu` comes before each extra level but the first.
+    the last "lateral"; `relu` comes before each extra level but the first. With "pool" they are every second pixel of
+    the level before, and no convolutions. `lateral_norm` and `norm` are those of `ConvNorm` in the first 1x1
+    convolutions and in all others.
     """
 
     def __init__(
@@ -24,25 +30,71 @@ class FPN(nn.Module):
         channels: int,
         levels: int,
         *,
-        extra: Literal["output", "input", "lateral"] = "output",
+        extra: Literal["output", "input", "lateral", "pool"] = "output",
         relu: bool = False,
+        lateral_norm: Literal["bn", "gn"] | None = None,
+        norm: Literal["bn", "gn"] | None = None,
     ) -> None:
         super().__init__()
-        self.extra, self.relu = extra, relu
+        self.extra, self.relu, self.levels = extra, relu, levels
         sources = [in_channels[-1] if extra == "input" else channels] + [channels] * (levels - len(in_channels) - 1)
-        self.lateral_convs = nn.ModuleList(ConvNorm(c, channels, 1, relu=False) for c in in_channels)
-        self.fpn_convs = nn.ModuleList(
-            [ConvNorm(channels, channels, 3, relu=False) for _ in in_channels]
-            + [ConvNorm(c, channels, 3, stride=2, relu=False) for c in sources[: levels - len(in_channels)]]
-        )
+        layer = partial(ConvNorm, norm=norm, relu=False)
+        self.lateral_convs = nn.ModuleList(ConvNorm(c, channels, 1, norm=lateral_norm, relu=False) for c in in_channels)
+        self.fpn_convs = nn.ModuleList(layer(channels, channels, 3) for _ in in_channels)
+        if extra != "pool":
+            self.fpn_convs.extend(layer(c, channels, 3, stride=2) for c in sources[: levels - len(in_channels)])
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         merged = [conv(x) for conv, x in zip(self.lateral_convs, levels, strict=True)]
         for i in range(len(merged) - 1, 0, -1):
             merged[i - 1] = merged[i - 1] + F.interpolate(merged[i], size=merged[i - 1].shape[2:])
         outputs = [conv(x) for conv, x in zip(self.fpn_convs, merged, strict=False)]
+        if self.extra == "pool":
+            while len(outputs) < self.levels:
+                outputs.append(F.max_pool2d(outputs[-1], 1, 2))
+            return outputs
         x = {"output": outputs, "input": levels, "lateral": merged}[self.extra][-1]
         for i, conv in enumerate(self.fpn_convs[len(merged) :]):
             x = conv(torch.relu(x) if self.relu and i > 0 else x)
             outputs.append(x)
         return outputs
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's FPN."""
+    count = len(trunk.levels)
+    section.same("in_channels", trunk.channels)
+    start, end = section.integer("start_level", 0, least=0, most=count - 1), section.integer("end_level", -1, least=-1)
+    end = count - 1 if end == -1 else end
+    channels, levels = section.integer("out_channels"), section.integer("num_outs", most=16)
+    if not start <= end < count or levels < end - start + 1 or (levels > end - start + 1 and end < count - 1):
+        section.refuse("num_outs", f"at least a level for each of the backbone's {count} from start_level to end_level")
+    norm = read_norm(section, None)
+    section.fixed(conv_cfg=None, act_cfg=None)
+    if upsample := section.section("upsample_cfg"):
+        upsample.fixed(mode="nearest")
+    kind = norm and norm.kind
+    build = partial(
+        FPN,
+        trunk.channels[start : end + 1],
+        channels,
+        levels,
+        extra=section.choice("add_extra_convs", _EXTRA, False),
+        relu=section.flag("relu_before_extra_convs", False),
+        lateral_norm=None if section.flag("no_norm_on_lateral", False) else kind,
+        norm=kind,
+    )
+    strides = [*trunk.strides[start : end + 1]]
+    while len(strides) < levels:
+        strides.append(2 * strides[-1])
+    return Neck(normed(build, norm), trunk.levels[start : end + 1], channels, tuple(strides))
+
+
+_EXTRA: dict[Any, Any] = {
+    False: "pool",
+    True: "input",
+    "on_input": "input",
+    "on_output": "output",
+    "on_lateral": "lateral",
+}
+"""Where extra levels come from, by what `add_extra_convs` says."""

@@ -1,5 +1,6 @@
 """ATSS (arXiv 1912.02424): OpenMMLab's checkpoints, and the authors' own layout, which is for academic use."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -53,6 +54,7 @@ def _official(name: str, backbone: Backbone, ap: float, **build: Any) -> Variant
         Published(None, ap),
         build={"backbone": partial(backbone, norm_eps=0.0), **head, **build},
         input=CAFFE_1,
+        form=replace(_ATSS.form, clip="last_pixel"),
         fusion=Fusion(0.5, 0.5, rank_by="fused"),
         suppress=Suppress(conf=0.4, iou=0.6, inclusive=True),
         mapping=benchmark(layout, layers=4, step=3),

@@ -3,6 +3,7 @@
 The authors give theirs for academic use.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -100,6 +101,7 @@ def _official(file: str, ap: float) -> Variant:
             "bias": True,
             "deformable": deformable,
         },
+        form=replace(_FCOS.form, clip="last_pixel"),
         fusion=Fusion(0.5, 0.5, rank_by="fused"),
         suppress=Suppress(conf=0.4, iou=0.6, inclusive=True),
         mapping=benchmark(

@@ -18,7 +18,7 @@ _R50 = replace(
     paper="arXiv 1912.05992",
     summary="RetinaNet that predicts how well its boxes fit",
     build=partial(build, anchors=_ANCHORS, with_iou=True),
-    form=Dense(_ANCHORS.strides, anchors=_ANCHORS.per_cell, unit="points"),
+    form=Dense(_ANCHORS.strides, anchors=_ANCHORS.per_cell, unit="points", clip="last_pixel"),
     # Equation 6: score ** a * IoU ** (1 - a). The paper prefers a = 0.5.
     fusion=Fusion(0.5, 0.5, threshold_by="fused", rank_by="fused"),
     suppress=Suppress(conf=0.4, iou=0.5, inclusive=True),  # square roots: 0.4 is a score of 0.25 in a box of IoU 0.64

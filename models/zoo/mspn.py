@@ -8,7 +8,7 @@ from torch import nn
 
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Heatmaps
-from ..backbones.mspn import MSPN
+from ..backbones.mspn import MSPN, SHORTCUT
 from ..blocks import add_biases
 from ..heads.mspn import MSPNHead
 from ..pose import CROP, OLD_HEAD, PoseNetwork, mmpose, top_down
@@ -62,11 +62,10 @@ AUTHORS_CROP = replace(
 )
 """What the authors of MSPN and RSN see of a person."""
 
-_SHORTCUT = {".downsample.conv.": ".downsample.0.", ".downsample.bn.": ".downsample.1."}
 _BOTTLENECK = {
     **{f".conv_bn_relu{i}.conv.": f".conv{i}." for i in (1, 2, 3)},
     **{f".conv_bn_relu{i}.bn.": f".bn{i}." for i in (1, 2, 3)},
-    **_SHORTCUT,
+    **SHORTCUT,
 }
 
 MSPN50 = top_down(
@@ -78,7 +77,7 @@ MSPN50 = top_down(
     classes_key="head.conv_layers.1.conv.weight",
     suppress=Suppress("none", conf=0.0),
     published=mmpose("top_down/mspn/mspn50_coco_256x192-8fbfb5d0_20201123", 72.3),
-    **openmmlab_layout(1, _SHORTCUT),
+    **openmmlab_layout(1, SHORTCUT),
 )
 
 
@@ -102,7 +101,7 @@ def _openmmlab(stages: int, digest: str, ap: float) -> Variant:
         f"MSPN in {stages} stages",
         mmpose(f"top_down/mspn/{stages}xmspn50_coco_256x192-{digest}_20201123", ap),
         build={"stages": stages},
-        **openmmlab_layout(stages, _SHORTCUT),
+        **openmmlab_layout(stages, SHORTCUT),
     )
 
 
@@ -121,7 +120,7 @@ VARIANTS = (
         "tiny MSPN for tests",
         build={"stages": 2, "blocks": (1, 1, 1, 1), "width": 8, "channels": 16},
         input=CROP.placed(size=(96, 64)),
-        **openmmlab_layout(2, _SHORTCUT),
+        **openmmlab_layout(2, SHORTCUT),
     ),
 )
 ALIASES = {"mspn": "2xmspn50", "td_mspn50": "mspn50", "td_2xmspn50": "2xmspn50"}

@@ -2,6 +2,7 @@
 (arXiv 1904.04821), DR Loss (arXiv 1907.10156), AP-Loss (arXiv 1904.06373) and Noisy Anchors (arXiv 1912.05086)."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 from torch import nn
@@ -113,6 +114,7 @@ def _dr_loss(on: str, backbone: Backbone, ap: float) -> Variant:
         build={"backbone": backbone, "relu": True, "anchors": anchors, "stds": _STDS},
         paper="arXiv 1907.10156",
         input=CAFFE_1,
+        form=replace(RETINANET.form, clip="last_pixel"),
         # Its classes start from a score of 0.5 and stay higher: the authors cut at 0.1 and 0.2 where others do at 0.05.
         suppress=Suppress(conf=0.4, iou=0.5, inclusive=True),
         mapping=benchmark(_BENCHMARK_HEAD, layers=4, step=2),
@@ -157,7 +159,7 @@ VARIANTS = (
         build={"backbone": R101_CAFFE, "relu": True, "anchors": _AP_LOSS_ANCHORS, "stds": _STDS},
         paper="arXiv 1904.06373",
         input=CAFFE_1.placed(size=(500, 833)),
-        form=Dense(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell),
+        form=Dense(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell, clip="last_pixel"),
         # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
         suppress=Suppress(conf=0.1, iou=0.5, inclusive=True),
         mapping=_AP_LOSS_LAYOUT,

@@ -4,14 +4,13 @@ from functools import partial
 
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Heatmaps
-from ..backbones.rsn import GatedResidualSteps, ResidualSteps, deep_top
+from ..backbones.rsn import OPENMMLAB, GatedResidualSteps, ResidualSteps, deep_top
 from ..pose import CROP, mmpose, top_down
 from ..variant import Published, Variant
 from . import mspn
 
 _RSN18, _RSN50 = (2, 2, 2, 2), (3, 4, 6, 3)
 
-_NAMES = {"^backbone.multi_stage_rsn.": "backbone.multi_stage_mspn."}
 _STEPS = {".conv_bn_relu3.": ".conv_bn3."}  # what the authors call the last convolution of a block
 _REFINED = {
     "^top.conv.": "backbone.top.top.",
@@ -27,7 +26,7 @@ RSN18 = top_down(
     form=mspn.MSPN50.form,
     classes_key=mspn.MSPN50.classes_key,
     published=mmpose(f"{_V1}rsn18_8xb32-210e_coco-256x192-9049ed09_20221013", 70.4),
-    **mspn.openmmlab_layout(1, _NAMES),
+    **mspn.openmmlab_layout(1, OPENMMLAB),
 )
 
 
@@ -37,7 +36,7 @@ def _openmmlab(name: str, stages: int, digest: str, ap: float) -> Variant:
         f"RSN-50 in {stages} stages" if stages > 1 else "RSN-50",
         mmpose(f"{_V1}{name}_8xb32-210e_coco-256x192-{digest}_20221013", ap),
         build={"stages": stages, "blocks": _RSN50},
-        **mspn.openmmlab_layout(stages, _NAMES),
+        **mspn.openmmlab_layout(stages, OPENMMLAB),
     )
 
 
@@ -70,7 +69,7 @@ VARIANTS = (
         "tiny RSN for tests",
         build={"stages": 2, "blocks": (1, 1, 1, 1), "width": 8, "channels": 16},
         input=CROP.placed(size=(96, 64)),
-        **mspn.openmmlab_layout(2, _NAMES),
+        **mspn.openmmlab_layout(2, OPENMMLAB),
     ),
 )
 ALIASES = {"rsn": "2xrsn50", "4xrsn50": "4xrsn50_authors", "td_rsn18": "rsn18", "td_rsn50": "rsn50"}

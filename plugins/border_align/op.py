@@ -66,8 +66,9 @@ def _bilinear(values: Tensor, px: Tensor, py: Tensor) -> Tensor:
 
 
 # GridSample in coordinates whose -1 and 1 are the outer edges of the first and the last pixel. Points are clamped to
-# the outermost pixels' centres; those more than one pixel outside go to 10, far out, where GridSample gives 0. The
-# sum is there because ReduceMax may lose a NaN.
+# the outermost pixels' centres; those more than one pixel outside go to 10, far out, where GridSample gives 0. Its mode
+# is linear by default, and is not named: TensorRT 10 and 11 know the name from before opset 20, and take the nearest
+# pixel for any other (NVIDIA/TensorRT#4646). The sum is there because ReduceMax may lose a NaN.
 FUNCTIONS = (
     """
     <domain: "detforge", opset_import: ["" : 20]>
@@ -128,7 +129,7 @@ FUNCTIONS = (
         grid_tail = Shape <start = 2> (grid_by_side)
         grid_sizes = Concat <axis = 0> (groups, grid_tail)
         grid = Reshape <allowzero = 1> (grid_by_side, grid_sizes)
-        samples = GridSample <align_corners = 0, mode = "linear", padding_mode = "zeros"> (maps_float, grid)
+        samples = GridSample <align_corners = 0, padding_mode = "zeros"> (maps_float, grid)
 
         samples_axis = Constant <value = int64[1] {3}> ()
         largest_number = ReduceMax <keepdims = 0> (samples, samples_axis)

@@ -5,6 +5,10 @@ from pathlib import Path
 
 from ... import plugins
 
+REINSTALL = "pip install --force-reinstall detforge"
+WITH_NVCC = f"CUDACXX=.../nvcc {REINSTALL}"
+"""What builds the libraries that are not there, and those among them for GPUs."""
+
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 

@@ -7,7 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from detforge.deploy.backends.open import open_backend, ort
+from detforge.deploy.backends import ort
+from detforge.deploy.backends.open import open_backend
 from detforge.deploy.system.errors import IncompatibleError, InputError, UsageError
 
 

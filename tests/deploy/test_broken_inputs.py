@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
 
-from detforge.deploy import cli
+from detforge.deploy.card import SCHEMA
+from detforge.deploy.detinfer import cli
 
 
 @pytest.fixture(autouse=True)
@@ -99,16 +100,17 @@ def card_with(old: str, new: str) -> str:
         (None, "holds no Card"),
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
-        (card_with('"schema": 1', '"schema": 2'), "newer"),
-        (card_with('"schema": 1', '"schema": "1"'), "'schema'"),
+        (card_with(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}'), "newer"),
+        (card_with(f'"schema": {SCHEMA}', '"schema": "1"'), "'schema'"),
         (card_with('"conf": 0.25', '"conf": "0.25"'), "'suppress.conf'"),
         (card_with('"conf": 0.25', '"conf": 1.5'), "'suppress.conf'"),
-        (card_with('"kind": "dense"', '"kind": "magic"'), "'decode.kind'"),
-        (card_with('"task": "detection"', '"task": "detection", "extra": 1'), "'extra'"),
+        (card_with('"kind": "dense"', '"kind": "magic"'), "'form.kind'"),
+        (card_with('"ops": []', '"ops": [], "extra": 1'), "'extra'"),
         (card_with('"strides": [32]', '"strides": [16]'), "export it anew"),
         (
             card_with(
-                '"anchors": 1, "kind": "dense", "strides": [32], "top_k": 1000, "unit": "pairs"', '"kind": "graph"'
+                '"anchors": 1, "clip": "image", "kind": "dense", "strides": [32], "top_k": 1000, "unit": "pairs"',
+                '"kind": "graph"',
             ),
             "lacks the output",
         ),

@@ -16,12 +16,19 @@ from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Dense, Graph
 from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.resize import Pad, Resize
 
 CARD = Card(
     model="gfl_test",
-    task="detection",
-    input=ImageInput("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    decode=Dense((8, 16, 32)),
+    inputs=(
+        ImageInput(
+            Resize((800, 1333), "edges", pad=Pad(multiple=32)),
+            "rgb",
+            (123.675, 116.28, 103.53),
+            (58.395, 57.12, 57.375),
+        ),
+    ),
+    form=Dense((8, 16, 32)),
     fusion=Fusion(),
     suppress=Suppress(),
     labels=("Hund", "猫"),
@@ -34,9 +41,9 @@ CARD = Card(
     "card",
     [
         CARD,
-        replace(CARD, decode=Graph()),
+        replace(CARD, form=Graph()),
         replace(CARD, provenance=Provenance("random", None, "fp32", {})),
-        replace(CARD, input=replace(CARD.input, resize="canvas", size=(640, 480))),
+        CARD.with_place(Resize((640, 480), pad=Pad((640, 480)))),
     ],
 )
 def test_round_trip(card: Card) -> None:
@@ -49,7 +56,7 @@ def changed(path: str, value: Any) -> str:
     *parents, name = path.split(".")
     place = data
     for parent in parents:
-        place = place[parent]
+        place = place[int(parent) if parent.isdigit() else parent]
     if value is ...:
         del place[name]
     else:
@@ -64,32 +71,59 @@ def changed(path: str, value: Any) -> str:
         ("model", ""),
         ("labels", []),
         ("labels", "person"),
-        ("input.size", [800]),
-        ("input.size", [0, 0]),
-        ("input.size", [1333, 800]),
-        ("input.color", "gray"),
-        ("input.mean", [1, 2, "3"]),
-        ("input.std", [1, 2, 0]),
-        ("input.pad_multiple", True),
-        ("input.pad_multiple", 32.5),
-        ("decode.kind", "corner"),
-        ("decode.kind", ["dense"]),
-        ("decode.strides", []),
-        ("decode.top_k", 0),
+        ("inputs", []),
+        ("inputs.0.place.size", [800]),
+        ("inputs.0.place.size", [0, 0]),
+        ("inputs.0.place.size", [1333, 800]),
+        ("inputs.0.place.rounding", "up"),
+        ("inputs.0.color", "gray"),
+        ("inputs.0.mean", [1, 2, "3"]),
+        ("inputs.0.std", [1, 2, 0]),
+        ("inputs.0.place.pad.multiple", True),
+        ("inputs.0.place.pad.multiple", 32.5),
+        ("form.kind", "corner"),
+        ("form.kind", ["dense"]),
+        ("form.strides", []),
+        ("form.top_k", 0),
         ("fusion.rank_by", None),
         ("suppress.conf", 1.5),
         ("suppress.max_det", -1),
         ("provenance.precision", "fp8"),
         ("provenance.parity", []),
         ("surprise", 1),
-        ("input.surprise", 1),
-        ("input.layout", ...),
+        ("inputs.0.surprise", 1),
+        ("suppress.kind", "oks"),
         ("provenance", ...),
     ],
 )
 def test_a_malformed_field_is_named(path: str, value: Any) -> None:
-    with pytest.raises(FieldError, match=re.escape(path)):
+    *_, name = path.split(".")
+    with pytest.raises(FieldError, match=re.escape(name)):
         Card.from_json(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    "path", ["fusion", "suppress.conf", "inputs.0.place.pad.value", "form.clip", "ops", "skeleton"]
+)
+def test_an_absent_field_takes_its_default(path: str) -> None:
+    assert Card.from_json(changed(path, ...)) == replace(CARD, ops=() if path == "ops" else CARD.ops)
+
+
+def test_every_unknown_field_is_named() -> None:
+    data = json.loads(CARD.to_json()) | {"colour": 1, "sise": 2}
+    with pytest.raises(FieldError, match="'colour', 'sise' is unknown"):
+        Card.from_json(json.dumps(data))
+
+
+def test_an_unknown_field_of_an_older_card_is_named() -> None:
+    data: dict[str, Any] = {"schema": 1, "task": "detection", "decode": {"kind": "peaks"}, "suppress": {}}
+    data["input"] = {"resize": "keep", "size": None, "pad_multiple": 1, "zoom": 2}
+    data["input"] |= {"color": "bgr", "mean": [0, 0, 0], "std": [1, 1, 1]}
+    data |= {"model": "x", "labels": ["a"], "provenance": {"checkpoint": "", "sha256": None, "precision": "fp32"}}
+    with pytest.raises(FieldError, match="zoom"):
+        Card.from_json(json.dumps(data))
+    del data["input"]["zoom"]
+    assert Card.from_json(json.dumps(data)).input.place == Resize()
 
 
 def test_a_newer_schema_is_refused_before_anything_else() -> None:

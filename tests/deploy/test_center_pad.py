@@ -4,16 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from canvas import preprocessed
 from golden.reader import load_ops
 from test_card import CARD
 
 from detforge.deploy.card import Card
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.inputs.resize import frame_for, preprocess
-from detforge.models.variant import KEEP_BGR, KEEP_RGB
+from detforge.deploy.inputs.resize import Pad, Resize
+from detforge.models.variant import KEEP_BGR, KEEP_RGB, padded
 
-RAW = ImageInput("keep", None, 32, "bgr", (0.0,) * 3, (1.0,) * 3, pad_to="or", centered=True, pad_value=0.0)
+RAW = ImageInput(
+    Resize(pad=Pad(multiple=32, rule="or", centered=True, value=0.0)), "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+)
 
 
 @pytest.mark.parametrize("case", load_ops("center_pad"), ids=lambda case: case["name"])
@@ -21,7 +24,7 @@ def test_equals_mmdet(case: dict) -> None:
     multiple = case["args"]["test_pad_mode"][1] + 1
     rule = "or+1" if case["args"].get("test_pad_add_pix") else "or"
     image = case["in"]["img"].astype(np.uint8)
-    pixels, frame = preprocess(image, replace(RAW, pad_multiple=multiple, pad_to=rule))
+    pixels, frame = preprocessed(image, padded(RAW, multiple=multiple, rule=rule))
     np.testing.assert_array_equal(pixels.transpose(1, 2, 0), case["out"]["img"])
     top, bottom, left, right = case["out"]["border"]
     assert frame.offset == (top, left)
@@ -42,7 +45,7 @@ def test_equals_mmdet(case: dict) -> None:
     ],
 )
 def test_sides_follow_the_rule(side: int, multiple: int, rule: str, expected: int) -> None:
-    frame = frame_for((side, 1), replace(RAW, pad_multiple=multiple, pad_to=rule))
+    frame = padded(RAW, multiple=multiple, rule=rule).place.whole((side, 1))
     assert frame.canvas_size[0] == expected
     assert frame.offset[0] == expected // 2 - side // 2
 
@@ -51,10 +54,10 @@ def test_sides_follow_the_rule(side: int, multiple: int, rule: str, expected: in
 def test_what_lies_around_the_image(spec: ImageInput) -> None:
     """Zero after normalisation in OpenMMLab's CornerNet, black pixels in the authors'."""
     image = np.random.default_rng(0).integers(0, 256, (50, 71, 3), np.uint8)
-    pixels, frame = preprocess(image, spec)
+    pixels, frame = preprocessed(image, spec)
     (top, left), (height, width) = frame.offset, frame.resized_size
     mean, std = (np.array(values, np.float64)[:, None, None] for values in (spec.mean, spec.std))
-    expected = (np.zeros((3, 127, 127)) - mean) / std if spec.pad_value == 0 else np.zeros((3, 127, 127))
+    expected = (np.zeros((3, 127, 127)) - mean) / std if spec.place.pad.value == 0 else np.zeros((3, 127, 127))
     channels = image[..., ::-1] if spec.color == "rgb" else image
     inside = (channels.transpose(2, 0, 1).astype(np.float64) - mean) / std
     expected[:, top : top + height, left : left + width] = inside
@@ -62,19 +65,24 @@ def test_what_lies_around_the_image(spec: ImageInput) -> None:
 
 
 def test_a_fixed_canvas_keeps_the_aspect_and_the_middle() -> None:
-    frame = frame_for((100, 300), replace(KEEP_RGB, resize="canvas", size=(127, 255)))
+    frame = KEEP_RGB.place.fixed((127, 255)).whole((100, 300))
     assert (frame.resized_size, frame.canvas_size, frame.offset) == ((85, 255), (127, 255), (21, 0))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"size": (8, 8)}, {"resize": "edges"}, {"resize": "canvas"}, {"pad_multiple": 96}],
+    [{"by": "edges"}, {"keep_aspect": False}, {"size": (0, 8)}, {"size": (9, 8), "by": "edges"}],
 )
 def test_contradictions_are_refused(change: dict) -> None:
-    with pytest.raises(FieldError, match=r"input\."):
-        replace(KEEP_RGB, **change)
+    with pytest.raises(FieldError, match=r"place\."):
+        KEEP_RGB.placed(**change)
+
+
+def test_a_multiple_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(FieldError, match=r"pad\.multiple"):
+        padded(KEEP_RGB, multiple=96)
 
 
 def test_it_survives_the_trip_through_json() -> None:
-    card = replace(CARD, input=KEEP_BGR)
+    card = replace(CARD, inputs=(KEEP_BGR,))
     assert Card.from_json(card.to_json()) == card

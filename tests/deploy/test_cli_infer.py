@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
 
-from detforge.deploy import choose, cli
+from detforge.deploy import choose
 from detforge.deploy.backends.recorded import RecordedBackend
+from detforge.deploy.detinfer import cli
 from detforge.deploy.pipelines.detector import Detector
 
 RED = {"bbox": [0.0, 0.0, 64.0, 64.0], "score": 1.0, "label": 2, "category": "red"}
@@ -199,8 +202,13 @@ def test_the_model_is_chosen_by_age_and_name(monkeypatch: pytest.MonkeyPatch) ->
     Path("exports").mkdir()
     names = ["gfl_r50.onnx", "gfl_r50-fp16.onnx", "gfl_r101.onnx", "gfl_r50_test.onnx", "x.rejected.onnx"]
     for age, name in enumerate(names):
-        write_color_model(Path("exports", name))
+        write_color_model(Path("exports", name), COLOR_CARD.to_json())
         os.utime(Path("exports", name), (age, age))
+    assert choose.choose_model(None).name == "gfl_r50_test.onnx"
+    random = replace(COLOR_CARD, provenance=replace(COLOR_CARD.provenance, checkpoint="random"))
+    for name, card in (("random.onnx", random.to_json()), ("foreign.onnx", None)):
+        write_color_model(Path("exports", name), card)  # the newest, and never chosen by themselves
+    shutil.copy(choose.BUNDLED_POSE, "exports/pose.onnx")
     assert choose.choose_model(None).name == "gfl_r50_test.onnx"
     assert choose.choose_model("gfl_r50").name == "gfl_r50-fp16.onnx"
     assert choose.choose_model("gfl_r101").name == "gfl_r101.onnx"
@@ -212,7 +220,7 @@ def test_the_model_is_chosen_by_age_and_name(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, detforge.deploy.cli as c\n"
+        "import sys, detforge.deploy.detinfer.cli as c\n"
         "try: c.main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'numpy', 'cv2', 'rich', 'onnxruntime', 'torch'} & set(sys.modules)))"

@@ -4,23 +4,25 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from found import candidates_in, found_in
 from oracles import iou, nms
 from test_card import CARD
 
 from detforge.deploy import _native
+from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Dense, Graph
-from detforge.deploy.forms.decode import decode
-from detforge.deploy.inputs.resize import ResizedFrame
-from detforge.deploy.postprocess import postprocess
+from detforge.deploy.inputs.resize import Pad, Resize, ResizedFrame
+from detforge.deploy.pipelines.detector import Detector
 from detforge.deploy.system.errors import IncompatibleError
 
 STRIDES = (8, 16)
 CANVAS = (32, 64)
 POINTS = 4 * 8 + 2 * 4
-CARD = replace(CARD, decode=Dense(STRIDES, top_k=20), suppress=Suppress(conf=0.05))
+CARD = replace(CARD, form=Dense(STRIDES, top_k=20), suppress=Suppress(conf=0.05))
+UNCUT = replace(CARD, form=Dense(STRIDES, top_k=20, clip="none"))
 
 
 def outputs(seed: int, quality: tuple[int, ...] = ()) -> Arrays:
@@ -49,6 +51,8 @@ def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "
                 by = {"score": score, "fused": fused}
                 box = values["boxes"][p].tolist()
                 pairs.append((by[fusion.rank_by], by[fusion.threshold_by], p, (fused, c, *box)))
+        if unit == "best":  # the first of equal ones
+            pairs = [pair for pair in pairs if pair[3][1] == values["scores"][pair[2]].argmax()]
         if unit == "points":  # every class of the points whose best class ranks high
             points = sorted(range(start, end), key=lambda p: -max(pair[0] for pair in pairs if pair[2] == p))[:top_k]
             pairs = [pair for pair in pairs if pair[2] in points and pair[1] > conf]
@@ -59,7 +63,7 @@ def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "
 
 
 @pytest.mark.parametrize("quality", [(POINTS,), (POINTS, 2)], ids=["of a point", "of a pair"])
-@pytest.mark.parametrize("unit", ["pairs", "points"])
+@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
 @pytest.mark.parametrize("rank_by", ["score", "fused"])
 @pytest.mark.parametrize("threshold_by", ["score", "fused"])
 @pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 0.5), (0.4, 0.6), (0.0, 1.0)])
@@ -73,9 +77,9 @@ def test_every_rule_of_selection(
     if exponents[0] > 0:
         values["scores"][4], defined["scores"][4] = np.nan, 0
     for conf, top_k in ((0.05, 20), (0.3, 7), (0.0, 1000)):
-        spec = Dense(STRIDES, top_k=top_k, unit=unit)
-        card = replace(CARD, fusion=fusion, decode=spec, suppress=Suppress(conf=conf))
-        found = decode(values, card, ResizedFrame(CANVAS, CANVAS, CANVAS))
+        form = Dense(STRIDES, top_k=top_k, unit=unit, clip="none")
+        card = replace(CARD, fusion=fusion, form=form, suppress=Suppress(conf=conf))
+        found = candidates_in(values, card, ResizedFrame(CANVAS, CANVAS, CANVAS))
         rows = np.column_stack((found.scores, found.labels, found.boxes))
         expected = np.array(naive(defined, fusion, conf, top_k, unit)).reshape(-1, 6)
         np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
@@ -83,7 +87,7 @@ def test_every_rule_of_selection(
 
 def test_dense_selection_without_quality() -> None:
     values = outputs(4)
-    found = decode(values, CARD, ResizedFrame(CANVAS, CANVAS, CANVAS))
+    found = candidates_in(values, UNCUT, ResizedFrame(CANVAS, CANVAS, CANVAS))
     assert sorted(found.scores.tolist()) == pytest.approx(sorted(p[0] for p in naive(values, Fusion(), 0.05, 20)))
 
 
@@ -91,7 +95,7 @@ def test_dense_selection_without_quality() -> None:
 def test_every_candidate_has_its_quality_and_an_undefined_one_is_none(shape: tuple[int, ...]) -> None:
     values = outputs(9, shape)
     values["quality"][5] = np.nan
-    found = decode(values, replace(CARD, fusion=Fusion(1.0, 1.0)), ResizedFrame(CANVAS, CANVAS, CANVAS))
+    found = candidates_in(values, replace(UNCUT, fusion=Fusion(1.0, 1.0)), ResizedFrame(CANVAS, CANVAS, CANVAS))
     points = [int(np.flatnonzero((values["boxes"] == box).all(1))[0]) for box in found.boxes]
     of_pairs = np.broadcast_to(values["quality"].reshape(POINTS, -1), (POINTS, 2))
     assert 5 not in points and len(points) > 20
@@ -101,7 +105,7 @@ def test_every_candidate_has_its_quality_and_an_undefined_one_is_none(shape: tup
 
 def test_a_canvas_that_contradicts_the_card_is_refused() -> None:
     with pytest.raises(IncompatibleError, match="strides"):
-        decode(outputs(0), CARD, ResizedFrame((64, 64), (64, 64), (64, 64)))
+        candidates_in(outputs(0), CARD, ResizedFrame((64, 64), (64, 64), (64, 64)))
 
 
 def test_nan_and_inf_are_no_detections() -> None:
@@ -111,16 +115,16 @@ def test_nan_and_inf_are_no_detections() -> None:
     values["scores"][0, 0] = 0.9
     values["boxes"][1] = (-np.inf, -np.inf, np.inf, np.inf)
     values["scores"][1, 1] = 0.8
-    found = postprocess(values, CARD, ResizedFrame(CANVAS, CANVAS, CANVAS))
+    found = found_in(values, CARD, ResizedFrame(CANVAS, CANVAS, CANVAS))
     assert found.boxes.tolist() == [[0, 0, 64, 32]]
     assert found.labels.tolist() == [1]
 
 
-def test_postprocess_equals_the_oracle_in_image_pixels() -> None:
+def test_findings_equal_the_oracle_in_image_pixels() -> None:
     values = outputs(6)
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=9))
     frame = ResizedFrame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)
-    found = postprocess(values, card, frame)
+    found = found_in(values, card, frame)
     rows = naive(values, Fusion(), 0.05, 20)
     boxes = np.clip([r[2:] for r in rows], 0, [50, 30, 50, 30])
     solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
@@ -141,7 +145,8 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
     values = outputs(8)
     values["boxes"][:4] = [[3, 3, 3, 20], [3, 3, 3, 20], [70, 3, 80, 9], [8, 8, 12, 7]]  # thin, twin, outside, empty
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=1000, inclusive=True))
-    found = postprocess(values, card, ResizedFrame(CANVAS, CANVAS, CANVAS))
+    card = replace(card, form=Dense(STRIDES, top_k=20, clip="last_pixel"))
+    found = found_in(values, card, ResizedFrame(CANVAS, CANVAS, CANVAS))
     rows = sorted(naive(values, Fusion(), 0.05, 20), key=lambda row: -row[0])
     kept: list[tuple[float, int, np.ndarray]] = []
     for score, label, *corners in rows:
@@ -156,8 +161,9 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
 
 
 def test_chosen_classes_leave_room_for_one_another() -> None:
-    card = replace(CARD, suppress=Suppress(conf=0.05, max_det=5))
-    found = postprocess(outputs(7), card, ResizedFrame(CANVAS, CANVAS, CANVAS), classes={1})
+    card = replace(CARD, suppress=Suppress(conf=0.05, max_det=5)).with_place(Resize(CANVAS, pad=Pad(CANVAS)))
+    backend = RecordedBackend({name: value[None] for name, value in outputs(7).items()}, {})
+    found = Detector(backend, card, classes={1})(np.zeros((*CANVAS, 3), np.uint8))
     assert found.labels.tolist() == [1] * 5
 
 
@@ -178,6 +184,6 @@ def test_graph_outputs_are_cut_at_their_count() -> None:
         "num": np.array(2),
     }
     frame = ResizedFrame(image_size=(64, 128), resized_size=CANVAS, canvas_size=CANVAS)
-    found = postprocess(values, replace(CARD, decode=Graph()), frame)
+    found = found_in(values, replace(CARD, form=Graph()), frame)
     assert found.boxes.tolist() == [[0, 0, 16, 16], [8, 8, 40, 40]]
-    assert len(postprocess(values, replace(CARD, decode=Graph(), suppress=Suppress()), frame)) == 1
+    assert len(found_in(values, replace(CARD, form=Graph(), suppress=Suppress()), frame)) == 1

@@ -1,13 +1,12 @@
 """Drawing: inside the image, on a copy, colours that can be told apart."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
 
+from detforge.deploy.columns.keypoints import Keypoints
+from detforge.deploy.columns.palette import color_of
 from detforge.deploy.contract.skeleton import Skeleton
-from detforge.deploy.results.draw import color_of, draw
 from detforge.deploy.results.instances import Instances
 
 LABELS = ("qr_code", "a class with a rather long name")
@@ -29,18 +28,18 @@ def test_every_size_and_place_is_drawn_on_a_copy(width: int, height: int) -> Non
         [width / 2, 0, width, height / 8],
         [-5, height - 1, width + 5, height],
     ]
-    drawn = draw(image, instances(boxes, (width, height)))
+    drawn = instances(boxes, (width, height)).draw(image)
     assert drawn.shape == image.shape and drawn.dtype == np.uint8
     assert (image == 100).all() and (drawn != image).any()
 
 
 def test_nothing_found_changes_nothing() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
-    np.testing.assert_array_equal(draw(image, instances([], (50, 40))), image)
+    np.testing.assert_array_equal(instances([], (50, 40)).draw(image), image)
 
 
 def test_the_box_is_where_it_should_be_in_the_colour_of_its_class() -> None:
-    drawn = draw(np.zeros((480, 640, 3), np.uint8), instances([[200, 150, 400, 300]], (640, 480)))
+    drawn = instances([[200, 150, 400, 300]], (640, 480)).draw(np.zeros((480, 640, 3), np.uint8))
     colored = (drawn == color_of(0)).all(axis=2)
     assert colored[150, 250:390].all() and colored[299, 210:390].all()
     assert colored[160:290, 200].all() and colored[160:290, 399].all()
@@ -50,7 +49,7 @@ def test_the_box_is_where_it_should_be_in_the_colour_of_its_class() -> None:
 def test_lines_and_letters_grow_with_the_image() -> None:
     def plate_rows(side: int) -> int:
         box = [side * 0.3, side * 0.5, side * 0.6, side * 0.9]
-        drawn = draw(np.zeros((side, side, 3), np.uint8), instances([box], (side, side)))
+        drawn = instances([box], (side, side)).draw(np.zeros((side, side, 3), np.uint8))
         return int(drawn[: int(side * 0.49)].any(axis=(1, 2)).sum())
 
     assert plate_rows(500) >= 12
@@ -60,7 +59,7 @@ def test_lines_and_letters_grow_with_the_image() -> None:
 def test_the_plate_stays_inside_at_every_border() -> None:
     size = (320, 240)
     for box in ([300, 0, 320, 20], [0, 0, 20, 240], [300, 225, 320, 240]):
-        drawn = draw(np.zeros((240, 320, 3), np.uint8), instances([box], size))
+        drawn = instances([box], size).draw(np.zeros((240, 320, 3), np.uint8))
         # A plate that the border cuts off would be narrower.
         plate = (drawn == color_of(0)).all(axis=2).sum(axis=1).max()
         assert plate > 50
@@ -77,10 +76,9 @@ def test_eighty_classes_can_be_told_apart() -> None:
 def test_limbs_have_colours_of_their_own_and_unsure_keypoints_are_left_out() -> None:
     skeleton = Skeleton(("a", "b", "c", "d"), ((0, 1), (1, 2), (2, 3)), (), (0.1,) * 4)
     points = [[100, 100, 0.9], [300, 100, 0.8], [300, 300, 0.7], [100, 300, 0.2]]
-    found = replace(
-        instances([[50, 50, 350, 350]], (400, 400)), keypoints=np.array([points], np.float32), skeleton=skeleton
-    )
-    drawn = draw(np.zeros((400, 400, 3), np.uint8), found)
+    column = Keypoints(np.array([points], np.float32), skeleton, np.ones(1, np.float32))
+    found = instances([[50, 50, 350, 350]], (400, 400)).with_columns(column)
+    drawn = found.draw(np.zeros((400, 400, 3), np.uint8))
     assert tuple(drawn[100, 200]) == color_of(0) and tuple(drawn[200, 300]) == color_of(1)
     assert not drawn[300, 200].any() and not drawn[300, 100].any()
     assert (drawn[[100, 100, 300], [100, 300, 300]] == 255).all()
@@ -90,5 +88,6 @@ def test_limbs_have_colours_of_their_own_and_unsure_keypoints_are_left_out() -> 
 def test_keypoints_anywhere_are_drawn(place: tuple[float, float]) -> None:
     skeleton = Skeleton(("a", "b"), ((0, 1),), (), (0.1, 0.1))
     points = np.array([[[*place, 0.9], [20, 20, 0.9]]], np.float32)
-    found = replace(instances([[5, 5, 35, 35]], (40, 40)), keypoints=points, skeleton=skeleton)
-    assert draw(np.zeros((40, 40, 3), np.uint8), found).any()
+    column = Keypoints(points, skeleton, np.ones(1, np.float32))
+    found = instances([[5, 5, 35, 35]], (40, 40)).with_columns(column)
+    assert found.draw(np.zeros((40, 40, 3), np.uint8)).any()

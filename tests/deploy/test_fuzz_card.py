@@ -10,23 +10,34 @@ from conftest import COLOR_CARD
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detforge.deploy import forms
 from detforge.deploy.card import Card
+from detforge.deploy.contract.choices import SUPPRESSION
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.contract.suppression import Suppress
+from detforge.deploy.forms import Corners, Dense, Form, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
+from detforge.deploy.inputs.cover import Cover
+from detforge.deploy.inputs.crop import Crop
+from detforge.deploy.inputs.network_inputs import PoseInput, SizeInput
+from detforge.deploy.inputs.resize import Resize
 
 SKELETON = Skeleton(("nose", "left", "right"), ((0, 1), (0, 2)), ((1, 2),), (0.1, 0.2, 0.3))
-POSE = {"task": "pose", "skeleton": SKELETON}
-CROP, WARP = (replace(COLOR_CARD.input, resize=kind) for kind in ("crop", "warp"))
-CARDS = [
-    *(replace(COLOR_CARD, decode=form) for form in (forms.DenseDecode((8, 16)), forms.PeakDecode())),
-    *(replace(COLOR_CARD, decode=form) for form in (forms.CornerDecode(), forms.GraphDecode())),
-    *(
-        replace(COLOR_CARD, decode=form, input=CROP, **POSE)
-        for form in (forms.HeatmapDecode(), forms.OffsetDecode(4.0), forms.HoughDecode(4.0), forms.SimccDecode())
-    ),
-    replace(COLOR_CARD, decode=forms.TagDecode((0, 1, 2)), input=WARP, **POSE),
-]
+PLACES = {"resize": Resize((64, 64)), "crop": Crop((64, 48)), "cover": Cover((64, 64))}
+FORMS = (
+    *(Dense((8, 16)), Peaks(), Corners(), Graph()),
+    *(Heatmaps(), Offsets(4.0), Votes(4.0), Simcc(), Tags((0, 1, 2))),
+)
+
+
+def card_of(form: Form) -> Card:
+    """A Card that holds the form."""
+    inputs = (replace(COLOR_CARD.input, place=PLACES[form.place]), SizeInput(), PoseInput((0, 2, 1), 2.0))
+    rule = Suppress(SUPPRESSION[form.compares][0])
+    skeleton = SKELETON if form.has_keypoints else None
+    return replace(COLOR_CARD, inputs=inputs, form=form, suppress=rule, skeleton=skeleton)
+
+
+CARDS = [card_of(form) for form in FORMS]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(1e999) | st.just(-1),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -54,7 +65,7 @@ def spoil(data: st.DataObject, value: Any) -> Any:
     return data.draw(VALUES)
 
 
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.decode.kind)
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.form.kind)
 @given(data=st.data())
 def test_spoilt_fields(card: Card, data: st.DataObject) -> None:
     assert Card.from_json(card.to_json()) == card
@@ -75,3 +86,28 @@ def test_spoilt_text(card: Card, data: st.DataObject) -> None:
 @given(st.text())
 def test_any_text(text: str) -> None:
     parsed(text)
+
+
+SCHEMA_1: dict[str, Any] = {
+    "schema": 1, "model": "old", "task": "detection", "labels": ["a"], "ops": [], "skeleton": None,
+    "input": {
+        "resize": "edges", "size": [8, 16], "pad_multiple": 32, "pad_to": "ceil", "pad_value": None, "centered": False,
+        "color": "rgb", "mean": [0, 0, 0], "std": [1, 1, 1], "layout": "nchw", "enlarge": [1, 1], "spacing": False,
+    },
+    "decode": {"kind": "dense", "strides": [8], "anchors": 1, "top_k": 1000, "unit": "pairs"},
+    "fusion": {}, "suppress": {"inclusive": True},
+    "provenance": {"checkpoint": "", "sha256": None, "precision": "fp32"},
+}  # fmt: skip
+
+
+def test_an_older_card_is_lifted() -> None:
+    card = Card.from_json(json.dumps(SCHEMA_1))
+    assert card.form == Dense((8,), clip="last_pixel") and card.suppress.inclusive
+
+
+@given(data=st.data())
+def test_spoilt_fields_of_an_older_card(data: st.DataObject) -> None:
+    value = json.loads(json.dumps(SCHEMA_1))
+    for _ in range(data.draw(st.integers(1, 3))):
+        value = spoil(data, value)
+    parsed(json.dumps(value))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detforge.deploy import image
+from detforge.deploy.inputs import image
 from detforge.deploy.inputs.image import decode_image, read_image, write_image
 from detforge.deploy.system.errors import DetforgeError, InputError
 

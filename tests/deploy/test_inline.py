@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detforge.deploy.choose import BUNDLED
-from detforge.deploy.model_file.inline import inline_functions, metadata_of
+from detforge.deploy.model_file.inline import inline_functions
+from detforge.deploy.model_file.metadata import metadata_of
 
 NESTED = """
 <ir_version: 10, opset_import: ["" : 20, "own" : 1]>

@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from found import found_in
 from golden.reader import picture
 from oracles import iou
 from torch import nn
 
 from detforge.deploy.card import Provenance
 from detforge.deploy.inputs.resize import ResizedFrame
-from detforge.deploy.postprocess import postprocess
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
@@ -76,7 +76,7 @@ def test_detections(network: nn.Module, logits: dict[str, list[torch.Tensor]], a
     assert (card.fusion.score_exponent, card.fusion.quality_exponent) == (0.5, 0.5)
     card = replace(
         card,
-        decode=replace(card.decode, top_k=60),
+        form=replace(card.form, top_k=60),
         fusion=replace(card.fusion, score_exponent=alpha, quality_exponent=1 - alpha),
         suppress=replace(card.suppress, conf=CONF),
     )
@@ -95,7 +95,7 @@ def test_detections(network: nn.Module, logits: dict[str, list[torch.Tensor]], a
         rivals = (other for _, c, other in kept if c == label)
         if all(iou(other + LAST, box + LAST) <= 0.5 for other in rivals):
             kept.append((score, label, box))
-    found = postprocess(outputs, card, ResizedFrame((HEIGHT, WIDTH), (HEIGHT, WIDTH), (HEIGHT, WIDTH)))
+    found = found_in(outputs, card, ResizedFrame((HEIGHT, WIDTH), (HEIGHT, WIDTH), (HEIGHT, WIDTH)))
     assert len(found) == 100
     np.testing.assert_allclose(found.scores, [row[0] for row in kept[:100]], rtol=1e-5)
     assert found.labels.tolist() == [row[1] for row in kept[:100]]

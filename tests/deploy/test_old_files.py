@@ -32,10 +32,14 @@ def test_an_old_file_opens_and_gives_equal_results(file: Path, tmp_path: Path) -
     model = load(str(path), conf=0.0, max_det=40)
     boxes = {"boxes": BOXES} if path.stem.startswith(("hrnet", "simcc")) else {}
     found = model([picture(150, 200, 0), picture(180, 130, 1)], **boxes)
+    # Our kernels calculate in float where the functions round to half after each step.
+    near = {"rtol": 2e-2, "atol": 1e-3} if "fp16" in path.stem else {"rtol": 1e-4, "atol": 1e-5}
     for i, one in enumerate(found):
         then = {name: FOUND[f"{path.stem}/{i}/{name}"] for name in ("boxes", "scores", "labels")}
         for name, values in then.items():
-            np.testing.assert_allclose(getattr(one, name), values, rtol=1e-4, atol=1e-2 if name == "boxes" else 1e-5)
+            np.testing.assert_allclose(
+                getattr(one, name), values, **(near if name == "scores" else {"rtol": near["rtol"], "atol": 1e-2})
+            )
         if f"{path.stem}/{i}/keypoints" in FOUND:
             keypoints = FOUND[f"{path.stem}/{i}/keypoints"]
             np.testing.assert_allclose(one.keypoints, keypoints, rtol=1e-4, atol=1e-2)

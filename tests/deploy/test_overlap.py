@@ -75,11 +75,11 @@ def test_closing_ends_every_stage() -> None:
 
 def test_each_thread_uses_its_canvas_again() -> None:
     canvases = Canvases()
-    first = canvases.take((2, 3, 4, 5))
+    first = canvases.take("image", (2, 3, 4, 5))
     other: list[object] = []
-    thread = threading.Thread(target=lambda: other.append(canvases.take((2, 3, 4, 5))))
+    thread = threading.Thread(target=lambda: other.append(canvases.take("image", (2, 3, 4, 5))))
     thread.start()
     thread.join()
-    again = canvases.take((1, 3, 8, 4), "float16")
+    again = canvases.take("image", (1, 3, 8, 4), "float16")
     assert (first.shape, first.dtype, again.shape, again.dtype) == ((2, 3, 4, 5), "float32", (1, 3, 8, 4), "float16")
     assert first.ctypes.data == again.ctypes.data != other[0].ctypes.data

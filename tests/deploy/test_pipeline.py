@@ -11,6 +11,9 @@ from conftest import COLOR_CARD, write_color_model
 from detforge.deploy import Detector, Instances, load
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.card import METADATA_KEY, SCHEMA
+from detforge.deploy.columns.keypoints import Keypoints
+from detforge.deploy.columns.quality import Quality
+from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.forms import Graph
 from detforge.deploy.system.errors import IncompatibleError, UsageError
 
@@ -94,8 +97,8 @@ def test_unfit_overrides_are_refused(color_model: Path, options: dict, message: 
         (None, "holds no Card"),
         ("{}", "schema"),
         (f'{{"schema": {SCHEMA + 1}}}', "newer"),
-        (COLOR_CARD.to_json().replace('"bgr"', '"cmyk"'), r"input\.color"),
-        (replace(COLOR_CARD, decode=Graph()).to_json(), "lacks the output labels"),
+        (COLOR_CARD.to_json().replace('"bgr"', '"cmyk"'), r"inputs\[0\]\.color"),
+        (replace(COLOR_CARD, form=Graph()).to_json(), "lacks the output labels"),
     ],
 )
 def test_a_file_without_a_fitting_card_is_refused(tmp_path: Path, card: str | None, message: str) -> None:
@@ -130,6 +133,33 @@ def test_instances_are_a_list_that_cannot_change() -> None:
         found[2]
     with pytest.raises(ValueError, match="read-only"):
         found.boxes[0] = 0
+
+
+def test_parts_are_joined_with_their_columns() -> None:
+    first, second = (
+        instances().with_columns(Quality(np.array([0.1, 0.2]))),
+        instances().with_columns(Quality(np.ones(2))),
+    )
+    both = Instances.joined([first, second[:1]])
+    assert both.scores.tolist() == pytest.approx([0.9, 0.5, 0.9])
+    assert both.quality.tolist() == [0.1, 0.2, 1.0]
+    with pytest.raises(ValueError, match="columns"):
+        Instances.joined([first, instances()])
+
+
+def test_a_column_that_no_model_has_is_no_attribute() -> None:
+    assert instances().keypoints is None
+    with pytest.raises(AttributeError, match="shape"):
+        _ = instances().shape
+
+
+def test_findings_without_boxes_get_the_bounds_of_their_columns() -> None:
+    skeleton = Skeleton(("a", "b", "c"), (), (), (0.1,) * 3)
+    points = np.array([[[1, 2, 0.5], [9, 4, 0.5], [50, 50, 0.0]]], np.float32)
+    column = Keypoints(points, skeleton, np.ones(1, np.float32))
+    one = np.ones(1, np.float32), np.zeros(1, np.int64), ("a",), (60, 60)
+    assert Instances.around([column], *one).boxes.tolist() == [[1, 2, 9, 4]]
+    assert Instances.around([], *one).boxes.tolist() == [[0, 0, 60, 60]]
 
 
 def test_to_coco() -> None:

@@ -5,14 +5,18 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from canvas import preprocessed
 from golden.reader import load_ops
 
 from detforge.deploy import _native
 from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.inputs.resize import frame_for, preprocess, preprocess_into
+from detforge.deploy.inputs.resize import Pad, Resize
+from detforge.models.variant import padded
 
-EDGES = ImageInput("edges", (800, 1333), 32, "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-CANVAS = replace(EDGES, resize="canvas", size=(384, 640))
+EDGES = ImageInput(
+    Resize((800, 1333), "edges", pad=Pad(multiple=32)), "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+)
+CANVAS = replace(EDGES, place=EDGES.place.fixed((384, 640)))
 RESIZES = {case["name"]: case for case in load_ops("resizes")}
 
 
@@ -64,14 +68,14 @@ def test_resize_is_within_one_level_of_opencv(size: tuple[int, int], resized: tu
     ],
 )
 def test_edges_keep_the_aspect(size: tuple[int, int], resized: tuple[int, int]) -> None:
-    frame = frame_for(size, EDGES)
+    frame = EDGES.place.whole(size)
     assert frame.resized_size == resized
     assert all(c % 32 == 0 and 0 <= c - r < 32 for c, r in zip(frame.canvas_size, resized, strict=True))
 
 
 @pytest.mark.parametrize(("size", "resized"), [((480, 640), (384, 512)), ((100, 1000), (64, 640))])
 def test_canvas_fits_and_pads(size: tuple[int, int], resized: tuple[int, int]) -> None:
-    frame = frame_for(size, CANVAS)
+    frame = CANVAS.place.whole(size)
     assert (frame.resized_size, frame.canvas_size) == (resized, (384, 640))
 
 
@@ -79,7 +83,7 @@ def test_canvas_fits_and_pads(size: tuple[int, int], resized: tuple[int, int]) -
 @pytest.mark.parametrize("size", [(37, 53), (800, 800), (1, 1), (3, 400)])
 def test_pixels_equal_the_reference(spec: ImageInput, size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    pixels, frame = preprocess(image, spec)
+    pixels, frame = preprocessed(image, spec)
     height, width = frame.resized_size
     expected = levels(image, height, width).astype(np.float64)
     expected = expected[..., ::-1] if spec.color == "rgb" else expected
@@ -91,21 +95,21 @@ def test_pixels_equal_the_reference(spec: ImageInput, size: tuple[int, int]) -> 
 
 @pytest.mark.parametrize("size", [(300, 700), (900, 700)])
 def test_threads_and_mirrored_views_change_nothing(size: tuple[int, int]) -> None:
-    spec = replace(EDGES, centered=True, pad_value=114.0)
+    spec = padded(EDGES, centered=True, value=114.0)
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)[:, ::-1]
-    alone, frame = preprocess(image.copy(), spec)
+    alone, frame = preprocessed(image.copy(), spec)
     together = np.full_like(alone, np.nan)
-    preprocess_into(together, image, spec, frame, threads=7)
+    frame.fill(together, image, spec.pixels, threads=7)
     np.testing.assert_array_equal(together, alone)
 
 
 @pytest.mark.parametrize(("dtype", "std"), [(np.float16, 0.02), (np.uint8, 2.0)])
 def test_other_types_of_canvas_hold_the_values_rounded(dtype: type, std: float) -> None:
-    spec = replace(CANVAS, mean=(40.0, 0.0, 2.0), std=(std, std, std), pad_value=114.0)
+    spec = replace(padded(CANVAS, value=114.0), mean=(40.0, 0.0, 2.0), std=(std, std, std))
     image = np.random.default_rng(2).integers(0, 256, (50, 60, 3), np.uint8)
-    values, frame = preprocess(image, spec)
+    values, frame = preprocessed(image, spec)
     canvas = np.empty(values.shape, dtype)
-    preprocess_into(canvas, image, spec, frame)
+    frame.fill(canvas, image, spec.pixels, 1)
     expected = values.astype(dtype) if dtype == np.float16 else np.floor(np.clip(values, 0, 255) + 0.5)
     np.testing.assert_array_equal(canvas, expected)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detforge.deploy import processors
+from detforge.deploy.system import processors
 
 
 @pytest.fixture

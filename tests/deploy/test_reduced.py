@@ -9,8 +9,10 @@ import pytest
 from conftest import COLOR_CARD
 from test_cli_infer import infer_json, red_and_blue
 
-from detforge.deploy import cli, image
+from detforge.deploy.columns.keypoints import Keypoints
 from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.detinfer import cli
+from detforge.deploy.inputs import image
 from detforge.deploy.results.instances import Instances
 
 FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
@@ -56,7 +58,7 @@ def test_boxes_are_in_px_of_the_file(decoder: Decoder, color_model: Path, capfd:
     [
         ([], "use it with --no-save"),
         (["--no-save", "--save-crops"], "without --save-crops"),
-        (["--no-save", "--tile", "64"], "leave it out"),
+        (["--no-save", "--tile", "64"], "leave out one of --reduced and --tile"),
     ],
 )
 def test_what_needs_every_pixel_is_refused(
@@ -69,9 +71,9 @@ def test_what_needs_every_pixel_is_refused(
 def test_poses_are_scaled_with_their_boxes() -> None:
     boxes, keypoints = np.array([[1, 2, 3, 4]], np.float32), np.array([[[1, 2, 0.5]]], np.float32)
     skeleton = Skeleton(("nose",), (), (), (0.1,))
-    found = Instances(
-        boxes, np.ones(1, np.float32), np.zeros(1, np.int64), ("x",), (10, 20), keypoints=keypoints, skeleton=skeleton
-    ).scaled((30, 40))
+    column = Keypoints(keypoints, skeleton, np.ones(1, np.float32))
+    found = Instances(boxes, np.ones(1, np.float32), np.zeros(1, np.int64), ("x",), (10, 20)).with_columns(column)
+    found = found.scaled((30, 40))
     assert (found.boxes.tolist(), found.image_size) == ([[3, 4, 9, 8]], (30, 40))
     assert found.keypoints is not None and found.keypoints.tolist() == [[[3, 4, 0.5]]]
 

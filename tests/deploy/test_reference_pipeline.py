@@ -118,7 +118,8 @@ def expected(reference: Reference, model: nn.Module, image: np.ndarray) -> tuple
 def test_detections_equal_the_reference_pipeline(reference: Reference) -> None:
     image, model, variant = read_image(PHOTOGRAPH), load_model(reference), find(reference.variant)
     card = variant.card(variant.labels, Provenance(reference.golden, None, "fp32", {}))
-    card = replace(card, input=replace(card.input, size=reference.size), suppress=Suppress(conf=0.05))
+    place = replace(card.input.place, size=reference.size)
+    card = replace(card, suppress=Suppress(conf=0.05)).with_place(place)
     found = Detector(TorchBackend(model), card)(image)
     boxes, scores, labels = expected(reference, model, image)
     assert len(found) == len(scores) == 100

@@ -13,11 +13,12 @@ import onnx
 import pytest
 from conftest import COLOR_CARD
 
-from detforge.deploy import _native, load, sources
+from detforge.deploy import _native, load
 from detforge.deploy.backends.guarded import GuardedBackend
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.choose import BUNDLED
 from detforge.deploy.detinfer.cli import main
+from detforge.deploy.inputs import sources
 from detforge.deploy.loader import assemble
 
 RED = np.full((64, 64, 3), (0, 0, 255), np.uint8)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detforge.deploy import sources
+from detforge.deploy.inputs import sources
 from detforge.deploy.inputs.sources import items, pictures
 from detforge.deploy.system.errors import InputError
 

@@ -6,26 +6,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
+from found import findings
 from oracles import iou, nms
 
 from detforge.deploy import _native, load
 from detforge.deploy.backends.recorded import RecordedBackend
+from detforge.deploy.columns.quality import Quality
+from detforge.deploy.columns.visible import Visible
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Peaks
-from detforge.deploy.forms.candidates import Candidates
 from detforge.deploy.pipelines.detector import Detector
+from detforge.deploy.results.instances import Instances
 from detforge.deploy.suppress import suppress
 from detforge.deploy.system.errors import IncompatibleError, UsageError
 
 
-def clusters(n: int, seed: int) -> Candidates:
+def clusters(n: int, seed: int) -> Instances:
     """Boxes that overlap a lot, with many equal scores, in three classes."""
     rng = np.random.default_rng(seed)
     corner = rng.integers(0, 4, (n, 2)) * 40 + rng.normal(0, 4, (n, 2))
     boxes = np.concatenate((corner, corner + rng.uniform(10, 50, (n, 2))), 1).astype(np.float32)
     scores = (rng.integers(1, 20, n) / 20).astype(np.float32)
-    return Candidates(boxes, scores, rng.integers(0, 3, n))
+    return findings(boxes, scores, rng.integers(0, 3, n))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.6, 1.0])
@@ -123,7 +126,7 @@ def test_guided_by_quality_equals_its_definition(threshold: float) -> None:
     scores, quality = (rng.permutation(150).astype(np.float32) / 150 for _ in range(2))
     expected = guided(found.boxes, scores, quality, found.labels, threshold)
     spec = Suppress(kind="guided", iou=threshold, max_det=20)
-    kept = suppress(Candidates(found.boxes, scores, found.labels, quality), spec)
+    kept = suppress(findings(found.boxes, scores, found.labels, Quality(quality)), spec)
     np.testing.assert_array_equal(kept.boxes, found.boxes[[i for _, i in expected]][:20])
     np.testing.assert_array_equal(kept.scores, [np.float32(score) for score, _ in expected][:20])
 
@@ -136,7 +139,7 @@ def test_visible_regions_decide_and_whole_boxes_stay(threshold: float, inclusive
     ends = seen + np.array([0, 0, 1, 1], np.float32) if inclusive else seen
     expected = nms(ends, found.scores, found.labels, threshold, 20)
     spec = Suppress(kind="visible", iou=threshold, max_det=20, inclusive=inclusive)
-    kept = suppress(replace(found, visible=seen), spec)
+    kept = suppress(found.with_columns(Visible(seen)), spec)
     np.testing.assert_array_equal(kept.boxes, found.boxes[expected])
     np.testing.assert_array_equal(kept.scores, found.scores[expected])
 
@@ -163,7 +166,7 @@ def test_what_is_compared_must_be_given(color_model: Path, tmp_path: Path, kind:
     with pytest.raises(IncompatibleError, match=f"lacks the output {output}"):
         load(str(write_color_model(tmp_path / "colors.onnx", card.to_json())))
     with pytest.raises(FieldError, match=r"suppress\.kind"):
-        replace(card, decode=Peaks())
+        replace(card, form=Peaks())
 
 
 def test_the_limit_counts_what_stays() -> None:
@@ -173,9 +176,19 @@ def test_the_limit_counts_what_stays() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["hard", "guided"])
+def test_without_classes_all_are_compared(kind: str) -> None:
+    found = clusters(200, seed=7)
+    quality = found.scores.copy()
+    kept = suppress(found.with_columns(Quality(quality)), Suppress(kind, max_det=1000, class_agnostic=True))
+    expected = nms(found.boxes, found.scores, np.zeros(200, np.int64), 0.6, 1000)
+    np.testing.assert_array_equal(kept.boxes, found.boxes[expected])
+    np.testing.assert_array_equal(kept.labels, found.labels[expected])
+
+
 def test_other_classes_do_not_suppress() -> None:
     box = np.array([[0, 0, 10, 10]] * 2, np.float32)
-    kept = suppress(Candidates(box, np.array([0.9, 0.8], np.float32), np.array([0, 1])), Suppress())
+    kept = suppress(findings(box, np.array([0.9, 0.8], np.float32), np.array([0, 1])), Suppress())
     assert len(kept.scores) == 2
 
 

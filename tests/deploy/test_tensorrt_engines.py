@@ -233,8 +233,17 @@ def test_operators_without_their_plugins_are_told_when_a_build_fails(
     write_pooling_model(Path("m.onnx"))
     monkeypatch.setenv("STANDIN_FAULT", "refuse")
     error = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt", code=5)
-    remedy = "the plugins for its operators were not built; TENSORRT_ROOT=... pip install --force-reinstall detforge"
+    remedy = "the plugins for its operators were not built; CUDACXX=.../nvcc pip install --force-reinstall detforge"
     assert "no implementation for node x; " in error and error.endswith(remedy)
+
+
+def test_operators_that_need_their_plugins_are_told_before_a_build(capfd: Any) -> None:
+    write_pooling_model(Path("m.onnx"))
+    model = onnx.load("m.onnx")
+    model.functions[0].node[0].op_type = "TopPool"  # which TensorRT's parser takes for the function itself
+    onnx.save(model, "m.onnx")
+    error = detinfer(capfd, "--model", "m.onnx", "--backend", "tensorrt", code=5)
+    assert "tensorrt takes TopPool as plugins alone, which were not built; CUDACXX=.../nvcc pip install" in error
 
 
 @pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.INT32])

@@ -16,10 +16,13 @@ from conftest import COLOR_CARD, write_color_model
 from engines import engine
 from onnx import TensorProto, helper
 
-from detforge.deploy import cli, load
+from detforge.deploy import load
 from detforge.deploy.backends.open import open_backend
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.backends.tensorrt import TensorrtBackend
+from detforge.deploy.detinfer import cli
+from detforge.deploy.inputs.network_inputs import SizeInput
+from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.system.errors import IncompatibleError, UsageError
 
 pytestmark = pytest.mark.usefixtures("standin")
@@ -88,9 +91,29 @@ def test_a_larger_batch_runs_in_parts_and_a_smaller_one_is_filled_up(model: Path
         assert_same(session.run({"image": images(count)}), model, images(count))
 
 
+def test_all_inputs_are_split_and_filled_up_alike(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    ports = [("image", ["n", 3, 64, 64]), ("image_size", ["n", 2])]
+    inputs, outputs = (
+        [helper.make_tensor_value_info(mark + name, TensorProto.FLOAT, shape) for name, shape in ports]
+        for mark in ("", "seen_")
+    )
+    nodes = [helper.make_node("Identity", [name], ["seen_" + name]) for name, _ in ports]
+    graph = helper.make_graph(nodes, "mirror", inputs, outputs)
+    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    card = replace(COLOR_CARD, inputs=(COLOR_CARD.input, SizeInput()))
+    helper.set_model_props(made, {"detforge_card": card.to_json()})
+    onnx.save(made, path)
+    session = open_backend(engine(path, batch=(2, 2, 3)))
+    for count in (1, 2, 3, 4, 8):
+        sizes = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
+        seen = session.run({"image": images(count), "image_size": sizes})
+        assert np.array_equal(seen["seen_image"], images(count)) and np.array_equal(seen["seen_image_size"], sizes)
+
+
 def test_a_canvas_that_the_engine_does_not_take_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    card = replace(COLOR_CARD, input=replace(COLOR_CARD.input, resize="edges", size=(64, 128)))
+    card = COLOR_CARD.with_place(Resize((64, 128), "edges", pad=Pad(multiple=32)))
     write_means_model(path, card.to_json())
     session = open_backend(engine(path))
     assert session.run({"image": np.ones((1, 3, 96, 128), np.float32)})["means"].tolist() == [[1, 1, 1]]

@@ -15,12 +15,15 @@ from conftest import COLOR_CARD
 from detforge.deploy.card import Card
 from detforge.deploy.contract.port import Port
 from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.engine.layers import Layer, check_layers, engine_layers
 from detforge.deploy.engine.profile import profile
 from detforge.deploy.engine.runtime import plugin_library
 from detforge.deploy.forms import Heatmaps, Tags
-from detforge.deploy.inputs.crop import crop_whole
-from detforge.deploy.inputs.network_inputs import ImageInput
+from detforge.deploy.inputs.cover import Cover
+from detforge.deploy.inputs.crop import Crop
+from detforge.deploy.inputs.network_inputs import ImageInput, SizeInput
+from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.system.errors import ExportError, IncompatibleError, UsageError
 from detforge.export.cli import main
 from detforge.export.engine_flags import add_flags
@@ -30,28 +33,21 @@ NAMES = ("a", "b")
 SKELETON = Skeleton(NAMES, ((0, 1),), ((0, 1),), (0.1, 0.1))
 
 
-def with_input(**changes: object) -> Card:
-    return replace(COLOR_CARD, input=replace(COLOR_CARD.input, **changes))
-
-
-EDGES = with_input(resize="edges", size=(800, 1333), pad_multiple=32)
-KEPT = with_input(resize="keep", size=None, pad_multiple=128, pad_to="or")
+EDGES = COLOR_CARD.with_place(Resize((800, 1333), "edges", pad=Pad(multiple=32)))
+KEPT = COLOR_CARD.with_place(Resize(pad=Pad(multiple=128, rule="or")))
 CROPS = Card(
-    "crops",
-    "pose",
-    ImageInput("crop", (256, 192), 1, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
-    Heatmaps(),
-    COLOR_CARD.fusion,
-    COLOR_CARD.suppress,
-    ("person",),
-    (),
-    COLOR_CARD.provenance,
-    SKELETON,
+    model="crops",
+    inputs=(ImageInput(Crop((256, 192)), "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),),
+    form=Heatmaps(),
+    labels=("person",),
+    provenance=COLOR_CARD.provenance,
+    suppress=Suppress("none"),
+    skeleton=SKELETON,
 )
 
 
-def image(*shape: int | None) -> Port:
-    return Port("image", shape)
+def image(*shape: int | None) -> list[Port]:
+    return [Port("image", shape)]
 
 
 def test_dense_networks_take_every_canvas_that_preprocessing_makes() -> None:
@@ -68,24 +64,36 @@ def test_crops_have_one_size_and_any_number() -> None:
 
 
 def test_whole_images_grow_with_their_aspect_and_scale() -> None:
-    spec = ImageInput("warp", (512, 512), 64, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-    tags = replace(CROPS, input=spec, decode=Tags(order=(0, 1), scales=(0.5, 1.0, 2.0)))
+    place, form = Cover((512, 512), multiple=64), Tags(order=(0, 1), scales=(0.5, 1.0, 2.0))
+    tags = replace(CROPS, inputs=(replace(CROPS.input, place=place),), form=form)
     smallest, usual, largest = profile(image(None, 3, None, None), tags)["image"]
-    assert usual[2:] == crop_whole((480, 640), spec, 1.0, 0.5).canvas_size
+    assert usual[2:] == place.whole((480, 640), 1.0, 0.5).canvas_size
     for size in ((480, 640), (640, 480), (500, 500), (1000, 500)):
-        for scale in tags.decode.scales:
-            canvas = crop_whole(size, spec, scale, 0.5).canvas_size
+        for scale in form.scales:
+            canvas = place.whole(size, scale, 0.5).canvas_size
             assert all(low <= side <= high for low, side, high in zip(smallest[2:], canvas, largest[2:], strict=True))
 
 
 def test_fixed_dimensions_stay() -> None:
-    fixed = with_input(size=(128, 160))
+    fixed = COLOR_CARD.with_place(Resize((128, 160), pad=Pad((128, 160))))
     assert profile(image(None, 3, 128, 160), fixed, (1, 1, 8))["image"][2] == (8, 3, 128, 160)
     assert profile(image(1, 3, 128, 160), fixed) == {}
     assert profile(image(1, 3, 96, 160), EDGES) == {}
     assert profile(image(1, 3, 127, 511), KEPT) == {}
-    assert profile(image(1, 3, 128, 512), with_input(resize="keep", size=None, pad_multiple=32, pad_to="or+1")) == {}
+    one_more = COLOR_CARD.with_place(Resize(pad=Pad(multiple=32, rule="or+1")))
+    assert profile(image(1, 3, 128, 512), one_more) == {}
     assert profile(image(4, 3, None, None), EDGES)["image"][0] == (4, 3, 32, 32)
+
+
+def test_every_input_has_its_own_shapes() -> None:
+    sized = replace(COLOR_CARD, inputs=(EDGES.input, SizeInput()))
+    ports = [Port("image_size", (None, 2)), Port("image", (None, 3, 256, None))]
+    assert profile(ports, sized, (1, 2, 4)) == {
+        "image": ((1, 3, 256, 32), (2, 3, 256, 1088), (4, 3, 256, 1344)),
+        "image_size": ((1, 2), (2, 2), (4, 2)),
+    }
+    with pytest.raises(IncompatibleError, match="takes no such input as image_size, not n x 2; export it anew"):
+        profile(ports[1:], sized)
 
 
 def test_contradictions_are_refused() -> None:
@@ -97,7 +105,7 @@ def test_contradictions_are_refused() -> None:
         profile(image(1, 3, 96, 100), EDGES)
     with pytest.raises(IncompatibleError, match=r"takes 1x3x128x255 and .* padded to 128; export"):
         profile(image(1, 3, 128, 255), KEPT)
-    with pytest.raises(IncompatibleError, match="takes 1x5, not images"):
+    with pytest.raises(IncompatibleError, match="takes 1x5 as image, not n x 3x64x64; export it anew"):
         profile(image(1, 5), COLOR_CARD)
 
 

@@ -63,7 +63,7 @@ def test_every_network_has_as_many_keypoints_as_its_skeleton(variant) -> None:
 @pytest.mark.parametrize("variant", [v for v in POSE if v.name.endswith("_test")], ids=lambda variant: variant.name)
 def test_outputs_are_single_precision_whatever_the_trunk(variant) -> None:
     network = random_model(variant)
-    image = torch.randn(2, 3, *variant.input.size, generator=torch.Generator().manual_seed(0))
+    image = torch.randn(2, 3, *variant.input.place.size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         exact, rough = network(image), network.half()(image)
     for name, value in rough.items():

@@ -9,30 +9,43 @@ from emulator.build import build
 from ladder import STORAGE, buffer, from_storage, to_storage
 
 from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.inputs.resize import frame_for, preprocess
+from detforge.deploy.inputs.resize import Pad, Resize, ResizedFrame
 from detforge.plugins.core.abi import DTYPES, Buffer, Library, Picture
 from detforge.plugins.core.libraries import library
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SPECS = {
-    "edges": ImageInput("edges", (40, 64), 32, "rgb", MEAN, STD),
-    "canvas": ImageInput("canvas", (48, 64), 32, "bgr", MEAN, STD, pad_value=114.0),
-    "centered": ImageInput("keep", None, 32, "bgr", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), pad_to="or", centered=True),
-    "upscaled": ImageInput("canvas", (96, 96), 32, "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "edges": ImageInput(Resize((40, 64), "edges", pad=Pad(multiple=32)), "rgb", MEAN, STD),
+    "canvas": ImageInput(Resize((48, 64), pad=Pad((48, 64), value=114.0)), "bgr", MEAN, STD),
+    "centered": ImageInput(Resize(pad=Pad(multiple=32, rule="or", centered=True)), "bgr", (0.0,) * 3, (255.0,) * 3),
+    "upscaled": ImageInput(Resize((96, 96), pad=Pad((96, 96))), "rgb", (0.0,) * 3, (1.0,) * 3),
 }
 SIZES = [(37, 61), (90, 50), (1, 1), (48, 64), (3, 200)]
+
+
+def frame_of(image: np.ndarray, spec: ImageInput) -> ResizedFrame:
+    assert isinstance(spec.place, Resize)
+    return spec.place.whole((image.shape[0], image.shape[1]))
+
+
+def on_cpu(image: np.ndarray, spec: ImageInput) -> np.ndarray:
+    """The runtime's own input (3, h, w) of an image."""
+    frame = frame_of(image, spec)
+    canvas = np.empty((3, *frame.canvas_size), np.float32)
+    frame.fill(canvas, image, spec.pixels, threads=1)
+    return canvas
 
 
 def call(
     kernels: Library, image: np.ndarray, spec: ImageInput, dtype: str, device: str
 ) -> tuple[Callable[[], None], tuple[torch.Tensor, ...]]:
     """What runs the kernel on the current stream, and its tensors: the pixels and the canvas."""
-    frame = frame_for(image.shape[:2], spec)
+    frame = frame_of(image, spec)
     pixels = torch.from_numpy(image).to(device)
     canvas = torch.from_numpy(np.zeros((3, *frame.canvas_size), STORAGE[dtype])).to(device)
     fill = (0.0, 0.0, 0.0)
-    if spec.pad_value is not None:
-        fill = tuple((spec.pad_value - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
+    if (value := spec.place.pad.value) is not None:
+        fill = tuple((value - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
     where = Buffer(pixels.data_ptr(), image.shape)
     swap = spec.color == "rgb"
     picture = Picture(where, frame.resized_size, frame.offset, spec.mean, spec.std, fill, swap)
@@ -48,7 +61,7 @@ def check(kernels: Library, name: str, dtype: str, device: str) -> None:
     """Equal to the bit, but for the rounding to the dtype: well within one of 255 levels before normalisation."""
     for size in SIZES:
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-        expected = preprocess(image, SPECS[name])[0]
+        expected = on_cpu(image, SPECS[name])
         run, (_, canvas) = call(kernels, image, SPECS[name], dtype, device)
         run()
         got = from_storage(canvas.cpu().numpy(), dtype)

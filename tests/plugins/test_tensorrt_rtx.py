@@ -74,7 +74,7 @@ def result(folder: Path, *name: str) -> Built:
 def plugins() -> Path:
     """The library of plugins."""
     if LIBRARY is None:
-        pytest.skip("libdetforge_trt was not built: no TensorRT headers (TENSORRT_ROOT), or no nvcc")
+        pytest.skip("libdetforge_trt was not built: no nvcc")
     if tuple(map(int, version("tensorrt_rtx").split(".")[:2])) < (1, 7):
         pytest.skip("TensorRT-RTX takes plugins from 1.7 on")
     return LIBRARY
@@ -117,6 +117,17 @@ def test_the_function_takes_over_without_plugins(without_plugins: Path, op: str,
     assert not [layer for layer in built["layers"] if layer.startswith("PLUGIN")]
     assert built["output"][1] == TYPES[dtype]
     assert built["engine"] > 0
+
+
+def test_what_a_function_samples_is_interpolated(without_plugins: Path) -> None:
+    layers = result(without_plugins, "BorderAlign", "float32", "static")["layers"]
+    assert [layer for layer in layers if layer.startswith("GRID")] == ["GRID_SAMPLE LINEAR"]
+
+
+def test_no_function_names_an_interpolation() -> None:
+    """TensorRT 10's parser takes the nearest pixel for the names of opset 20; the default is linear in all."""
+    samplers = [node for function in FUNCTIONS.values() for node in function.node if node.op_type == "GridSample"]
+    assert samplers and all(attribute.name != "mode" for node in samplers for attribute in node.attribute)
 
 
 @pytest.mark.parametrize("op", sorted(NOT_IN_RTX & set(EXAMPLES)))

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from detforge.deploy.contract.choices import HeatmapMethod
 from detforge.deploy.forms import Heatmaps
-from detforge.deploy.forms.keypoints import keypoints
-from detforge.deploy.inputs.crop import crop_for
+from detforge.deploy.inputs.crop import Crop
 from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.zoo import find
 from detforge.train.fit import fit
@@ -25,6 +24,8 @@ from detforge.train.pose import gaussian_maps, heatmap_losses
 
 CORNERS = find("corners_markers")
 SPEC = CORNERS.input
+PLACE = SPEC.place
+assert isinstance(PLACE, Crop)
 FINE = 16  # the quadrilateral is drawn so many times larger and then averaged
 
 
@@ -72,11 +73,11 @@ def test_perfect_maps_give_back_the_corners(method: HeatmapMethod, worst: float)
     assert (weights == 1).all()
     maps = {"heatmaps": gaussian_maps(corners, (64, 64)).numpy()}
     assert CORNERS.skeleton is not None
-    spec = Heatmaps(method, blur=1, flip=False)
-    found, scores = keypoints(maps, None, spec, CORNERS.skeleton, SPEC.spacing, (256, 256))
+    form = Heatmaps(method, blur=1, flip=False)
+    found, scores = form.parts(maps, None, CORNERS.skeleton, (256, 256), PLACE.spacing)
     assert scores == pytest.approx(1, abs=0.07)  # at the pixel next to it
     for one, own in zip(markers, found, strict=True):
-        crop = crop_for(one.box, SPEC)
+        crop = PLACE.of_box(one.box, one.image.shape[:2])
         order, _ = named(one.corners)
         off = np.abs(crop.to_image(own) - one.corners[order]) * 63 / crop.size[0]
         assert off.max() < worst

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from ...deploy.inputs.crop import crop_for, crops_into
+from ...deploy.inputs.crop import Crop, fill_warped
 from ...deploy.inputs.network_inputs import ImageInput
 from .scene import compose
 
@@ -140,12 +140,13 @@ def cut(
     markers: Sequence[Marker], boxes: Sequence[NDArray[np.float32]], spec: ImageInput, side: int
 ) -> tuple[NDArray[np.float32], Corners]:
     """Crops (n, 3, side, side) of one box each, normalised, and the corners (n, 4, 2) as parts of them."""
-    spec = replace(spec, size=(side, side))
+    assert isinstance(spec.place, Crop)
+    place = replace(spec.place, size=(side, side))
     canvases = np.empty((len(markers), 3, side, side), np.float32)
     parts = np.empty((len(markers), 4, 2), np.float32)
     for i, (marker, box) in enumerate(zip(markers, boxes, strict=True)):
-        crop = crop_for(box, spec)
-        crops_into(canvases[i : i + 1], marker.image, [crop], spec)
+        crop = place.of_box(box, (marker.image.shape[0], marker.image.shape[1]))
+        fill_warped(canvases[i : i + 1], marker.image, [crop], spec.pixels)
         parts[i] = (marker.corners - crop.centre) / crop.size + 0.5
     return canvases, parts
 
@@ -160,7 +161,7 @@ def jittered(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.f
 
 def labelled(images: NDArray[np.float32], parts: Corners, seen: NDArray[np.bool_]) -> Batch:
     """The batch of crops whose outlines' corners are `parts` (n, 4, 2) of them, each in the order of its names."""
-    steps = images.shape[-1] // STRIDE - 1  # from the first px of the maps to the last, as with ImageInput.spacing
+    steps = images.shape[-1] // STRIDE - 1  # from the first px of the maps to the last, as with Crop.spacing
     orders, ties = zip(*(named(outline) for outline in parts), strict=True)
     order = np.stack(orders)
     corners = np.take_along_axis(parts, order[..., None], 1)

@@ -2,7 +2,7 @@
 
 NAME.onnx comes with NAME.shapes.json, its inputs' shapes, which are the profile of those that it leaves open, and gives
 NAME.built.json: the parser's problems, the network's layers, its output's shape and type, and the engine's bytes. A
-layer is named by its type, a plugin by the operator.
+layer is named by its type, a plugin by the operator, too, and a GridSample by its interpolation.
 """
 
 import json
@@ -54,9 +54,12 @@ def build(builder: Any, model: bytes, shapes: dict[str, list[int]]) -> dict[str,
 
 def named(layer: Any) -> str:
     """What a layer is."""
+    if layer.type == trt.LayerType.GRID_SAMPLE:
+        layer.__class__ = trt.IGridSampleLayer  # the bindings' way to a layer's own members
+        return f"GRID_SAMPLE {layer.interpolation_mode.name}"
     if layer.type != trt.LayerType.PLUGIN_V3:
         return layer.type.name
-    layer.__class__ = trt.IPluginV3Layer  # the bindings' way to a layer's own members
+    layer.__class__ = trt.IPluginV3Layer
     return f"PLUGIN_V3 {layer.plugin.get_capability_interface(trt.PluginCapabilityType.CORE).plugin_name}"
 
 

@@ -1,0 +1,121 @@
+"""What an export is made of: a variant of the zoo by name, or what a checkpoint says of itself."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from ..deploy.system.errors import InputError, UsageError
+from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, read_checkpoint
+from ..models.config.text import ConfigError, read_text
+from ..models.config.variant import Described, Fact, describe
+from ..models.variant import Variant
+from ..models.zoo import VARIANTS, find
+from .options import ExportOptions
+
+_BY_CONFIG = "give the configuration that it was trained with as --config FILE.py"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A variant and the user's own checkpoint, where there is one, as read.
+
+    `facts` says what the checkpoint's configuration told, `differences` where that is not what the variant named by
+    the user has, and `remedy` what to do where the weights do not fit.
+    """
+
+    variant: Variant
+    checkpoint: Checkpoint | None = None
+    facts: tuple[Fact, ...] = ()
+    differences: tuple[str, ...] = ()
+    remedy: str = BY_NAME
+
+
+def choose(model: str | None, asked: ExportOptions) -> Source:
+    """The variant named, or without a name the one that the checkpoint's configuration describes.
+
+    Where both are given the configuration wins, unless `ignore_config`. UsageError where nothing says what to export,
+    InputError for a configuration that cannot be read or followed.
+    """
+    named = None if model is None else find(model)
+    if asked.checkpoint in (None, "random"):
+        if named is None:
+            raise UsageError("model is missing; name one of detexport --list, or give your own checkpoint")
+        if asked.config is not None:
+            raise UsageError(f"config {asked.config} belongs to a checkpoint; give that as well")
+        return Source(named)
+    place = str(asked.checkpoint)
+    checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
+    described = None if asked.ignore_config else read_config(checkpoint, asked.config)
+    if described is not None:
+        variant, differences = described.variant, ()
+        if named is not None:
+            differences = tuple(_differences(named, variant))
+            variant = replace(variant, name=named.name) if _same_network(named, variant) else variant
+        return Source(variant, checkpoint, described.facts, differences, _BY_CONFIG)
+    if named is None:
+        raise UsageError(f"{checkpoint.name}: it holds no configuration; {_candidates(checkpoint)}")
+    return Source(named, checkpoint)
+
+
+def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Described | None:
+    """What a checkpoint's configuration, or one in a file, describes; None where there is none."""
+    text = checkpoint.meta.get("cfg", checkpoint.meta.get("config")) if file is None else _read(Path(file))
+    if not isinstance(text, str):
+        return None
+    try:
+        return describe(read_text(text), checkpoint.meta)
+    except ConfigError as error:
+        where = f"the configuration in {checkpoint.name}" if file is None else f"{file}"
+        raise InputError(f"{where}: {error}") from None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"{file}: the configuration cannot be read; {reason}; give the dumped .py") from error
+
+
+def _candidates(checkpoint: Checkpoint) -> str:
+    """Which variants the weights fit, as advice."""
+    found = [name for name, variant in VARIANTS.items() if fits(variant, checkpoint)]
+    if not found:
+        return f"and its weights fit no model of detexport --list; {_BY_CONFIG}"
+    return f"its weights fit {', '.join(found[:8])}; choose with --model, or {_BY_CONFIG}"
+
+
+def _same_network(named: Variant, variant: Variant) -> bool:
+    """Whether both are built of the same layers."""
+    with torch.device("meta"):
+        return str(named.build(variant.classes)) == str(variant.build(variant.classes))
+
+
+def _differences(named: Variant, variant: Variant) -> Iterator[str]:
+    """Where a configuration says otherwise than the variant that the user named, key by key."""
+    if not _same_network(named, variant):
+        yield f"network: {variant.summary}, not {named.summary}"
+    ours, theirs = (dict(_flat(_contract(each), "")) for each in (variant, named))
+    yield from (f"{key}: {value}, not {theirs.get(key)}" for key, value in ours.items() if theirs.get(key) != value)
+
+
+def _contract(variant: Variant) -> dict[str, Any]:
+    """The parts of a Card that a variant says, its labels aside."""
+    parts: dict[str, Any] = {
+        "input": variant.input,
+        "form": variant.form,
+        "fusion": variant.fusion,
+        "suppress": variant.suppress,
+    }
+    return {name: asdict(part) for name, part in parts.items()}
+
+
+def _flat(values: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(cast(dict[str, Any], value), f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

@@ -1,0 +1,74 @@
+"""Codecs of mmpose 1.x: how keypoints are read off what a head gives."""
+
+from dataclasses import dataclass
+
+from ...deploy.forms import Heatmaps, Offsets, Simcc
+from ...deploy.forms.keypoints import KeypointForm
+from .parts import Trunk
+from .section import Section
+
+MEGVII_SCALE = 255.0
+"""What a sure keypoint has on the maps of MSPN and RSN."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A crop's `size` (height, width) px, that of a map, if there are any, and how keypoints are read."""
+
+    size: tuple[int, int]
+    map_size: tuple[int, int] | None
+    form: KeypointForm
+
+
+def read_codec(section: Section) -> Codec:
+    """The `decoder` of a head."""
+    width, height = section.integers("input_size", count=2)
+    read = _CODECS.get(section.type) or section.refuse("type", ", ".join(_CODECS))
+    if section.type == "SimCCLabel":
+        return Codec((height, width), None, read(section))
+    map_width, map_height = section.integers("heatmap_size", count=2)
+    return Codec((height, width), (map_height, map_width), read(section))
+
+
+def _msra(section: Section) -> KeypointForm:
+    section.training("sigma")
+    blur = section.integer("blur_kernel_size", 11, most=63)
+    return Heatmaps("dark", blur=blur) if section.flag("unbiased", False) else Heatmaps("quarter")
+
+
+def _udp(section: Section) -> KeypointForm:
+    section.training("sigma")
+    blur, radius = section.integer("blur_kernel_size", 11, most=31), section.number("radius_factor", 0.0546875)
+    if section.choice("heatmap_type", {"gaussian": False, "combined": True}, "gaussian"):
+        return Offsets(radius * max(section.integers("heatmap_size")), blur=2 * blur + 1)
+    return Heatmaps("udp", blur=blur)
+
+
+def _megvii(section: Section) -> KeypointForm:
+    return Heatmaps("megvii", blur=section.integer("kernel_size", most=63), scale=MEGVII_SCALE)
+
+
+def _simcc(section: Section) -> KeypointForm:
+    section.fixed(decode_visibility=False)
+    section.training("smoothing_type", "label_smooth_weight", "normalize", "decode_beta")
+    split = section.number("simcc_split_ratio", 2.0)
+    if not section.flag("use_dark", False):
+        section.training("sigma")
+        return Simcc(split)
+    sigmas = (section.number("sigma"),) * 2 if section.is_number("sigma") else section.numbers("sigma", count=2)
+    x, y = (int((20 * sigma - 7) // 3) for sigma in sigmas)
+    return Simcc(split, dark=(x - (x % 2 == 0), y - (y % 2 == 0)))
+
+
+_CODECS = {"MSRAHeatmap": _msra, "UDPHeatmap": _udp, "MegviiHeatmap": _megvii, "SimCCLabel": _simcc}
+
+
+def check_bins(section: Section, trunk: Trunk, codec: Codec) -> None:
+    """Refuse a head of bins that disagrees with its codec or its backbone."""
+    if not isinstance(codec.form, Simcc):
+        section.refuse("decoder", "a SimCCLabel")
+    height, width = codec.size
+    section.same("in_channels", trunk.channels[-1])
+    section.same("input_size", (width, height))
+    section.same("in_featuremap_size", (width // 32, height // 32))
+    section.same("simcc_split_ratio", codec.form.split, 2.0)

@@ -1,0 +1,89 @@
+"""What configurations of dense heads have in common."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from ..anchors import Anchors
+from ..blocks import Norm
+from .norms import normed, read_norm
+from .parts import Neck
+from .section import Section
+
+GROUPS = Norm("gn", groups=32)
+"""What most heads have unless they say otherwise."""
+
+
+def read_towers(
+    section: Section, neck: Neck, kind: type[nn.Module], *, norm: Norm | None = GROUPS, stacked: int = 4
+) -> Callable[..., Callable[[int], nn.Module]]:
+    """How to build a head of this kind, but for its own arguments: its towers, from the keys that all heads have."""
+    section.same("in_channels", neck.channels)
+    section.fixed(conv_cfg=None)
+    check_classes(section)
+    norm = read_norm(section, norm)
+
+    def build(**own: Any) -> Callable[[int], nn.Module]:
+        network = partial(
+            kind,
+            channels=section.integer("feat_channels", 256),
+            in_channels=neck.channels,
+            stacked=section.integer("stacked_convs", stacked),
+            norm=norm and norm.kind,
+            **own,
+        )
+        return normed(network, norm)
+
+    return build
+
+
+def check_classes(section: Section) -> None:
+    """Refuse classes that compete in a softmax, and pass over what else is said of losses."""
+    section.training("loss_bbox", "loss_centerness", "loss_dfl")
+    loss = section.section("loss_cls")
+    if loss is not None:
+        if not loss.flag("use_sigmoid", False):
+            loss.refuse("use_sigmoid", "True")
+        loss.rest_trains()
+
+
+def read_anchors(section: Section, neck: Neck, usual: Anchors | None = None) -> Anchors:
+    """The `anchor_generator` of a head on the levels of its neck."""
+    anchors = section.section("anchor_generator")
+    if anchors is None:
+        if usual is None or usual.strides != neck.strides:
+            section.refuse("anchor_generator", "an AnchorGenerator")
+        return usual
+    anchors.same("strides", neck.strides)
+    return Anchors.from_config(anchors)
+
+
+def read_deltas(section: Section, usual: tuple[float, ...]) -> tuple[float, ...]:
+    """The factors of deltas in a `bbox_coder`."""
+    coder = section.section("bbox_coder")
+    if coder is None:
+        return usual
+    coder.typed("DeltaXYWHBBoxCoder")
+    coder.fixed(target_means=(0.0,) * 4, clip_border=True, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
+    return coder.numbers("target_stds", (1.0,) * 4, count=4)
+
+
+def check_strides(section: Section, neck: Neck) -> None:
+    """Refuse points that are not in the cells of the neck's levels."""
+    section.same("strides", neck.strides, (4, 8, 16, 32, 64))
+
+
+def check_points(section: Section) -> None:
+    """Refuse a `bbox_coder` other than of distances from points."""
+    coder = section.section("bbox_coder")
+    if coder is not None:
+        coder.typed("DistancePointBBoxCoder")
+        coder.fixed(clip_border=True, use_box_type=False)
+
+
+def read_bias(section: Section) -> bool:
+    """Whether the convolutions of a tower have biases also before norms."""
+    bias = section.choice("conv_bias", {"auto": False, True: True, False: None}, "auto")
+    return section.refuse("conv_bias", "'auto' or True") if bias is None else bias

@@ -1,0 +1,70 @@
+"""Classes and keypoints by name: what a checkpoint's `meta` says of the data that it was trained on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...deploy.contract.skeleton import Skeleton
+from .section import Section, shown
+from .text import ConfigError
+
+_USUAL_SIGMA = 0.05  # of OKS, where nothing is said
+
+
+def read_labels(meta: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of classes: OpenMMLab 2.x (`CLASSES`) and 3.x (`dataset_meta.classes`); None where there are none."""
+    dataset = meta.get("dataset_meta")
+    found = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, dict) else meta.get("CLASSES")
+    is_names = isinstance(found, list | tuple) and bool(found) and all(type(name) is str for name in found)
+    return tuple(found) if is_names else None
+
+
+def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -> Skeleton:
+    """mmpose 1.x's `dataset_meta`: names, which change places in a mirror, links and sigmas.
+
+    ConfigError where they contradict each other.
+    """
+    by_name = dataset.get("keypoint_name2id")
+    if not isinstance(by_name, dict) or sorted(by_name.values(), key=str) != sorted(range(len(by_name)), key=str):
+        raise ConfigError(f"{path}.keypoint_name2id is {shown(by_name)}; supported: an index for each name")
+    names = tuple(sorted(by_name, key=lambda name: by_name[name]))
+    flips = _indices(dataset, "flip_indices", len(names), path)
+    if len(flips) not in (0, len(names)) or any(flips[flips[i]] != i for i in range(len(flips))):
+        raise ConfigError(f"{path}.flip_indices is {shown(flips)}; supported: pairs that change places")
+    links = dataset.get("skeleton_links") or ()
+    ends = tuple((pair[0], pair[1]) for pair in links if _is_indices(pair, len(names)) and len(pair) == 2)
+    sigmas = dataset.get("sigmas")
+    return Skeleton(
+        names,
+        ends,
+        tuple((i, j) for i, j in enumerate(flips) if i < j),
+        tuple(sigmas) if _is_sigmas(sigmas, len(names)) else (_USUAL_SIGMA,) * len(names),
+    )
+
+
+def read_old_skeleton(info: Section) -> Skeleton:
+    """mmpose 0.x's `dataset_info`, which names the mirrored keypoint of each and has its links by name."""
+    keypoints = info.numbered("keypoint_info")
+    names = tuple(each.text("name") for each in keypoints)
+    place = {name: i for i, name in enumerate(names)}
+    swaps = [each.text("swap", "") for each in keypoints]
+    pairs = tuple((i, place[swap]) for i, swap in enumerate(swaps) if swap in place and i < place[swap])
+    ends = [each.texts("link", count=2) for each in info.numbered("skeleton_info")]
+    links = tuple((place[a], place[b]) for a, b in ends if a in place and b in place)
+    sigmas = info.numbers("sigmas", None)
+    return Skeleton(names, links, pairs, sigmas if _is_sigmas(sigmas, len(names)) else (_USUAL_SIGMA,) * len(names))
+
+
+def _indices(dataset: Mapping[str, Any], key: str, count: int, path: str) -> Sequence[int]:
+    values = dataset.get(key) or ()
+    if not _is_indices(values, count):
+        raise ConfigError(f"{path}.{key} is {shown(values)}; supported: whole numbers below {count}")
+    return values
+
+
+def _is_indices(values: Any, count: int) -> bool:
+    return isinstance(values, list | tuple) and all(type(value) is int and 0 <= value < count for value in values)
+
+
+def _is_sigmas(values: Any, count: int) -> bool:
+    is_numbers = isinstance(values, list | tuple) and all(isinstance(value, float) and value > 0 for value in values)
+    return is_numbers and len(values) == count

@@ -1,0 +1,143 @@
+"""From a configuration to a network: each part is looked up by its type, and reads its own keys."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Form
+from ..backbones import csp, hrnet, mobilenetv2, mspn, resnet, rsn
+from ..detector import DenseDetector
+from ..heads import atss, autoassign, fcos, gfl, heatmap, retina, rtmcc, simcc, vfnet
+from ..heads import mspn as mspn_head
+from ..necks import fpn
+from ..pose import PoseNetwork
+from .parts import Head, Neck, Trunk
+from .section import Section, shown
+from .text import ConfigError
+
+T = TypeVar("T")
+
+BACKBONES: dict[str, Callable[[Section], Trunk]] = {
+    **dict.fromkeys(("ResNet", "ResNetV1c", "ResNetV1d", "ResNeXt"), resnet.from_config),
+    "HRNet": hrnet.from_config,
+    "CSPNeXt": csp.from_config,
+    "MobileNetV2": mobilenetv2.from_config,
+    "MSPN": mspn.from_config,
+    "RSN": rsn.from_config,
+}
+NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config}
+DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
+    **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),
+    **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead"), retina.from_config),
+    "FCOSHead": fcos.from_config,
+    "ATSSHead": atss.from_config,
+    "VFNetHead": vfnet.from_config,
+    "AutoAssignHead": autoassign.from_config,
+}
+POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
+    "HeatmapHead": heatmap.from_config,
+    "MSPNHead": mspn_head.from_config,
+    "RTMCCHead": rtmcc.from_config,
+    "SimCCHead": simcc.from_config,
+}
+
+_DENSE = ("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign")
+_DISTILLED = "KnowledgeDistillationSingleStageDetector"
+_POSE = "TopdownPoseEstimator"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a configuration describes; the fields are those of `Variant` but for what images and labels say.
+
+    `classes` is how many classes or keypoints the configuration names, and `size` (height, width) px is that of the
+    crops of a pose network.
+    """
+
+    name: str
+    described: str
+    build: Callable[[int], nn.Module]
+    classes: int
+    classes_key: str
+    form: Form
+    fusion: Fusion
+    size: tuple[int, int] | None
+    mapping: Mapping[str, str]
+    unused: tuple[str, ...]
+
+
+def read_network(model: Section) -> Network:
+    """The network under `model`; what images and thresholds are about is left to others.
+
+    Raises ConfigError for types and values that are not supported.
+    """
+    readers = {**dict.fromkeys((*_DENSE, _DISTILLED), _dense), _POSE: _top_down}
+    network = _known(readers, model, "networks")(model)
+    try:
+        with torch.device("meta"):
+            network.build(network.classes)
+    except ValueError as error:  # PyTorch's own, such as channels that groups do not divide
+        raise ConfigError(f"{model.path} makes no network ({error}); give the configuration that was trained") from None
+    return network
+
+
+def _dense(model: Section) -> Network:
+    backbone, neck_keys, head_keys = (_below(model, key) for key in ("backbone", "neck", "bbox_head"))
+    model.training("teacher_config", "teacher_ckpt", "eval_teacher", "output_feature")
+    trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    neck = _known(NECKS, neck_keys, "necks")(neck_keys, trunk)
+    head = _known(DENSE_HEADS, head_keys, "dense heads")(head_keys, neck)
+
+    def build(classes: int) -> nn.Module:
+        return DenseDetector(trunk.build(), neck.build(), head.build(classes), neck.levels)
+
+    return _network(build, head_keys, trunk, backbone, head)
+
+
+def _top_down(model: Section) -> Network:
+    backbone, head_keys = _below(model, "backbone"), _below(model, "head")
+    trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    head = _known(POSE_HEADS, head_keys, "top-down heads")(head_keys, trunk)
+
+    def build(keypoints: int) -> nn.Module:
+        return PoseNetwork(trunk.build(), head.build(keypoints))
+
+    return _network(build, head_keys, trunk, backbone, head)
+
+
+def _network(
+    build: Callable[[int], nn.Module], head_keys: Section, trunk: Trunk, backbone: Section, head: Head
+) -> Network:
+    depth = backbone.integer("depth") if "depth" in backbone else ""
+    return Network(
+        name=f"{head_keys.type.removesuffix('Head')}_{backbone.type}{depth}".lower(),
+        described=f"{head_keys.type} on {backbone.type}{f'-{depth}' if depth else ''}",
+        build=build,
+        classes=head.classes,
+        classes_key=head.classifier,
+        form=head.form,
+        fusion=head.fusion,
+        size=head.size,
+        mapping={**_OLD_NAMES, **trunk.mapping, **head.mapping},
+        unused=head.unused,
+    )
+
+
+_OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}
+"""Of deformable layers in mmdet 1.x."""
+
+
+def _below(model: Section, key: str) -> Section:
+    part = model.section(key)
+    return model.refuse(key, "a dict with its type") if part is None else part
+
+
+def _known(table: Mapping[str, T], section: Section, what: str) -> T:
+    """What reads a section of this type; ConfigError names those that are supported."""
+    if section.type not in table:
+        raise ConfigError(f"{section.path}.type is {shown(section.type)}; supported {what}: {', '.join(table)}")
+    return table[section.type]

@@ -1,0 +1,220 @@
+"""One `dict(...)` of a configuration, which knows what of it has been read.
+
+The rule that makes a configuration safe to follow: each key is read, only trains, has its default, or is refused by
+name. `finish` refuses what nobody read, so that a key with a meaning cannot be ignored.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+
+from .text import ConfigError
+
+T = TypeVar("T")
+
+_ALL = object()  # stands for no default: the key must be there
+_TRAINING = frozenset("init_cfg pretrained frozen_stages norm_eval with_cp zero_init_residual train_cfg".split())
+"""Keys that mean nothing to a trained network wherever they stand."""
+
+
+class Section:
+    """A `dict(...)` by its path, such as "model.backbone".
+
+    Each method reads one key and gives its value, or the default where it is absent. ConfigError names the key and its
+    value where that is of another kind, and a key that is absent and has no default.
+    """
+
+    def __init__(self, data: Mapping[Any, Any], path: str) -> None:
+        self.path = path
+        self._data = data
+        self._read: set[Any] = set(_TRAINING) | {"_scope_"}
+        self._children: dict[str, Section] = {}
+
+    @property
+    def type(self) -> str:
+        """The name of what the section configures, without the package that it is from."""
+        return self.text("type").rpartition(".")[2]
+
+    def typed(self, *names: str, default: Any = _ALL) -> str:
+        """The same where nothing but these is supported."""
+        name = self.text("type", default).rpartition(".")[2]
+        return name if name in names else self.refuse("type", ", ".join(names))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
+
+    def texts(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
+        """A sequence of texts."""
+        return self._sequence(key, default, _is_text, "texts", count)
+
+    def text(self, key: str, default: Any = _ALL) -> Any:
+        return self._value(key, default, "a text", _is_text)
+
+    def flag(self, key: str, default: Any = _ALL) -> Any:
+        return self._value(key, default, "True or False", _is_flag)
+
+    def integer(self, key: str, default: Any = _ALL, *, least: int = 1, most: int = 1 << 16) -> Any:
+        def fits(value: Any) -> bool:
+            return _is_integer(value) and least <= value <= most
+
+        return self._value(key, default, f"a whole number, {least} to {most}", fits)
+
+    def number(self, key: str, default: Any = _ALL) -> Any:
+        return self._value(key, default, "a number", _is_number)
+
+    def is_none(self, key: str) -> bool:
+        """Whether a key says None, where that is not what its absence says."""
+        self._read.add(key)
+        return key in self._data and self._data[key] is None
+
+    def is_number(self, key: str) -> bool:
+        """Whether a key that may be a number or a sequence is one number."""
+        return _is_number(self._data.get(key))
+
+    def is_nested(self, key: str) -> bool:
+        """Whether a key that may be a sequence or several is several."""
+        value = self._data.get(key)
+        return isinstance(value, tuple) and any(isinstance(each, tuple) for each in value)
+
+    def is_dict(self, key: str) -> bool:
+        """Whether a key that may be a dict or something simpler is a dict."""
+        return isinstance(self._data.get(key), dict)
+
+    def integers(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
+        """A sequence of whole numbers."""
+        return self._sequence(key, default, _is_integer, "whole numbers", count)
+
+    def numbers(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
+        """A sequence of numbers."""
+        values = self._sequence(key, default, _is_number, "numbers", count)
+        return values if values is default else tuple(float(value) for value in values)
+
+    def flags(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
+        """A sequence of True and False."""
+        return self._sequence(key, default, _is_flag, "True or False", count)
+
+    def pairs(self, key: str, default: Any = _ALL) -> Any:
+        """A sequence of pairs of numbers."""
+        return self._sequence(key, default, _is_pair, "pairs of numbers", None)
+
+    def choice(self, key: str, choices: Mapping[Any, T], default: Any = _ALL) -> T:
+        """What one of the allowed values stands for."""
+        value = self._take(key, default)
+        found = [meaning for allowed, meaning in choices.items() if value == allowed and type(value) is type(allowed)]
+        return found[0] if found else self.refuse(key, " or ".join(map(repr, choices)))
+
+    def section(self, key: str) -> "Section | None":
+        """The section below a key, or None where there is none."""
+        value = self._take(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.refuse(key, "a dict")
+        return self._child(value, f"{self.path}.{key}")
+
+    def sections(self, key: str) -> "list[Section]":
+        """The sections in the sequence below a key."""
+        values = self._take(key, ())
+        if not isinstance(values, tuple) or not all(isinstance(value, dict) for value in values):
+            self.refuse(key, "a sequence of dicts")
+        return [self._child(value, f"{self.path}.{key}[{i}]") for i, value in enumerate(values)]
+
+    def numbered(self, key: str) -> "list[Section]":
+        """The sections below a key, by the whole numbers 0, 1, ... as their names."""
+        below = self._take(key, {})
+        if not isinstance(below, dict) or set(below) != set(range(len(below))):
+            self.refuse(key, "a dict of 0, 1, ...")
+        if not all(isinstance(value, dict) for value in below.values()):
+            self.refuse(key, "a dict of dicts")
+        return [self._child(below[i], f"{self.path}.{key}[{i}]") for i in range(len(below))]
+
+    def fixed(self, **only: Any) -> None:
+        """Keys for which nothing but their default is supported."""
+        for key, value in only.items():
+            self.same(key, value, value)
+
+    def same(self, key: str, value: Any, default: Any = _ALL) -> None:
+        """A key that has to agree with what is known already."""
+        if (found := self._take(key, default)) != value:
+            raise ConfigError(f"{self.path}.{key} is {shown(found)}; supported: {shown(value)}")
+
+    def training(self, *keys: str) -> None:
+        """Keys that only train."""
+        self._read.update(keys)
+
+    def rest_trains(self) -> None:
+        """All that is not read yet only trains."""
+        self._read.update(self._data)
+
+    def with_defaults(self, **values: Any) -> "Section":
+        """The section, with these values where it has none."""
+        self._data = {**values, **self._data}
+        return self
+
+    def refuse(self, key: str, supported: str) -> NoReturn:
+        """Raise ConfigError about a key and its value."""
+        raise ConfigError(f"{self.path}.{key} is {shown(self._data.get(key))}; supported: {supported}")
+
+    def finish(self) -> None:
+        """Refuse the first key that nobody has read, here or below."""
+        for key, value in self._data.items():
+            if key not in self._read:
+                raise ConfigError(
+                    f"{self.path}.{_spelled(key)} is {shown(value)}, which is not supported; "
+                    "train without it, or name a model with --model and give --ignore-config"
+                )
+        for child in self._children.values():
+            child.finish()
+
+    def _take(self, key: str, default: Any) -> Any:
+        self._read.add(key)
+        if key in self._data:
+            return self._data[key]
+        if default is _ALL:
+            raise ConfigError(f"{self.path}.{key} is missing; give the whole configuration, dumped by the framework")
+        return default
+
+    def _value(self, key: str, default: Any, what: str, fits: Any) -> Any:
+        value = self._take(key, default)
+        if value is not default and not fits(value):
+            self.refuse(key, what)
+        return value
+
+    def _sequence(self, key: str, default: Any, fits: Any, what: str, count: int | None) -> Any:
+        def whole(value: Any) -> bool:
+            return isinstance(value, tuple) and count in (None, len(value)) and all(map(fits, value))
+
+        return self._value(key, default, what if count is None else f"{count} {what}", whole)
+
+    def _child(self, value: dict[Any, Any], path: str) -> "Section":
+        return self._children.setdefault(path, Section(value, path))
+
+
+def shown(value: Any) -> str:
+    """A value in a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _spelled(key: Any) -> str:
+    """A key as the file has it, which may hold anything."""
+    return key if isinstance(key, str) and key.isidentifier() and len(key) <= 80 else shown(key)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int and abs(value) < 1 << 31
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return _is_integer(value) or (type(value) is float and value == value)

@@ -1,0 +1,39 @@
+"""What of a detector's predictions stays, read from `test_cfg`."""
+
+from ...deploy.contract.suppression import Suppress
+from .section import Section
+
+_ALL = 100_000
+"""What a Card has where a configuration keeps everything."""
+
+
+def read_thresholds(section: Section) -> tuple[Suppress, int]:
+    """The suppression, and how many candidates of each level go into it."""
+    top_k = section.integer("nms_pre", -1, least=-1, most=1 << 30)
+    most = section.integer("max_per_img", least=-1, most=1 << 30)
+    section.choice("min_bbox_size", {0: None, -1: None}, -1)
+    suppress = _read_nms(section.section("nms") or section.refuse("nms", "a dict with its type"), _score(section))
+    return Suppress(**suppress, max_det=most if 0 < most < _ALL else _ALL), top_k if 0 < top_k < _ALL else _ALL
+
+
+def _read_nms(nms: Section, conf: float) -> dict[str, object]:
+    nms.training("split_thr")  # how a large number of boxes is worked on, not what comes of it
+    common = {"class_agnostic": nms.flag("class_agnostic", False)}
+    kind = nms.typed("nms", "soft_nms", default="nms")
+    overlap = "iou_thr" if "iou_thr" in nms else "iou_threshold"  # before mmdet 2.4
+    if kind == "nms":
+        return common | {"conf": conf, "iou": _part(nms, overlap, None)}
+    kind = nms.choice("method", {"linear": "linear", "gaussian": "gaussian"}, "linear")
+    sigma, least = nms.number("sigma", 0.5), _part(nms, "min_score", 1e-3)
+    if sigma <= 0:
+        nms.refuse("sigma", "a number above 0")
+    return common | {"kind": kind, "conf": conf, "floor": least, "iou": _part(nms, overlap, 0.3), "sigma": sigma}
+
+
+def _score(section: Section) -> float:
+    return _part(section, "score_thr", 0.0)
+
+
+def _part(section: Section, key: str, default: float | None) -> float:
+    value = section.number(key) if default is None else section.number(key, default)
+    return value if 0 <= value <= 1 else section.refuse(key, "a number of 0 to 1")

@@ -1,0 +1,190 @@
+"""From a checkpoint's own configuration to all that an export needs to know: a Variant that nobody had to name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from ...deploy.contract.skeleton import Skeleton
+from ...deploy.forms import Dense, Heatmaps, Offsets
+from ...deploy.forms.keypoints import KeypointForm
+from ...deploy.inputs.network_inputs import ImageInput
+from ..pose import OLD_HEAD, top_down
+from ..variant import Variant
+from .labels import read_labels, read_old_skeleton, read_skeleton
+from .mmpose0 import modern
+from .network import Network, read_network
+from .pipeline import find_transforms, read_crops, read_images
+from .section import Section
+from .text import ConfigError, Text
+from .thresholds import read_thresholds
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that was read, in words, and from which keys."""
+
+    what: str
+    value: str
+    keys: str
+
+
+@dataclass(frozen=True)
+class Described:
+    """A Variant and what was read to make it."""
+
+    variant: Variant
+    facts: tuple[Fact, ...]
+
+
+def describe(text: Text, meta: Mapping[str, Any]) -> Described:
+    """The variant that a configuration describes, with what `meta`, from beside the weights, says of its labels.
+
+    Raises ConfigError for what cannot be read, and for what is not supported.
+    """
+    keys = _below(text, "model")
+    model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
+    network = read_network(model)
+    described = _detector if isinstance(network.form, Dense) else _top_down
+    found = described(text, meta, model, network)
+    model.finish()
+    return found
+
+
+def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
+    preprocessor = model.section("data_preprocessor")
+    image, clip = read_images(find_transforms(text.values), preprocessor)
+    thresholds = model.section("test_cfg") or Section(_below(text, "test_cfg"), "test_cfg")  # older than mmdet 2.3
+    suppress, top_k = read_thresholds(thresholds)
+    thresholds.finish()
+    labels = read_labels(meta) or ()
+    form = replace(network.form, clip=clip, top_k=top_k)
+    variant = Variant(
+        **_common(network), form=form, input=image, fusion=network.fusion, suppress=suppress, labels=labels
+    )
+    overlap = f"{suppress.kind} NMS at {suppress.iou:g}" + (
+        ", of all classes together" if suppress.class_agnostic else ""
+    )
+    return Described(
+        variant,
+        (
+            Fact("network", network.described, "model"),
+            Fact("input", _image(variant), _images(preprocessor)),
+            Fact("classes", f"{network.classes}: {_few(labels)}", "meta"),
+            Fact("thresholds", f"score {suppress.conf:g}, {overlap}, {suppress.max_det} an image", "model.test_cfg"),
+        ),
+    )
+
+
+def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
+    preprocessor = model.section("data_preprocessor")
+    assert network.size is not None
+    image = read_crops(find_transforms(text.values), preprocessor, network.size)
+    _check_spacing(image, network.form)
+    skeleton = _skeleton(text, meta)
+    if len(skeleton.keypoints) != network.classes:
+        raise ConfigError(
+            f"model.head has {network.classes} keypoints and meta names {len(skeleton.keypoints)}; "
+            "give the configuration that was trained with --config"
+        )
+    form = _flipped(model, network.form)
+    variant = top_down(**_common(network), form=form, input=image, skeleton=skeleton)
+    swaps = f"{len(skeleton.pairs)} pairs change places" if form.flip else "no flip test"
+    return Described(
+        variant,
+        (
+            Fact("network", network.described, "model"),
+            Fact("input", _image(variant), _images(preprocessor)),
+            Fact("keypoints", f"{network.classes}: {_few(skeleton.keypoints)}; {swaps}", "meta, model.test_cfg"),
+        ),
+    )
+
+
+def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
+    """Refuse crops that are cut by one rule and read by another."""
+    reads_spacing = isinstance(form, Offsets) or (isinstance(form, Heatmaps) and form.method == "udp")
+    if image.place.spacing != reads_spacing:
+        wanted = "True with a UDPHeatmap, False with other codecs"
+        raise ConfigError(f"use_udp of TopdownAffine is {image.place.spacing}, of crops; supported: {wanted}")
+
+
+def _flipped(model: Section, form: KeypointForm) -> KeypointForm:
+    """The form with the flip test that `test_cfg` asks for."""
+    test = model.section("test_cfg")
+    if test is None:
+        return replace(form, flip=False)
+    test.fixed(output_keypoint_indices=None)
+    test.training(
+        "shift_coords", "output_heatmaps"
+    )  # of networks that give coordinates; what is given beside keypoints
+    flipped = replace(form, flip=test.flag("flip_test", False))
+    if not isinstance(form, Heatmaps | Offsets):  # bins know one way to be mirrored
+        test.training("flip_mode", "shift_heatmap")
+        return flipped
+    test.same("flip_mode", "heatmap" if isinstance(form, Heatmaps) else "udp_combined", "heatmap")
+    if not test.flag("shift_heatmap", False):
+        return flipped
+    return replace(flipped, shift=1.0) if isinstance(form, Heatmaps) else test.refuse("shift_heatmap", "False")
+
+
+def _skeleton(text: Text, meta: Mapping[str, Any]) -> Skeleton:
+    dataset = meta.get("dataset_meta")
+    if isinstance(dataset, dict):
+        return read_skeleton(dataset)
+    info: Any = text.values
+    for key in ("data", "test", "dataset_info"):
+        info = info.get(key) if isinstance(info, dict) else None
+    if isinstance(info, dict):
+        return read_old_skeleton(Section(info, "data.test.dataset_info"))
+    raise ConfigError("meta.dataset_meta is missing, which names the keypoints; name a model with --model instead")
+
+
+def _common(network: Network) -> dict[str, Any]:
+    """What of a Variant the network says."""
+
+    def build(classes: int) -> nn.Module:
+        if classes != network.classes:
+            raise ConfigError(
+                f"the configuration has {network.classes} classes or keypoints and the weights {classes}; "
+                "give the configuration that was trained with --config"
+            )
+        return network.build(classes)
+
+    return {
+        "name": network.name,
+        "paper": "",
+        "summary": network.described,
+        "build": build,
+        "classes_key": network.classes_key,
+        "mapping": {**OLD_HEAD, **network.mapping},
+        "unused": network.unused,
+    }
+
+
+def _below(text: Text, key: str) -> dict[Any, Any]:
+    if key in text.unread:
+        raise ConfigError(f"{key}: {text.unread[key]}")
+    value = text.values.get(key)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key} is missing; give the whole configuration, dumped by the framework, with --config")
+    return value
+
+
+def _image(variant: Variant) -> str:
+    """What the network sees, in words."""
+    image = variant.input
+    values = f"{image.color}, mean {_numbers(image.mean)}, std {_numbers(image.std)}"
+    return f"{image.place.label}, {values}"
+
+
+def _images(preprocessor: Section | None) -> str:
+    return "data.test.pipeline" if preprocessor is None else "test_dataloader, model.data_preprocessor"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "unnamed"

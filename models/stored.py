@@ -1,0 +1,64 @@
+"""What stands in a checkpoint's pickle for objects that are never made."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+
+
+class MalformedError(Exception):
+    """The file is no checkpoint, or a broken one; the message says why."""
+
+
+class Inert:
+    """Stands for a function, a class or an object that we do not know; does nothing and keeps nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> "Inert":
+        return self
+
+
+class Numbers(list[float]):
+    """A NumPy array of one dimension and of floats, as its values; other arrays are empty."""
+
+
+class NumberType:
+    """A NumPy dtype by its code."""
+
+    def __init__(self, code: Any = "", *_: Any) -> None:
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A run of `numel` values in the file."""
+
+    dtype: torch.dtype
+    key: str
+    numel: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor's place in a storage, counted in values."""
+
+    storage: Storage
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        numbers = (self.offset, *self.size, *self.stride)
+        if not all(type(number) is int and 0 <= number < 2**48 for number in numbers):
+            raise MalformedError("a tensor has an impossible shape")
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
+        # With a stride of zero one value could become terabytes, so the count is bounded as well.
+        if prod(self.size) and (last >= self.storage.numel or prod(self.size) > self.storage.numel):
+            raise MalformedError("a tensor reaches beyond its data")

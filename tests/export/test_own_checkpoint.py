@@ -1,0 +1,148 @@
+"""detexport --checkpoint mine.pth, and nothing else."""
+
+import pytest
+import torch
+from small_configs import NORM, dense, new, resize
+
+from detforge.deploy.system.errors import InputError, UsageError
+from detforge.export import export
+from detforge.export.cli import main
+from detforge.export.options import ExportOptions
+from detforge.export.source import choose
+from detforge.models.config.text import Text
+from detforge.models.config.variant import describe
+from detforge.models.zoo import find, gfl
+
+TEST = {"nms_pre": 500, "score_thr": 0.1, "max_per_img": 50, "nms": {"type": "nms", "iou_threshold": 0.5}}
+META = {"dataset_meta": {"classes": ("cat", "dog", "cow")}}
+
+
+def config(**changes):
+    model = dense("GFLHead") | {"test_cfg": TEST, "data_preprocessor": NORM} | changes
+    return {"model": model, **new(resize(scale=(96, 64), keep_ratio=False))}
+
+
+def text_of(values):
+    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+
+
+def save(path, values=None, text=None, meta=META):
+    """A checkpoint of the small network, with what it says of itself."""
+    values = values or config()
+    torch.manual_seed(0)
+    network = describe(Text(config(), {}), META).variant.build(3)
+    written = {} if text == "" else {"cfg": text or text_of(values)}
+    torch.save({"state_dict": network.state_dict(), "meta": {**meta, **written}}, path)
+    return str(path)
+
+
+def test_everything_follows_the_configuration(tmp_path, capsys):
+    file = save(tmp_path / "mine.pth")
+    assert main(["--checkpoint", file, "--verify", "off", "-o", str(tmp_path / "m.onnx")]) == 0
+    told = capsys.readouterr().out
+    for words in ("GFLHead on ResNet-18", "64x96 px", "3: cat, dog, cow", "score 0.1, hard NMS at 0.5, 50 an image"):
+        assert words in told
+    exported = export(checkpoint=file, verify="off", output=tmp_path / "n.onnx")
+    card = exported.card
+    assert card.labels == ("cat", "dog", "cow")
+    assert (card.input.place.size, card.input.place.keep_aspect) == ((64, 96), False)
+    assert (card.suppress.conf, card.suppress.iou, card.suppress.max_det, card.form.top_k) == (0.1, 0.5, 50, 500)
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--checkpoint", save(tmp_path / "mine.pth"), "--dry-run"]) == 0
+    assert "GFLHead on ResNet-18" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
+
+
+def test_a_configuration_beside_a_stripped_checkpoint(tmp_path):
+    file = save(tmp_path / "mine.pth", text="")
+    (tmp_path / "flat.py").write_text(text_of(config()), encoding="utf-8")
+    source = choose(None, ExportOptions(checkpoint=file, config=tmp_path / "flat.py"))
+    assert source.variant.input.place.size == (64, 96)
+    for name in ("none.py", "."):
+        with pytest.raises(InputError, match="the configuration cannot be read"):
+            choose(None, ExportOptions(checkpoint=file, config=tmp_path / name))
+
+
+def test_a_configuration_wins_over_a_name_and_says_where(tmp_path):
+    file = save(tmp_path / "mine.pth")
+    source = choose("gfl_test", ExportOptions(checkpoint=file))
+    assert source.variant.name == "gfl_resnet18"
+    assert "suppress.conf: 0.1, not 0.25" in source.differences
+    assert "input.place.size: (64, 96), not (800, 1333)" in source.differences
+    assert source.differences[0].startswith("network: GFLHead on ResNet-18, not ")
+    named = choose("gfl_test", ExportOptions(checkpoint=file, ignore_config=True))
+    assert (named.variant, named.differences) == (find("gfl_test"), ())
+
+
+def test_without_a_configuration_the_weights_name_candidates(tmp_path):
+    torch.manual_seed(0)
+    torch.save({"state_dict": find("gfl_test").build(2).state_dict()}, tmp_path / "mine.pth")
+    with pytest.raises(
+        UsageError, match=r"mine\.pth: it holds no configuration; its weights fit gfl_test; choose with"
+    ):
+        choose(None, ExportOptions(checkpoint=str(tmp_path / "mine.pth")))
+    with pytest.raises(UsageError, match="its weights fit no model"):
+        choose(None, ExportOptions(checkpoint=save(tmp_path / "other.pth", text="")))
+
+
+def test_a_name_or_a_checkpoint_is_needed():
+    with pytest.raises(UsageError, match="model is missing"):
+        export()
+    with pytest.raises(UsageError, match="model is missing"):
+        export(checkpoint="random")
+    with pytest.raises(UsageError, match="belongs to a checkpoint"):
+        export("gfl_test", config="flat.py")
+
+
+def test_weights_that_do_not_fit_their_configuration_are_refused(tmp_path):
+    wide = config(bbox_head=dense("GFLHead", reg_max=8)["bbox_head"])
+    with pytest.raises(InputError, match=r"mine\.pth: does not fit gfl_resnet18; bbox_head.gfl_reg.*--config FILE\.py"):
+        export(checkpoint=save(tmp_path / "mine.pth", wide), verify="off", output=tmp_path / "m.onnx")
+    more = config(bbox_head=dense("GFLHead", num_classes=5)["bbox_head"])
+    with pytest.raises(InputError, match="has 5 classes or keypoints and the weights 3"):
+        export(checkpoint=save(tmp_path / "mine.pth", more), verify="off", output=tmp_path / "m.onnx")
+    assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import os\nos.system('touch ran')\n", "line 1: it imports"),
+        ("model = __import__('os').system('touch ran')\n", "model: line 1: a Call is a call"),
+        ("model = dict(" * 5000, "not valid Python"),
+        ("a = " + "-" * 500_000 + "1", "cannot be parsed"),
+        ("x = 1\n" * 2_000_000, "it has 12000000 characters"),
+        ("model = dict(type='GFL', **{'a\\n\\x1b[31m': 1})\n", "a Call is a call"),
+        ("model = {'type': 'FasterRCNN\\n\\x1b[31m'}\n", r"model.type is 'FasterRCNN\n\x1b[31m'; supported"),
+        ("_base_ = 'a.py'\n", "line 1: it inherits"),
+        ("\0", "null bytes"),
+    ],
+)
+def test_hostile_texts_are_one_line_and_run_nothing(text, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = save(tmp_path / "mine.pth", text=text)
+    assert main(["--checkpoint", file]) == 3
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert "\x1b" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
+
+
+def test_a_key_of_the_file_is_shown_safely(tmp_path, capsys):
+    values = config()
+    values["model"]["bbox_head"]["a\n\x1b[31m"] = 1
+    assert main(["--checkpoint", save(tmp_path / "mine.pth", values)]) == 3
+    error = capsys.readouterr().err
+    assert r"model.bbox_head.'a\n\x1b[31m' is 1" in error
+    assert error.count("\n") == 1
+
+
+def test_a_named_model_without_a_configuration_is_exported_as_before(tmp_path):
+    torch.manual_seed(0)
+    torch.save({"state_dict": gfl.VARIANTS[-2].build(2).state_dict()}, tmp_path / "c.pth")
+    source = choose("gfl_test", ExportOptions(checkpoint=str(tmp_path / "c.pth")))
+    assert (source.variant, source.facts, source.differences) == (find("gfl_test"), (), ())

@@ -1,0 +1,66 @@
+"""Configurations of small networks, as the frameworks dump them."""
+
+from typing import Any
+
+STRIDES = (8, 16, 32, 64, 128)
+
+
+def anchors(**changes: Any) -> dict[str, Any]:
+    one = {"type": "AnchorGenerator", "octave_base_scale": 8, "scales_per_octave": 1, "ratios": (1.0,)}
+    return one | {"strides": STRIDES} | changes
+
+
+_GROUPS = {"type": "GN", "num_groups": 4, "requires_grad": True}
+HEADS: dict[str, dict[str, Any]] = {
+    "GFLHead": {"anchor_generator": anchors()},
+    "RetinaHead": {"anchor_generator": anchors(ratios=(0.5, 1.0, 2.0), scales_per_octave=2)},
+    "FCOSHead": {"strides": STRIDES},
+    "ATSSHead": {"anchor_generator": anchors()},
+    "VFNetHead": {"strides": STRIDES},
+    "AutoAssignHead": {"strides": STRIDES},
+}
+
+
+def dense(head: str, *, backbone: Any = (), neck: Any = (), **changes: Any) -> dict[str, Any]:
+    """What stands under `model` of a dense detector on a narrow ResNet-18."""
+    trunk = {"type": "ResNet", "depth": 18, "base_channels": 8, "norm_cfg": {"type": "BN", "requires_grad": True}}
+    pyramid = {"type": "FPN", "in_channels": (8, 16, 32, 64), "out_channels": 32, "start_level": 1, "num_outs": 5}
+    common = {"type": head, "num_classes": 3, "in_channels": 32, "feat_channels": 16, "stacked_convs": 1}
+    if head != "RetinaHead":
+        common["norm_cfg"] = _GROUPS
+    return {
+        "type": "mmdet.SingleStageDetector",
+        "backbone": trunk | dict(backbone),
+        "neck": pyramid | {"add_extra_convs": "on_output"} | dict(neck),
+        "bbox_head": common | HEADS[head] | changes,
+    }
+
+
+def pose(head: dict[str, Any], backbone: dict[str, Any]) -> dict[str, Any]:
+    """What stands under `model` of a top-down pose network."""
+    return {"type": "TopdownPoseEstimator", "backbone": backbone, "head": head}
+
+
+DECODER = {"type": "MSRAHeatmap", "input_size": (64, 96), "heatmap_size": (16, 24), "sigma": 2}
+TRUNK = {"type": "ResNet", "depth": 18, "base_channels": 8}
+SIMPLE = {"type": "HeatmapHead", "in_channels": 64, "out_channels": 5, "deconv_out_channels": (16, 16, 16)}
+SIMPLE |= {"deconv_kernel_sizes": (4, 4, 4), "decoder": DECODER, "loss": {"type": "KeypointMSELoss"}}
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+LOAD, PACK = {"type": "LoadImageFromFile", "backend_args": None}, {"type": "mmdet.PackDetInputs"}
+NORM = {"type": "DetDataPreprocessor", "mean": MEAN, "std": STD, "bgr_to_rgb": True, "pad_size_divisor": 32}
+
+
+def new(*steps, **dataset):
+    """The transforms of a configuration of mmdet 3.x."""
+    return {"test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": (LOAD, *steps, PACK), **dataset}}}
+
+
+def old(*steps, **aug):
+    """Those of mmdet 2.x."""
+    flip = {"type": "MultiScaleFlipAug", "img_scale": (1333, 800), "flip": False, "transforms": steps} | aug
+    return {"data": {"test": {"type": "CocoDataset", "pipeline": ({"type": "LoadImageFromFile"}, flip)}}}
+
+
+def resize(**changes):
+    return {"type": "Resize", "scale": (1333, 800), "keep_ratio": True} | changes
