@@ -9,7 +9,7 @@ from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense
 from ..backbones.csp import CSPDarknet
-from ..blocks import set_norm_eps
+from ..blocks import Norm, renorm
 from ..csp import ConvAct, CSPLayer, DarknetBlock, Separable
 from ..detector import DenseDetector
 from ..heads.yolox import YOLOXHead
@@ -28,7 +28,7 @@ def build(classes: int, *, deep: float, wide: float, depthwise: bool = False) ->
     merge = partial(CSPLayer, blocks=round(3 * deep), block=block)
     neck = ConcatPAN(trunk.channels, channels, merge=merge, down=conv, out=partial(ConvAct, kernel=1))
     network = DenseDetector(trunk, neck, YOLOXHead(classes, channels, strides=_STRIDES, conv=conv), levels=(0, 1, 2))
-    return set_norm_eps(network, 1e-3)
+    return renorm(network, Norm("bn", 1e-3))
 
 
 _SIZES: dict[str, dict[str, Any]] = {
