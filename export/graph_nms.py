@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.suppression import Suppress
-from ..deploy.forms import Dense
+from ..deploy.forms import Dense, Graph
 from ..plugins.nms.op import nms
 
-CONF = 0.05
+CONF = Graph.least_conf
 """The threshold inside the file, the references' own; a higher one is applied at run time."""
 
 
 class GraphNms(nn.Module):
     """Image (n, 3, h, w) to `boxes` (n, m, 4) xyxy px, `scores` (n, m), `labels` (n, m) int64 and `num` (n,) int64.
 
-    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes that are cut are cut at the canvas,
-    since the image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on,
-    so that their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
+    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes are cut at the canvas if at all, since
+    the image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
+    their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
     """
 
     def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress) -> None:
@@ -63,6 +63,8 @@ class GraphNms(nn.Module):
             fused = _power(scores, fusion.score_exponent) * _power(quality, fusion.quality_exponent)
         ranks = fused if fusion.rank_by == "fused" else scores
         exceeds = (fused if fusion.threshold_by == "fused" else scores) > CONF
+        if self.form.unit == "best":
+            exceeds = exceeds & (torch.arange(scores.shape[2], device=scores.device) == scores.argmax(2, keepdim=True))
         if self.form.unit == "points":
             exceeds = exceeds & self._among_best_points(ranks.amax(2), sizes)[..., None]
         return torch.where(exceeds, ranks, -1.0), fused

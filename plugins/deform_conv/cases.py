@@ -99,6 +99,13 @@ def _far_out(modulated: bool) -> Arrays:
     return x, np.where(rng.random(offset.shape) < 0.1, rng.choice(far, offset.shape), offset), *others
 
 
+def _infinite_mask() -> Arrays:
+    """Positive values and an infinite mask at one point, whose results are infinite and nothing else."""
+    x, offset, mask, *others = _random(_SIZES["typical"], True)
+    mask[:, :, 3, 4] = np.inf
+    return np.abs(x), np.zeros_like(offset), mask, *map(np.abs, others)
+
+
 _OTHERS = {
     "on pixels": _on_pixels,
     "no offsets": _no_offsets,
@@ -114,3 +121,4 @@ CASES = tuple(
         *(Case(name, op, partial(inputs, modulated), _attributes(_SMALL)) for name, inputs in _OTHERS.items()),
     )
 )
+CASES += (Case("infinite mask", "ModulatedDeformConv", _infinite_mask, _attributes(_SIZES["typical"])),)

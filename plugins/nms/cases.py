@@ -13,7 +13,7 @@ _SIZES = {
     "typical": (2, 60),
     "one box": (1, 1),
     "a word and one more": (1, 65),
-    "several blocks": (1, 300),
+    "as many as bfloat16 tells apart": (1, 256),
     "no boxes": (1, 0),
 }
 

@@ -276,7 +276,7 @@ def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @rtx
-@pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no TensorRT headers, or no nvcc")
+@pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no nvcc")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("shape", ["--imgsz 128 128 --batch 1", "--max-batch 2"])
 def test_a_real_engine_that_suppresses(shape: str, precision: str, tmp_path: Path) -> None:

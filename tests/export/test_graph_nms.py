@@ -162,7 +162,7 @@ class Given(torch.nn.Module):
     ids=["usual", "inclusive", "uncut", "class-agnostic"],
 )
 @pytest.mark.parametrize("per_class", [False, True])
-@pytest.mark.parametrize("unit", ["pairs", "points"])
+@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
 @pytest.mark.parametrize("fusion", [(t, r) for t in ("score", "fused") for r in ("score", "fused")])
 def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, rule):
     """The runtime's rules have a slow oracle of their own."""

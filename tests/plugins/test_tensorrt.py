@@ -119,6 +119,14 @@ def test_wrong_attributes_are_refused(each: Plugins, given: list[Field], problem
         each.make("BorderAlign", given)
 
 
+def test_a_logger_of_unknown_class_is_not_called(tmp_path: Path, kernels: Path, capfd: pytest.CaptureFixture) -> None:
+    """A TensorRT that was built without run-time types gives one."""
+    plugins = emulate(tmp_path, kernels, replace(OURS[-1], flags=("-fno-rtti",)))
+    with pytest.raises(ValueError, match=r"^no plugin was made$"):
+        plugins.make("BorderAlign", [])
+    assert "detforge BorderAlign: attribute pool_size is missing" in capfd.readouterr().err
+
+
 def test_inputs_that_do_not_fit_are_refused(each: Plugins) -> None:
     with stored("BorderAlign: typical", "float32") as call:
         x, boxes = call.inputs
