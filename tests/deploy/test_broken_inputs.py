@@ -206,6 +206,6 @@ def test_debug_shows_where_it_happened(
 ) -> None:
     monkeypatch.setattr("detforge.deploy.loader.load", failing)
     line = check_one_error(capfd, 1, "good.png", "--model", "model.onnx")
-    assert "two lines; a failure of our own (RuntimeError)" in line
+    assert "two lines; internal error (RuntimeError)" in line
     assert cli.main(["good.png", "--model", "model.onnx", "--debug"]) == 1
     assert "Traceback" in capfd.readouterr().err
