@@ -33,7 +33,7 @@ class Heatmaps(KeypointForm):
     | dark | a Newton step on the logarithm of the smoothed map (Zhang et al., arXiv 1910.06278) |
     | udp | like dark, with derivatives over one pixel (Huang et al., arXiv 1911.07524) |
     | megvii | like quarter on the smoothed map, plus 0.5 px: mmpose's MSPN (Li et al., arXiv 1901.00148) |
-    | second_peak | the smoothed map's largest pixel, moved by 0.25 px towards its second largest: MSPN by its authors |
+    | second_peak | like megvii, but towards the second largest pixel of the smoothed map, as MSPN's authors do |
     | gaussfit | the centre of the least-squares Gaussian |
     | integral | the expectation under a softmax (Sun et al., arXiv 1711.08229); every score is 1 |
 
