@@ -31,8 +31,8 @@ DETFORGE_INLINE double iou(const Box& a, const Box& b) {
     return all > 0 && std::isfinite(all) ? shared / all : 0;
 }
 
-// The area as float for the coarse comparison, clamped so that the sum of two stays finite. Where it is inexact, it is too
-// small, never too large.
+// The area as float for the coarse comparison, clamped so that the sum of two stays finite. Where it is inexact, it is
+// too small, never too large.
 DETFORGE_INLINE float area_in_range(const Box& box) {
     using Limits = std::numeric_limits<float>;
     return static_cast<float>(std::min<double>(area(box), Limits::max() / 2) - Limits::min());
