@@ -14,7 +14,7 @@ from ..backends.names import BACKENDS
 from ..system.console import Parser, native_code_muted, run
 from ..system.errors import IncompatibleError, InputError, UsageError, VerificationError
 from ..system.files import check_place, write_text
-from ..system.flags import device, whole
+from ..system.flags import device, threads, whole
 from ..system.processors import available_processors
 from .gate import misses, parse_gate
 from .report import SCHEMA, BenchmarkReport, Case, Result, read_report, to_csv
@@ -49,7 +49,7 @@ def _parser() -> Parser:
         metavar="cpu|cuda:N",
         help="where to run (default: cuda:0 with TensorRT, else cpu)",
     )
-    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
     add("--batch", type=_batches, default=[1], metavar="N,N", help="images a batch, 1,8 for both (default: 1)")
     add("--images", type=Path, default=IMAGES, metavar="DIR", help="real images (default: the bundled ones)")
     add(

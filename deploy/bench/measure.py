@@ -14,7 +14,7 @@ import numpy as np
 from ..card import Card
 from ..inputs.geometry import Image
 from ..inputs.image import decode_image
-from ..inputs.sources import is_video, items
+from ..inputs.listing import find_items
 from ..results.instances import Instances
 from ..system.errors import InputError
 from .environment import peak_memory, reset_peak_memory
@@ -35,7 +35,7 @@ class ImageFile:
 
 def read_images(folder: Path) -> list[ImageFile]:
     """The images of a folder, at most 256 in natural order; InputError when there is none or one is broken."""
-    names = [item for item in items(str(folder)) if not is_video(item)]
+    names = [item.path for item in find_items(str(folder)).items if not item.is_video]
     if not names:
         raise InputError(f"{folder}: no image in this folder; give another with --images")
     files: list[ImageFile] = []

@@ -27,14 +27,14 @@ class Dense(ImageForm):
 
     There may be a `quality` (n, a) or (n, a, classes) from 0 to 1, and `visible` (n, a, 4), boxes of the visible part
     of each object. Predictions are ordered level by level with the given strides, row by row, `anchors` in every cell.
-    Of every level the `top_k` best are kept: "pairs" of anchor and class, or "points", which are anchors with all their
-    classes. `clip` says where the image ends.
+    Of every level the `top_k` best are kept: "pairs" of anchor and class, "points", which are anchors with all their
+    classes, or the "best", which are anchors with their best class alone. `clip` says where the image ends.
     """
 
     strides: tuple[int, ...]
     anchors: int = 1
     top_k: int = 1000
-    unit: Literal["pairs", "points"] = "pairs"
+    unit: Literal["pairs", "points", "best"] = "pairs"
     clip: Clip = "image"
     kind: Literal["dense"] = "dense"
 
@@ -77,6 +77,9 @@ class Dense(ImageForm):
         [run] = runs
         outputs, fusion = run.outputs, card.fusion
         boxes, scores, quality = outputs["boxes"], outputs["scores"], outputs.get("quality")
+        best = scores.argmax(1)[:, None] if self.unit == "best" else None
+        if best is not None:
+            scores, quality = np.take_along_axis(scores, best, 1), _of_classes(quality, best)
         pairs, fused = _native.select(
             np.ascontiguousarray(scores),
             None if quality is None else np.ascontiguousarray(quality),
@@ -89,6 +92,8 @@ class Dense(ImageForm):
             points=self.unit == "points",
         )
         points, labels = np.divmod(pairs, scores.shape[1])
+        if best is not None:
+            labels = best[points, 0]
         columns: list[Column] = []
         if quality is not None:
             columns.append(Quality(quality.reshape(-1)[points if quality.ndim == 1 else pairs]))
@@ -109,3 +114,8 @@ class Dense(ImageForm):
                 "the file was changed after its export; export it anew"
             )
         return ends
+
+
+def _of_classes(quality: NDArray[np.float32] | None, classes: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """The quality (a, 1) of one class (a, 1) of each anchor; one that is of all classes (a,) stays as it is."""
+    return quality if quality is None or quality.ndim == 1 else np.take_along_axis(quality, classes, 1)

@@ -92,6 +92,8 @@ class Form(ABC):
     """Whether the Card has a skeleton."""
     suppresses: ClassVar[bool] = False
     """Whether the file suppresses duplicates itself."""
+    least_conf: ClassVar[float] = 0.0
+    """The score up to which such a file drops what it finds."""
     one_size: ClassVar[bool] = False
     """Whether the network's last layers are made for one canvas size."""
     overrides: ClassVar[dict[str, str]] = {"flip": "flip", "scales": "scales", "decode": "method"}

@@ -24,6 +24,7 @@ class Graph(ImageForm):
     task: ClassVar[str] = "detection"
     outputs: ClassVar[tuple[Output, ...]] = (Output("boxes"), Output("scores"), Output("labels"), Output("num"))
     suppresses: ClassVar[bool] = True
+    least_conf: ClassVar[float] = 0.05
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The first `num` rows whose score exceeds `suppress.conf`."""

@@ -1,9 +1,11 @@
 """Images in, Instances out: what all pipelines have in common."""
 
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar, overload
 
@@ -12,10 +14,12 @@ import numpy as np
 from ..card import Card
 from ..contract.port import Backend
 from ..inputs.geometry import Image, Size
-from ..inputs.sources import pictures
+from ..inputs.listing import find_items
+from ..inputs.sources import Picture, open_each
 from ..results.instances import Instances
-from ..system.errors import IncompatibleError, UsageError
+from ..system.errors import IncompatibleError, InputError, UsageError
 from ..system.overlap import ahead
+from .each import found_in_each
 
 
 class Pipeline(ABC):
@@ -45,12 +49,29 @@ class Pipeline(ABC):
     def stream(self, source: str, batch: int = 1) -> Iterator[Instances]:
         """What is in every frame of a video, camera, folder or image, `batch` frames a run, in order.
 
-        The next frames are read, and the network runs, while the caller works on what it has got.
+        The next frames are read, and the network runs, while the caller works on what it has got. Each result has its
+        file as `source` and, where that has several pictures, the number of its own as `frame`. A file of several that
+        cannot be used is left out, with a warning; one alone raises InputError.
         """
-        frames = pictures(source)
-        groups = iter(lambda: [picture.image for picture in islice(frames, batch)], [])
-        for found in ahead((self(group) for group in ahead((group for group in groups), 1)), 1):
-            yield from found
+        items = find_items(source).items
+
+        def report(error: InputError) -> None:
+            if len(items) == 1:
+                raise error
+            warnings.warn(str(error), stacklevel=2)
+
+        pictures = open_each(items, report)
+        groups = (group for group in iter(lambda: list(islice(pictures, batch)), []))
+        found = ((group, found_in_each(group, self._find_in)) for group in ahead(groups, 1))
+        for group, each in ahead(found, 1):
+            for picture, one in zip(group, each, strict=True):
+                if isinstance(one, InputError):
+                    report(one)
+                else:
+                    yield replace(one, source=picture.name, frame=picture.index)
+
+    def _find_in(self, pictures: list[Picture]) -> list[Instances]:
+        return self([picture.image for picture in pictures])
 
     @abstractmethod
     def find(self, images: Sequence[Image]) -> list[Instances]:

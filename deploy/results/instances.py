@@ -21,7 +21,8 @@ class Instances:
     boxes (n, 4) float32 xyxy in px of the original image, scores (n,) float32, labels (n,) int64 indices into
     `names`; `image_size` is (width, height); `timing` gives milliseconds per stage. Everything else that is known of a
     finding is a column, an attribute by its name: `keypoints` (n, k, 3) float32, each x, y in px and a score. A column
-    that the model does not have is None. Behaves like a list whose items are Instances of one.
+    that the model does not have is None. `source` is the file that they were found in and `frame` its frame or page,
+    where a stream knows them. Behaves like a list whose items are Instances of one.
     """
 
     boxes: NDArray[np.float32]
@@ -31,6 +32,8 @@ class Instances:
     image_size: tuple[int, int]
     timing: Mapping[str, float] = field(default_factory=dict[str, float])
     columns: Mapping[str, Column] = field(default_factory=dict[str, Column])
+    source: str = ""
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         for array in (self.boxes, self.scores, self.labels):

@@ -37,10 +37,10 @@ class Parser(argparse.ArgumentParser):
 
 def run(command: Callable[[argparse.Namespace], int], parser: Parser, argv: Sequence[str] | None = None) -> int:
     """Parse the arguments, run the command, and turn what it raises into one line and the exit code."""
+    warnings.showwarning = _show_warning
     arguments = parser.parse_args(argv)
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="backslashreplace")  # a file name need not be text
-    warnings.showwarning = _show_warning
     try:
         with _told_to_end():
             code = command(arguments)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from .errors import DetforgeError, UsageError
 
+_MOST_CHARACTERS = 32
+
 
 def check_place(path: Path) -> None:
     """UsageError for a file that could not be written when the work is done."""
@@ -32,14 +34,17 @@ def replacing(path: Path) -> Generator[Path]:
     fails nothing is left; DetforgeError says why a file cannot be written.
     """
     target = Path(os.path.realpath(path))
-    folder = Path(tempfile.gettempdir()) if _is_special(path) else target.parent
-    # Named before it is made: whenever a signal comes, it is known what has to go.
-    temporary = folder / f".{path.stem}-{secrets.token_hex(4)}{path.suffix}"
+    # Named before it is made: whenever a signal comes, it is known what has to go. Not as long as the name may be.
+    temporary = target.parent / f".{path.stem[:_MOST_CHARACTERS]}-{secrets.token_hex(4)}{path.suffix}"
     try:
+        is_special = _is_special(path)
+        if is_special:
+            temporary = Path(tempfile.gettempdir()) / temporary.name
+        folder = temporary.parent
         folder.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
         yield temporary
-        if _is_special(path):
+        if is_special:
             with temporary.open("rb") as source, path.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
         else:

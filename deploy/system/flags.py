@@ -7,6 +7,7 @@ from dataclasses import Field, field, fields
 from typing import Any, TypeVar
 
 from .errors import UsageError
+from .processors import at_most_available
 
 T = TypeVar("T")
 
@@ -64,6 +65,11 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def threads(text: str) -> int:
+    """The type of --threads."""
+    return at_most_available(whole(1, 1024)(text))
 
 
 def names(text: str) -> list[str]:

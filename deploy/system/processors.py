@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from pathlib import Path
 
 _OWN = Path("/proc/self/cgroup")
@@ -13,6 +14,14 @@ def available_processors() -> int:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return count if quota is None else max(1, min(count, math.floor(quota)))
+
+
+def at_most_available(threads: int) -> int:
+    """So many threads, or one for each processor where that is fewer: more only take turns. It warns of that."""
+    if threads <= (available := available_processors()):
+        return threads
+    warnings.warn(f"{threads} threads: this process may use {available} processors; it runs {available}", stacklevel=2)
+    return available
 
 
 def cpu_quota() -> float | None:

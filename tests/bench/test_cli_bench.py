@@ -59,7 +59,10 @@ def error_of(capfd: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def test_every_model_and_batch_is_measured(opened: list[Any], capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_model_and_batch_is_measured(
+    opened: list[Any], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detforge.deploy.system.processors.available_processors", lambda: 3)
     argv = ("--model", "a.onnx", "--model", "b.onnx", "--batch", "1,8", "--threads", "3", "--streams", "2")
     assert bench(*argv, "--json", "r.json", "--csv", "r.csv") == 0
     out, err = capfd.readouterr()

@@ -83,7 +83,7 @@ def test_the_boxes_of_a_detector(color_model: Path, capfd: pytest.CaptureFixture
     assert "red.png: 128x128, 1 found" in out and "of 3 keypoints" in out
     assert "pose model: lights.onnx" in err
     label, *numbers = Path("runs/infer/labels/red.txt").read_text().split()
-    assert label == "0" and len(numbers) == 4 + 1 + 3 * 3
+    assert label == "0" and len(numbers) == 4 + 3 * 3
 
 
 @pytest.mark.parametrize(
