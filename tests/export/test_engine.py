@@ -112,8 +112,8 @@ def test_contradictions_are_refused() -> None:
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ("--min-batch 2 --opt-batch 1 --max-batch 4", "have to rise"),
-        ("--batch 2 --max-batch 4", "--batch 2 leaves no other"),
+        ("--min-batch 2 --opt-batch 1 --max-batch 4", "must not decrease"),
+        ("--batch 2 --max-batch 4", "--batch 2 fixes --min"),
         ("--sm 89", "--sm is for --runtime tensorrt-rtx"),
         ("--runtime tensorrt-rtx --hw-compat", "--hw-compat is for --runtime tensorrt; TensorRT-RTX has no"),
         ("--runtime tensorrt-rtx --version-compat", "--version-compat is for --runtime tensorrt"),
