@@ -1,4 +1,4 @@
-"""How many detections of another framework an exported file finds: results as COCO has them, of the same images."""
+"""Comparison of an exported file with another framework's detections on the same images, in COCO's result format."""
 
 import json
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from .average_precision import ANNOTATIONS, overlaps, read_annotations
 from .progress import Progress
 
 _IOU, _SCORE = 0.9, 0.01
-"""How far a detection may be from the framework's."""
+"""A detection matches at this IoU or above and within this difference of the score."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many detections the framework has, the file has, and both have: alike in label, place and score."""
+    """The number of detections of the framework, of the file, and of matches in label, box and score."""
 
     expected: int
     found: int
@@ -34,7 +34,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Found:
-    """What a framework finds in one image: boxes (n, 4) xyxy px, scores (n,) and labels (n,)."""
+    """A framework's detections in one image: boxes (n, 4) xyxy px, scores (n,) and labels (n,)."""
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Found:
 
 
 def check_reference(file: str | Path, images: str | Path | None, form: Form) -> None:
-    """UsageError unless the reference comes with its images and is of a detector."""
+    """Raise UsageError unless the images have annotations and the network is a detector."""
     if form.has_keypoints:
         raise UsageError(f"reference_json {file}: only detections are compared, and this network finds poses")
     if images is None or not (Path(images) / ANNOTATIONS).is_file():
@@ -50,9 +50,9 @@ def check_reference(file: str | Path, images: str | Path | None, form: Form) -> 
 
 
 def compare_reference(path: Path, card: Card, file: Path, folder: Path, backend: str, progress: Progress) -> Agreement:
-    """Run a model file on the images of a folder and compare with a framework's results in `file`.
+    """Run a model file on the images of a folder and compare it with a framework's results in `file`.
 
-    InputError when the results are not what COCO's are.
+    Raises InputError if the results are not in COCO's format.
     """
     truths = read_annotations(folder, card.labels)
     references = read_results(file, folder, card.labels)
@@ -66,7 +66,10 @@ def compare_reference(path: Path, card: Card, file: Path, folder: Path, backend:
 
 
 def read_results(file: Path, folder: Path, labels: Sequence[str]) -> dict[Path, Found]:
-    """The detections of each image that the folder's annotations name; InputError when they are not COCO's."""
+    """Read the detections of each image in the folder's annotations.
+
+    Raises InputError if the results are not in COCO's format.
+    """
     try:
         given = json.loads((folder / ANNOTATIONS).read_text(encoding="utf-8"))
         label_of = {each["id"]: labels.index(each["name"]) for each in given["categories"]}
@@ -76,12 +79,12 @@ def read_results(file: Path, folder: Path, labels: Sequence[str]) -> dict[Path, 
         return {folder / image["file_name"]: _found(rows[image["id"]]) for image in given["images"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{file}: not results as COCO has them; {error!r}; give image_id, category_id, bbox and score of each"
+            f"{file}: not in COCO's result format; {error!r}; give image_id, category_id, bbox and score of each"
         ) from error
 
 
 def matched(ours: Instances, theirs: Found) -> int:
-    """How many detections of both sides are partners, each of one at most."""
+    """The number of matches. Each detection matches at most one of the other side."""
     shared = overlaps(ours.boxes.astype(np.float64), theirs.boxes, np.zeros(len(theirs.scores), bool))
     near = np.abs(ours.scores[:, None] - theirs.scores) <= _SCORE
     fits = (shared >= _IOU) & near & (ours.labels[:, None] == theirs.labels)

@@ -217,7 +217,7 @@ def _given_boxes(model: "Pipeline", arguments: argparse.Namespace) -> "GivenBoxe
         return None
     if arguments.boxes is None:
         raise UsageError(
-            f"{model.card.model} looks at boxes; give them with --boxes FILE, or make it the --pose-model of a detector"
+            f"{model.card.model} needs boxes; give them with --boxes FILE, or make it the --pose-model of a detector"
         )
     return read_boxes(arguments.boxes, model.card.labels)
 

@@ -172,7 +172,7 @@ def test_broken_scores_lose_their_own_detections_alone() -> None:
     boxes = np.array([[[0, 0, 32, 32], [32, 0, 64, 32], [0, 32, 32, 64], [32, 32, 64, 64]]], np.float32)
     backend = GuardedBackend(RecordedBackend({"boxes": boxes, "scores": scores}, {}), "m.onnx")
     detector = assemble(backend, COLOR_CARD)
-    with pytest.warns(RuntimeWarning, match=r"2 of 12 values of scores .*said once") as said:
+    with pytest.warns(RuntimeWarning, match=r"2 of 12 values of scores .*shown once") as said:
         found = [detector(RED) for _ in range(3)]
     assert len(said) == 1
     for each in found:

@@ -63,7 +63,7 @@ def test_missing_packages_are_named_with_their_extra():
 
 def test_the_file_of_an_export_is_onnx(capsys):
     assert main("--model gfl_test --checkpoint random -o m.engine".split()) == 2
-    assert "output m.engine: the name of the ONNX file ends with .onnx" in capsys.readouterr().err
+    assert "the name of an ONNX file must end with .onnx" in capsys.readouterr().err
 
 
 @pytest.mark.slow

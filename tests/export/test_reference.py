@@ -63,7 +63,7 @@ UNKNOWN = {"image_id": 7, "category_id": 8, "bbox": BOX, "score": 1}
 @pytest.mark.parametrize("rows", ["{", "[1]", '[{"image_id": 1}]', json.dumps([UNKNOWN])])
 def test_what_are_no_results_is_told(rows, tmp_path):
     (folder(tmp_path, []) / "results.json").write_text(rows)
-    with pytest.raises(InputError, match=r"results\.json: not results as COCO has them"):
+    with pytest.raises(InputError, match=r"results\.json: not in COCO's result format"):
         read_results(tmp_path / "results.json", tmp_path, ("a", "b"))
 
 
