@@ -173,9 +173,7 @@ def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: 
     rejected = path.with_suffix(".rejected.onnx")
     with replacing(rejected) as temporary:
         temporary.write_bytes(proto.SerializeToString())
-    remedy = "raise --atol and --rtol if that is acceptable"
-    if card.provenance.precision == "int8":
-        remedy = "calibrate with more images of the kind that it will run on, or use --fp16"
+    remedy = comparison.remedy(card.provenance.precision)
     return RejectedError(
         f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; {remedy}",
         card,

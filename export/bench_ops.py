@@ -25,7 +25,7 @@ from ..deploy.backends.ort import OrtBackend
 from ..deploy.system.console import Parser, run
 from ..deploy.system.errors import AbsentError
 from ..deploy.system.files import write_text
-from ..deploy.system.flags import device, whole
+from ..deploy.system.flags import device, threads
 from ..deploy.system.processors import available_processors
 from ..plugins.core.abi import Buffer, Call, Library
 from ..plugins.core.libraries import library
@@ -246,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser("detbench --ops", "Time every operator against its alternatives, in turns.")
     add = parser.add_argument
     add("--device", type=device, default="cpu", metavar="cpu|cuda:N", help="where to run (default: %(default)s)")
-    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
     add("--duration", type=float, default=10.0, metavar="S", help="seconds per operator (default: 10)")
     add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
     return run(_bench, parser, argv)

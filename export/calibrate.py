@@ -1,6 +1,7 @@
 """Calibration for int8: sample the tensors of a graph on a user's images and choose a scale for each."""
 
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from ..deploy.card import Card, Precision
 from ..deploy.contract.port import Arrays, Port
 from ..deploy.inputs.canvases import Canvases
 from ..deploy.inputs.image import read_image
+from ..deploy.inputs.listing import find_items
 from ..deploy.inputs.network_inputs import feeds
-from ..deploy.inputs.sources import is_video, items
 from ..deploy.system.errors import InputError, UsageError
 from .views import whole_view
 
@@ -40,7 +41,8 @@ class Scale:
 def calibration_images(precision: Precision, folder: str | Path | None, limit: int) -> list[str]:
     """At most `limit` images, spread evenly over a folder, for int8. Other precisions need none.
 
-    Raises UsageError without a folder and InputError for a folder without images.
+    An image that cannot be read is skipped with a warning. Raises UsageError without a folder and InputError for a
+    folder without images.
     """
     if precision != "int8":
         if folder is not None:
@@ -52,10 +54,30 @@ def calibration_images(precision: Precision, folder: str | Path | None, limit: i
         raise UsageError(f"--calib-n {limit} is out of range; give 1 to 100000")
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder; give one with images to --calib")
-    files = [item for item in items(str(folder)) if not is_video(item)]
+    files = [item.path for item in find_items(str(folder)).items if not item.is_video]
     if not files:
         raise InputError(f"{folder}: no image in this folder; calibration takes images, not videos")
-    return [files[i * len(files) // limit] for i in range(limit)] if len(files) > limit else files
+    return _readable([files[i * len(files) // limit] for i in range(limit)] if len(files) > limit else files)
+
+
+def _readable(files: Sequence[str]) -> list[str]:
+    """The files that can be decoded, before any work is based on their number; InputError where none can."""
+    good: list[str] = []
+    problems: list[InputError] = []
+    for file in files:
+        try:
+            read_image(file)
+        except InputError as error:
+            problems.append(error)
+        else:
+            good.append(file)
+    if not good:
+        raise problems[0]
+    if problems:
+        warnings.warn(
+            f"calibration skips {len(problems)} of {len(files)} images; the first: {problems[0]}", stacklevel=3
+        )
+    return good
 
 
 def prepared(files: Iterable[str], card: Card, batch: int) -> Iterator[Arrays]:

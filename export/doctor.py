@@ -18,6 +18,7 @@ from ..deploy.backends.open import open_backend
 from ..deploy.backends.ort import OrtBackend
 from ..deploy.card import Card, Provenance
 from ..deploy.forms import Peaks
+from ..deploy.inputs.image_batch import input_kernel
 from ..deploy.inputs.network_inputs import ImageInput
 from ..deploy.inputs.resize import Pad, Resize
 from ..deploy.system.errors import AbsentError, DetforgeError, RefusedError
@@ -29,6 +30,7 @@ from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
 from .convert import attach, to_onnx
+from .doctor_images import prepare_on_gpu
 from .engine import EngineOptions, build_engine
 
 
@@ -102,6 +104,8 @@ def examine() -> list[Check]:
                     checks.append(replace(check, name=f"{backend} {device}"))  # Nothing else works there.
                     break
                 checks.append(check)
+    if kernel := input_kernel("float32"):
+        checks.append(_check("images on cuda:0", partial(prepare_on_gpu, kernel)))
     return checks
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.suppression import Suppress
-from ..deploy.forms import Dense
+from ..deploy.forms import Dense, Graph
 from ..plugins.nms.op import nms
 
-CONF = 0.05
+CONF = Graph.least_conf
 """Score threshold inside the file, as in the references. The runtime applies a higher one."""
 
 
@@ -39,9 +39,11 @@ class GraphNms(nn.Module):
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]
         points, labels = pairs // classes, pairs % classes
-        sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
         last, limit = int(self.form.clip == "last_pixel"), self.suppress.max_det
-        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4)).clamp(min=0).minimum(sides - last)
+        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4))
+        if self.form.clip != "none":
+            sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
+            boxes = boxes.clamp(min=0).minimum(sides - last)
         is_candidate = (values >= 0) & (boxes[..., 2:] + last > boxes[..., :2]).all(-1)
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
         # Corners one pixel further out give sides and overlaps that include the last pixel.
@@ -60,6 +62,8 @@ class GraphNms(nn.Module):
             fused = _power(scores, fusion.score_exponent) * _power(quality, fusion.quality_exponent)
         ranks = fused if fusion.rank_by == "fused" else scores
         exceeds = (fused if fusion.threshold_by == "fused" else scores) > CONF
+        if self.form.unit == "best":
+            exceeds = exceeds & (torch.arange(scores.shape[2], device=scores.device) == scores.argmax(2, keepdim=True))
         if self.form.unit == "points":
             exceeds = exceeds & self._among_best_points(ranks.amax(2), sizes)[..., None]
         return torch.where(exceeds, ranks, -1.0), fused

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..deploy.adjust import check_limits
 from ..deploy.card import METADATA_KEY, Card, parse_card
 from ..deploy.contract.parse import FieldError
 from ..deploy.engine.description import read_description
@@ -44,6 +45,7 @@ def relabel(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if card.form.suppresses and (fixed := [name for name in ("iou", "max_det") if name in changes]):
         raise UsageError(f"{path}: suppression is inside the file, so {fixed[0]} has no effect; export it again")
+    check_limits(card, conf, None)
     try:
         card = replace(card, suppress=replace(card.suppress, **changes))
     except FieldError as error:

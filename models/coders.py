@@ -27,3 +27,11 @@ def deltas_to_boxes(
 def distances_to_boxes(ltrb: Tensor, points: Tensor) -> Tensor:
     """Boxes (n, a, 4) xyxy px from their sides' distances (n, a, 4) px to points (a, 2) xy px (FCOS, equation 1)."""
     return torch.cat((points - ltrb[..., :2], points + ltrb[..., 2:]), -1)
+
+
+def shifts_to_boxes(values: Tensor, points: Tensor, strides: Tensor) -> Tensor:
+    """Boxes (n, a, 4) xyxy px from values (n, a, 4) in strides (a, 1) px: the centre's shift from points (a, 2) xy px,
+    and the logarithm of the sides (YOLOX, arXiv 2107.08430)."""
+    shifts, sides = values.split(2, -1)
+    centres, reach = points + shifts * strides, sides.exp() * strides / 2
+    return torch.cat((centres - reach, centres + reach), -1)

@@ -42,6 +42,22 @@ KEEP_BGR = replace(
 )
 """The same by their authors: another colour order and normalisation, and black around the image."""
 
+BGR = replace(RGB, color="bgr", mean=RGB.mean[::-1], std=RGB.std[::-1])
+"""The same with blue first."""
+
+AS_IS_BGR = ImageInput(Resize(pad=Pad(multiple=32)), "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Images as large as they are, values as they are, black on the right and at the bottom."""
+
+
+def in_grey_square(spec: ImageInput, side: int) -> ImageInput:
+    """The same values of an image in the top left of a grey square, as YOLOX has it."""
+    return replace(spec, place=Resize((side, side), pad=Pad((side, side), 32, value=114.0)))
+
+
+def stretched(spec: ImageInput, height: int, width: int, *, multiple: int = 32) -> ImageInput:
+    """The same values of an image that becomes exactly this large; other canvases are multiples of `multiple` px."""
+    return replace(spec, place=Resize((height, width), keep_aspect=False, pad=Pad(multiple=multiple)))
+
 
 def padded(spec: ImageInput, **changes: Any) -> ImageInput:
     """The same preprocessing with another padding."""
@@ -100,10 +116,11 @@ class Variant:
     """One named model: how to build it, what its Card says, and where its weights are.
 
     `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
-    whose first axis is that number, once for every anchor of a cell or channel of a keypoint. `mapping` turns parts of
-    a checkpoint's keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in
-    `unused` are left out: only training needs them. `bundled` weights come with this package. `other_inputs` are those
-    that the network takes beside the image.
+    whose first axis is that number, once for every anchor of a cell or channel of a keypoint, and `beside_classes` more
+    each time where a layer also predicts something else: a background, a box. `mapping` turns parts of a checkpoint's
+    keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in `unused` are left
+    out: only training needs them. `bundled` weights come with this package. `other_inputs` are those that the network
+    takes beside the image.
     """
 
     name: str
@@ -121,6 +138,7 @@ class Variant:
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     skeleton: Skeleton | None = None
+    beside_classes: int = 0
     other_inputs: tuple[NetworkInput, ...] = ()
 
     def derive(
@@ -137,7 +155,7 @@ class Variant:
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes, or keypoints, that the parameter of `classes_key` serves."""
-        return len(classifier) // self.form.channels
+        return len(classifier) // self.form.channels - self.beside_classes
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, keypoints: tuple[str, ...] | None = None) -> Card:
         """The Card of this variant with one label per class, however its weights and precision came to be.

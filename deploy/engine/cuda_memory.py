@@ -48,7 +48,7 @@ class Device:
         error, count = cuda.cudaGetDeviceCount()
         if int(error) != 0 or not count:
             reason = getattr(error, "name", "no GPU")
-            if reason == "cudaErrorInsufficientDriver":
+            if reason == "cudaErrorInsufficientDriver" and _call("cudaDriverGetVersion"):  # 0 without a driver
                 raise AbsentError(
                     f"device cuda:{index}: the driver is older than the CUDA of the Python bindings; update the "
                     "driver, or pip install 'cuda-bindings<13'"

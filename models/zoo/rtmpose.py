@@ -5,7 +5,7 @@ from functools import partial
 from torch import nn
 
 from ...deploy.forms import Simcc
-from ..backbones.cspnext import CSPNeXt
+from ..backbones.csp import CSPNeXt
 from ..heads.rtmcc import RTMCCHead
 from ..pose import CROP, PoseNetwork, mmpose, top_down
 from ..variant import Variant
@@ -15,7 +15,7 @@ def build(
     keypoints: int, *, deep: float, wide: float, size: tuple[int, int] = (256, 192), hidden: int = 256
 ) -> nn.Module:
     """A CSPNeXt, and a gated attention unit `hidden` wide for inputs of `size` (h, w)."""
-    trunk = CSPNeXt(deep=deep, wide=wide)
+    trunk = CSPNeXt(deep=deep, wide=wide, levels=(3,))
     return PoseNetwork(trunk, RTMCCHead(keypoints, trunk.channels[-1], size, hidden=hidden))
 
 

@@ -51,6 +51,8 @@ def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "
                 by = {"score": score, "fused": fused}
                 box = values["boxes"][p].tolist()
                 pairs.append((by[fusion.rank_by], by[fusion.threshold_by], p, (fused, c, *box)))
+        if unit == "best":  # the first of equal ones
+            pairs = [pair for pair in pairs if pair[3][1] == values["scores"][pair[2]].argmax()]
         if unit == "points":  # every class of the points whose best class ranks high
             points = sorted(range(start, end), key=lambda p: -max(pair[0] for pair in pairs if pair[2] == p))[:top_k]
             pairs = [pair for pair in pairs if pair[2] in points and pair[1] > conf]
@@ -61,7 +63,7 @@ def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "
 
 
 @pytest.mark.parametrize("quality", [(POINTS,), (POINTS, 2)], ids=["of a point", "of a pair"])
-@pytest.mark.parametrize("unit", ["pairs", "points"])
+@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
 @pytest.mark.parametrize("rank_by", ["score", "fused"])
 @pytest.mark.parametrize("threshold_by", ["score", "fused"])
 @pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 0.5), (0.4, 0.6), (0.0, 1.0)])

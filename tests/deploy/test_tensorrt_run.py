@@ -361,4 +361,4 @@ def test_detinfer_runs_an_engine(model: Path, tmp_path: Path, monkeypatch: pytes
     assert "TensorRT runs on a GPU, not on the CPU; use --device cuda:0" in capfd.readouterr().err
     assert cli.main(["a.png", "--model", path, "--no-save", "--backend", "ort"]) == 2
     assert cli.main(["a.png", "--model", path, "--no-save", "--backend", "tensorrt-rtx"]) == 2
-    assert "an engine of tensorrt, not tensorrt-rtx" in capfd.readouterr().err
+    assert "an engine for tensorrt, not tensorrt-rtx" in capfd.readouterr().err

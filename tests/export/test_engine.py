@@ -92,7 +92,7 @@ def test_every_input_has_its_own_shapes() -> None:
         "image": ((1, 3, 256, 32), (2, 3, 256, 1088), (4, 3, 256, 1344)),
         "image_size": ((1, 2), (2, 2), (4, 2)),
     }
-    with pytest.raises(IncompatibleError, match="takes no such input as image_size, not n x 2; export it anew"):
+    with pytest.raises(IncompatibleError, match="takes no such input as image_size, not n x 2; export it again"):
         profile(ports[1:], sized)
 
 
@@ -105,7 +105,7 @@ def test_contradictions_are_refused() -> None:
         profile(image(1, 3, 96, 100), EDGES)
     with pytest.raises(IncompatibleError, match=r"takes 1x3x128x255 and .* padded to 128; export"):
         profile(image(1, 3, 128, 255), KEPT)
-    with pytest.raises(IncompatibleError, match="takes 1x5 as image, not n x 3x64x64; export it anew"):
+    with pytest.raises(IncompatibleError, match="takes 1x5 as image, not n x 3x64x64; export it again"):
         profile(image(1, 5), COLOR_CARD)
 
 

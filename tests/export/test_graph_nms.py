@@ -153,12 +153,12 @@ class Given(torch.nn.Module):
 
 @pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize("per_class", [False, True])
-@pytest.mark.parametrize("unit", ["pairs", "points"])
+@pytest.mark.parametrize(("unit", "clip"), [("pairs", "image"), ("points", "image"), ("best", "none")])
 @pytest.mark.parametrize("fusion", [(t, r) for t in ("score", "fused") for r in ("score", "fused")])
-def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, inclusive):
+def test_every_rule_of_selection_equals_the_runtime(fusion, unit, clip, per_class, inclusive):
     """The runtime's rules have a slow oracle of their own."""
     random = np.random.default_rng(len(unit))
-    form = Dense((8, 16, 32), anchors=2, top_k=30, unit=unit, clip="last_pixel" if inclusive else "image")
+    form = Dense((8, 16, 32), anchors=2, top_k=30, unit=unit, clip="last_pixel" if inclusive else clip)
     card = replace(runtime_card(Fusion(0.5, 0.5, *fusion)), form=form)
     card = replace(card, suppress=replace(SUPPRESS, inclusive=inclusive))
     points = 2 * (8 * 12 + 4 * 6 + 2 * 3)

@@ -3,7 +3,9 @@
 Where the reference's head gives something else than ours, `head_outputs` translates: one function for a class of heads.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -13,6 +15,7 @@ from golden.reader import Sample
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from detforge.deploy.card import Card
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.associative import AssociativeHead
 from detforge.models.heads.center import CenterHead
@@ -22,11 +25,17 @@ from detforge.models.heads.gfl import GFLHead
 from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.rtmcc import RTMCCHead
+from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.simcc import SimCCHead
+from detforge.models.heads.tood import TOODHead
+from detforge.models.heads.yolox import YOLOXHead
+from detforge.models.heads.yunet import YuNetHead
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs\.)[01](\.\d\.conv\.weight)$")
+"""Convolutions of RTMDet's branches: its head shares them, so that the last level's are those of all levels."""
 
 Samples = Mapping[str, Sample]
 Outputs = Any
@@ -36,7 +45,7 @@ Outputs = Any
 def load_network(name: str, state: Mapping[str, NDArray[Any]]) -> tuple[Variant, nn.Module]:
     """The variant of this name with a golden's weights."""
     variant = find(name)
-    weights = {key: torch.from_numpy(value) for key, value in state.items()}
+    weights = {key: torch.from_numpy(state.get(SHARED.sub(r"\g<1>2\g<2>", key), state[key])) for key in state}
     return variant, load_variant(variant, Checkpoint(weights, name, None, None))
 
 
@@ -65,6 +74,29 @@ def backbone_levels(levels: Sequence[Any], samples: Samples) -> Outputs:
 
 
 @singledispatch
+def reference_card(head: nn.Module, card: Card) -> Card:
+    """The Card with the limits and the fusion that the reference ran with, which are not those of everyday use."""
+    return replace(card, suppress=replace(card.suppress, conf=0.05))
+
+
+@reference_card.register
+def _(head: YOLOXHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.01, max_det=10_000))
+
+
+@reference_card.register
+def _(head: RTMDetHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.001, max_det=300))
+
+
+@reference_card.register
+def _(head: YuNetHead, card: Card) -> Card:
+    """Its training code multiplies score and objectness."""
+    suppress = replace(card.suppress, conf=0.02, iou=0.45, max_det=10_000)
+    return replace(card, suppress=suppress, fusion=replace(card.fusion, score_exponent=1.0, quality_exponent=1.0))
+
+
+@singledispatch
 def head_outputs(head: nn.Module, given: Any, samples: Samples) -> Outputs:
     """What the reference's head gives, from what ours gives: as it is, but for the names of a mapping's values."""
     if isinstance(given, Mapping):
@@ -87,6 +119,27 @@ def _(head: GFLHead, given: dict[str, list[Tensor]], samples: Samples) -> Output
         return list(given.values())
     scores = [c.sigmoid() * q.sigmoid() for c, q in zip(given["classes"], given["quality"], strict=True)]
     return [scores, given["sides"]]
+
+
+@head_outputs.register
+def _(head: RTMDetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Distances in px."""
+    sides = zip(given["sides"], head.strides, strict=True)
+    return [given["classes"], [(x.exp() if head.exponential else x) * stride for x, stride in sides]]
+
+
+@head_outputs.register
+def _(head: TOODHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Final scores in its head."""
+    pairs = zip(given["classes"], given["quality"], strict=True)
+    return [[(c.sigmoid() * q.sigmoid()).sqrt() for c, q in pairs], given["boxes"]]
+
+
+@head_outputs.register
+def _(head: YuNetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Keypoints are none of ours."""
+    names = {"cls": "classes", "bbox": "boxes", "obj": "quality"}
+    return {theirs: given[ours] for theirs, ours in names.items()} | {"kps": dict.fromkeys(range(len(head.strides)))}
 
 
 @head_outputs.register

@@ -8,7 +8,7 @@ from small_configs import DECODER, HEADS, SIMPLE, STRIDES, TRUNK, anchors, dense
 from torch import nn
 
 from detforge.models.anchors import Anchors
-from detforge.models.backbones.cspnext import CSPNeXt
+from detforge.models.backbones.csp import CSPNeXt
 from detforge.models.backbones.hrnet import HRNet
 from detforge.models.backbones.resnet import ResNet, averaged_shortcuts
 from detforge.models.config.network import Network, read_network
@@ -205,7 +205,7 @@ def test_rtmpose_is_the_zoos() -> None:
     head = {"type": "RTMCCHead", "in_channels": 128, "out_channels": 5, "decoder": BINS, "gau_cfg": UNIT}
     network = read(pose(head | CROP | {"final_layer_kernel_size": 7}, trunk | {"norm_cfg": {"type": "SyncBN"}}))
     reference = RTMCCHead(5, 128, (96, 64), hidden=32, inner=16)
-    same(network.build(5), PoseNetwork(CSPNeXt(deep=0.1, wide=0.125), reference))
+    same(network.build(5), PoseNetwork(CSPNeXt(deep=0.1, wide=0.125, levels=(3,)), reference))
     assert {m.eps for m in network.build(5).modules() if isinstance(m, nn.BatchNorm2d)} == {1e-5}
     eps = {m.eps for m in read(pose(head | CROP, trunk)).build(5).modules() if isinstance(m, nn.BatchNorm2d)}
     assert eps == {1e-3}  # CSPNeXt's own, where nothing is said

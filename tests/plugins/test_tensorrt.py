@@ -26,7 +26,7 @@ from detforge.plugins.core.libraries import library
 LIBRARY = library("detforge_trt")
 ROOTS = [Path(root) for root in os.environ.get("TENSORRT_ROOT", "").split(os.pathsep) if root]
 HEADERS = [*OURS, *map(tensorrt, ROOTS)]
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")]
 
 INT32, INT64, FLOAT32 = 5, 10, 1  # of TensorRT's PluginFieldType
 

@@ -87,6 +87,10 @@ def cudaGetLastError() -> tuple[cudaError_t]:
     return (error,)
 
 
+def cudaDriverGetVersion() -> tuple[cudaError_t, int]:
+    return OK, 12080
+
+
 def cudaGetDeviceCount() -> tuple[cudaError_t, int]:
     if os.environ.get("STANDIN_FAULT") == "old driver":
         return _failed(cudaError_t.cudaErrorInsufficientDriver), 0

@@ -1,0 +1,123 @@
+"""Backbones of CSP layers: YOLOX' CSPDarknet (Ge et al., arXiv 2107.08430), RTMDet's CSPNeXt (Lyu et al., arXiv
+2212.07784, section 3.2)."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ..blocks import Norm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..csp import ConvAct, Convolution, CSPLayer, CSPNeXtBlock, DarknetBlock, Separable, SpatialPyramid
+
+_CHANNELS = (64, 128, 256, 512, 1024)
+
+
+class CSPBackbone(nn.Module):
+    """Image to the chosen ones of four levels at strides 4, 8, 16 and 32.
+
+    Shapes: (n, 3, h, w) to (n, channels[i], ceil(h / stride), ceil(w / stride)) each. `deep` and `wide` are factors of
+    the large network's number of blocks and channels. `stem` halves the image; `block` builds a block from its
+    channels, and `conv` the layers that halve a level. Subclasses say what these are.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        blocks: Sequence[int],
+        *,
+        deep: float,
+        wide: float,
+        block: Callable[..., nn.Module],
+        conv: Convolution,
+        attention: bool,
+        levels: Sequence[int],
+    ) -> None:
+        super().__init__()
+        in_channels, *channels = (int(c * wide) for c in _CHANNELS)
+        self.stem, self.levels = stem, tuple(levels)
+        for i, (width, count) in enumerate(zip(channels, blocks, strict=True), 1):
+            is_last = i == len(blocks)
+            pyramid = [SpatialPyramid(width)] if is_last else []
+            csp = CSPLayer(
+                width,
+                width,
+                max(round(count * deep), 1),
+                block=partial(block, shortcut=not is_last),
+                attention=attention,
+            )
+            setattr(self, f"stage{i}", nn.Sequential(conv(in_channels, width, 3, stride=2), *pyramid, csp))
+            in_channels = width
+        self.channels = tuple(channels[i] for i in levels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = self.stem(image)
+        outputs: list[Tensor] = []
+        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
+            x = stage(x)
+            outputs.append(x)
+        return [outputs[i] for i in self.levels]
+
+
+class CSPDarknet(CSPBackbone):
+    """YOLOX' backbone; `depthwise` makes its 3x3 convolutions separable."""
+
+    def __init__(self, *, deep: float = 1.0, wide: float = 1.0, depthwise: bool = False) -> None:
+        conv = Separable if depthwise else ConvAct
+        super().__init__(
+            Focus(int(_CHANNELS[0] * wide)),
+            (3, 9, 9, 3),
+            deep=deep,
+            wide=wide,
+            block=partial(DarknetBlock, conv=conv),
+            conv=conv,
+            attention=False,
+            levels=(1, 2, 3),
+        )
+
+
+class CSPNeXt(CSPBackbone):
+    """RTMDet's and RTMPose's backbone; `depthwise` makes its 3x3 convolutions separable."""
+
+    def __init__(
+        self, *, deep: float = 1.0, wide: float = 1.0, depthwise: bool = False, levels: Sequence[int] = (1, 2, 3)
+    ) -> None:
+        first, half = int(_CHANNELS[0] * wide), int(_CHANNELS[0] * wide // 2)
+        conv = Separable if depthwise else ConvAct
+        super().__init__(
+            nn.Sequential(ConvAct(3, half, 3, stride=2), ConvAct(half, half, 3), ConvAct(half, first, 3)),
+            (3, 6, 6, 3),
+            deep=deep,
+            wide=wide,
+            block=partial(CSPNeXtBlock, conv=conv),
+            conv=conv,
+            attention=True,
+            levels=levels,
+        )
+
+
+class Focus(nn.Module):
+    """Image (n, 3, h, w) to (n, channels, h / 2, w / 2): every 2x2 px become one of 12 channels, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = ConvAct(12, channels, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(torch.cat([image[..., y::2, x::2] for x in (0, 1) for y in (0, 1)], 1))
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's CSPNeXt with its last level alone."""
+    section.fixed(arch="P5", arch_ovewrite=None, use_depthwise=False, expand_ratio=0.5)
+    section.same("out_indices", (4,), (2, 3, 4))
+    section.fixed(spp_kernel_sizes=(5, 9, 13), channel_attention=True, conv_cfg=None)
+    if activation := section.section("act_cfg"):
+        activation.typed("SiLU")
+        activation.training("inplace")
+    deep, wide = section.number("deepen_factor", 1.0), section.number("widen_factor", 1.0)
+    network = partial(CSPNeXt, deep=deep, wide=wide, levels=(3,))
+    return Trunk(normed(network, batch_norm(section, Norm("bn", 1e-3))), (-1,), (32,))

@@ -1,0 +1,117 @@
+"""Path aggregation (Liu et al., "Path Aggregation Network for Instance Segmentation", arXiv 1803.01534) by
+concatenation, as YOLO and its descendants have it."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..blocks import ConvNorm
+from ..csp import ConvAct, Convolution
+
+
+class ConcatPAN(nn.Module):
+    """Backbone levels to as many pyramid levels of one width, once down the pyramid and once up.
+
+    Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w). `merge` builds what turns two concatenated levels
+    into one, from its channels in and out; `down` the layers that halve a level, `out` the last one of each level.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        merge: Callable[[int, int], nn.Module],
+        down: Convolution,
+        out: Callable[[int, int], nn.Module],
+    ) -> None:
+        super().__init__()
+        steps = list(pairwise(in_channels))
+        self.reduce_layers = nn.ModuleList(ConvAct(coarse, fine, 1) for fine, coarse in reversed(steps))
+        self.top_down_blocks = nn.ModuleList(merge(2 * fine, fine) for fine, _ in reversed(steps))
+        self.downsamples = nn.ModuleList(down(fine, fine, 3, stride=2) for fine, _ in steps)
+        self.bottom_up_blocks = nn.ModuleList(merge(2 * fine, coarse) for fine, coarse in steps)
+        self.out_convs = nn.ModuleList(out(c, channels) for c in in_channels)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        x = levels[-1]
+        reduced: list[Tensor] = []
+        for reduce, merge, finer in zip(self.reduce_layers, self.top_down_blocks, levels[-2::-1], strict=True):
+            reduced.append(reduce(x))
+            x = merge(torch.cat((F.interpolate(reduced[-1], size=finer.shape[2:]), finer), 1))
+        merged = _up([x, *reversed(reduced)], self.downsamples, self.bottom_up_blocks)
+        return [out(x) for out, x in zip(self.out_convs, merged, strict=True)]
+
+
+class UniformPAN(nn.Module):
+    """The same with all levels reduced to one width first, and one coarser level more.
+
+    Shapes: (n, in_channels[i], h, w) each, and one level more, to (n, channels, h, w). `reduce` builds the layer that
+    changes a level's width, `merge` what makes one level of two concatenated ones, and `down` what halves a level;
+    `enlarge` says how levels are enlarged.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        reduce: Callable[[int, int], nn.Module],
+        merge: Callable[[int, int], nn.Module],
+        down: Callable[[int, int], nn.Module],
+        enlarge: Literal["nearest", "bilinear"] = "nearest",
+    ) -> None:
+        super().__init__()
+        self.enlarge = enlarge
+        steps = range(len(in_channels) - 1)
+        self.reduce_layers = nn.ModuleList(reduce(c, channels) for c in in_channels)
+        self.top_down_blocks = nn.ModuleList(merge(2 * channels, channels) for _ in steps)
+        self.downsamples = nn.ModuleList(down(channels, channels) for _ in steps)
+        self.bottom_up_blocks = nn.ModuleList(merge(2 * channels, channels) for _ in steps)
+        self.extra_lvl_in_conv = nn.ModuleList([down(channels, channels)])
+        self.extra_lvl_out_conv = nn.ModuleList([down(channels, channels)])
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        reduced = [reduce(x) for reduce, x in zip(self.reduce_layers, levels, strict=True)]
+        merged = [reduced[-1]]
+        for merge, finer in zip(self.top_down_blocks, reduced[-2::-1], strict=True):
+            larger = F.interpolate(merged[0], size=finer.shape[2:], mode=self.enlarge)
+            merged.insert(0, merge(torch.cat((larger, finer), 1)))
+        outputs = _up(merged, self.downsamples, self.bottom_up_blocks)
+        extra = self.extra_lvl_in_conv[0](reduced[-1]) + self.extra_lvl_out_conv[0](outputs[-1])
+        return [*outputs, extra]
+
+
+def _up(levels: Sequence[Tensor], downs: nn.ModuleList, merges: nn.ModuleList) -> list[Tensor]:
+    """The way up the pyramid: each level with what the finer one before it gave, halved."""
+    merged = [levels[0]]
+    for down, merge, coarser in zip(downs, merges, levels[1:], strict=True):
+        merged.append(merge(torch.cat((down(merged[-1]), coarser), 1)))
+    return merged
+
+
+class AddPAN(nn.Module):
+    """NanoDet's path aggregation: levels of one width, added up down the pyramid and then up, nothing else learned.
+
+    Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w).
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.lateral_convs = nn.ModuleList(ConvNorm(c, channels, 1, relu=False) for c in in_channels)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        merged = [conv(x) for conv, x in zip(self.lateral_convs, levels, strict=True)]
+        for i in range(len(merged) - 1, 0, -1):
+            merged[i - 1] = merged[i - 1] + _resized(merged[i], merged[i - 1])
+        for i in range(1, len(merged)):
+            merged[i] = merged[i] + _resized(merged[i - 1], merged[i])
+        return merged
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)
