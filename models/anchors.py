@@ -16,9 +16,9 @@ from .points import grid_points
 class Anchors:
     """The anchors of every cell: each ratio (height / width) with each scale (size / stride), ratios outermost.
 
-    They lie around (index + centre) * stride, or half a pixel before the middle of a cell where `inclusive`: the
-    frameworks of before 2020 counted a box's last pixel in, so that its width is x2 - x1 + 1. Those also rounded:
-    mmdet 1.x the "corners" of the first cell's anchors, maskrcnn-benchmark the sides of the "ratios" at scale 1.
+    They are centred at (index + centre) * stride, or half a pixel before the centre of a cell if `inclusive`:
+    frameworks before 2020 included the last pixel of a box, so that its width is x2 - x1 + 1. They also rounded: mmdet
+    1.x the "corners" of the first cell's anchors, maskrcnn-benchmark the sides of the "ratios" at scale 1.
     """
 
     strides: tuple[int, ...] = (8, 16, 32, 64, 128)
@@ -75,7 +75,7 @@ class Anchors:
         return torch.cat(levels)
 
     def _rounded(self, centre: float, side: float) -> tuple[float, float]:
-        """One axis of an anchor, its corners on whole pixels if they were rounded."""
+        """One axis of an anchor, with integer corners if they were rounded."""
         if self.rounded != "corners":
             return centre, side
         reach = (side - self.inclusive) / 2

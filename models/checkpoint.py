@@ -1,4 +1,4 @@
-"""Checkpoints to networks: files are untrusted, their weights are read and checked, nothing in them runs."""
+"""Load checkpoints into networks. Files are untrusted: weights are read and checked, and no code in them runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from .variant import Variant
 
 __all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
 
-_COUNTER = "num_batches_tracked"  # of batch norms; means nothing once training is over
-_NORMALISATION = "^data_preprocessor."  # of images, which early checkpoints of mmpose 1.x hold and Cards know
-_MAX_CLASSES = 65536  # more is a damaged file, and would ask for any amount of memory
+_COUNTER = "num_batches_tracked"  # of batch norms; only training uses it
+_NORMALISATION = "^data_preprocessor."  # of images, in early checkpoints of mmpose 1.x; the Card has its own
+_MAX_CLASSES = 65536  # A larger number means a damaged file, and could use any amount of memory.
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights by name as the file has them, its name and sha256, and the labels that it states, if any.
+    """The weights of a file by name, the file's name and sha256, and its labels, if any.
 
-    `meta` is what else it says of itself, such as the configuration that it was trained with.
+    `meta` holds its other metadata, such as the training configuration.
     """
 
     state: dict[str, Tensor]
@@ -66,17 +66,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _without_raw(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of an averaged network of mmcv 1.x, the averages: beside each it keeps what was trained, under `ema_`."""
+    """The averaged weights of a checkpoint of mmcv 1.x, without the raw ones, whose keys start with `ema_`."""
     raw = {f"ema_{key.replace('.', '_')}" for key in state}
     return {key: value for key, value in state.items() if key not in raw}
 
 
 BY_NAME = "choose the model that it belongs to with --model"
-"""What to do about weights that do not fit a variant chosen by name."""
+"""Remedy for weights that do not fit a variant chosen by name."""
 
 
 def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME) -> nn.Module:
-    """The variant's network in fp32 with the checkpoint's weights, for as many classes as they have.
+    """The variant's network in fp32 with the checkpoint's weights, for the number of classes in them.
 
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite, and the `remedy`.
     """
@@ -92,7 +92,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
     if problems := _problems(state, expected):
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
         raise InputError(f"{checkpoint.name}: does not fit {variant.name}; {problems[0]}{more}; {remedy}")
-    model.load_state_dict(state)  # converts to fp32; batch norms start their counters anew
+    model.load_state_dict(state)  # Converts to fp32, and resets the counters of batch norms.
     for key, value in expected.items():
         if not np.isfinite(value.numpy()).all():
             raise InputError(
@@ -103,7 +103,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
 
 
 def fits(variant: Variant, checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint's weights have the names and shapes of the variant's; its network is not built for it."""
+    """Whether the checkpoint's weights have the names and shapes of the variant's, without building its network."""
     state = _adapted(checkpoint.state, variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
@@ -134,7 +134,7 @@ def _adapted(state: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]
     """A checkpoint's weights under the network's names, without those that only training needs."""
     unused = (_COUNTER, _NORMALISATION, *variant.unused)
     used = {_mapped(k, variant): v for k, v in state.items() if not any(part in f"^{k}" for part in unused)}
-    # cvpods and maskrcnn-benchmark keep a lone factor as a vector of one.
+    # cvpods and maskrcnn-benchmark store a scalar factor as a vector of length 1.
     return {key: value.squeeze() if key.endswith(".scale") else value for key, value in used.items()}
 
 
@@ -148,7 +148,7 @@ def _mapped(key: str, variant: Variant) -> str:
 
 
 def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """What keeps the weights from fitting, in the order of the network, unexpected keys last."""
+    """The reasons why the weights do not fit, in the order of the network, with unexpected keys last."""
     problems: list[str] = []
     for key, wanted in expected.items():
         found = state.get(key)
@@ -159,7 +159,7 @@ def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> li
         elif found.is_floating_point() != wanted.is_floating_point():
             problems.append(f"{key} holds {found.dtype}, not {wanted.dtype}")
     unexpected = [key for key in state if key not in expected]
-    # Their names come from the file, so they are quoted and cut.
+    # The names come from an untrusted file, so quote and truncate them.
     return problems + [f"{key[:100]!r} is unexpected, of shape {_shape(state[key])}" for key in unexpected]
 
 

@@ -1,4 +1,4 @@
-"""The two ways in which dense heads state a box: deltas from a prior, distances from a point."""
+"""Decoding of box predictions: deltas from priors, or distances from points."""
 
 import math
 from collections.abc import Sequence

@@ -11,4 +11,4 @@ COCO = tuple(
 )
 
 MARKERS = ("qr_code", "barcode", "aruco", "chessboard")
-"""What the bundled model finds."""
+"""The classes of the bundled model."""

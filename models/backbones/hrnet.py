@@ -57,7 +57,7 @@ class HRNet(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Blocks on every level, and then the first `outputs` levels as sums over all, resized to each (section 3)."""
+    """Blocks on every level, then fusion: each of the first `outputs` levels sums all resized levels (section 3)."""
 
     def __init__(self, channels: Sequence[int], blocks: int, outputs: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Exchange(nn.Module):
 
 
 def _sum(row: nn.ModuleList, levels: Sequence[Tensor], target: int) -> Tensor:
-    """One row of an exchange: all levels in the size of level `target`."""
+    """One output of an exchange: the sum of all levels, resized to level `target`."""
     total: Tensor | None = None
     for source, (resize, x) in enumerate(zip(row, levels, strict=True)):
         x = resize(x)
@@ -87,7 +87,7 @@ def _sum(row: nn.ModuleList, levels: Sequence[Tensor], target: int) -> Tensor:
 
 
 def _resizing(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """From one level's channels to another's, and down to its size; on the way up the channels alone."""
+    """Convert one level to the channels of another, and to its size if that is smaller."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -98,7 +98,7 @@ def _resizing(channels: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 def _transition(before: Sequence[int], channels: Sequence[int]) -> nn.ModuleList:
-    """What each branch of the next stage starts from: a level as it is, with other channels, or half as large."""
+    """The input of each branch of the next stage: a level unchanged, with other channels, or of half the size."""
     changes: list[nn.Module] = []
     for i, width in enumerate(channels):
         if i >= len(before):
@@ -118,11 +118,11 @@ def _convolution(
 
 
 AUTHORS = {f"^{part}": f"backbone.{part}" for part in ("conv", "bn", "layer1.", "transition", "stage")}
-"""For `Variant.mapping`: the authors have no parts within their network."""
+"""For `Variant.mapping`: the authors' keys have no prefix for the parts of the network."""
 
 
 def from_config(section: Section) -> Trunk:
-    """OpenMMLab's HRNet with one level at the end."""
+    """OpenMMLab's HRNet with one output level."""
     section.fixed(in_channels=3, conv_cfg=None, multiscale_output=False)
     extra = section.section("extra") or section.refuse("extra", "a dict of stages")
     if upsample := extra.section("upsample"):

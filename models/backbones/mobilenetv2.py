@@ -23,7 +23,7 @@ class ConvReLU6(ConvNorm):
 
 
 class InvertedResidual(nn.Module):
-    """Wider by a 1x1, a depthwise 3x3 and narrow again, around a shortcut where shapes allow one (figure 3b)."""
+    """A widening 1x1, a depthwise 3x3 and a narrowing 1x1 convolution, with a shortcut if shapes allow (figure 3b)."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, expansion: int) -> None:
         super().__init__()

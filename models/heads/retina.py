@@ -68,7 +68,7 @@ class RetinaHead(nn.Module):
 
 
 def from_config(section: Section, neck: Neck) -> Head:
-    """OpenMMLab's RetinaHead, and those that train it otherwise."""
+    """OpenMMLab's RetinaHead, and heads that differ only in training."""
     anchors = read_anchors(section, neck, Anchors())
     section.training("reg_decoded_bbox", *_TRAINING)
     build = read_towers(section, neck, RetinaHead, norm=None)
@@ -81,4 +81,4 @@ def from_config(section: Section, neck: Neck) -> Head:
 
 
 _TRAINING = ("pre_anchor_topk", "bbox_thr", "gamma", "alpha")
-"""What FreeAnchor's own keys are about."""
+"""FreeAnchor's keys, which only affect training."""

@@ -97,4 +97,4 @@ _EXTRA: dict[Any, Any] = {
     "on_output": "output",
     "on_lateral": "lateral",
 }
-"""Where extra levels come from, by what `add_extra_convs` says."""
+"""The source of extra levels for each value of `add_extra_convs`."""

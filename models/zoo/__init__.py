@@ -71,7 +71,7 @@ ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in p
 
 
 def find(name: str) -> Variant:
-    """The variant of this name or alias; UsageError offers the nearest names."""
+    """The variant with this name or alias. Raises UsageError with the most similar names."""
     variant = VARIANTS.get(ALIASES.get(name, name))
     if variant is None:
         near = difflib.get_close_matches(name, [*VARIANTS, *ALIASES], 3, 0.4)

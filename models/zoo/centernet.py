@@ -27,14 +27,14 @@ def build(
     deformable: bool = False,
     bias: bool = False,
 ) -> nn.Module:
-    """A CenterNet on a ResNet; `deformable` and `bias` speak of the convolutions between the upsampling steps."""
+    """A CenterNet on a ResNet. `deformable` and `bias` apply to the convolutions between the upsampling steps."""
     backbone = ResNet(depth, width=width)
     neck = DeconvNeck(backbone.channels[-1], channels, deformable=deformable, bias=bias)
     return HeatmapDetector(backbone, neck, CenterHead(classes, channels[-1]))
 
 
 def build_dla(classes: int, *, channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512), head: int = 256) -> nn.Module:
-    """A CenterNet on DLA-34, with deformable convolutions on the way up."""
+    """A CenterNet on DLA-34, with deformable convolutions in the upsampling."""
     return HeatmapDetector(DLA34(channels), DLANeck(channels), CenterHead(classes, channels[2], head))
 
 
@@ -44,7 +44,7 @@ def build_hourglass(
     channels: tuple[int, ...] = (256, 256, 384, 384, 384, 512),
     blocks: tuple[int, ...] = (2, 2, 2, 2, 2, 4),
 ) -> nn.Module:
-    """A CenterNet on two stacked hourglasses, which need nothing on the way up."""
+    """A CenterNet on two stacked hourglasses, which need no upsampling."""
     backbone = hourglass.HourglassNet(channels, blocks)
     return HeatmapDetector(backbone, None, CenterHead(classes, channels[0], channels[0]))
 

@@ -33,7 +33,7 @@ _STRIDES = (8, 16, 32, 64, 128)
 
 
 def build(classes: int, *, backbone: Backbone = R50_CAFFE, channels: int = 256, **head: Any) -> nn.Module:
-    """An FCOS; what is not named here goes to its head."""
+    """An FCOS. Other arguments go to its head."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_STRIDES), relu=True)
     return DenseDetector(trunk, neck, FCOSHead(classes, channels, strides=_STRIDES, **head))
@@ -83,7 +83,7 @@ _OFFICIAL = (
 
 
 def _official(file: str, ap: float) -> Variant:
-    """One of the authors': final score sqrt(class score * centerness), which also ranks; boxes are inclusive."""
+    """A variant of the authors: ranked by the final score sqrt(class score * centerness), with inclusive boxes."""
     improved, deformable, wide = "imprv" in file, "dcnv2" in file, "X_101" in file
     backbone: Backbone = R50_CAFFE if "R_50" in file else R101_CAFFE
     if wide:

@@ -33,7 +33,7 @@ def build(
     stds: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0),
     with_iou: bool = False,
 ) -> nn.Module:
-    """A RetinaNet; `relu` comes between P6 and P7."""
+    """A RetinaNet, with `relu` between P6 and P7."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(anchors.strides), extra="input", relu=relu)
     head = RetinaHead(classes, channels, stacked=stacked, anchors=anchors, stds=stds, with_iou=with_iou)
@@ -104,7 +104,7 @@ _BENCHMARK_HEAD = {"cls_logits": "retina_cls", "bbox_pred": "retina_reg"}
 
 
 def _dr_loss(on: str, backbone: Backbone, ap: float) -> Variant:
-    """DR Loss, in the layout and the coordinates of maskrcnn-benchmark. Its authors keep their weights on a drive."""
+    """DR Loss, with the layout and coordinates of maskrcnn-benchmark. Its authors keep the weights on a web drive."""
     anchors = Anchors(centre=0.5, inclusive=True, rounded="ratios")
     backbone = partial(backbone, norm_eps=0.0)
     return RETINANET.derive(
@@ -115,7 +115,7 @@ def _dr_loss(on: str, backbone: Backbone, ap: float) -> Variant:
         paper="arXiv 1907.10156",
         input=CAFFE_1,
         form=replace(RETINANET.form, clip="last_pixel"),
-        # Its classes start from a score of 0.5 and stay higher: the authors cut at 0.1 and 0.2 where others do at 0.05.
+        # Classes start with a score of 0.5 and stay higher, so the authors use thresholds of 0.1 and 0.2, not 0.05.
         suppress=Suppress(conf=0.4, iou=0.5, inclusive=True),
         mapping=benchmark(_BENCHMARK_HEAD, layers=4, step=2),
         unused=BENCHMARK_UNUSED,
@@ -160,7 +160,7 @@ VARIANTS = (
         paper="arXiv 1904.06373",
         input=CAFFE_1.placed(size=(500, 833)),
         form=Dense(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell, clip="last_pixel"),
-        # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
+        # The authors keep everything on P7 and use a threshold of 0.01 elsewhere, since ranking losses give low scores.
         suppress=Suppress(conf=0.1, iou=0.5, inclusive=True),
         mapping=_AP_LOSS_LAYOUT,
     ),

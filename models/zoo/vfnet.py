@@ -18,7 +18,7 @@ _STRIDES = (8, 16, 32, 64, 128)
 def build(
     classes: int, *, backbone: Backbone = R50, channels: int = 256, stacked: int = 3, deformable: bool = False
 ) -> nn.Module:
-    """A VarifocalNet; `deformable` are the backbone's last three stages and the last layer of both towers."""
+    """A VarifocalNet. `deformable` applies to the backbone's last three stages and the last layer of both towers."""
     trunk = backbone(deformable=DCN_V2_C3_C5) if deformable else backbone()
     neck = FPN(trunk.channels[1:], channels, len(_STRIDES), relu=True)
     return DenseDetector(
