@@ -91,7 +91,8 @@ class Variant:
     `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
     whose first axis is that number, once for every anchor of a cell or channel of a keypoint. `mapping` turns parts of
     a checkpoint's keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in
-    `unused` are left out: only training needs them. `bundled` weights come with this package.
+    `unused` are left out: only training needs them. Of each anchor's columns `others` stand for no class: a background,
+    a box. `bundled` weights come with this package.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Variant:
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     skeleton: Skeleton | None = None
+    others: int = 0
 
     def derive(
         self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
@@ -124,7 +126,8 @@ class Variant:
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes, or keypoints, that the parameter of `classes_key` serves."""
-        return len(classifier) // _CHANNELS.get(self.decode.kind, getattr(self.decode, "anchors", 1))
+        columns = len(classifier) // _CHANNELS.get(self.decode.kind, getattr(self.decode, "anchors", 1))
+        return columns - self.others
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:
         """The Card of this variant with one label per class, however its weights and precision came to be."""

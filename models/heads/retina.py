@@ -2,11 +2,12 @@
 head of IoU-aware RetinaNet (Wu et al., arXiv 1912.05992)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from ..anchors import Anchors
-from ..blocks import start_head, tower
+from ..blocks import level_towers, start_head, tower
 from ..coders import deltas_to_boxes
 from ..points import points_first
 
@@ -14,6 +15,7 @@ from ..points import points_first
 class RetinaHead(nn.Module):
     """Pyramid levels to class scores and boxes for every anchor; `with_iou` predicts each box's overlap as well.
 
+    With `level_norms` every level has batch norms of its own in the branches, whose convolutions all levels share.
     `forward` gives raw logits per level, anchor by anchor: `classes` (n, anchors * classes, h, w), `deltas`
     (n, anchors * 4, h, w) and maybe `quality` (n, anchors, h, w). `decode` turns them into the network's outputs.
     """
@@ -27,24 +29,31 @@ class RetinaHead(nn.Module):
         stacked: int = 4,
         stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         with_iou: bool = False,
+        level_norms: bool = False,
     ) -> None:
         super().__init__()
         self.classes, self.anchors, self.stds = classes, anchors, tuple(stds)
-        self.cls_convs, self.reg_convs = tower(channels, stacked, norm=None), tower(channels, stacked, norm=None)
+        branch = partial(level_towers, len(anchors.strides)) if level_norms else partial(tower, norm=None)
+        self.cls_convs, self.reg_convs = branch(channels, stacked), branch(channels, stacked)
         self.retina_cls = nn.Conv2d(channels, anchors.per_cell * classes, 3, padding=1)
         self.retina_reg = nn.Conv2d(channels, anchors.per_cell * 4, 3, padding=1)
         self.retina_iou = nn.Conv2d(channels, anchors.per_cell, 3, padding=1) if with_iou else None
         start_head(self, self.retina_cls)
 
     def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-        boxes = [self.reg_convs(x) for x in levels]
+        boxes = self._branch(self.reg_convs, levels)
         logits = {
-            "classes": [self.retina_cls(self.cls_convs(x)) for x in levels],
+            "classes": [self.retina_cls(x) for x in self._branch(self.cls_convs, levels)],
             "deltas": [self.retina_reg(x) for x in boxes],
         }
         if self.retina_iou is not None:
             logits["quality"] = [self.retina_iou(x) for x in boxes]
         return logits
+
+    def _branch(self, convs: nn.Module, levels: Sequence[Tensor]) -> list[Tensor]:
+        if isinstance(convs, nn.ModuleList):
+            return [own(x) for own, x in zip(convs, levels, strict=True)]
+        return [convs(x) for x in levels]
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and maybe `quality` (n, a), in fp32."""

@@ -12,28 +12,39 @@ from . import (
     centernet,
     cornernet,
     dark,
+    efficientnet,
     fcos,
     gfl,
     grmi,
+    guided_anchoring,
     higherhrnet,
     hrnet,
     integral,
     iou_aware_retinanet,
+    libra,
     marker_corners,
     mspn,
+    nas_fpn,
+    reppoints,
     retinanet,
     rsn,
     rtmpose,
+    sabl,
+    sepc,
     simcc,
     simplebaseline,
+    spinenet,
+    ttfnet,
     udp,
     vfnet,
+    yolof,
 )
 
 _DETECTION = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
+_RETINA = (nas_fpn, libra, guided_anchoring, reppoints, yolof, sabl, efficientnet, sepc, spinenet, ttfnet)
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
+_PAPERS = (*_DETECTION, *_RETINA, *_TOP_DOWN, *_BOTTOM_UP)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

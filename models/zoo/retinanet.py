@@ -32,11 +32,15 @@ def build(
     anchors: Anchors = _ANCHORS,
     stds: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0),
     with_iou: bool = False,
+    norms: bool = False,
 ) -> nn.Module:
-    """A RetinaNet; `relu` comes between P6 and P7."""
+    """A RetinaNet; `relu` comes between P6 and P7, `norms` are batch norms in the pyramid and the branches."""
     trunk = backbone()
-    neck = FPN(trunk.channels[1:], channels, len(anchors.strides), extra="input", relu=relu)
-    head = RetinaHead(classes, channels, stacked=stacked, anchors=anchors, stds=stds, with_iou=with_iou)
+    norm = "bn" if norms else None
+    neck = FPN(trunk.channels[1:], channels, len(anchors.strides), extra="input", relu=relu, norm=norm)
+    head = RetinaHead(
+        classes, channels, stacked=stacked, anchors=anchors, stds=stds, with_iou=with_iou, level_norms=norms
+    )
     return DenseDetector(trunk, neck, head)
 
 

@@ -1,11 +1,13 @@
 """Networks against OpenMMLab's numbers, tensor by tensor and detection by detection."""
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
-from golden.reader import Case, Golden, load
+from golden.reader import Golden, load
+from reference_names import named
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
@@ -13,7 +15,6 @@ from detforge.deploy.instances import Instances
 from detforge.deploy.postprocess import postprocess
 from detforge.deploy.preprocess import Frame
 from detforge.models.checkpoint import Checkpoint, load_variant
-from detforge.models.heads.fcos import FCOSHead
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
@@ -32,7 +33,29 @@ NETWORKS = (
     "vfnet_r50",
     "vfnet_r50_mdconv",
     "autoassign_r50",
+    "nas_fpn_retinanet_r50",
+    "libra_retinanet_r50",
+    "ga_retinanet_r50",
+    "reppoints_r50",
+    "reppoints_r50_gn",
+    "reppoints_r50_minmax_gn",
+    "reppoints_bbox_r50_gn",
+    "yolof_r50",
+    "sabl_retinanet_r50",
+    "retinanet_effb3",
+    "sepc_retinanet_r50",
+    "sepclite_retinanet_r50",
+    "pconv_retinanet_r50",
+    "sepc_freeanchor_r50",
+    "spinenet49_retina",
+    "spinenet49s_retina",
 )
+TIED = re.compile(r"_convs\.[1-9]\.\d\.conv\.")
+"""Convolutions of a branch that are those of the first level."""
+LAST_PIXEL = ("sabl_retinanet_r50",)
+"""Networks whose reference cuts boxes at the last pixel, a pixel before the image's end."""
+ROUNDED_DOWN = {"nas_fpn_retinanet_r50": (8, 16, 32, 72, 180)}
+"""Strides that stand for levels which round down where the canvas is no multiple of 128, as theirs is."""
 TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst
 
 
@@ -54,6 +77,8 @@ def run(request: pytest.FixtureRequest) -> Run:
     model = load_variant(variant, Checkpoint(state, request.param, None, None))
     card = variant.card(variant.labels, Provenance(request.param, None, "fp32", {}))
     card = replace(card, suppress=replace(card.suppress, conf=0.05))
+    if request.param in ROUNDED_DOWN:
+        card = replace(card, decode=replace(card.decode, strides=ROUNDED_DOWN[request.param]))
     raw, found = {}, {}
     for tag, case in golden.cases.items():
         with torch.inference_mode():
@@ -61,56 +86,52 @@ def run(request: pytest.FixtureRequest) -> Run:
             features = model.neck([levels[i] for i in model.levels])
             logits = model.bbox_head(features)
             outputs = model.bbox_head.decode(logits)
-        raw[tag] = named(model.bbox_head, levels, features, logits, case)
-        frame = Frame(case.image_size, case.image_size, case.image.shape[2:])
+            # Some references keep only the levels that their neck takes.
+            kept = levels if f"backbone/{len(levels) - 1}" in case.raw else [levels[i] for i in model.levels]
+            raw[tag] = named(model, kept, features, logits, case)
+        height, width = (side - (request.param in LAST_PIXEL) for side in case.image_size)
+        frame = Frame((height, width), (height, width), case.image.shape[2:])
         found[tag] = postprocess({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
     return Run(golden, variant, model, raw, found)
 
 
-def named(
-    head: nn.Module, levels: list[Tensor], features: list[Tensor], logits: dict[str, list[Tensor]], case: Case
-) -> dict[str, Tensor]:
-    """The tensors under the reference's names, which number the outputs of a head."""
-    outputs = list(logits.values())
-    if isinstance(head, FCOSHead):  # the reference's gives px
-        sides = zip(logits["sides"], head.strides, strict=True)
-        outputs[1] = [x.relu() * stride if head.improved else x.exp() for x, stride in sides]
-    if "quality" in logits and "head/2/0" not in case.raw:  # GFL v2 multiplies score and quality in its head
-        outputs = [[c.sigmoid() * q.sigmoid() for c, q in zip(outputs[0], outputs.pop(), strict=True)], outputs[1]]
-    groups = {"backbone": levels, "neck": features, **{f"head/{i}": output for i, output in enumerate(outputs)}}
-    return {f"{group}/{i}": tensor for group, tensors in groups.items() for i, tensor in enumerate(tensors)}
-
-
-@pytest.mark.parametrize("tag", ["a", "b"])
-def test_every_tensor_equals_the_reference(run: Run, tag: str) -> None:
-    errors = {name: s.error(run.raw[tag][name].numpy()) for name, s in run.golden.cases[tag].raw.items()}
-    worst = max(errors, key=errors.__getitem__)
-    assert errors[worst] < TOLERANCE, worst
+def test_every_tensor_equals_the_reference(run: Run) -> None:
+    for tag, case in run.golden.cases.items():
+        errors = {name: sample.error(run.raw[tag][name].numpy()) for name, sample in case.raw.items()}
+        worst = max(errors, key=errors.__getitem__)
+        assert errors[worst] < TOLERANCE, (tag, worst)
 
 
 @pytest.mark.parametrize("tag", ["a", "b"])
 def test_detections_equal_the_reference(run: Run, tag: str) -> None:
+    if tag not in run.golden.cases:
+        pytest.skip("the reference has run on the first image alone")
     case, found = run.golden.cases[tag], run.found[tag]
+    # Guided anchoring alone keeps boxes that lie outside the image, cut to nothing; others follow in their places here.
+    real = (case.boxes[:, 2:] > case.boxes[:, :2]).all(1)
+    boxes, scores, labels = (x[real] for x in (case.boxes, case.scores, case.labels))
+    assert len(found) == len(real) > 80
     partners = (
-        (case.labels[:, None] == found.labels)
-        & (np.abs(case.scores[:, None] - found.scores) < 1e-4)
-        & (np.abs(case.boxes[:, None] - found.boxes).max(-1) < 0.01)
+        (labels[:, None] == found.labels)
+        & (np.abs(scores[:, None] - found.scores) < 1e-4)
+        & (np.abs(boxes[:, None] - found.boxes).max(-1) < 0.01)
     )
-    assert len(found) == len(case.scores) > 80
-    assert partners.any(0).all()
+    assert partners[:, : len(boxes)].any(0).all()
     assert partners.any(1).all()
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:
     others = ("running_mean", "running_var", "num_batches_tracked", "integral.project", "center_prior.")
-    weights = [value for key, value in run.golden.state.items() if not any(part in key for part in others)]
+    state = {key: value for key, value in run.golden.state.items() if not TIED.search(key)}
+    weights = [value for key, value in state.items() if not any(part in key for part in others)]
     assert sum(p.numel() for p in run.model.parameters()) == sum(value.size for value in weights)
 
 
 def test_forward_gives_the_decoded_outputs(run: Run) -> None:
     with torch.inference_mode():
-        outputs = run.model(torch.zeros(2, 3, 64, 96))
-    points = (8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1) * run.variant.decode.anchors
+        outputs = run.model(torch.zeros(2, 3, 128, 256))
+    sizes = {8: 16 * 32, 16: 8 * 16, 32: 4 * 8, 64: 2 * 4, 128: 1 * 2}
+    points = sum(sizes[stride] for stride in run.variant.decode.strides) * run.variant.decode.anchors
     assert outputs.pop("boxes").shape == (2, points, 4)
     assert outputs.pop("scores").shape == (2, points, 80)
     assert all(value.shape == (2, points) for value in outputs.values())

@@ -21,7 +21,7 @@ from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
 # The worst measured, in standard deviations: where an offset lies next to a border, a hair decides what is sampled.
-TOLERANCES = {"centernet_r18": 1e-4, "centernet_r18_dcnv2": 6e-4, "cornernet_hg104": 1e-4}
+TOLERANCES = {"centernet_r18": 1e-4, "centernet_r18_dcnv2": 6e-4, "cornernet_hg104": 1e-4, "ttfnet_r18": 6e-4}
 # Everything that the reference gives, which has no threshold but this one for Soft-NMS.
 EVERYTHING = {"peaks": Suppress("none", conf=0.0), "corners": Suppress("gaussian", conf=0.001, iou=0.5)}
 
@@ -56,6 +56,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 def named(levels: list[Tensor], features: Tensor, maps: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under the reference's names."""
     names = {f"backbone/{i}": level for i, level in enumerate(levels)}
+    if "sides" in maps:
+        return names | {f"head/{i}": output for i, output in enumerate(maps.values())}
     if "heat" in maps:
         outputs = maps["heat"].sigmoid(), maps["size"], maps["offset"]
         return names | {"neck/0": features} | {f"head/{i}/0": output for i, output in enumerate(outputs)}

@@ -1,23 +1,27 @@
-"""Backbones and necks of two-stage networks against mmdet: ResNeXt, modulated deformable stages."""
+"""Backbones and necks of two-stage networks against mmdet: ResNeXt, modulated deformable stages, PANet's pyramid."""
+
+from functools import partial
 
 import pytest
 import torch
 from golden.reader import load
 
-from detforge.models.backbones.resnet import DCN_V2_C3_C5, X101_32X4D, ResNet
+from detforge.models.backbones.resnet import DCN_V2_C3_C5, R50, X101_32X4D, ResNet
 from detforge.models.necks.fpn import FPN
 
 TRUNKS = {
-    "faster_rcnn_x101_32x4d": X101_32X4D,
-    "faster_rcnn_r50_dcnv2": lambda: ResNet(50, deformable=DCN_V2_C3_C5),
+    "faster_rcnn_x101_32x4d": (X101_32X4D, FPN),
+    "faster_rcnn_r50_dcnv2": (lambda: ResNet(50, deformable=DCN_V2_C3_C5), FPN),
+    "pafpn_faster_r50": (R50, partial(FPN, bottom_up="plain")),
 }
 
 
 @pytest.mark.parametrize("name", TRUNKS)
 def test_trunk_equals_mmdet(name: str) -> None:
     golden = load(name)
-    backbone = TRUNKS[name]()
-    model = torch.nn.ModuleDict({"backbone": backbone, "neck": FPN(backbone.channels, 256, 4)}).eval()
+    trunk, pyramid = TRUNKS[name]
+    backbone = trunk()
+    model = torch.nn.ModuleDict({"backbone": backbone, "neck": pyramid(backbone.channels, 256, 4)}).eval()
     model.load_state_dict({key: torch.from_numpy(value) for key, value in golden.state.items()})
     for case in golden.cases.values():
         with torch.inference_mode():
