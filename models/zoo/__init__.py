@@ -25,23 +25,44 @@ from . import (
     marker_corners,
     mspn,
     nas_fpn,
+    pyconv,
+    refinedet,
     reppoints,
     retinanet,
     rsn,
     rtmpose,
     sabl,
+    saccadenet,
     sepc,
     simcc,
     simplebaseline,
     spinenet,
+    ssd,
     ttfnet,
     udp,
     vfnet,
     yolof,
+    yolov3,
 )
 
 _DETECTION = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
-_RETINA = (nas_fpn, libra, guided_anchoring, reppoints, yolof, sabl, efficientnet, sepc, spinenet, ttfnet)
+_RETINA = (
+    nas_fpn,
+    libra,
+    guided_anchoring,
+    pyconv,
+    refinedet,
+    reppoints,
+    yolof,
+    sabl,
+    efficientnet,
+    sepc,
+    spinenet,
+    ssd,
+    ttfnet,
+    yolov3,
+    saccadenet,
+)
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)
 _PAPERS = (*_DETECTION, *_RETINA, *_TOP_DOWN, *_BOTTOM_UP)

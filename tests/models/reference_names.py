@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.guided import GuidedRetinaHead
+from detforge.models.heads.refinedet import RefineDetHead
 from detforge.models.heads.sabl import SABLHead
 from detforge.models.heads.sepc import SEPCRetinaHead
+from detforge.models.heads.vfnet import VFNetHead
 from detforge.models.heads.yolof import YOLOFHead
+from detforge.models.points import points_first
 
 Logits = dict[str, list[Tensor]]
 
@@ -20,17 +23,47 @@ def named(
 ) -> dict[str, Tensor]:
     """The given levels of the backbone, the neck's features, and the head's outputs in the reference's form."""
     head = model.bbox_head
+    if isinstance(head, RefineDetHead):
+        return _refinedet(head, levels, features, logits)
     outputs = FORMS.get(type(head), lambda _, logits: list(logits.values()))(head, logits)
     if "quality" in logits and "head/2/0" not in case.raw and type(head) not in FORMS:
         # GFL v2 multiplies score and quality in its head.
         outputs = [[c.sigmoid() * q.sigmoid() for c, q in zip(outputs[0], outputs.pop(), strict=True)], outputs[1]]
     groups = {"backbone": levels, "neck": features, **{f"head/{i}": output for i, output in enumerate(outputs)}}
+    if isinstance(head, VFNetHead) and "head/2/0" in case.raw:  # the authors' gives the first boxes as well
+        groups |= {"head/1": _first_boxes(head, features), "head/2": outputs[1]}
     if isinstance(head, SEPCRetinaHead):
         groups["neck0"] = model.neck[0](levels[-3:])
         groups |= {f"neck1/{i}": [x[..., :-2, :-2] for x in pair] for i, pair in enumerate(features)}
     if isinstance(head, SABLHead):
         groups |= {f"head/1/{i}": pair for i, pair in enumerate(zip(*outputs[1:], strict=True))}
     return {f"{group}/{i}": tensor for group, tensors in groups.items() for i, tensor in enumerate(tensors)}
+
+
+def _refinedet(head: RefineDetHead, levels: Sequence[Tensor], features: Sequence, logits: Logits) -> dict[str, Tensor]:
+    """Its anchors' values lie one after the other."""
+    columns = {"moves": 4, "objects": 2, "deltas": 4, "classes": head.classes + 1}
+    flat = {name: points_first(logits[name]).reshape(1, -1, k) for name, k in columns.items()}
+    (first, found), (second, _), (_, _), (extra, last) = features
+    return {
+        "l2norm4": first,
+        "l2norm5": second,
+        "fc7": levels[2],
+        "extra1": extra,
+        "tcb2_0": found,
+        "tcb2_3": last,
+        "arm_loc": flat["moves"],
+        "arm_conf_softmax": flat["objects"].softmax(-1),
+        "odm_loc": flat["deltas"],
+        "odm_conf_softmax": flat["classes"].softmax(-1),
+    }
+
+
+def _first_boxes(head: VFNetHead, features: Sequence[Tensor]) -> list[Tensor]:
+    """The sides in px of the boxes that the head refines."""
+    sides = [head.vfnet_reg(head.vfnet_reg_conv(head.reg_convs(x))) for x in features]
+    steps = zip(sides, head.scales, head.strides, strict=True)
+    return [scale(x).exp() * 8 * stride for x, scale, stride in steps]
 
 
 def _fcos(head: FCOSHead, logits: Logits) -> list[list[Tensor]]:
