@@ -35,12 +35,25 @@ def _joined(x: Tensor, finer: Tensor) -> Tensor:
     return torch.cat((F.interpolate(x, size=finer.shape[2:]), finer), 1)
 
 
-def _detect(in_channels: int, channels: int) -> nn.Sequential:
-    """Five convolutions, 1x1 and 3x3 by turns."""
-    block = nn.Sequential()
-    for i in range(1, 6):
-        narrow = i % 2 == 1
-        out, kernel = (channels, 1) if narrow else (2 * channels, 3)
-        block.add_module(f"conv{i}", ConvLeaky(in_channels, out, kernel))
+def alternating(in_channels: int, channels: int, count: int) -> list[ConvLeaky]:
+    """Convolutions, 1x1 to `channels` and 3x3 to twice as many by turns."""
+    layers: list[ConvLeaky] = []
+    for i in range(count):
+        out, kernel = (2 * channels, 3) if i % 2 else (channels, 1)
+        layers.append(ConvLeaky(in_channels, out, kernel))
         in_channels = out
+    return layers
+
+
+def _detect(in_channels: int, channels: int) -> nn.Sequential:
+    block = nn.Sequential()
+    for i, layer in enumerate(alternating(in_channels, channels, 5), 1):
+        block.add_module(f"conv{i}", layer)
     return block
+
+
+class SpatialPyramid(nn.Module):
+    """A map and the largest values around every cell in windows of 5, 9 and 13: (n, c, h, w) to (n, 4c, h, w)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, *(F.max_pool2d(x, size, 1, size // 2) for size in (5, 9, 13))], 1)

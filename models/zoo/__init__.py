@@ -5,6 +5,7 @@ import difflib
 from ...deploy.errors import UsageError
 from ..variant import Variant
 from . import (
+    asff,
     associative_embedding,
     atss,
     autoassign,
@@ -62,6 +63,7 @@ _RETINA = (
     ttfnet,
     yolov3,
     saccadenet,
+    asff,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)

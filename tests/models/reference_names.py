@@ -6,12 +6,14 @@ import torch
 from golden.reader import Case
 from torch import Tensor, nn
 
+from detforge.models.heads.asff import ASFFHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.guided import GuidedRetinaHead
 from detforge.models.heads.refinedet import RefineDetHead
 from detforge.models.heads.sabl import SABLHead
 from detforge.models.heads.sepc import SEPCRetinaHead
 from detforge.models.heads.vfnet import VFNetHead
+from detforge.models.heads.yolo import decode_cells
 from detforge.models.heads.yolof import YOLOFHead
 from detforge.models.points import points_first
 
@@ -25,6 +27,8 @@ def named(
     head = model.bbox_head
     if isinstance(head, RefineDetHead):
         return _refinedet(head, levels, features, logits)
+    if isinstance(head, ASFFHead):
+        return _asff(model, levels, features, logits)
     outputs = FORMS.get(type(head), lambda _, logits: list(logits.values()))(head, logits)
     if "quality" in logits and "head/2/0" not in case.raw and type(head) not in FORMS:
         # GFL v2 multiplies score and quality in its head.
@@ -57,6 +61,21 @@ def _refinedet(head: RefineDetHead, levels: Sequence[Tensor], features: Sequence
         "odm_loc": flat["deltas"],
         "odm_conf_softmax": flat["classes"].softmax(-1),
     }
+
+
+def _asff(model: nn.Module, levels: Sequence[Tensor], features: Sequence[Tensor], logits: Logits) -> dict[str, Tensor]:
+    """Its boxes are a centre and sides, anchor by anchor; of its fusion there are the weights as well."""
+    maps = model.neck.maps(levels[-3:])
+    found = decode_cells(logits["cells"], model.bbox_head.anchors, model.bbox_head.classes)
+    low, high = found["boxes"].split(2, -1)
+    decoded = torch.cat(((low + high) / 2, high - low, found["quality"][..., None], found["scores"]), -1)
+    sizes = [x.shape[2] * x.shape[3] * 4 for x in features]
+    decoded = torch.cat([x.unflatten(1, (-1, 4)).transpose(1, 2).flatten(1, 2) for x in decoded.split(sizes, 1)], 1)
+    names = {"b0": levels[-3], "b1": levels[-2], "decoded": decoded}
+    for i, (fusion, x) in enumerate(zip(model.neck.fusions, features, strict=True)):
+        weights = fusion.weights(fusion.resized(maps))
+        names |= {f"n{i}": maps[i], f"f{i}/0": x, f"f{i}/1": weights, f"fusion_weight/{i}": weights}
+    return names
 
 
 def _first_boxes(head: VFNetHead, features: Sequence[Tensor]) -> list[Tensor]:
