@@ -44,6 +44,24 @@ class YOLOv3Head(nn.Module):
 _RARE = 0.005  # an anchor less likely than this to show an object gives nothing
 
 
+class CellHead(nn.Module):
+    """Levels of cells' logits as they are, with class scores, boxes and objectness for every anchor.
+
+    A centre may lie in as many cells as its level's `stretch` says. `forward` gives `cells` per level, as above.
+    """
+
+    def __init__(self, classes: int, *, anchors: SizedAnchors, stretch: Sequence[float]) -> None:
+        super().__init__()
+        self.classes, self.anchors, self.stretch = classes, anchors, tuple(stretch)
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        return {"cells": list(levels)}
+
+    def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+        """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and the objectness as `quality` (n, a), in fp32."""
+        return decode_cells(logits["cells"], self.anchors, self.classes, self.stretch)
+
+
 def decode_cells(
     levels: Sequence[Tensor], anchors: SizedAnchors, classes: int, stretch: Sequence[float] | None = None
 ) -> dict[str, Tensor]:

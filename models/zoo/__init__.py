@@ -12,6 +12,7 @@ from . import (
     borderdet,
     centernet,
     cornernet,
+    cspnet,
     dark,
     efficientnet,
     fcos,
@@ -64,6 +65,7 @@ _RETINA = (
     yolov3,
     saccadenet,
     asff,
+    cspnet,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)

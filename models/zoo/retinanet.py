@@ -164,7 +164,8 @@ VARIANTS = (
         input=replace(CAFFE_1, size=(500, 833)),
         decode=DenseDecode(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell),
         # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
-        suppress=Suppress(conf=0.1, iou=0.5, inclusive=True),
+        # Overlaps do without the last pixel that boxes count in.
+        suppress=Suppress(conf=0.1, iou=0.5),
         mapping=_AP_LOSS_LAYOUT,
     ),
     RETINANET.derive(
@@ -183,5 +184,6 @@ ALIASES = {
     "pisa": "pisa_retinanet_r50",
     "dr_loss": "dr_loss_r50",
     "ap_loss": "ap_loss_r101",
+    "aploss_retinanet_r101": "ap_loss_r101",
     "noisy_anchors": "noisy_anchors_r50",
 }

@@ -13,7 +13,7 @@ from detforge.models.heads.refinedet import RefineDetHead
 from detforge.models.heads.sabl import SABLHead
 from detforge.models.heads.sepc import SEPCRetinaHead
 from detforge.models.heads.vfnet import VFNetHead
-from detforge.models.heads.yolo import decode_cells
+from detforge.models.heads.yolo import CellHead, decode_cells
 from detforge.models.heads.yolof import YOLOFHead
 from detforge.models.points import points_first
 
@@ -29,6 +29,10 @@ def named(
         return _refinedet(head, levels, features, logits)
     if isinstance(head, ASFFHead):
         return _asff(model, levels, features, logits)
+    if isinstance(head, CellHead):
+        return _cspnet(model, case, logits)
+    if "reg" in case.raw or "reg@1" in case.raw:
+        return _ap_loss(head, levels, features, logits)
     outputs = FORMS.get(type(head), lambda _, logits: list(logits.values()))(head, logits)
     if "quality" in logits and "head/2/0" not in case.raw and type(head) not in FORMS:
         # GFL v2 multiplies score and quality in its head.
@@ -61,6 +65,33 @@ def _refinedet(head: RefineDetHead, levels: Sequence[Tensor], features: Sequence
         "odm_loc": flat["deltas"],
         "odm_conf_softmax": flat["classes"].softmax(-1),
     }
+
+
+def _ap_loss(
+    head: nn.Module, levels: Sequence[Tensor], features: Sequence[Tensor], logits: Logits
+) -> dict[str, Tensor]:
+    """Its anchors' values lie one after the other, the levels' under one name each."""
+    names = {f"layer{i}": x for i, x in enumerate(levels[-3:], 2)} | {f"neck/{i}": x for i, x in enumerate(features)}
+    for i, (deltas, classes) in enumerate(zip(logits["deltas"], logits["classes"], strict=True)):
+        call = f"@{i}" if i else ""
+        names[f"reg{call}"] = points_first([deltas]).reshape(1, -1, 4)
+        names[f"cls{call}"] = points_first([classes]).reshape(1, -1, head.classes)
+    return names
+
+
+def _cspnet(model: nn.Module, case: Case, logits: Logits) -> dict[str, Tensor]:
+    """Its boxes are fractions of the image, all cells of an anchor together; of its trunk there are layers."""
+    maps = model.backbone.maps(torch.from_numpy(case.image))
+    found = decode_cells(logits["cells"], model.bbox_head.anchors, model.bbox_head.classes, model.bbox_head.stretch)
+    sizes = [x.shape[2] * x.shape[3] * 3 for x in logits["cells"]]
+
+    def grouped(values: Tensor) -> Tensor:
+        return torch.cat([x.unflatten(1, (-1, 3)).transpose(1, 2).flatten(1, 2) for x in values.split(sizes, 1)], 1)
+
+    height, width = case.image.shape[2:]
+    names = {f"layer{i}": x for i, x in enumerate(maps)} | {f"conv{i}": x for i, x in enumerate(logits["cells"])}
+    boxes = grouped(found["boxes"]) / torch.tensor([width, height, width, height])
+    return names | {"boxes": boxes[:, :, None], "confs": grouped(found["scores"] * found["quality"][..., None])}
 
 
 def _asff(model: nn.Module, levels: Sequence[Tensor], features: Sequence[Tensor], logits: Logits) -> dict[str, Tensor]:

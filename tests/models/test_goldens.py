@@ -63,16 +63,27 @@ NETWORKS = (
     "refinedet320_vgg16",
     "yolov3_asff",
     "yolov3_asff_rfb",
+    "aploss_retinanet_r101",
+    "cspresnext50_panet_spp",
+    "cspdarknet53_panet_spp",
 )
 TIED = re.compile(r"_convs\.[1-9]\.\d\.conv\.")
 """Convolutions of a branch that are those of the first level."""
-LAST_PIXEL = ("sabl_retinanet_r50",)
+LAST_PIXEL = ("sabl_retinanet_r50", "aploss_retinanet_r101")
 """Networks whose reference cuts boxes at the last pixel, a pixel before the image's end."""
 ROUNDED_DOWN = {"nas_fpn_retinanet_r50": (8, 16, 32, 72, 180)}
 """Strides that stand for levels which round down where the canvas is no multiple of 128, as theirs is."""
-UNCUT = ("yolov3_d53", "yolov3_mobilenetv2", "refinedet320_vgg16", "yolov3_asff", "yolov3_asff_rfb")
+UNCUT = (
+    "yolov3_d53",
+    "yolov3_mobilenetv2",
+    "refinedet320_vgg16",
+    "yolov3_asff",
+    "yolov3_asff_rfb",
+    "cspresnext50_panet_spp",
+    "cspdarknet53_panet_spp",
+)
 """Networks whose reference leaves boxes as they are, beyond the image too."""
-LEAST = {"yolov3_asff": 0.01, "yolov3_asff_rfb": 0.01}
+LEAST = {"yolov3_asff": 0.01, "yolov3_asff_rfb": 0.01, "cspresnext50_panet_spp": 0.25, "cspdarknet53_panet_spp": 0.25}
 """What a score has to exceed in a reference; in most 0.05."""
 BEST = {"yolov3_d53": 1000, "yolov3_mobilenetv2": 1000}
 """How many pairs of anchor and class a reference keeps of all levels together; the runtime keeps as many of each."""
