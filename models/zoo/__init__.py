@@ -29,6 +29,7 @@ from . import (
     nas_fpn,
     pyconv,
     refinedet,
+    regnet,
     reppoints,
     retinanet,
     rsn,
@@ -66,6 +67,7 @@ _RETINA = (
     saccadenet,
     asff,
     cspnet,
+    regnet,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)

@@ -61,7 +61,14 @@ OPERATORS = {
 }
 
 
-TRUNKS = ("faster_rcnn_r50_dcnv2", "faster_rcnn_x101_32x4d", "pafpn_faster_r50")
+TRUNKS = (
+    "faster_rcnn_r50_dcnv2",
+    "faster_rcnn_x101_32x4d",
+    "pafpn_faster_r50",
+    "faster_rcnn_r2_101",
+    "faster_rcnn_r50_regnet",
+    "faster_rcnn_hrnet_w32",
+)
 """Networks of which backbone and neck are of use."""
 SLOW = ("cornernet_hg104",)
 """Networks that are run on one image only."""
