@@ -21,12 +21,14 @@ from . import (
     guided_anchoring,
     higherhrnet,
     hrnet,
+    hrnetv2,
     integral,
     iou_aware_retinanet,
     libra,
     marker_corners,
     mspn,
     nas_fpn,
+    pvt,
     pyconv,
     refinedet,
     regnet,
@@ -68,6 +70,8 @@ _RETINA = (
     asff,
     cspnet,
     regnet,
+    pvt,
+    hrnetv2,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)
