@@ -52,11 +52,12 @@ class L2Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # Half precision has no room for a sum of squares.
         long = x.float()
-        length = long.square().sum(1, keepdim=True).sqrt() + _EPS
+        # A sum with so little would be taken for one with nothing, by what simplifies exported graphs.
+        length = long.square().sum(1, keepdim=True).sqrt().clamp(min=_SHORTEST)
         return (self.weight.float()[:, None, None] * long / length).to(x.dtype)
 
 
-_EPS = 1e-10
+_SHORTEST = 1e-10
 
 
 def _plain(in_channels: int, channels: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
