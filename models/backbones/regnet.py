@@ -74,4 +74,4 @@ def _width(wanted: float, first: float, factor: float) -> int:
 X_800MF = partial(RegNet, first=56, slope=35.73, factor=2.28, group=16, depth=16)
 X_1_6GF = partial(RegNet, first=80, slope=34.01, factor=2.25, group=24, depth=18)
 X_3_2GF = partial(RegNet, first=88, slope=26.31, factor=2.25, group=48, depth=25)
-TINY_REGNET = partial(RegNet, first=8, slope=16, factor=2.0, group=8, depth=4)
+TINY_REGNET = partial(RegNet, first=8, slope=24, factor=2.0, group=8, depth=5)

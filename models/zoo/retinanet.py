@@ -4,6 +4,7 @@
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -136,6 +137,29 @@ _AP_LOSS_LAYOUT = {
     "regressionModel.output.": "bbox_head.retina_reg.",
 }
 _AP_LOSS_ANCHORS = Anchors(scales=(4, 4 * math.sqrt(2)), centre=0.5, inclusive=True)
+_AP_LOSS_BUILD = {"relu": True, "anchors": _AP_LOSS_ANCHORS, "stds": _STDS}
+
+
+def _build_ap_loss_r50(classes: int, **others: Any) -> nn.Module:
+    """Its first convolution has a bias, as Detectron's ResNet-50 had."""
+    network = build(classes, backbone=R50_CAFFE, **others)
+    stem = network.backbone.conv1
+    network.backbone.conv1 = nn.Conv2d(3, stem.out_channels, stem.kernel_size, stem.stride, stem.padding)
+    return network
+
+
+_AP_LOSS = RETINANET.derive(
+    "ap_loss_r101",
+    "RetinaNet trained on average precision itself (AP-Loss): ResNet-101",
+    build={"backbone": R101_CAFFE, **_AP_LOSS_BUILD},
+    paper="arXiv 1904.06373",
+    input=replace(CAFFE_1, size=(500, 833)),
+    decode=DenseDecode(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell),
+    # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
+    # Overlaps do without the last pixel that boxes count in.
+    suppress=Suppress(conf=0.1, iou=0.5),
+    mapping=_AP_LOSS_LAYOUT,
+)
 
 VARIANTS = (
     RETINANET,
@@ -156,17 +180,12 @@ VARIANTS = (
     _pisa("x101_32x4d", X101_32X4D, "-a0c13c73", 40.7),
     _dr_loss("r50", R50_CAFFE, 37.4),
     _dr_loss("r101_2x", R101_CAFFE, 41.5),
-    RETINANET.derive(
-        "ap_loss_r101",
-        "RetinaNet trained on average precision itself (AP-Loss): ResNet-101",
-        build={"backbone": R101_CAFFE, "relu": True, "anchors": _AP_LOSS_ANCHORS, "stds": _STDS},
-        paper="arXiv 1904.06373",
-        input=replace(CAFFE_1, size=(500, 833)),
-        decode=DenseDecode(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell),
-        # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
-        # Overlaps do without the last pixel that boxes count in.
-        suppress=Suppress(conf=0.1, iou=0.5),
-        mapping=_AP_LOSS_LAYOUT,
+    _AP_LOSS,
+    replace(
+        _AP_LOSS,
+        name="ap_loss_r50",
+        summary="RetinaNet trained on average precision itself (AP-Loss): ResNet-50",
+        build=partial(_build_ap_loss_r50, **_AP_LOSS_BUILD),
     ),
     RETINANET.derive(
         "noisy_anchors_r50",
@@ -184,6 +203,7 @@ ALIASES = {
     "pisa": "pisa_retinanet_r50",
     "dr_loss": "dr_loss_r50",
     "ap_loss": "ap_loss_r101",
+    "aploss_retinanet_r50": "ap_loss_r50",
     "aploss_retinanet_r101": "ap_loss_r101",
     "noisy_anchors": "noisy_anchors_r50",
 }

@@ -57,4 +57,5 @@ VARIANTS = (
     ),
     _R18.derive("saccadenet_test", "tiny SaccadeNet for tests", build={"width": 8, "channels": (32, 16, 16)}),
 )
-ALIASES = {"saccadenet": "saccadenet_dla34"}
+# The authors name a second mode of attention, which their code never takes.
+ALIASES = {"saccadenet": "saccadenet_dla34", "saccadenet_dla34_v2_ctreg": "saccadenet_dla34_ctreg"}
