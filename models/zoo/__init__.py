@@ -11,6 +11,7 @@ from . import (
     autoassign,
     borderdet,
     centernet,
+    convnext,
     cornernet,
     cspnet,
     dark,
@@ -43,6 +44,7 @@ from . import (
     simplebaseline,
     spinenet,
     ssd,
+    swin,
     ttfnet,
     udp,
     vfnet,
@@ -50,8 +52,17 @@ from . import (
     yolov3,
 )
 
-_DETECTION = (retinanet, iou_aware_retinanet, fcos, atss, gfl, vfnet, autoassign, borderdet, centernet, cornernet)
-_RETINA = (
+_DETECTION = (
+    retinanet,
+    iou_aware_retinanet,
+    fcos,
+    atss,
+    gfl,
+    vfnet,
+    autoassign,
+    borderdet,
+    centernet,
+    cornernet,
     nas_fpn,
     libra,
     guided_anchoring,
@@ -72,10 +83,12 @@ _RETINA = (
     regnet,
     pvt,
     hrnetv2,
+    swin,
+    convnext,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)
-_PAPERS = (*_DETECTION, *_RETINA, *_TOP_DOWN, *_BOTTOM_UP)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}
