@@ -105,3 +105,19 @@ class SizedAnchors:
             cells = level.unflatten(1, (-1, len(sides)))
             levels.append(F.pad(cells, (0, 0, 0, self.per_cell - len(sides))).flatten(1, 2))
         return torch.cat(levels, 1)
+
+
+def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence[Sequence[float]]) -> SizedAnchors:
+    """SSD's anchors: squares of a level's size and of its mean with the next one, and boxes of the ratios.
+
+    Liu et al., arXiv 1512.02325, section 2.2. There is one size more than there are levels.
+    """
+    levels: list[tuple[tuple[float, float], ...]] = []
+    for size, larger, level in zip(sizes, sizes[1:], ratios, strict=False):
+        mean = math.sqrt(size * larger)
+        boxes = [(size, size), (mean, mean)]
+        for ratio in level:
+            root = math.sqrt(ratio)
+            boxes += [(size * root, size / root), (size / root, size * root)]
+        levels.append(tuple(boxes))
+    return SizedAnchors(tuple(strides), tuple(levels))

@@ -5,6 +5,7 @@ import difflib
 from ...deploy.errors import UsageError
 from ..variant import Variant
 from . import (
+    ap_loss,
     asff,
     associative_embedding,
     atss,
@@ -54,6 +55,7 @@ from . import (
 
 _DETECTION = (
     retinanet,
+    ap_loss,
     iou_aware_retinanet,
     fcos,
     atss,

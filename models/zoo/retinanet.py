@@ -1,10 +1,7 @@
 """RetinaNet (arXiv 1708.02002), and the losses that train the same network: FreeAnchor (arXiv 1909.02466), PISA
-(arXiv 1904.04821), DR Loss (arXiv 1907.10156), AP-Loss (arXiv 1904.06373) and Noisy Anchors (arXiv 1912.05086)."""
+(arXiv 1904.04821), DR Loss (arXiv 1907.10156) and Noisy Anchors (arXiv 1912.05086)."""
 
-import math
-from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from torch import nn
 
@@ -126,41 +123,6 @@ def _dr_loss(on: str, backbone: Backbone, ap: float) -> Variant:
     )
 
 
-_AP_LOSS_LAYOUT = {
-    **{f"^{part}": f"backbone.{part}" for part in ("conv1.", "bn1.", "layer")},
-    **{f"fpn.P{i + 3}_1.": f"neck.lateral_convs.{i}.conv." for i in range(3)},
-    **{f"fpn.P{i + 3}_2.": f"neck.fpn_convs.{i}.conv." for i in range(5)},
-    "fpn.P6.": "neck.fpn_convs.3.conv.",
-    **{f"classificationModel.conv{i + 1}.": f"bbox_head.cls_convs.{i}.conv." for i in range(4)},
-    **{f"regressionModel.conv{i + 1}.": f"bbox_head.reg_convs.{i}.conv." for i in range(4)},
-    "classificationModel.output.": "bbox_head.retina_cls.",
-    "regressionModel.output.": "bbox_head.retina_reg.",
-}
-_AP_LOSS_ANCHORS = Anchors(scales=(4, 4 * math.sqrt(2)), centre=0.5, inclusive=True)
-_AP_LOSS_BUILD = {"relu": True, "anchors": _AP_LOSS_ANCHORS, "stds": _STDS}
-
-
-def _build_ap_loss_r50(classes: int, **others: Any) -> nn.Module:
-    """Its first convolution has a bias, as Detectron's ResNet-50 had."""
-    network = build(classes, backbone=R50_CAFFE, **others)
-    stem = network.backbone.conv1
-    network.backbone.conv1 = nn.Conv2d(3, stem.out_channels, stem.kernel_size, stem.stride, stem.padding)
-    return network
-
-
-_AP_LOSS = RETINANET.derive(
-    "ap_loss_r101",
-    "RetinaNet trained on average precision itself (AP-Loss): ResNet-101",
-    build={"backbone": R101_CAFFE, **_AP_LOSS_BUILD},
-    paper="arXiv 1904.06373",
-    input=replace(CAFFE_1, size=(500, 833)),
-    decode=DenseDecode(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell),
-    # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
-    # Overlaps do without the last pixel that boxes count in.
-    suppress=Suppress(conf=0.1, iou=0.5),
-    mapping=_AP_LOSS_LAYOUT,
-)
-
 VARIANTS = (
     RETINANET,
     *(
@@ -180,13 +142,6 @@ VARIANTS = (
     _pisa("x101_32x4d", X101_32X4D, "-a0c13c73", 40.7),
     _dr_loss("r50", R50_CAFFE, 37.4),
     _dr_loss("r101_2x", R101_CAFFE, 41.5),
-    _AP_LOSS,
-    replace(
-        _AP_LOSS,
-        name="ap_loss_r50",
-        summary="RetinaNet trained on average precision itself (AP-Loss): ResNet-50",
-        build=partial(_build_ap_loss_r50, **_AP_LOSS_BUILD),
-    ),
     RETINANET.derive(
         "noisy_anchors_r50",
         "RetinaNet trained with cleanliness scores of anchors",
@@ -202,8 +157,5 @@ ALIASES = {
     "free_anchor": "free_anchor_r50",
     "pisa": "pisa_retinanet_r50",
     "dr_loss": "dr_loss_r50",
-    "ap_loss": "ap_loss_r101",
-    "aploss_retinanet_r50": "ap_loss_r50",
-    "aploss_retinanet_r101": "ap_loss_r101",
     "noisy_anchors": "noisy_anchors_r50",
 }

@@ -1,6 +1,5 @@
 """SSD (arXiv 1512.02325) and SSDLite (arXiv 1801.04381, section 6.2)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,7 +7,7 @@ from torch import nn
 
 from ...deploy.card import Suppress
 from ...deploy.forms import DenseDecode
-from ..anchors import SizedAnchors
+from ..anchors import SizedAnchors, prior_boxes
 from ..backbones.mobilenetv2 import MMDET, MobileNetV2
 from ..backbones.vgg import VGG
 from ..detector import DenseDetector
@@ -18,19 +17,6 @@ from ..necks.ssd import SSDNeck
 from ..variant import RGB, Variant, openmmlab
 
 _LITE_EPS = 1e-3
-
-
-def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence[Sequence[float]]) -> SizedAnchors:
-    """The anchors of section 2.2: squares of a level's size and of its mean with the next one, and its ratios."""
-    levels: list[tuple[tuple[float, float], ...]] = []
-    for size, larger, level in zip(sizes, sizes[1:], ratios, strict=False):
-        mean = math.sqrt(size * larger)
-        boxes = [(size, size), (mean, mean)]
-        for ratio in level:
-            root = math.sqrt(ratio)
-            boxes += [(size * root, size / root), (size / root, size * root)]
-        levels.append(tuple(boxes))
-    return SizedAnchors(tuple(strides), tuple(levels))
 
 
 _FEW, _MANY = (2,), (2, 3)
