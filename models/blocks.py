@@ -88,6 +88,14 @@ def add_biases(network: nn.Module) -> nn.Module:
     return network
 
 
+def set_norm_eps(network: nn.Module, eps: float) -> nn.Module:
+    """The network with `eps` added to the variances of its batch norms."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = eps
+    return network
+
+
 def exact_linear(x: Tensor, layer: nn.Linear) -> Tensor:
     """The layer in fp32, whatever the type of its weights and of `x`: for what half precision is too coarse for."""
     return F.linear(x.float(), layer.weight.float(), None if layer.bias is None else layer.bias.float())

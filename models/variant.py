@@ -89,10 +89,10 @@ class Variant:
     """One named model: how to build it, what its Card says, and where its weights are.
 
     `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
-    whose first axis is that number, once for every anchor of a cell or channel of a keypoint. `mapping` turns parts of
-    a checkpoint's keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in
-    `unused` are left out: only training needs them. Of each anchor's columns `others` stand for no class: a background,
-    a box. `bundled` weights come with this package.
+    whose first axis is that number, once for every anchor of a cell or channel of a keypoint, and `beside_classes` more
+    each time where a layer also predicts something else: a background, a box. `mapping` turns parts of a checkpoint's
+    keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in `unused` are left
+    out: only training needs them. `bundled` weights come with this package.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Variant:
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     skeleton: Skeleton | None = None
-    others: int = 0
+    beside_classes: int = 0
 
     def derive(
         self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
@@ -127,7 +127,7 @@ class Variant:
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes, or keypoints, that the parameter of `classes_key` serves."""
         columns = len(classifier) // _CHANNELS.get(self.decode.kind, getattr(self.decode, "anchors", 1))
-        return columns - self.others
+        return columns - self.beside_classes
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, ops: tuple[str, ...] = ()) -> Card:
         """The Card of this variant with one label per class, however its weights and precision came to be."""

@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm
+from ..blocks import ConvNorm, set_norm_eps
 
 _LAYERS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, channels, blocks and the first block's stride (table 2)."""
@@ -83,9 +83,7 @@ class MobileNetV2(nn.Module):
             widths.append(in_channels)
             setattr(self, f"layer{i}", nn.Sequential(*layer))
         self.conv2 = ConvReLU6(in_channels, _LAST, 1, activation=activation)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eps = norm_eps
+        set_norm_eps(self, norm_eps)
         self.outputs = tuple(outputs)
         self.channels = tuple([*widths, _LAST][i - 1] for i in outputs)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm
+from ..blocks import ConvNorm, set_norm_eps
 from .resnet import BasicBlock, Bottleneck
 
 _BLOCKS = (
@@ -68,9 +68,7 @@ class SpineNet(nn.Module):
         self.endpoint_convs = nn.ModuleDict(
             {str(level): ConvNorm(out, channels, 1, norm="bn", relu=False) for level, _, out in made[-_OUTPUTS:]}
         )
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eps = NORM_EPS
+        set_norm_eps(self, NORM_EPS)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = F.max_pool2d(self.conv1(image), 3, 2, 1)

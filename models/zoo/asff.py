@@ -78,7 +78,7 @@ _ASFF = Variant(
     labels=COCO,
     published=Published(None, 40.6),
     mapping=_layout(),
-    others=OTHERS,
+    beside_classes=OTHERS,
 )
 
 VARIANTS = (

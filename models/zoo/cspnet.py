@@ -56,7 +56,7 @@ _X50 = Variant(
     labels=COCO,
     published=Published(None, 42.4),
     mapping={"^models.": "backbone.models."},
-    others=OTHERS,
+    beside_classes=OTHERS,
 )
 _TUNED = {"anchors": _OPTIMAL, "stretch": _STRETCHED}
 

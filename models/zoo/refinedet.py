@@ -56,7 +56,7 @@ _320 = Variant(
     labels=VOC,
     published=Published(None, 79.8),  # a port's, on a drive; mean AP on VOC 2007, at an IoU of 0.5
     mapping=_NAMES,
-    others=1,
+    beside_classes=1,
 )
 
 VARIANTS = (

@@ -9,6 +9,7 @@ from ...deploy.card import Suppress
 from ...deploy.forms import DenseDecode
 from ..anchors import Anchors
 from ..backbones.spinenet import NORM_EPS, SpineNet
+from ..blocks import set_norm_eps
 from ..detector import DenseDetector
 from ..heads.retina import RetinaHead
 from ..labels import COCO
@@ -22,9 +23,7 @@ def build(classes: int, *, channels: int = 256, scale: float = 3.0, stacked: int
     scales = tuple(scale * 2 ** (i / 3) for i in range(3))
     anchors = Anchors(_STRIDES, scales=scales, centre=0.5, inclusive=True, rounded="corners")
     head = RetinaHead(classes, channels, anchors=anchors, stacked=stacked, level_norms=True)
-    for module in head.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eps = NORM_EPS
+    set_norm_eps(head, NORM_EPS)
     return DenseDetector(SpineNet(channels, **backbone), nn.Identity(), head, levels=tuple(range(len(_STRIDES))))
 
 

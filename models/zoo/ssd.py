@@ -10,6 +10,7 @@ from ...deploy.forms import DenseDecode
 from ..anchors import SizedAnchors, prior_boxes
 from ..backbones.mobilenetv2 import MMDET, MobileNetV2
 from ..backbones.vgg import VGG
+from ..blocks import set_norm_eps
 from ..detector import DenseDetector
 from ..heads.ssd import SSDHead
 from ..labels import COCO
@@ -62,10 +63,7 @@ def build_lite(classes: int, *, wide: float = 1.0) -> nn.Module:
     trunk = MobileNetV2((5, 8), norm_eps=_LITE_EPS, wide=wide)
     neck = SSDNeck(trunk.channels, (512, 256, 256, 128), _STEPS[_LITE], lite=True)
     head = SSDHead(classes, neck.channels, anchors=_LITE, lite=True)
-    for module in (*neck.modules(), *head.modules()):
-        if isinstance(module, nn.BatchNorm2d):
-            module.eps = _LITE_EPS
-    return DenseDetector(trunk, neck, head, levels=(0, 1))
+    return DenseDetector(trunk, set_norm_eps(neck, _LITE_EPS), set_norm_eps(head, _LITE_EPS), levels=(0, 1))
 
 
 SSD300 = Variant(
@@ -79,7 +77,7 @@ SSD300 = Variant(
     suppress=Suppress(iou=0.45, max_det=200),
     labels=COCO,
     published=openmmlab("ssd", "ssd300_coco", "_20210803_015428-d231a06e", 25.5),
-    others=1,
+    beside_classes=1,
 )
 _SSDLITE = replace(
     SSD300,

@@ -62,7 +62,7 @@ _D53 = Variant(
     suppress=Suppress(iou=0.45),
     labels=COCO,
     published=_published("yolov3_d53_mstrain-608_273e_coco", "_20210518_115020-a2c3acb8", 33.7),
-    others=OTHERS,
+    beside_classes=OTHERS,
 )
 _MOBILE = replace(
     _D53,
