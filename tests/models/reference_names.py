@@ -33,8 +33,9 @@ def named(
         return _cspnet(model, case, logits)
     if "reg" in case.raw or "reg@1" in case.raw:
         return _ap_loss(head, levels, features, logits)
-    outputs = FORMS.get(type(head), lambda _, logits: list(logits.values()))(head, logits)
-    if "quality" in logits and "head/2/0" not in case.raw and type(head) not in FORMS:
+    own = next((form for kind, form in FORMS.items() if isinstance(head, kind)), None)
+    outputs = list(logits.values()) if own is None else own(head, logits)
+    if "quality" in logits and "head/2/0" not in case.raw and own is None:
         # GFL v2 multiplies score and quality in its head.
         outputs = [[c.sigmoid() * q.sigmoid() for c, q in zip(outputs[0], outputs.pop(), strict=True)], outputs[1]]
     groups = {"backbone": levels, "neck": features, **{f"head/{i}": output for i, output in enumerate(outputs)}}
