@@ -1,11 +1,11 @@
-"""Compare the ways to read heatmaps on the bundled corner network: `python benchmarks/corners.py`.
+"""Compare heatmap decoders on the bundled corner network: `python benchmarks/corners.py`.
 
-Held-back symbols of the training generator, those whose four corners are in sight, are cut out as crops of 256, 192 and
-128 px, which give maps of 64, 48 and 32 px, and run as the exported fp32 and fp16 files. Then the bundled detector and
-the network together, on whole scenes. Prints Markdown, and writes JSON with --json.
+Held-out symbols of the training generator with four visible corners are cropped to 256, 192 and 128 px (maps of 64, 48
+and 32 px) and run through the exported fp32 and fp16 files. Then the bundled detector and the network run together on
+whole scenes. Prints Markdown, and writes JSON with --json.
 
-Errors are distances in px of a crop of 256 px. They are those of the best way around: the corners' names may be
-exchanged, which the last table counts apart.
+Errors are distances in px of a crop of 256 px, in the best of the four corner orders. The last table counts wrong names
+separately.
 """
 
 import argparse
@@ -37,14 +37,14 @@ assert isinstance(PLACE, Crop) and isinstance(FORM, Heatmaps)
 READINGS = {
     method: Heatmaps(method, blur=5 if method == "second_peak" else 11, beta=20.0, debias=True, flip=False)
     for method in get_args(HeatmapMethod)
-    if method != "megvii"  # a quarter on a smoothed map
+    if method != "megvii"  # "quarter" on a smoothed map
 }
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The error of one way to read one network's maps: px of a crop of 256 px, and the share of right names."""
+    """The error of one decoder on one file: px of a crop of 256 px, and the fraction of correct names."""
 
     method: str
     side: int
@@ -58,7 +58,7 @@ class Row:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Compare ways to read heatmaps.")
+    parser = argparse.ArgumentParser(description="Compare heatmap decoders.")
     parser.add_argument("--crops", type=int, default=500)
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--cache", type=Path, default=Path("runs/markers"))
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def compare(markers: Sequence[Marker], folder: Path) -> Iterator[Row]:
-    """Every method, size of crop and precision, with and without the mirrored crop."""
+    """Every method, crop size and precision, with and without the mirrored crop."""
     rng = np.random.default_rng(CORNERS_SEED)
     boxes = [jittered(rng, one.box) for one in markers]
     for side in CORNERS_SIDES:
@@ -99,17 +99,17 @@ def run(file: str, images: Floats) -> Arrays:
 
 
 def read(outputs: Arrays, mirrored: Arrays | None, spec: Heatmaps, side: int) -> Floats:
-    """The corners (n, 4, 2) as parts of the crop."""
+    """The corners (n, 4, 2) as fractions of the crop."""
     assert VARIANT.skeleton is not None
     found = spec.parts(outputs, mirrored, VARIANT.skeleton, (side, side), PLACE.spacing)[0]
-    # Megvii's rule counts from a pixel's corner, this network's labels from its centre.
+    # Megvii's rule counts from the corner of a pixel, this network's labels from its centre.
     return found - np.float32(0.5 / (side // STRIDE - 1)) if spec.method == "second_peak" else found
 
 
 def errors(found: Floats, truth: Floats) -> tuple[float, float, float, float]:
-    """Of outlines (n, 4, 2): the mean and the median distance of a corner, the share within 16 px, that of right names.
+    """The errors of outlines (n, 4, 2): mean and median distance of a corner, fraction within 16 px and of right names.
 
-    Whole outlines are compared in the best of their four orders.
+    Each outline is compared in the best of its four orders.
     """
     turns = np.stack([np.linalg.norm(found - np.roll(truth, turn, 1), axis=-1) for turn in range(4)])
     best = turns.mean(2).argmin(0)
@@ -118,7 +118,7 @@ def errors(found: Floats, truth: Floats) -> tuple[float, float, float, float]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: a line for each method, the mean and the median error at every size."""
+    """Markdown: one line per method, with the mean and the median error at every size."""
     sides = [f"{side // STRIDE} px" for side in CORNERS_SIDES]
     lines = []
     for precision in ("fp32", "fp16"):
@@ -132,7 +132,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def shares(rows: Sequence[Row]) -> str:
-    """Markdown: how often the network is right, with its own decoder."""
+    """Markdown: the success rates of the network with its default decoder."""
     lines = ["| maps | file | mirrored too | corners within 16 px | right names |", "|---" * 5 + "|"]
     for row in rows:
         if row.method == FORM.method:
@@ -143,9 +143,9 @@ def shares(rows: Sequence[Row]) -> str:
 
 
 def end_to_end(scenes: int) -> dict[str, float]:
-    """The detector's boxes and the corners in them, of every symbol found whose corners are all in sight.
+    """Errors of the corners in the detector's boxes, for every symbol found whose corners are all visible.
 
-    In px of the photograph and of a crop of 256 px.
+    Units: px of the photograph and of a crop of 256 px.
     """
     pipeline = load(str(BUNDLED), pose_model=str(BUNDLED_POSE))
     found: list[Floats] = []

@@ -1,9 +1,9 @@
-"""Time the crops of people: the native pass against a loop of OpenCV's warpAffine and NumPy's normalisation.
+"""Time the crops of people: the native pass against a loop of OpenCV's warpAffine and NumPy normalisation.
 
     python benchmarks/crops.py [--people 8] [--rounds 100] [--json FILE]
 
-The people are of every size on a frame of 1080p, the canvases of 256x192. How far apart the results are is printed: the
-native pass has the rounding of OpenCV 4.
+The people have various sizes on a 1080p frame; the canvases are 256x192. Also prints the largest difference between the
+results; the native pass rounds as OpenCV 4 does.
 """
 
 from collections.abc import Sequence
@@ -41,13 +41,13 @@ def main() -> None:
         "warpAffine and NumPy": lambda: with_opencv(theirs, image, crops),
     }
     rows = in_turns(ways, arguments.rounds)
-    levels = np.abs(ours - theirs).max() * min(PIXELS.std)  # a level is worth 1 / std
+    levels = np.abs(ours - theirs).max() * min(PIXELS.std)  # One level is 1 / std.
     title = f"{len(crops)} people of 1080p at {HEIGHT}x{WIDTH}, at most {levels:.1f} levels apart"
     deliver("crops", [Table(title, rows)], watch, arguments)
 
 
 def with_opencv(canvases: NDArray[np.float32], image: Image, crops: Sequence[WarpedFrame]) -> None:
-    """What `fill_warped` does, in the usual calls."""
+    """The equivalent of `fill_warped` in OpenCV and NumPy."""
     mean, std = (np.array(values, np.float32) for values in (PIXELS.mean, PIXELS.std))
     for canvas, crop in zip(canvases, crops, strict=True):
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -1,10 +1,10 @@
-"""Time GFL-R50 on a picture of 1216x800, from the bytes of its file to its detections.
+"""Time GFL-R50 on an image of 1216x800, from the bytes of the image file to the detections.
 
     python benchmarks/end_to_end.py [--rounds 7] [--threads 2] [--file int8=FILE.onnx] [--json FILE]
 
-Files of ours, in ONNX Runtime and OpenVINO, and the network in eager PyTorch, with the same runtime around all of
-them, in one process. Weights are random and the same in all; time does not depend on them. Each file passed its
-export's parity gate, int8 calibrated on the photographs of examples/evaluation.
+Runs exported files in ONNX Runtime and OpenVINO, and the network in eager PyTorch, inside the same runtime and in one
+process. All have the same random weights, on which the time does not depend. Each file passed verification; int8 is
+calibrated on the photographs of examples/evaluation.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,9 @@ MODEL, SIZE = "gfl_r50", (1216, 800)
 
 
 def main() -> None:
-    """Print the medians, end to end and of what is not the network."""
+    """Print the medians, end to end and outside the network."""
     flags = parser(__doc__, 7)
-    flags.add_argument("--file", action="append", default=[], metavar="NAME=FILE", help="one more file of the network")
+    flags.add_argument("--file", action="append", default=[], metavar="NAME=FILE", help="another file of the network")
     arguments = flags.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def models(arguments) -> dict[str, Callable]:
-    """Each way's detector, ours in fp32 first."""
+    """The detectors to compare, ours in fp32 first."""
     made: dict[str, Callable] = {}
     fp32, int8 = exported("fp32"), exported("int8")
     made["detforge fp32, ONNX Runtime"] = load(str(fp32), threads=arguments.threads)
@@ -67,7 +67,7 @@ def models(arguments) -> dict[str, Callable]:
 
 
 def exported(precision: str) -> Path:
-    """The file, made when it is not there yet."""
+    """The file, exported if it does not exist."""
     path = FILES / f"{MODEL}-{precision}.onnx"
     if not path.exists():
         calib = EXAMPLES / "evaluation" if precision == "int8" else None
@@ -76,7 +76,7 @@ def exported(precision: str) -> Path:
 
 
 def timed(name: str, model: Callable, data: bytes, spent: dict[str, list[float]]) -> Callable[[], object]:
-    """From bytes to detections; notes the milliseconds before and after the network."""
+    """A function from bytes to detections that appends the milliseconds outside the network to `spent`."""
 
     def run() -> object:
         found = model(decode_image(data, "photo.jpg"))

@@ -1,9 +1,9 @@
-"""Time the grouping of keypoints by tags: the native one against NumPy, a person and a keypoint a step as in mmpose.
+"""Time the grouping of keypoints by tags: native code against NumPy, one person and keypoint per step as in mmpose.
 
     python benchmarks/grouping.py [--people 30] [--size 256] [--rounds 5] [--json FILE]
 
-Maps of COCO's 17 keypoints with a fifth of them missing. Who of two equally near people gets a keypoint is SciPy's
-choice in one and munkres' in the other, so that what they find is not compared here.
+Maps of COCO's 17 keypoints with a fifth of them missing. The results are not compared, since SciPy and munkres break
+ties between people differently.
 """
 
 import numpy as np
@@ -18,18 +18,18 @@ Floats = NDArray[np.float32]
 
 
 def main() -> None:
-    """Print the medians without and with the mirrored image's tags."""
+    """Print the medians without and with the tags of the mirrored image."""
     flags = parser(__doc__, 5)
     flags.add_argument("--people", type=int, default=30)
     flags.add_argument("--size", type=int, default=256)
     arguments = flags.parse_args()
     watch = Watch()
     tables: list[Table] = []
-    for views, title in ((1, "one view"), (2, "and the mirrored one")):
+    for views, title in ((1, "one view"), (2, "with the mirrored one")):
         heatmaps, tags = crowd(arguments.people, views, arguments.size)
         ways = {
             "detforge": lambda h=heatmaps, t=tags: TAGS.group(h, t, spacing=False),
-            "NumPy, a person and a keypoint a step": lambda h=heatmaps, t=tags: in_numpy(h, t),
+            "NumPy, one person and keypoint per step": lambda h=heatmaps, t=tags: in_numpy(h, t),
         }
         rows = in_turns(ways, arguments.rounds)
         tables.append(Table(f"{arguments.people} people in maps of {arguments.size} px, {title}", rows))
@@ -57,7 +57,7 @@ def crowd(people: int, views: int, size: int) -> tuple[Floats, Floats]:
 
 
 def in_numpy(heatmaps: Floats, tags: Floats) -> tuple[Floats, Floats]:
-    """Places (n, 17, 2) px and scores (n, 17)."""
+    """Positions (n, 17, 2) px and scores (n, 17)."""
     k, _, width = heatmaps.shape
     peaks = np.where(pooled(heatmaps) == heatmaps, heatmaps, 0).reshape(k, -1)
     chosen = np.argpartition(-peaks, TAGS.top_k, 1)[:, : TAGS.top_k]
@@ -78,7 +78,7 @@ def in_numpy(heatmaps: Floats, tags: Floats) -> tuple[Floats, Floats]:
 
 
 def pooled(maps: Floats) -> Floats:
-    """The largest value of the 5x5 pixels around each."""
+    """The largest value in the 5x5 window around each pixel."""
     for axis in (1, 2):
         pad = [(0, 0)] * 3
         pad[axis] = (2, 2)
@@ -87,7 +87,7 @@ def pooled(maps: Floats) -> Floats:
 
 
 def join(people: dict[float, tuple[Floats, list[Floats]]], joint: int, rows: Floats, values: Floats, k: int) -> None:
-    """Give a keypoint's candidates to people, new ones where none is near."""
+    """Assign a keypoint's candidates to people, and start a new person if none is near."""
     known = list(people.values())
     columns = np.full(len(rows), len(known))
     if known:
@@ -110,7 +110,7 @@ def join(people: dict[float, tuple[Floats, list[Floats]]], joint: int, rows: Flo
 
 
 def complete(pose: Floats, heatmaps: Floats, tags: Floats) -> None:
-    """Look for the keypoints that a person misses."""
+    """Search for a person's missing keypoints."""
     has = pose[:, 2] > 0
     mean = np.mean([tags[:, i, int(pose[i, 1]), int(pose[i, 0])] for i in np.flatnonzero(has)], 0)
     for joint in np.flatnonzero(~has):
@@ -122,7 +122,7 @@ def complete(pose: Floats, heatmaps: Floats, tags: Floats) -> None:
 
 
 def quarter(heatmap: Floats, x: int, y: int) -> NDArray[np.float64]:
-    """A quarter of a px to the larger neighbour, or back."""
+    """A shift of a quarter of a px towards the larger neighbour."""
     h, w = heatmap.shape
     right = heatmap[y, min(x + 1, w - 1)] > heatmap[y, max(x - 1, 0)]
     below = heatmap[min(y + 1, h - 1), x] > heatmap[max(y - 1, 0), x]

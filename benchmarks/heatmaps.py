@@ -1,9 +1,9 @@
-"""Time the decoders of heatmaps against NumPy and OpenCV, on the maps of eight people.
+"""Time the heatmap decoders against NumPy and OpenCV, on the maps of eight people.
 
     python benchmarks/heatmaps.py [--rounds 30] [--json FILE]
 
-The opponents are float32, as vectorised as the rule allows, smooth with cv2.GaussianBlur, and must find the same
-keypoints to be timed.
+The alternatives use float32, are vectorised where the rule allows it, smooth with cv2.GaussianBlur, and must find the
+same keypoints.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def draw(shape: tuple[int, int, int, int]) -> Floats:
-    """Peaks of sigma 2 px anywhere, with noise."""
+    """Peaks of sigma 2 px at random positions, with noise."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[: shape[2], : shape[3]]
     left, top = rng.uniform(4, shape[3] - 5, shape[:2]), rng.uniform(4, shape[2] - 5, shape[:2])
@@ -60,7 +60,7 @@ def ours(maps: Floats, rules: Heatmaps) -> Found:
 
 
 def largest(maps: Floats) -> Found:
-    """The first largest pixel of each map (n, k, h, w), and its value."""
+    """The first maximum of each map (n, k, h, w), and its value."""
     flat = maps.reshape(*maps.shape[:2], -1)
     best = flat.argmax(2)
     values = np.take_along_axis(flat, best[..., None], 2)[..., 0]
@@ -70,7 +70,7 @@ def largest(maps: Floats) -> Found:
 
 
 def around(maps: Floats, points: Floats) -> Callable[[int, int], Floats]:
-    """The values of the pixels that lie (x, y) from the points, maps repeated beyond their border."""
+    """A function that gives the pixels at (x, y) from the points. Maps are extended by their border."""
     n, k, h, w = maps.shape
     i, j = np.ogrid[:n, :k]
     x, y = points.astype(int)[..., 0], points.astype(int)[..., 1]
@@ -90,7 +90,7 @@ def quarter(maps: Floats) -> Found:
 
 
 def smooth(maps: Floats, size: int) -> Floats:
-    """Each map under a Gaussian, zeros beyond its border, its maximum what it was."""
+    """Each map smoothed by a Gaussian with zero padding, scaled to its old maximum."""
     pad = size // 2
     smoothed = np.empty_like(maps)
     for i in np.ndindex(maps.shape[:2]):

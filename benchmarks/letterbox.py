@@ -1,10 +1,10 @@
-"""Time the way from a picture to a network's input: resize, pad, colour, normalise, planes of float.
+"""Time the preprocessing from an image to a network's input: resize, pad, swap colours, normalise, float planes.
 
     python benchmarks/letterbox.py [--rounds 100] [--threads 2] [--json FILE]
 
-A frame of 1080p to 640x640. The others are what users write: OpenCV and NumPy, cv2.dnn's blob, and rtmlib, whose
-normalisation in double precision and transposition are counted, as its inference does both. Other values of other
-resizes are no fault; how far each is from ours, in levels of 0..255, is printed.
+A 1080p frame to 640x640. The alternatives are the usual ones: OpenCV and NumPy, cv2.dnn's blob, and rtmlib with its
+double-precision normalisation and transposition, since its inference does both. Also prints the largest difference
+from ours, in levels of 0..255; other resize rules give other values.
 """
 
 from collections.abc import Callable
@@ -53,13 +53,13 @@ def main() -> None:
 
 
 def levels_apart(planes: Planes, ours: Planes) -> float:
-    """The largest difference, wherever the picture lies on the canvas."""
+    """The largest difference, at any position of the image on the canvas."""
     std = np.array(STD, np.float32)[:, None, None]
     return min(float(np.abs((np.roll(planes, -down, 1) - ours) * std).max()) for down in (0, (SIDE - 360) // 2))
 
 
 def with_numpy(image: Image) -> Planes:
-    """The usual lines."""
+    """The usual NumPy code."""
     scale = min(SIDE / image.shape[0], SIDE / image.shape[1])
     height, width = round(image.shape[0] * scale), round(image.shape[1] * scale)
     padded = np.full((SIDE, SIDE, 3), GREY, np.uint8)
@@ -69,7 +69,7 @@ def with_numpy(image: Image) -> Planes:
 
 
 def with_blob(image: Image) -> Planes:
-    """OpenCV's own, which puts the picture in the middle."""
+    """OpenCV's own function, which centres the image."""
     options = cv2.dnn.Image2BlobParams()
     options.size, options.swapRB = (SIDE, SIDE), True
     options.mean, options.scalefactor = MEAN, tuple(1 / value for value in STD)
@@ -79,10 +79,10 @@ def with_blob(image: Image) -> Planes:
 
 
 def with_rtmlib(image: Image) -> Planes:
-    """RTMDet's preprocessing, and what its inference makes of the result."""
+    """RTMDet's preprocessing, with the conversion in its inference."""
     from rtmlib.tools.object_detection.rtmdet import RTMDet
 
-    model = RTMDet.__new__(RTMDet)  # without a network
+    model = RTMDet.__new__(RTMDet)  # Loads no network.
     model.model_input_size, model.mean, model.std = (SIDE, SIDE), MEAN[::-1], STD[::-1]
     pixels, _ = model.preprocess(image)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)[::-1]

@@ -1,10 +1,9 @@
-"""Measure the bundled marker model as it ships: the exported file, in the runtime.
+"""Measure the bundled marker model: the exported file, in the runtime.
 
     python benchmarks/markers.py [--model FILE] [--scenes 1000]
 
-Two sets: scenes of the training generator with a seed that training never saw, and the photographs of
-examples/evaluation, composed by another route. AP counts every detection above 0.01; recall and precision are at
-IoU 0.5 with the threshold that the Card states.
+Two sets: held-out scenes of the training generator, and the images of examples/evaluation, which have other sources.
+AP counts every detection above 0.01. Recall and precision are at IoU 0.5 with the Card's threshold.
 """
 
 import argparse
@@ -28,7 +27,7 @@ EVALUATION = Path(__file__).parents[1] / "examples" / "evaluation"
 
 
 def main() -> None:
-    """Print the measures of both sets."""
+    """Print the results on both sets."""
     parser = argparse.ArgumentParser(description="Measure the bundled marker model.")
     parser.add_argument("--model", default=str(BUNDLED))
     parser.add_argument("--scenes", type=int, default=1000)
@@ -42,7 +41,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Photograph:
-    """An image, its true boxes (g, 4) xyxy px and labels (g,), and boxes (k, 4) in which nothing counts."""
+    """An image, its true boxes (g, 4) xyxy px and labels (g,), and ignored boxes (k, 4)."""
 
     image: Image
     boxes: NDArray[np.float32]
@@ -51,7 +50,7 @@ class Photograph:
 
 
 def measure(title: str, model: str, photographs: Sequence[Photograph]) -> None:
-    """Detect in every photograph and print AP, recall and precision."""
+    """Run the detector on every image and print AP, recall and precision."""
     detector = load(model, conf=0.01)
     found = [outside(detector(np.ascontiguousarray(each.image)), each.ignored) for each in photographs]
     boxes, labels = [each.boxes for each in photographs], [each.labels for each in photographs]
@@ -67,7 +66,7 @@ def measure(title: str, model: str, photographs: Sequence[Photograph]) -> None:
 def count(
     found: Sequence[Instances], photographs: Sequence[Photograph], label: int, conf: float
 ) -> tuple[int, int, int]:
-    """True positives at IoU 0.5, objects, and detections of one label, best detections matched first."""
+    """True positives at IoU 0.5, objects and detections of one label. The best detections are matched first."""
     hits = wanted = given = 0
     for instances, truth in zip(found, photographs, strict=True):
         detections = instances.boxes[(instances.labels == label) & (instances.scores > conf)]
@@ -89,7 +88,7 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def outside(instances: Instances, ignored: NDArray[np.float32]) -> Instances:
-    """The detections that do not lie for more than half in an ignored box."""
+    """The detections of which at most half lies in an ignored box."""
     low = np.maximum(instances.boxes[:, None, :2], ignored[None, :, :2])
     high = np.minimum(instances.boxes[:, None, 2:], ignored[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2).max(1, initial=0)
@@ -97,7 +96,7 @@ def outside(instances: Instances, ignored: NDArray[np.float32]) -> Instances:
 
 
 def read_evaluation() -> list[Photograph]:
-    """The photographs of examples/evaluation; what they mark as crowd is ignored."""
+    """The images of examples/evaluation. Regions marked as crowd are ignored."""
     truth = json.loads((EVALUATION / "annotations.json").read_text(encoding="utf-8"))
     photographs = []
     for entry in truth["images"]:

@@ -1,9 +1,9 @@
-"""Time suppression of duplicate boxes: hard, class-aware, everything that stays.
+"""Time hard, class-aware non-maximum suppression that keeps all remaining boxes.
 
     python benchmarks/nms.py [--rounds 30] [--threads 2] [--json FILE]
 
-Against cv2.dnn.NMSBoxesBatched, supervision, ONNX Runtime's NonMaxSuppression and, where it loads, torchvision. What
-all must agree on is printed: how many stay.
+Against cv2.dnn.NMSBoxesBatched, supervision, ONNX Runtime's NonMaxSuppression and, if it loads, torchvision. Prints
+the number of boxes kept, which must be equal.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ Boxes = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
 
 def main() -> None:
-    """Print the medians of every kind of boxes."""
+    """Print the medians for every set of boxes."""
     arguments = parser(__doc__, 30).parse_args()
     cv2.setNumThreads(arguments.threads)
     watch = Watch()
@@ -35,20 +35,20 @@ def main() -> None:
         ("5000 boxes in 100 clusters", clustered(5000, 100)),
     ):
         ways = ways_to_suppress(given, arguments.threads)
-        results = {name: f"{len(way())} stay" for name, way in ways.items()}
+        results = {name: f"{len(way())} kept" for name, way in ways.items()}
         tables.append(Table(title, in_turns(ways, arguments.rounds, results)))
     deliver("nms", tables, watch, arguments)
 
 
 def scattered(n: int) -> Boxes:
-    """Anywhere on a picture of 1333x800, of 10 to 60 px."""
+    """Boxes of 10 to 60 px at random positions on an image of 1333x800."""
     rng = np.random.default_rng(0)
     corners = rng.uniform((0, 0), (1333, 800), (n, 2))
     return _boxes(rng, corners, rng.uniform(10, 60, (n, 2)), rng.integers(0, CLASSES, n))
 
 
 def clustered(n: int, clusters: int) -> Boxes:
-    """As many around each object, shaken by a few px."""
+    """Equal numbers of boxes around each object, jittered by a few px."""
     rng = np.random.default_rng(1)
     own = np.arange(n) % clusters
     corners = rng.uniform((0, 0), (1200, 700), (clusters, 2))[own] + rng.normal(0, 4, (n, 2))
@@ -62,7 +62,7 @@ def _boxes(rng: np.random.Generator, corners: NDArray, sides: NDArray, labels: N
 
 
 def ways_to_suppress(given: Boxes, threads: int) -> dict[str, Callable[[], NDArray]]:
-    """Each gives the scores that stay."""
+    """Functions that return the scores of the boxes kept."""
     boxes, scores, labels = given
     spec = Suppress(conf=0.0, iou=IOU, max_det=100_000)
     names = tuple(map(str, range(CLASSES)))
@@ -78,7 +78,7 @@ def ways_to_suppress(given: Boxes, threads: int) -> dict[str, Callable[[], NDArr
         ways["supervision"] = lambda: scores[box_non_max_suppression(rows, IOU)]
     if installed("onnxruntime", "onnx"):
         ways["ONNX Runtime's op"] = in_onnx_runtime(given, threads)
-    with contextlib.suppress(ImportError, RuntimeError):  # it wants the very torch that it was built for
+    with contextlib.suppress(ImportError, RuntimeError):  # It loads only with the torch that it was built for.
         import torch
         from torchvision.ops import batched_nms
 
@@ -88,7 +88,7 @@ def ways_to_suppress(given: Boxes, threads: int) -> dict[str, Callable[[], NDArr
 
 
 def in_onnx_runtime(given: Boxes, threads: int) -> Callable[[], NDArray]:
-    """NonMaxSuppression knows no labels of boxes: every class is moved to a place of its own, as exporters do."""
+    """NonMaxSuppression ignores labels, so the boxes of every class are offset, as exporters do."""
     import onnx
     import onnxruntime as ort
     from onnx import TensorProto, helper

@@ -1,8 +1,8 @@
-"""Time the suppression of poses by OKS: the native one against NumPy, a pair of poses a step as in mmpose.
+"""Time the suppression of poses by OKS: native code against NumPy with one pair of poses per step, as in mmpose.
 
     python benchmarks/oks.py [--poses 500] [--rounds 5] [--json FILE]
 
-Crowded poses of COCO's 17 keypoints. Both sides must keep the same.
+Crowded poses of COCO's 17 keypoints. Both must keep the same poses.
 """
 
 import numpy as np
@@ -40,12 +40,12 @@ def main() -> None:
     for name, spec, in_numpy in (("oks", HARD, hard), ("oks_gaussian", SOFT, soft)):
         ways = {
             "detforge": lambda spec=spec: suppress(poses, spec, "poses").keypoints,
-            "NumPy, a pair a step": lambda in_numpy=in_numpy: keypoints[in_numpy(*given)],
+            "NumPy, one pair per step": lambda in_numpy=in_numpy: keypoints[in_numpy(*given)],
         }
         kept, expected = (way() for way in ways.values())
         np.testing.assert_array_equal(kept, expected)
         rows = in_turns(ways, arguments.rounds)
-        tables.append(Table(f"{name}, {arguments.poses} poses of which {len(kept)} stay", rows))
+        tables.append(Table(f"{name}, {arguments.poses} poses, {len(kept)} kept", rows))
     deliver("oks", tables, watch, arguments)
 
 
@@ -75,7 +75,7 @@ def soft(keypoints: NDArray[np.float32], scores: NDArray[np.float32], areas: NDA
 def similarity(
     keypoints: NDArray[np.float32], areas: NDArray[np.float64], best: int, others: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The OKS of one pose with each of the others."""
+    """The OKS of one pose with each other pose."""
     found = np.zeros(len(others))
     for place, other in enumerate(others):
         squares = ((keypoints[best, :, :2] - keypoints[other, :, :2]) ** 2).sum(1)

@@ -1,9 +1,9 @@
-"""Time everything after a dense network: selection, suppression and restoring, of GFL's outputs at 800x1333.
+"""Time the postprocessing of a dense network: selection, suppression and scaling, for GFL's outputs at 800x1333.
 
     python benchmarks/postprocess.py [--rounds 50] [--threads 2] [--json FILE]
 
 22,400 points of 80 classes, drawn so that few, many or most of the 1.8 million scores exceed the threshold. Against the
-usual lines of NumPy with cv2.dnn.NMSBoxesBatched, which choose by the same rule; how many boxes stay is printed.
+usual NumPy code with cv2.dnn.NMSBoxesBatched, which selects by the same rule. Also prints the number of boxes kept.
 """
 
 from itertools import pairwise
@@ -47,7 +47,7 @@ def main() -> None:
             "detforge": lambda given=given: ours(given),
             "NumPy and cv2.dnn": lambda given=given: with_numpy(given),
         }
-        results = {name: f"{len(way())} stay" for name, way in ways.items()}
+        results = {name: f"{len(way())} kept" for name, way in ways.items()}
         above = int((given["scores"] > CARD.suppress.conf).sum())
         title = f"{len(given['boxes'])} points, {CLASSES} classes, {above} scores above {CARD.suppress.conf}"
         tables.append(Table(title, in_turns(ways, arguments.rounds, results)))
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def outputs(mean: float) -> Arrays:
-    """Boxes of 10 to 300 px, and scores whose logits lie around `mean`."""
+    """Boxes of 10 to 300 px, and scores with logits around `mean`."""
     rng = np.random.default_rng(0)
     count = sum(FORM.level_sizes(*FRAME.canvas_size))
     centres, halves = rng.uniform(0, FRAME.canvas_size[::-1], (count, 2)), rng.uniform(5, 150, (count, 2))
@@ -65,13 +65,13 @@ def outputs(mean: float) -> Arrays:
 
 
 def ours(given: Arrays) -> NDArray[np.float32]:
-    """The boxes that stay, in px of the image."""
+    """The boxes kept, in px of the image."""
     height, width = FRAME.image_size
     return suppress(FORM.find([Run(given, FRAME)], CARD), CARD.suppress).scaled((width, height)).boxes
 
 
 def with_numpy(given: Arrays) -> NDArray[np.float32]:
-    """The usual lines."""
+    """The usual NumPy code."""
     spec = CARD.suppress
     boxes, scores, labels = [], [], []
     for start, end in pairwise(np.cumsum([0, *FORM.level_sizes(*FRAME.canvas_size)])):

@@ -1,4 +1,4 @@
-"""What the side-by-side scripts share: ways that take turns in one process, and JSON for docs/benchmarks.py."""
+"""Shared code of the side-by-side benchmarks: run ways in turns in one process, write JSON for docs/benchmarks.py."""
 
 import argparse
 import importlib.util
@@ -13,12 +13,12 @@ from pathlib import Path
 from detforge.deploy.bench.environment import Watch
 
 REST_S = 0.02
-"""Before every run, so that the threads of the way before it have stopped spinning."""
+"""Pause before every run, so that the threads of the previous way stop spinning."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way: the median milliseconds, how many times ours that is (the median over rounds), and what it gave."""
+    """One way: its median in milliseconds, the median over rounds of its ratio to ours, and its result."""
 
     way: str
     ms: float
@@ -37,7 +37,7 @@ class Table:
 def in_turns(
     ways: Mapping[str, Callable[[], object]], rounds: int, results: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """Run every way once a round, after one that does not count; the first is ours."""
+    """Run every way once per round, after one untimed round. The first way is ours."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):
         for name, way in ways.items():
@@ -54,24 +54,24 @@ def in_turns(
 
 
 def installed(*packages: str) -> bool:
-    """Whether they are; says on stderr which are not, and so are left out."""
+    """Whether all packages are installed. Prints the missing ones on stderr."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     for name in missing:
-        print(f"left out, since it is not installed: {name}", file=sys.stderr)
+        print(f"skipped, since it is not installed: {name}", file=sys.stderr)
     return not missing
 
 
 def parser(about: str | None, rounds: int) -> argparse.ArgumentParser:
-    """The flags that every script has."""
+    """A parser with the flags that all scripts share."""
     made = argparse.ArgumentParser(description=(about or "").splitlines()[0])
     made.add_argument("--rounds", type=int, default=rounds)
     made.add_argument("--threads", type=int, default=2)
-    made.add_argument("--json", type=Path, help="also write the figures there")
+    made.add_argument("--json", type=Path, help="also write the results to this file")
     return made
 
 
 def deliver(name: str, tables: Sequence[Table], watch: Watch, arguments: argparse.Namespace) -> None:
-    """Print the tables, and write them as JSON where --json says."""
+    """Print the tables, and write them as JSON to the file of --json."""
     for table in tables:
         print(table.title)
         for row in table.rows:

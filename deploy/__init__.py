@@ -1,4 +1,4 @@
-"""The runtime: preprocess, backend, decode, fuse, suppress, restore. Imports neither torch nor onnx."""
+"""The runtime: runs exported models on images. Imports neither torch nor onnx."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use, so that a command's --help does not wait for NumPy and OpenCV.
+    # Imported on first use, so that --help does not wait for NumPy and OpenCV.
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,6 @@
-"""A Card with what a caller wants to be different."""
+"""Applies a caller's options to a Card."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .card import Card
@@ -13,19 +14,23 @@ _SUPPRESS = {"conf": "conf", "iou": "iou", "max_det": "max_det", "nms": "kind", 
 
 
 def adjusted(card: Card, options: Options, outputs: set[str]) -> Card:
-    """The Card for a model with these outputs; FieldError or UsageError for what it cannot be."""
+    """The Card with the options applied, for a model with these outputs.
+
+    Raises FieldError or UsageError if an option does not fit the model.
+    """
     given = options.given()
     if card.form.suppresses and (useless := [name for name in given if name not in ("conf", "max_det", "classes")]):
         raise UsageError(
-            f"this file suppresses by itself, so that {' and '.join(useless)} has no effect; export it with nms 'none'"
+            f"this file runs NMS in its graph, so {' and '.join(useless)} has no effect; export it with nms 'none'"
         )
+    check_limits(card, options.conf, options.max_det)
     if options.fusion is not None:
         if card.form.runs_on != "crops" and "quality" not in outputs:
-            raise UsageError(f"{card.model} predicts no quality to fuse; leave out fusion")
+            raise UsageError(f"{card.model} has no quality output to fuse; leave out fusion")
         rest = round(1.0 - options.fusion, 9)
         card = replace(card, fusion=replace(card.fusion, score_exponent=options.fusion, quality_exponent=rest))
     if options.flip and card.skeleton is not None and not card.skeleton.pairs:
-        raise UsageError(f"{card.model} does not know which keypoints change places in a mirror; leave out flip")
+        raise UsageError(f"{card.model} has no pairs of left and right keypoints; leave out flip")
     form = card.form
     for name in _FORM:
         if name in given:
@@ -35,22 +40,56 @@ def adjusted(card: Card, options: Options, outputs: set[str]) -> Card:
     return replace(card, form=form, suppress=replace(card.suppress, **changes))
 
 
+def check_limits(card: Card, conf: float | None, max_det: int | None) -> None:
+    """UsageError where a file that suppresses by itself has dropped what these would keep."""
+    if not card.form.suppresses:
+        return
+    if conf is not None and conf < card.form.least_conf:
+        raise UsageError(
+            f"conf {conf:g}: this file suppresses by itself, and drops scores up to {card.form.least_conf:g}; give "
+            "more, or export it with nms 'none'"
+        )
+    if max_det is not None and max_det > card.suppress.max_det:
+        raise UsageError(
+            f"max_det {max_det}: this file suppresses by itself, and has {card.suppress.max_det} rows; give fewer, or "
+            f"export it with max_det {max_det}"
+        )
+
+
 def _check_suppression(card: Card, options: Options, outputs: set[str]) -> None:
     allowed = SUPPRESSION[card.form.compares]
     if options.nms is not None and options.nms not in allowed:
-        raise UsageError(f"{card.model} compares {card.form.compares}; as nms choose {', '.join(allowed)}")
+        raise UsageError(f"{card.model} compares {card.form.compares}; choose nms from {', '.join(allowed)}")
     if (read := READS.get(options.nms or "")) is not None and read not in outputs:
         raise UsageError(f"{card.model} has no output '{read}' to suppress by; choose another nms")
     if card.form.compares == "poses":
         for name in ("iou", "classes"):
             if getattr(options, name) is not None:
-                raise UsageError(f"{card.model} looks for {card.labels[0]} and compares poses by OKS; leave out {name}")
+                raise UsageError(f"{card.model} finds {card.labels[0]} and compares poses by OKS; leave out {name}")
 
 
 def class_indices(card: Card, classes: Options) -> frozenset[int] | None:
-    """The indices of the classes to keep; None keeps all. UsageError for a name that the model does not know."""
+    """The indices of the classes to keep; None keeps all. Raises UsageError for an unknown class name."""
     if classes.classes is None:
         return None
-    if unknown := [name for name in classes.classes if name not in card.labels]:
-        raise UsageError(f"unknown class '{unknown[0]}'; {card.model} knows {', '.join(card.labels)}")
-    return frozenset(card.labels.index(name) for name in classes.classes)
+    parts = [part for name in classes.classes for part in _parts(name)]
+    chosen = _spelled(parts, {tuple(_parts(label)): label for label in reversed(card.labels)})
+    if chosen is None:
+        unknown = next((part for part in parts if part not in card.labels), ", ".join(parts))
+        raise UsageError(f"unknown class '{unknown}'; {card.model} knows {', '.join(card.labels)}")
+    return frozenset(card.labels.index(name) for name in chosen)
+
+
+def _spelled(parts: list[str], labels: Mapping[tuple[str, ...], str]) -> list[str] | None:
+    """The labels that the parts between commas spell, since a label may have commas itself; None where they do not."""
+    if not parts:
+        return []
+    for end in range(1, len(parts) + 1):
+        label = labels.get(tuple(parts[:end]))
+        if label is not None and (rest := _spelled(parts[end:], labels)) is not None:
+            return [label, *rest]
+    return None
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip() for part in name.split(",")]

@@ -1,8 +1,8 @@
-"""The Card: everything that running a model needs beside its weights.
+"""The Card: the metadata that is needed to run a model.
 
-It travels as JSON in the model file. Reading is strict: an unknown field, a wrong type or a value out of range is an
-error that names the field. An absent field takes its default. `schema` counts breaking changes; an older Card is
-lifted to today's schema (card_history.py), a newer one is refused.
+It is stored as JSON in the model file. Parsing is strict: an unknown field, a wrong type or a value out of range is an
+error that names the field. An absent field takes its default. `schema` counts breaking changes. An older Card is
+converted to the current schema (card_history.py); a newer one is an error.
 """
 
 import json
@@ -25,10 +25,10 @@ METADATA_KEY = "detforge_card"
 
 @dataclass(frozen=True)
 class Parity:
-    """What the verification measured between PyTorch and the exported file, at its worst.
+    """The largest differences that the verification measured between PyTorch and the exported file.
 
-    `detections` counts the findings compared on both sides: boxes, or keypoints of a pose network. `box_shift_px` is
-    their largest shift.
+    `detections` is the number of detections compared: boxes, or keypoints of a pose network. `box_shift_px` is their
+    largest shift.
     """
 
     max_abs: float
@@ -53,7 +53,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Card:
-    """The contract of one exported model: its inputs, the form of its outputs, and what happens to those."""
+    """The description of one exported model: its inputs, the form of its outputs, and their postprocessing."""
 
     model: str
     inputs: tuple[NetworkInput, ...]
@@ -70,34 +70,34 @@ class Card:
         require(bool(self.model), "model", "a name")
         require(bool(self.labels), "labels", "at least one label")
         names = [each.name for each in self.inputs]
-        require(len(set(names)) == len(names), "inputs", "different names")
+        require(len(set(names)) == len(names), "inputs", "unique names")
         images = [each for each in self.inputs if isinstance(each, ImageInput)]
         seconds = [each for each in images if each.second]
-        require(len(images) - len(seconds) == 1, "inputs", "one image, beside the second one of a pair")
-        require((self.form.runs_on == "pairs") == bool(seconds), "inputs", "a second image, for pairs alone")
+        require(len(images) - len(seconds) == 1, "inputs", "one image that is not the second of a pair")
+        require((self.form.runs_on == "pairs") == bool(seconds), "inputs", "a second image only if the form needs it")
         place = self.form.place
-        require(self.input.place.kind == place, "inputs.place.kind", f"{place}, which '{self.form.kind}' reads")
+        require(self.input.place.kind == place, "inputs.place.kind", f"{place}, as form '{self.form.kind}' needs")
         has_keypoints = self.skeleton is not None
-        require(has_keypoints == self.form.has_keypoints, "skeleton", "keypoints, for pose networks alone")
+        require(has_keypoints == self.form.has_keypoints, "skeleton", "keypoints only if the form has them")
         self.form.check(self.skeleton)
         allowed = SUPPRESSION[self.form.compares]
         require(self.suppress.kind in allowed, "suppress.kind", " or ".join(allowed))
         read = READS.get(self.suppress.kind)
         outputs = {output.name for output in self.form.outputs}
-        require(read is None or read in outputs, "suppress.kind", "what this network's outputs allow")
+        require(read is None or read in outputs, "suppress.kind", "a kind whose output this network has")
 
     @property
     def input(self) -> ImageInput:
-        """The image that boxes and keypoints lie in."""
+        """The image input in whose coordinates boxes and keypoints are."""
         return next(each for each in self.inputs if isinstance(each, ImageInput) and not each.second)
 
     def with_place(self, place: Any) -> "Card":
-        """The same Card with another geometry of all its images."""
+        """A copy of the Card in which every image input has this geometry."""
         inputs = tuple(replace(each, place=place) if isinstance(each, ImageInput) else each for each in self.inputs)
         return replace(self, inputs=inputs)
 
     def missing(self, names: set[str]) -> list[str]:
-        """The outputs that the form and the suppression read and that are not among these names."""
+        """The outputs that the form and the suppression read but that are not in `names`."""
         read = READS.get(self.suppress.kind)
         return sorted({*self.form.missing(names), *([] if read is None or read in names else [read])})
 
@@ -106,7 +106,7 @@ class Card:
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
-        """Parse strictly; FieldError names the first field that does not fit."""
+        """Parse a Card. Raises FieldError that names the first invalid field."""
         try:
             data: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -123,12 +123,12 @@ class Card:
 
 
 def parse_card(text: str | None, path: object) -> Card:
-    """The Card in a model file's metadata; IncompatibleError, naming the file, when it is absent or does not parse."""
+    """The Card in a model file's metadata. Raises IncompatibleError if it is absent or does not parse."""
     if text is None:
-        raise IncompatibleError(f"{path}: not a model of ours; it holds no Card; export it with detexport")
+        raise IncompatibleError(f"{path}: not a detforge model; it holds no Card; export it with detexport")
     try:
         return Card.from_json(text)
     except FieldError as error:
         raise IncompatibleError(
-            f"{path}: its Card does not parse; {error}; export it anew or update detforge"
+            f"{path}: its Card does not parse; {error}; export it again or update detforge"
         ) from None

@@ -1,4 +1,4 @@
-"""Cards of older schemas, lifted to today's one breaking change at a time."""
+"""Converts Cards of older schemas to the current one, one breaking change at a time."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,18 +9,18 @@ Json = dict[str, Any]
 
 
 def lifted(card: Mapping[str, Any], schema: int) -> Json:
-    """A Card's JSON of an older schema as that of the newest; FieldError where it does not even have its own shape."""
+    """Convert a Card's JSON from an older schema to the newest. Raises FieldError if it does not fit its own schema."""
     data = dict(card)
     for step in _STEPS[max(0, schema - 1) :]:
         try:
             data = step(data)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise FieldError(f"the Card of schema {schema} lacks what such Cards have ({error!r})") from None
+            raise FieldError(f"the Card does not fit its schema {schema} ({error!r})") from None
     return data
 
 
 def _from_1(card: Json) -> Json:
-    """`input` became `inputs` of separate parts, `decode` became `form`, and where boxes end left `suppress`."""
+    """Split `input` into `inputs` of separate parts, rename `decode` to `form`, and move clipping out of `suppress`."""
     form, suppress = dict(card.pop("decode")), dict(card["suppress"])
     card.pop("task")
     if form["kind"] in ("dense", "graph"):
@@ -35,7 +35,7 @@ def _input_from_1(given: Json) -> Json:
     resize, size, multiple = rest.pop("resize"), rest.pop("size"), rest.pop("pad_multiple")
     rule, centered, value = rest.pop("pad_to", "ceil"), rest.pop("centered", False), rest.pop("pad_value", None)
     enlarge, spacing = rest.pop("enlarge", [1.0, 1.0]), rest.pop("spacing", False)
-    rest.pop("layout", None)  # "nchw" was its one value
+    rest.pop("layout", None)  # always "nchw"
     place: Json
     if resize == "crop":
         place = {"kind": "crop", "size": size, "spacing": spacing, "multiple": multiple, "enlarge": enlarge}
@@ -45,8 +45,8 @@ def _input_from_1(given: Json) -> Json:
         pad = {"multiple": multiple, "rule": rule, "centered": centered, "value": value}
         pad["canvas"] = size if resize == "canvas" else None
         place = {"kind": "resize", "size": size, "by": "edges" if resize == "edges" else "sides", "pad": pad}
-    return {"kind": "image", "place": place, **rest}  # what is left over is for the parser to judge
+    return {"kind": "image", "place": place, **rest}  # the parser checks the rest
 
 
 _STEPS: list[Callable[[Json], Json]] = [_from_1]
-"""The step at place i lifts schema i + 1 to i + 2."""
+"""Step i converts schema i + 1 to i + 2."""

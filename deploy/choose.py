@@ -1,4 +1,4 @@
-"""Which model file a command runs."""
+"""Chooses the model file that a command runs."""
 
 import difflib
 from pathlib import Path
@@ -13,20 +13,20 @@ EXPORTS = Path("exports")
 
 
 def choose_model(name: str | None) -> Path:
-    """The model file that `name` means: a file, or the newest export of a variant.
+    """The model file for `name`, which is a path or the name of an exported variant.
 
-    Without a name it is the newest detector in exports/ that has real weights, else the bundled one. UsageError when no
-    export has that name.
+    A variant's newest export is chosen. Without a name it is the newest detector in exports/ that has trained weights,
+    or the bundled one. Raises UsageError if no export has that name.
     """
     exported = _newest_first()
     if name is None:
-        return next((file for file in exported if _runs_by_itself(file)), BUNDLED)
+        return next((file for file in exported if _is_default(file)), BUNDLED)
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{name}: a folder, not a model file; give the .onnx file in it")
     if path.suffix or len(path.parts) != 1 or path.is_file():
-        return path  # the backend says what is wrong with it
-    # An alias (gfl) stands for any of its variants (gfl_r50), but a variant's own exports come first.
+        return path  # the backend reports errors
+    # An alias (gfl) matches any of its variants (gfl_r50), but exact names come first.
     known = [*exported, BUNDLED, BUNDLED_POSE]
     for wanted in (f"{name}.onnx", f"{name}-*.onnx"), (f"{name}_*.onnx",):
         if found := [file for file in known if any(file.match(pattern) for pattern in wanted)]:
@@ -37,18 +37,18 @@ def choose_model(name: str | None) -> Path:
 
 
 def read_file_card(path: Path) -> Card:
-    """The Card of an ONNX file; InputError when it cannot be read, IncompatibleError when it holds none."""
+    """The Card of an ONNX file. Raises InputError if it cannot be read, IncompatibleError if it holds no Card."""
     return parse_card(read_metadata(path).get(METADATA_KEY), path)
 
 
 def _newest_first() -> list[Path]:
-    """Accepted exports; those that failed their verification are not chosen by name or age."""
+    """The exports that passed their verification, the newest first."""
     files = [file for file in EXPORTS.glob("*.onnx") if not file.name.endswith(".rejected.onnx")]
     return sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
 
 
-def _runs_by_itself(path: Path) -> bool:
-    """Whether a file finds objects in any image: no pose network, and no smoke test with random weights."""
+def _is_default(path: Path) -> bool:
+    """Whether a file may be chosen without a name: a detector of whole images with trained weights."""
     try:
         card = read_file_card(path)
     except DetforgeError:

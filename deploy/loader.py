@@ -1,4 +1,4 @@
-"""A model file to a pipeline: opened, its Card read and adjusted to what the caller asks for."""
+"""Opens a model file as a pipeline and applies the caller's options to its Card."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -27,7 +27,7 @@ class _Assembly(Protocol):
 
 
 _PIPELINES: dict[str, _Assembly] = {"images": Detector, "pairs": Detector, "crops": PoseEstimator}
-"""What runs a network, by what its form runs on."""
+"""The pipeline for each value of a form's `runs_on`."""
 
 
 def load(
@@ -40,14 +40,15 @@ def load(
     streams: int = 1,
     **options: Any,
 ) -> Pipeline:
-    """Open a model file of ours, or an engine, whose inputs are what it was built for; nothing is built here.
+    """Open an exported model file, or an engine that was built before, as a pipeline.
 
-    `options` are those of `options.Options`, as conf=0.3; what is not given comes from the Card. The device is cuda:0
-    for engines, else cpu, and `streams` is how many threads an engine serves at a time.
+    `options` are the fields of `options.Options`, for example conf=0.3; those not given come from the Card. `device`
+    defaults to cuda:0 for engines and to cpu for other files. `streams` is the number of threads that an engine serves
+    at a time.
 
-    A detector's file with a `pose_model` gives the poses in its boxes. A network for crops needs boxes with each image;
-    one that sees all people at once needs none. With a `pose_model`, the kinds of `nms` that compare poses, `decode`
-    and `flip` are its own. Raises InputError, IncompatibleError or UsageError.
+    A detector with a `pose_model` estimates a pose in each of its boxes. A top-down pose network alone needs boxes with
+    each image; a bottom-up one does not. With a `pose_model`, the options `decode`, `flip` and an `nms` that compares
+    poses apply to the pose model. Raises InputError, IncompatibleError or UsageError.
 
     >>> detector = load("exports/gfl_r50.onnx", conf=0.3)
     >>> found = detector(image)
@@ -62,7 +63,7 @@ def load(
     rest = replace(chosen, nms=None if of_poses else chosen.nms, decode=None, flip=None)
     estimator: Any = _open(pose_model, own, runtime)
     if not estimator.takes_boxes:
-        raise UsageError(f"{pose_model}: not a network for crops; give it as the model itself")
+        raise UsageError(f"{pose_model}: not a top-down pose network; give it as the model itself")
     detector = _open(path, rest, runtime)
     if detector.takes_boxes or detector.card.form.has_keypoints:
         raise UsageError(f"{path}: finds poses itself; leave out the pose model, or choose a detector")
@@ -70,14 +71,14 @@ def load(
 
 
 def read_card(session: Backend, path: str) -> Card:
-    """The Card inside a model file; IncompatibleError when there is none or it does not parse."""
+    """The Card of an opened model file. Raises IncompatibleError if there is none or it does not parse."""
     return parse_card(session.metadata.get(METADATA_KEY), path)
 
 
 def assemble(
     session: Backend, card: Card, classes: Collection[int] | None = None, threads: int | None = None
 ) -> Pipeline:
-    """A network in its backend with everything around it that its Card says; `classes` limits a detector's labels."""
+    """The pipeline that runs a backend as the Card says; `classes` are the indices of the labels a detector keeps."""
     return _PIPELINES[card.form.runs_on](session, card, classes, threads)
 
 

@@ -1,4 +1,4 @@
-"""What a caller may change of a Card: the one list behind `load()`'s keywords and the commands' flags."""
+"""Options that override a Card: the keywords of `load()` and the flags of the commands."""
 
 import argparse
 from collections.abc import Collection
@@ -15,23 +15,23 @@ _PART = number(0, 1)
 
 @dataclass(frozen=True)
 class Options:
-    """What differs from the Card; None leaves it as it is there.
+    """Values that override those of the Card; None keeps the Card's value.
 
-    `fusion` is the exponent a of score ** a * quality ** (1 - a), for models that predict a quality. `decode` reads
-    heatmaps by another method. `flip` says whether the mirrored image runs too, for models that merge both. `scales`
-    are the sizes at which a bottom-up network runs. `classes` are labels.
+    `fusion` is the exponent a of score ** a * quality ** (1 - a), for models that predict a quality. `decode` is the
+    method that reads heatmaps. `flip` turns the flip test on or off, for models that support it. `scales` are those at
+    which a bottom-up network runs. `classes` are the labels to keep.
     """
 
-    conf: float | None = option("least score, 0..1", type=_PART, metavar="P")
+    conf: float | None = option("score threshold, 0..1", type=_PART, metavar="P")
     iou: float | None = option("NMS threshold, 0..1", type=_PART, metavar="P")
-    max_det: int | None = option("most detections an image", type=whole(1, 100_000), metavar="N")
+    max_det: int | None = option("maximum detections per image", type=whole(1, 100_000), metavar="N")
     fusion: float | None = option("score^A * quality^(1-A), 0..1", type=_PART, metavar="A")
-    nms: str | None = option("suppression; oks compares poses", choices=_KINDS)
+    nms: str | None = option("kind of suppression; those with oks compare poses", choices=_KINDS)
     sigma: float | None = option("width of the Gaussian of soft suppression", type=number(1e-6, 1e6), metavar="S")
     decode: str | None = option("how heatmaps become keypoints", choices=_METHODS)
-    flip: bool | None = option("merge with the mirrored image", action=argparse.BooleanOptionalAction)
-    scales: tuple[float, ...] | None = option("the sizes at which a bottom-up network runs")
-    classes: Collection[str] | None = option("only these classes", type=names, metavar="A,B")
+    flip: bool | None = option("also run the mirrored image and merge both", action=argparse.BooleanOptionalAction)
+    scales: tuple[float, ...] | None = option("scales at which a bottom-up network runs")
+    classes: Collection[str] | None = option("keep only these classes", type=names, metavar="A,B")
 
     def given(self) -> dict[str, Any]:
         """The options that are not None, by name."""

@@ -1,7 +1,7 @@
-"""Fill the tables of docs/benchmarks.md with the figures of docs/benchmarks/: `python docs/benchmarks.py`.
+"""Fill the tables of docs/benchmarks.md from the JSON files in docs/benchmarks/: `python docs/benchmarks.py`.
 
-A script of benchmarks/ writes its figures with `--json docs/benchmarks/NAME.json`; its table stands in the document
-between the marks `<!-- NAME -->` and `<!-- end -->`.
+A script of benchmarks/ writes its results with `--json docs/benchmarks/NAME.json`. Its table is in the document between
+the marks `<!-- NAME -->` and `<!-- end -->`.
 """
 
 import json
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def filled(document: str) -> str:
-    """The document with every table as its figures are now; KeyError for figures without a place."""
+    """The document with updated tables. Raises KeyError for results without marks."""
     reports = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FIGURES.glob("*.json"))}
     if homeless := set(reports) - {name for _, name, _ in MARKED.findall(document)}:
         raise KeyError(f"docs/benchmarks.md has no place for {', '.join(sorted(homeless))}")
@@ -29,7 +29,7 @@ def filled(document: str) -> str:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Markdown of one report: its tables, and where they were measured."""
+    """The tables of one report as Markdown, with the machine."""
     lines = ["", "| | way | ms | times ours | |", "|---|---|---|---|---|"]
     for each in report["tables"]:
         for i, row in enumerate(each["rows"]):
@@ -38,13 +38,13 @@ def table(report: dict[str, Any]) -> str:
     facts, rounds = report["environment"], report["settings"]["rounds"]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if name != "detforge")
     beside = facts["processors_beside"]
-    busy = f"; others took {beside} processors meanwhile" if beside and beside > 0.2 else ""
+    busy = f"; other processes used {beside} processors" if beside and beside > 0.2 else ""
     lines += ["", f"Medians of {rounds} rounds on {facts['threads']} threads of {facts['cpu']}{busy}; {versions}.", ""]
     return "\n".join(lines) + "\n"
 
 
 def figure(value: float) -> str:
-    """A number with the digits that say something."""
+    """A number with its significant digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.2f}"
 
 

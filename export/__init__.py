@@ -1,4 +1,4 @@
-"""Export: a network and its Card to one ONNX file, and the proof that the two agree."""
+"""Export of a network and its Card to one ONNX file, verified against PyTorch."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["Exported", "export"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use, so that detexport --help does not wait for PyTorch.
+    # Import on first use, so that detexport --help does not wait for PyTorch.
     if name in __all__:
         from . import api
 

@@ -1,4 +1,4 @@
-"""Exporting one model: checkpoint, graph, proof, file."""
+"""Export of one model: load the checkpoint, trace the graph, write the file, verify it."""
 
 from dataclasses import dataclass, replace
 from importlib import metadata as packages
@@ -26,6 +26,7 @@ from .options import ExportOptions
 from .photographs import read_folder
 from .progress import Progress
 from .quantize import Flavor, quantize
+from .reference import Agreement, check_reference, compare_reference
 from .source import Source, choose
 from .verify import compare
 from .verify_ap import compare_ap, truths_beside
@@ -33,19 +34,23 @@ from .verify_ap import compare_ap, truths_beside
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export left: the file, the Card in it, and the comparison with PyTorch unless that was off."""
+    """The result of an export: the file, its Card, and the comparison with PyTorch if there was one.
+
+    `agreement` is the comparison with the detections of another framework, if those were given.
+    """
 
     path: Path
     card: Card
     comparison: Comparison | None
+    agreement: Agreement | None = None
 
 
 def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
-    """Export a model of the zoo by name, or a checkpoint, to one ONNX file that holds everything needed to run it.
+    """Export a model of the zoo, or a checkpoint, to one ONNX file that holds everything needed to run it.
 
-    Without a name the checkpoint's own configuration says what it is. `options` are those of `options.ExportOptions`;
-    `progress` hears of each step. Raises UsageError, InputError, ExportError, RejectedError (the file is then kept as
-    *.rejected.onnx), and DetforgeError when the file cannot be written.
+    Without a model name, the checkpoint's own configuration describes the network. `options` are the fields of
+    `options.ExportOptions`. `progress` is called at each step. Raises UsageError, InputError, ExportError,
+    RejectedError (the file is then kept as *.rejected.onnx), and DetforgeError if the file cannot be written.
 
     >>> exported = export("gfl_r50", precision="fp16")
     >>> exported = export(checkpoint="work/epoch_12.pth")
@@ -60,14 +65,14 @@ def export(model: str | None = None, *, progress: Progress | None = None, **opti
 
 
 class _Export:
-    """One export; what is wrong with the request is told before the work."""
+    """One export. The constructor checks the request before any work starts."""
 
     def __init__(self, source: Source, asked: ExportOptions, progress: Progress) -> None:
         variant = source.variant
         self._source, self._variant, self._asked, self._progress = source, variant, asked, progress
         self._calibration = calibration_images(asked.precision, asked.calib, asked.calib_n)
         if asked.imgsz is not None and variant.form.one_size:
-            raise UsageError(f"{variant.name} takes no imgsz; its last layers are made for one size; leave it out")
+            raise UsageError(f"{variant.name} takes no imgsz; its last layers have a fixed input size; leave it out")
         place = variant.input.place
         self._place = place if asked.imgsz is None else place.fixed(asked.imgsz)
         self._tolerance = _tolerance(asked)
@@ -78,6 +83,8 @@ class _Export:
         self._judge = "openvino" if asked.format == "openvino" or asked.precision == "bf16" else "ort"
         if asked.verify == "tensor":
             openvino.check_installation() if self._judge == "openvino" else ort.check_installation()
+        if asked.reference_json is not None:
+            check_reference(asked.reference_json, asked.images, variant.form)
         self._pictures = None if asked.images is None else read_folder(Path(asked.images))
 
     def run(self) -> Exported:
@@ -104,16 +111,23 @@ class _Export:
                 temporary.write_bytes(proto.SerializeToString())
                 if comparison.problem is not None:
                     raise _rejected(comparison, proto, card, path)
-        return Exported(path, card, comparison)
+        return Exported(path, card, comparison, self._agreement(path, card))
+
+    def _agreement(self, path: Path, card: Card) -> Agreement | None:
+        asked = self._asked
+        if asked.reference_json is None or asked.images is None:
+            return None
+        reference, folder = Path(asked.reference_json), Path(asked.images)
+        return compare_reference(path, card, reference, folder, self._judge, self._progress)
 
     def _marks(self) -> list[str]:
-        """What the file's name says beside the model's."""
+        """The parts of the default file name that follow the model name."""
         flavor = self._flavor if self._calibration else "cpu"
         marked = ((self._asked.precision, "fp32"), (flavor, "cpu"), (self._asked.format, "onnx"))
         return [mark for mark, usual in marked if mark != usual]
 
     def _card(self, network: nn.Module, source: Checkpoint) -> tuple[Card, Form]:
-        """The Card for as many labels, or keypoints, as the weights have, and the form of the network's own outputs."""
+        """The Card for the number of labels or keypoints in the weights, and the form of the network's raw outputs."""
         variant, asked = self._variant, self._asked
         count = variant.count_classes(network.get_parameter(variant.classes_key))
         names = _labels(variant, source, count, asked.labels)
@@ -131,9 +145,9 @@ class _Export:
         return card.with_place(self._place), form
 
     def _convert(self, network: nn.Module, card: Card, form: Form) -> tuple[onnx.ModelProto, Card]:
-        """The graph with its Card inside, its trunk in the precision asked for."""
+        """The graph with its Card inside and its trunk in the requested precision."""
         trunk = self._asked.precision
-        if trunk == "int8":  # what TensorRT does not quantise is better half than fp32; a CPU is no faster in half
+        if trunk == "int8":  # Layers that are not quantised are faster in fp16 with TensorRT, but not on a CPU.
             trunk = "fp32" if self._flavor == "cpu" else "fp16"
         canvas = card.input.place.canvas
         traced = prepare(network, card.inputs, trunk, canvas)
@@ -141,7 +155,7 @@ class _Export:
             traced = GraphNms(traced, form, card.fusion, card.suppress)
         proto, ops = to_onnx(traced, card.inputs, canvas=canvas, batch=self._asked.batch)
         if missing := card.missing({output.name for output in proto.graph.output}):
-            raise ExportError(f"{card.model}: the network gives no {missing[0]}, which its form reads; report it")
+            raise ExportError(f"{card.model}: the network has no output {missing[0]}, which its form reads; report it")
         card = replace(card, ops=ops)
         attach(proto, card)
         return proto, card
@@ -155,13 +169,11 @@ class _Export:
 
 
 def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
-    """The error about a file that disagrees, which is kept under another name."""
+    """Keep the file that disagrees under another name, and make the error about it."""
     rejected = path.with_suffix(".rejected.onnx")
     with replacing(rejected) as temporary:
         temporary.write_bytes(proto.SerializeToString())
-    remedy = "raise --atol and --rtol if that is acceptable"
-    if card.provenance.precision == "int8":
-        remedy = "calibrate with more images like those it will see, or use --fp16"
+    remedy = comparison.remedy(card.provenance.precision)
     return RejectedError(
         f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; {remedy}",
         card,
@@ -170,7 +182,7 @@ def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: 
 
 
 def _load(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
-    """The network with its weights, and what they came from."""
+    """The network with its weights, and the checkpoint of the weights."""
     variant, checkpoint = source.variant, source.checkpoint
     if given == "random":
         return random_model(variant), Checkpoint({}, "random", None, None)
@@ -181,7 +193,7 @@ def _load(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
 
 
 def _default_checkpoint(variant: Variant) -> str:
-    """Where a variant's own weights are: a file of this package, or a url."""
+    """The variant's default weights: a file of this package, or a URL."""
     if variant.bundled is not None:
         return str(variant.bundled)
     if variant.published is not None and variant.published.url is not None:
@@ -192,7 +204,7 @@ def _default_checkpoint(variant: Variant) -> str:
 
 
 def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:
-    """One label a class, or name a keypoint: from the file given, else the checkpoint, the variant, or numbered."""
+    """The name of each class or keypoint: from the given file, the checkpoint or the variant, else a number."""
     own, what = variant.labels, "classes"
     if variant.skeleton is not None:
         own, what = variant.skeleton.keypoints, "keypoints"
@@ -207,12 +219,12 @@ def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str |
 def _tolerance(asked: ExportOptions) -> Tolerance:
     default = TOLERANCES[asked.precision]
     if asked.atol is not None or asked.rtol is not None:
-        # Who gives limits for values wants values to be held against them.
+        # Explicit limits on values replace the limit on the cosine.
         atol = default.atol if asked.atol is None else asked.atol
         rtol = default.rtol if asked.rtol is None else asked.rtol
         default = replace(default, atol=atol, rtol=rtol, cosine=None)
     if asked.precision == "int8" and asked.checkpoint == "random":
-        return replace(default, match_rate=0.0)  # what random weights find is noise, which eight bits change
+        return replace(default, match_rate=0.0)  # Detections of random weights are noise, which int8 changes.
     return default
 
 

@@ -1,7 +1,7 @@
-"""COCO's average precision of boxes, and the annotations that it takes.
+"""COCO average precision (AP) of boxes, and its annotations.
 
-As in the reference's own code (Lin et al., arXiv 1405.0312): the mean over classes that occur and over IoU from 0.50
-to 0.95 in steps of 0.05, of the precision at 101 recalls.
+As in the reference implementation (Lin et al., arXiv 1405.0312): the precision at 101 recalls, averaged over the
+classes that occur and over IoU thresholds from 0.50 to 0.95 in steps of 0.05.
 """
 
 import json
@@ -17,16 +17,16 @@ from ..deploy.results.instances import Instances
 from ..deploy.system.errors import InputError
 
 ANNOTATIONS = "annotations.json"
-"""COCO's file of true boxes beside the images that it names."""
+"""Name of the COCO annotation file in a folder of images."""
 MOST = 100
-"""The detections of an image and class that count, the best ones."""
+"""Number of detections that count for each image and class, best first."""
 _THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is in one image: boxes (g, 4) xyxy px, labels (g,), and which of the boxes stand for a crowd (g,)."""
+    """Ground truth of one image: boxes (g, 4) xyxy px, labels (g,), and whether each box is a crowd (g,)."""
 
     file: Path
     boxes: NDArray[np.float64]
@@ -35,7 +35,10 @@ class Truth:
 
 
 def read_annotations(folder: Path, labels: Sequence[str]) -> list[Truth]:
-    """The images of a folder's annotations.json and their true boxes; InputError when it is not what COCO's are."""
+    """Read the images and true boxes in a folder's annotations.json.
+
+    Raises InputError if the file is not in COCO's format.
+    """
     path = folder / ANNOTATIONS
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
@@ -49,7 +52,7 @@ def read_annotations(folder: Path, labels: Sequence[str]) -> list[Truth]:
         return [_truth(folder / image["file_name"], rows[image["id"]]) for image in given["images"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path}: not annotations as COCO has them; {error!r}; give images, annotations and categories"
+            f"{path}: not in COCO's annotation format; {error!r}; give images, annotations and categories"
         ) from error
 
 
@@ -60,7 +63,7 @@ def _truth(file: Path, rows: Sequence[tuple[Any, int, bool]]) -> Truth:
 
 
 def average_precision(found: Sequence[Instances], truths: Sequence[Truth]) -> float:
-    """AP in percent, of as many detections as truths, both by image; detections have low scores too, best first."""
+    """AP in percent, of one entry per image. Detections are sorted by score and include low scores."""
     classes = sorted({int(label) for truth in truths for label in truth.labels[~truth.is_crowd]})
     if not classes:
         return 0.0
@@ -84,15 +87,15 @@ def _of_class(found: Sequence[Instances], truths: Sequence[Truth], label: int) -
 
 
 def _match(boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """For each threshold and box, best first: 1 where it hits, 0 where not, -1 where it lies in a crowd."""
-    overlaps = _overlaps(boxes, true, is_crowd)
+    """For each threshold and box, best first: 1 for a match, 0 for no match, -1 for a box in a crowd."""
+    shared = overlaps(boxes, true, is_crowd)
     outcomes = np.zeros((len(_THRESHOLDS), len(boxes)), np.int8)
     for t, threshold in enumerate(_THRESHOLDS):
         free = ~is_crowd
-        for i, row in enumerate(overlaps):
+        for i, row in enumerate(shared):
             candidates = np.where(free, row, -1.0)
             if len(row) and candidates.max() >= threshold - 1e-10:
-                # Of equals the last, as in the reference.
+                # Of equal overlaps the last one wins, as in the reference.
                 free[len(row) - 1 - int(candidates[::-1].argmax())] = False
                 outcomes[t, i] = 1
             elif (row[is_crowd] >= threshold - 1e-10).any():
@@ -100,10 +103,8 @@ def _match(boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDAr
     return outcomes
 
 
-def _overlaps(
-    boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Intersection over union (n, g); over the box's own area for a crowd."""
+def overlaps(boxes: NDArray[np.float64], true: NDArray[np.float64], is_crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Intersection over union (n, g); for a crowd, intersection over the area of the detected box."""
     low, high = np.maximum(boxes[:, None, :2], true[None, :, :2]), np.minimum(boxes[:, None, 2:], true[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
@@ -113,7 +114,7 @@ def _overlaps(
 
 
 def _area(outcomes: NDArray[np.int8], total: int) -> float:
-    """The mean, over recalls from 0 to 1, of the best precision at that recall or a higher one."""
+    """The mean over recalls from 0 to 1 of the best precision at that recall or above."""
     hits = np.cumsum(outcomes)
     precision = hits / np.arange(1, len(outcomes) + 1)
     best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)

@@ -1,4 +1,4 @@
-"""What `detbench --ops` runs: every operator against what a user would run instead, measured in turns in one run."""
+"""`detbench --ops`: every operator timed in turns with the alternatives that a user would run instead."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ from ..deploy.backends.ort import OrtBackend
 from ..deploy.system.console import Parser, run
 from ..deploy.system.errors import AbsentError
 from ..deploy.system.files import write_text
-from ..deploy.system.flags import device, whole
+from ..deploy.system.flags import device, threads
 from ..deploy.system.processors import available_processors
 from ..plugins.core.abi import Buffer, Call, Library
 from ..plugins.core.libraries import library
@@ -37,13 +37,13 @@ Run = Callable[[], object]
 
 _FLOAT = onnx.TensorProto.FLOAT
 _REST_S = 0.1
-_ONNX: Any = onnx  # typed in part only
+_ONNX: Any = onnx  # onnx has incomplete types.
 _TORCH: Any = torch
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One operator on one size: its inputs, and rival graphs in ONNX's own syntax."""
+    """One operator at one size: its inputs, and rival graphs in ONNX's text syntax."""
 
     name: str
     op: str
@@ -54,7 +54,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Measured:
-    """One way to run one workload: the median milliseconds, and how many times ours they are, turn by turn."""
+    """One way to run one workload: the median in milliseconds, and the ratio to our kernel, turn by turn."""
 
     workload: str
     way: str
@@ -78,7 +78,7 @@ def _deformable(rng: np.random.Generator) -> Arrays:
 
 
 def _candidates(rng: np.random.Generator) -> Arrays:
-    """5000 boxes of 80 classes, most of them about 50 objects."""
+    """5000 boxes of 80 classes, most of them around 50 objects."""
     centres = rng.uniform(0, 800, (50, 2))[rng.integers(0, 50, 5000)] + rng.normal(0, 10, (5000, 2))
     sides = rng.uniform(20, 200, (5000, 2))
     boxes = np.concatenate((centres - sides / 2, centres + sides / 2), 1)
@@ -87,7 +87,7 @@ def _candidates(rng: np.random.Generator) -> Arrays:
 
 
 def _shifted_maxima(axis: int, length: int) -> str:
-    """Corner pooling without a scan: log2(length) times the maximum with a copy that is shifted twice as far."""
+    """Corner pooling without a scan: the maximum with shifted copies, log2(length) times, doubling the shift."""
     lines: list[str] = []
     name, step = "x", 1
     while step < length:
@@ -135,10 +135,10 @@ WORKLOADS = (
 
 
 def measure(workload: Workload, ways: Mapping[str, Run], seconds: float) -> list[Measured]:
-    """Every way to run a workload, in turns for that long; ours comes first.
+    """Time every way to run a workload, in turns, for `seconds` in total. Our kernel comes first.
 
-    Before a turn the threads of the way before it are left to stop spinning, and a first run, which finds its data in
-    the caches, does not count.
+    Each turn starts with a pause, so that threads of the previous turn stop spinning, and with one run that is not
+    timed and warms the caches.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     end = time.perf_counter() + seconds
@@ -161,7 +161,7 @@ def _ratio(theirs: float, ours: float) -> float:
 
 
 def ways_to_run(workload: Workload, inputs: Arrays, threads: int, folder: Path) -> dict[str, Run]:
-    """Our kernel, its function in stock ONNX Runtime, the torch reference, and the workload's rivals, by name."""
+    """Our kernel, its ONNX function in stock ONNX Runtime, the torch reference, and the workload's rivals, by name."""
     function = FUNCTIONS[workload.op]
     names = list(function.input)
     feeds = dict(zip(names, inputs, strict=True))
@@ -185,9 +185,9 @@ def ways_to_run(workload: Workload, inputs: Arrays, threads: int, folder: Path) 
 
 
 def ways_on_gpu(workload: Workload, inputs: Arrays, path: Path, place: str) -> dict[str, Run]:
-    """Our CUDA kernel of the library at `path`, the torch reference, and what bounds both: a copy of as many bytes.
+    """Our CUDA kernel of the library at `path`, the torch reference, and their lower bound: a copy of as many bytes.
 
-    Its ratio is the kernel's share of the copy bandwidth.
+    The ratio of the copy is the kernel's share of the copy bandwidth.
     """
     kernels, reference = Library(path), REFERENCES[workload.op]
     tensors = [_TORCH.from_numpy(x).to(place) for x in inputs]
@@ -195,7 +195,7 @@ def ways_on_gpu(workload: Workload, inputs: Arrays, path: Path, place: str) -> d
     output = torch.empty(kernels.shape(call), device=place)
     workspace = torch.empty(kernels.workspace(call), dtype=torch.uint8, device=place)
     moved = torch.empty(sum(x.numel() for x in tensors) + output.numel(), device=place)
-    half = moved.numel() // 2  # half is read and half is written
+    half = moved.numel() // 2  # The copy reads one half and writes the other.
 
     def kernel() -> torch.Tensor:
         kernels.run_cuda(call, _buffer(output), _buffer(workspace))
@@ -225,7 +225,7 @@ def _buffer(x: torch.Tensor) -> Buffer:
 
 
 def _node(workload: Workload, feeds: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """The workload's node alone, with its function."""
+    """A model of the workload's node alone, with its function."""
     marks = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
     node = helper.make_node(workload.op, [*feeds], ["y"], domain=DOMAIN, **workload.attributes, **marks)
     values = [helper.make_tensor_value_info(name, _FLOAT, x.shape) for name, x in feeds.items()]
@@ -235,19 +235,19 @@ def _node(workload: Workload, feeds: Mapping[str, NDArray[np.float32]]) -> onnx.
 
 
 def _graph(text: str, feeds: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """A rival graph; of the inputs it has those that its text names."""
+    """A rival graph, with those inputs that its text names."""
     used = [f"float[{','.join(map(str, x.shape))}] {name}" for name, x in feeds.items() if name in text]
     header = f'<ir_version: 10, opset_import: ["" : 20]> rival ({", ".join(used)}) => (float y)'
     return _ONNX.parser.parse_model(f"{header} {{ {text} }}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives its exit code."""
-    parser = Parser("detbench --ops", "Measure every operator against its alternatives, in turns in one run.")
+    """Run the command and return its exit code."""
+    parser = Parser("detbench --ops", "Time every operator against its alternatives, in turns.")
     add = parser.add_argument
     add("--device", type=device, default="cpu", metavar="cpu|cuda:N", help="where to run (default: %(default)s)")
-    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
-    add("--duration", type=float, default=10.0, metavar="S", help="seconds for each operator (default: 10)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
+    add("--duration", type=float, default=10.0, metavar="S", help="seconds per operator (default: 10)")
     add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
     return run(_bench, parser, argv)
 

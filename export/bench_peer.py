@@ -1,6 +1,6 @@
-"""The other end of `detbench --peer torch`: a network of the zoo in eager PyTorch, with our own runtime around it.
+"""The peer process of `detbench --peer torch`: a network of the zoo in eager PyTorch, inside our runtime.
 
-Reads a request a line on stdin, the Card first, and answers each with a line of JSON.
+Reads one request per line from stdin, first the Card, and answers each with one line of JSON.
 """
 
 import json
@@ -25,12 +25,12 @@ from ..models.variant import Variant
 from ..models.zoo import VARIANTS
 from .source import read_config
 
-_TORCH: Any = torch  # typed in part only
+_TORCH: Any = torch  # torch has incomplete types.
 _CANVAS = (256, 256)
 
 
 class TorchBackend:
-    """A network in eager PyTorch as a backend."""
+    """A backend that runs a network in eager PyTorch."""
 
     def __init__(self, network: nn.Module, card: Card, device: str) -> None:
         self._network, self._device = network.eval().to(device), device
@@ -50,11 +50,11 @@ class TorchBackend:
 
 
 def main() -> int:
-    """Answer until stdin ends; gives the exit code."""
+    """Answer requests until stdin ends, and return the exit code."""
     try:
         _serve()
     except KeyboardInterrupt:
-        return 130  # the other end heard it too
+        return 130  # The parent process got the same interrupt.
     except DetforgeError as error:
         _say({"error": str(error)})
         return error.exit_code
@@ -70,7 +70,7 @@ def _serve() -> None:
     torch.set_num_threads(first["threads"])
     variant = _variant(card)
     network, weights = _network(variant, card)
-    if card.form.suppresses:  # its network does not
+    if card.form.suppresses:  # The network in PyTorch does not suppress.
         card = replace(card, form=variant.form)
     model = assemble(TorchBackend(network, card, device), card)
     images = read_images(Path(first["images"]))
@@ -94,19 +94,22 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def _variant(card: Card) -> Variant:
-    """The variant of the file's name, or what its checkpoint says of itself; UsageError where neither is here."""
+    """The variant that the file names, or the one that its checkpoint's configuration describes.
+
+    Raises UsageError if neither is available.
+    """
     if card.model in VARIANTS:
         return VARIANTS[card.model]
     came = card.provenance
     checkpoint = read_checkpoint(Path(came.checkpoint))
     described = read_config(checkpoint) if checkpoint.sha256 == came.sha256 else None
     if described is None:
-        raise UsageError(f"{card.model} is what {came.checkpoint} says of itself, and that file is another one here")
+        raise UsageError(f"{card.model} needs the checkpoint {came.checkpoint}, and the file here is another one")
     return described.variant
 
 
 def _network(variant: Variant, card: Card) -> tuple[nn.Module, str]:
-    """The network with the weights that the file was made of, where they can be found, else random ones."""
+    """The network with the weights of the exported file, or random weights if those cannot be found."""
     came = card.provenance
     names = card.labels if card.skeleton is None else card.skeleton.keypoints
     count = len(names)
@@ -120,7 +123,7 @@ def _network(variant: Variant, card: Card) -> tuple[nn.Module, str]:
 
 
 def _checkpoint(variant: Variant, came: Provenance) -> Checkpoint | None:
-    """The file's checkpoint: one here by that name, the bundled or the published one, if it is the very same."""
+    """The checkpoint of the exported file, if the local, bundled or published one has the same SHA-256."""
     published = variant.published.url if variant.published is not None else None
     places = [came.checkpoint, variant.bundled, published if published and came.checkpoint in published else None]
     for place in map(str, filter(None, places)):

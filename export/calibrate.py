@@ -1,6 +1,7 @@
-"""Calibration: the values that a graph's tensors take on a user's images, and the range that eight bits should span."""
+"""Calibration for int8: sample the tensors of a graph on a user's images and choose a scale for each."""
 
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +17,20 @@ from ..deploy.card import Card, Precision
 from ..deploy.contract.port import Arrays, Port
 from ..deploy.inputs.canvases import Canvases
 from ..deploy.inputs.image import read_image
+from ..deploy.inputs.listing import find_items
 from ..deploy.inputs.network_inputs import feeds
-from ..deploy.inputs.sources import is_video, items
 from ..deploy.system.errors import InputError, UsageError
 from .views import whole_view
 
 _SAMPLES = 1 << 19
-"""So many values of each tensor are kept, over all images: enough to place one value in a hundred thousand."""
+"""Number of values sampled from each tensor over all images; enough for a quantile of one in a hundred thousand."""
 _BINS = 2048
 _SHARES = np.linspace(0.1, 1.0, 91)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A value is `step` * (code - `zero`), codes being the whole numbers from `low` to `high`."""
+    """Quantisation scale: value = `step` * (code - `zero`), with integer codes from `low` to `high`."""
 
     step: float
     zero: int
@@ -38,30 +39,51 @@ class Scale:
 
 
 def calibration_images(precision: Precision, folder: str | Path | None, limit: int) -> list[str]:
-    """At most `limit` images, spread evenly over a folder, for int8; none for other precisions.
+    """At most `limit` images, spread evenly over a folder, for int8. Other precisions need none.
 
-    Raises UsageError without a folder, InputError for one without images.
+    An image that cannot be read is skipped with a warning. Raises UsageError without a folder and InputError for a
+    folder without images.
     """
     if precision != "int8":
         if folder is not None:
             raise UsageError("--calib goes with --int8")
         return []
     if folder is None:
-        raise UsageError("--int8 needs images like those it will see; give a folder of them with --calib DIR")
+        raise UsageError("--int8 needs images of the kind that it will run on; give a folder of them with --calib DIR")
     if not 1 <= limit <= 100_000:
         raise UsageError(f"--calib-n {limit} is out of range; give 1 to 100000")
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder; give one with images to --calib")
-    files = [item for item in items(str(folder)) if not is_video(item)]
+    files = [item.path for item in find_items(str(folder)).items if not item.is_video]
     if not files:
         raise InputError(f"{folder}: no image in this folder; calibration takes images, not videos")
-    return [files[i * len(files) // limit] for i in range(limit)] if len(files) > limit else files
+    return _readable([files[i * len(files) // limit] for i in range(limit)] if len(files) > limit else files)
+
+
+def _readable(files: Sequence[str]) -> list[str]:
+    """The files that can be decoded, before any work is based on their number; InputError where none can."""
+    good: list[str] = []
+    problems: list[InputError] = []
+    for file in files:
+        try:
+            read_image(file)
+        except InputError as error:
+            problems.append(error)
+        else:
+            good.append(file)
+    if not good:
+        raise problems[0]
+    if problems:
+        warnings.warn(
+            f"calibration skips {len(problems)} of {len(files)} images; the first: {problems[0]}", stacklevel=3
+        )
+    return good
 
 
 def prepared(files: Iterable[str], card: Card, batch: int) -> Iterator[Arrays]:
-    """What the network is fed for each image, `batch` times; InputError for one that cannot be read.
+    """The network's inputs for each image, repeated `batch` times.
 
-    A network for crops gets the whole image as one.
+    A network for crops gets the whole image as one crop. Raises InputError if an image cannot be read.
     """
     ports = {each.name: Port(each.name, (None,)) for each in card.inputs}
     for file in files:
@@ -72,9 +94,9 @@ def prepared(files: Iterable[str], card: Card, batch: int) -> Iterator[Arrays]:
 def observe(
     proto: onnx.ModelProto, names: Sequence[str], inputs: Iterable[Arrays], count: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Run a graph on `count` inputs and give, for each tensor named, evenly spread samples (s,) of its values.
+    """Run a graph on `count` inputs and return evenly spread samples (s,) of each named tensor.
 
-    InputError when a tensor is not finite on one of them, as on images that are not of the kind the network knows.
+    Raises InputError if a tensor is not finite, for example on images that the network was not trained for.
     """
     probed = onnx.ModelProto.FromString(proto.SerializeToString())
     probes = [_probe(probed, name, max(1, _SAMPLES // count)) for name in names]
@@ -95,9 +117,9 @@ def observe(
 
 
 def _probe(proto: onnx.ModelProto, name: str, budget: int) -> str:
-    """Add an output with every so many-th value of a tensor, about `budget` of them; gives its name.
+    """Add an output with about `budget` values of a tensor at a constant stride, and return its name.
 
-    Sampled inside the graph, since the whole tensors of a large network fill gigabytes.
+    The graph itself samples, since the tensors of a large network fill gigabytes.
     """
     step, output = f"{name}:step", f"{name}:samples"
     constants = {
@@ -115,7 +137,7 @@ def _probe(proto: onnx.ModelProto, name: str, budget: int) -> str:
         helper.make_node("Cast", [name], [f"{name}:float"], to=TensorProto.FLOAT),
         helper.make_node("Reshape", [f"{name}:float", made["flat"]], [f"{name}:row"]),
         helper.make_node("Shape", [f"{name}:row"], [f"{name}:size"]),
-        # An odd step, since an even one may divide a row and see but some of its columns.
+        # An even step may divide the row length, and would then read only some columns.
         helper.make_node("Div", [f"{name}:size", made["twice"]], [f"{name}:half"]),
         helper.make_node("Mul", [f"{name}:half", made["two"]], [f"{name}:even"]),
         helper.make_node("Add", [f"{name}:even", made["one"]], [step]),
@@ -129,15 +151,15 @@ def _probe(proto: onnx.ModelProto, name: str, budget: int) -> str:
 
 
 def best_scale(samples: NDArray[Any], low: int, high: int, symmetric: bool) -> Scale:
-    """The scale with the least squared error over the samples (s,), among ranges that clip more and more of them.
+    """The scale with the least squared error over the samples (s,). The candidates are ranges that clip outliers.
 
-    Zero is always one of the values. `symmetric` puts it at code 0, and then `low` is -`high`.
+    Zero is always representable. `symmetric` puts it at code 0; `low` must then be -`high`.
     """
     least, most = min(0.0, float(samples.min(initial=0))), max(0.0, float(samples.max(initial=0)))
     if symmetric:
         most = max(-least, most)
         least = -most
-    if most - least < 1e-6:  # a tensor of zeros; whatever it holds elsewhere is better clipped than divided by zero
+    if most - least < 1e-6:  # A tensor of zeros: clip other values rather than divide by zero.
         return Scale(1e-6, 0 if symmetric else low, low, high)
     counts, edges = np.histogram(samples, _BINS, (least, most))
     centres = (edges[:-1] + edges[1:]) / 2
@@ -152,6 +174,6 @@ def _scale(least: float, most: float, low: int, high: int) -> Scale:
 
 
 def rounded(values: NDArray[Any], scale: Scale) -> NDArray[Any]:
-    """The nearest values that codes stand for."""
+    """Values rounded to the nearest representable ones."""
     codes = np.clip(np.rint(values / scale.step) + scale.zero, scale.low, scale.high)
     return (codes - scale.zero) * scale.step

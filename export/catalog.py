@@ -10,7 +10,7 @@ from ..models.zoo import ALIASES, VARIANTS
 
 @dataclass(frozen=True)
 class Entry:
-    """One model: `checkpoint` says where its default weights come from, "published", "bundled" or "none"."""
+    """One model. `checkpoint` is the source of its default weights: "published", "bundled" or "none"."""
 
     name: str
     aliases: tuple[str, ...]
@@ -26,11 +26,11 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Every variant of the zoo, in its order."""
+    """Every variant of the zoo, in the zoo's order."""
     counts: dict[str, int] = {}
     found: list[Entry] = []
     for variant in VARIANTS.values():
-        # Many differ in their Card alone; what a partial function is made of tells their networks apart.
+        # Many variants differ only in their Card. The repr of the partial function identifies the network.
         network = f"{variant.build!r} {variant.classes}"
         if network not in counts:
             counts[network] = _count_parameters(variant)
@@ -39,7 +39,7 @@ def entries() -> list[Entry]:
 
 
 def _count_parameters(variant: Variant) -> int:
-    with torch.device("meta"):  # without memory and without drawing weights
+    with torch.device("meta"):  # Allocates no memory and draws no weights.
         return sum(parameter.numel() for parameter in variant.build(variant.classes).parameters())
 
 

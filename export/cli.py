@@ -1,4 +1,4 @@
-"""detexport: a checkpoint to one ONNX file that holds everything needed to run it."""
+"""detexport: export a checkpoint to one ONNX file that holds everything needed to run it."""
 
 import argparse
 import contextlib
@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives its exit code."""
+    """Run the command and return its exit code."""
     return run(_with_packages, _parser(), argv)
 
 
 def _with_packages(arguments: argparse.Namespace) -> int:
-    """The command, or how to install what it needs and the runtime does without."""
+    """Run the command, or name the missing package that only exports need."""
     try:
         return _command(arguments)
     except ModuleNotFoundError as error:
@@ -45,13 +45,13 @@ def _with_packages(arguments: argparse.Namespace) -> int:
 def _parser() -> Parser:
     parser = Parser("detexport", "Export a detection or pose network to one ONNX file that holds everything to run it.")
     add = parser.add_argument
-    add("--model", metavar="NAME", help="a model of --list, or the short name of its usual variant (gfl)")
+    add("--model", metavar="NAME", help="a model of --list, or a short name for its default variant (gfl)")
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
-        "--fp16", dest="precision", action="store_const", const="fp16", help="half precision, decode in fp32"
+        "--fp16", dest="precision", action="store_const", const="fp16", help="half precision; decoding stays in fp32"
     )
     precision.add_argument(
-        "--int8", dest="precision", action="store_const", const="int8", help="convolutions in eight bits; needs --calib"
+        "--int8", dest="precision", action="store_const", const="int8", help="8-bit convolutions; needs --calib"
     )
     precision.add_argument("--precision", choices=["fp32", "fp16", "bf16", "int8"], help="(default: fp32)")
     flags.add_flags(ExportOptions, parser)
@@ -59,11 +59,11 @@ def _parser() -> Parser:
         "--format",
         choices=["onnx", "engine", "openvino"],
         default="onnx",
-        help="engine: a TensorRT plan as well, and its .json; openvino: ONNX without functions",
+        help="engine: also build a TensorRT engine and its .json; openvino: ONNX without functions",
     )
     add_flags(parser)
     add("--list", action="store_true", help="show the models and exit")
-    add("--doctor", action="store_true", help="try every backend, device and operator here and exit")
+    add("--doctor", action="store_true", help="test every backend, device and operator on this machine and exit")
     add("--show", type=Path, metavar="FILE", help="print the Card of a model file and exit")
     add(
         "--relabel",
@@ -71,16 +71,14 @@ def _parser() -> Parser:
         metavar="FILE",
         help="copy a model file to -o with other --labels, --conf, --iou or --max-det, and exit",
     )
-    add("--dry-run", action="store_true", help="print what would be exported and where that was read, and exit")
+    add("--dry-run", action="store_true", help="print what would be exported and the source of each fact, and exit")
     add("--json", action="store_true", help="with --list, --doctor or --show: one JSON document")
     return parser
 
 
 def _command(arguments: argparse.Namespace) -> int:
     if arguments.json and not (arguments.list or arguments.doctor or arguments.show):
-        raise UsageError(
-            "--json goes with --list, --doctor or --show; an export writes its numbers into the file's Card"
-        )
+        raise UsageError("--json needs --list, --doctor or --show; an export writes its numbers into the file's Card")
     if arguments.list:
         return _list(arguments.json)
     if arguments.doctor:
@@ -102,6 +100,11 @@ def _command(arguments: argparse.Namespace) -> int:
         _print_findings(error.card, error.comparison)
         raise
     _print_findings(exported.card, exported.comparison)
+    if (agreement := exported.agreement) is not None:
+        print(
+            f"the framework's detections: {agreement.matched} of {agreement.expected} found, "
+            f"{agreement.found - agreement.matched} extra"
+        )
     print(f"wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB)")
     path = exported.path if engine is None else build(exported, engine)
     in_crops = exported.card.form.runs_on == "crops"
@@ -123,15 +126,15 @@ def _dry_run(model: str | None, options: dict[str, Any]) -> int:
 
 
 def _print_source(source: "Source") -> None:
-    """What was read of a checkpoint's configuration, and where it is not what the user named."""
+    """Print the facts of a checkpoint's configuration, and where they differ from --model."""
     if source.facts:
         _print_table(["read", "", "from"], [[fact.what, fact.value, fact.keys] for fact in source.facts])
     for difference in source.differences:
-        print(f"the configuration wins over --model: {difference}")
+        print(f"the configuration overrides --model: {difference}")
 
 
 def _options(arguments: argparse.Namespace, engine: "EngineOptions | None") -> dict[str, Any]:
-    """The keywords of `export` that the flags stand for."""
+    """The flags as keyword arguments of `export`."""
     chosen = flags.read_flags(
         ExportOptions,
         arguments,
@@ -143,7 +146,7 @@ def _options(arguments: argparse.Namespace, engine: "EngineOptions | None") -> d
 
 
 class _Shown(Progress):
-    """Steps and their times on stderr, with a spinner or a bar where that is a terminal."""
+    """Prints steps and their times on stderr, with a spinner or a bar on a terminal."""
 
     def chosen(self, source: "Source") -> None:
         _print_source(source)
@@ -157,7 +160,7 @@ class _Shown(Progress):
 
 @contextlib.contextmanager
 def _step(name: str) -> Generator[None]:
-    """Says on stderr that a step goes on, where that is a terminal, and when it is done how long it took."""
+    """Show a spinner during a step if stderr is a terminal, and print the time of the step at its end."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
@@ -168,7 +171,7 @@ def _step(name: str) -> Generator[None]:
 
 
 def _track(name: str, parts: Iterable[T], count: int) -> Iterator[T]:
-    """The same for a step of many parts, with a bar."""
+    """Show a bar for a step of `count` parts, and print the time of the step at its end."""
     from rich.console import Console
     from rich.progress import track
 
@@ -186,7 +189,7 @@ def _print_findings(card: "Card", comparison: "Comparison | None") -> None:
 
 
 def _print_comparison(comparison: "Comparison", what: str) -> None:
-    """The parity table, and how the final detections match."""
+    """Print the parity table and how many final detections match."""
     rows = [
         [name, f"{row.max_abs:.2e}", f"{row.max_rel:.2e}", f"{row.cosine:.7f}"]
         for name, row in comparison.outputs.items()
@@ -204,7 +207,7 @@ def _print_comparison(comparison: "Comparison", what: str) -> None:
     print(
         f"{what}: {comparison.matched} of {comparison.detections} match ({comparison.match_rate:.1%}), "
         f"worst shift {comparison.box_shift_px:.3g} px, worst score shift {comparison.score_shift:.2g}"
-        + ("; too few to judge by, give photographs with --images" if few else "")
+        + ("; too few for a verdict, give photographs with --images" if few else "")
     )
 
 
@@ -239,7 +242,7 @@ def _relabel(arguments: argparse.Namespace) -> int:
     if all(value is None for value in changes.values()):
         raise UsageError("--relabel changes nothing; give --labels, --conf, --iou or --max-det")
     if arguments.output is None:
-        raise UsageError("--relabel needs the file to write; give it with -o")
+        raise UsageError("--relabel needs an output file; give it with -o")
     relabel(arguments.relabel, arguments.output, **changes)
     print(f"wrote {arguments.output}")
     print(f"next: detexport --show {arguments.output}")
@@ -253,7 +256,7 @@ def _doctor(as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        _print_table(["check", "state", "", "what mends it"], [[c.name, c.state, c.detail, c.mend] for c in checks])
+        _print_table(["check", "state", "", "remedy"], [[c.name, c.state, c.detail, c.mend] for c in checks])
     return 4 if any(check.state == "failed" for check in checks) else 0
 
 
@@ -264,7 +267,7 @@ def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 1000  # what reads a pipe wants whole lines
+        console.width = 1000  # Do not wrap lines in a pipe.
     table = Table(*titles, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(Text, row))

@@ -46,10 +46,12 @@ class Difference:
     cosine: float = 1.0
     excess: float = 0.0  # the largest |difference| in shares of what is allowed
     embedding: bool = False
+    no_numbers: int = 0  # values that are NaN or infinite
 
     def add(self, got: NDArray[Any], expected: NDArray[Any], unit: Any, tolerance: Tolerance) -> None:
         """Take in one run; `unit` broadcasts against the arrays."""
         a, b = got.astype(np.float64), expected.astype(np.float64)
+        self.no_numbers += int(a.size - np.isfinite(a).sum())
         if a.shape != b.shape or not np.isfinite(a).all():
             self.max_abs, self.max_rel, self.cosine, self.excess = _BROKEN, _BROKEN, -1.0, _BROKEN
             return
@@ -100,6 +102,8 @@ class Comparison:
     def problem(self) -> str | None:
         """What exceeds its tolerance, or None."""
         for name, difference in self.outputs.items():
+            if difference.no_numbers:
+                return f"{name} has {difference.no_numbers} values that are NaN or infinite"
             if self.tolerance.cosine is None or difference.embedding:
                 if difference.excess > 1:
                     by = f"{difference.max_abs:.3g}, {difference.excess:.3g} times what is allowed"
@@ -112,6 +116,16 @@ class Comparison:
         if self.ap is not None and self.ap[0] - self.ap[1] > self.tolerance.ap_loss:
             return f"AP falls from {self.ap[0]:.1f} to {self.ap[1]:.1f}, by more than {self.tolerance.ap_loss}"
         return None
+
+    def remedy(self, precision: Precision) -> str:
+        """What to do about the problem of a file of this precision."""
+        if any(difference.no_numbers for difference in self.outputs.values()):
+            if precision in ("fp16", "int8"):
+                return "its numbers may outgrow this precision; export it in fp32, or in bf16 for OpenVINO"
+            return "check the checkpoint"
+        if precision == "int8":
+            return "calibrate with more images like those it will see, or use --fp16"
+        return "raise --atol and --rtol if that is acceptable"
 
     @property
     def parity(self) -> Parity:

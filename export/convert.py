@@ -1,4 +1,4 @@
-"""A network in PyTorch to an ONNX graph: fold, halve, trace, clean."""
+"""Conversion of a PyTorch network to an ONNX graph: fold, set the precision, trace, clean."""
 
 import contextlib
 import copy
@@ -20,12 +20,12 @@ from ..plugins.operators import FUNCTIONS, TRANSLATIONS
 from .fold import fold_batch_norms
 
 OPSET, IR_VERSION = 20, 10
-_BF16_OPSET = 22  # the first in which a convolution may be bf16
+_BF16_OPSET = 22  # the first opset with bf16 convolutions
 _TYPES = {"fp16": torch.half, "bf16": torch.bfloat16}
 
-_EXPORTER: Any = torch.onnx  # typed in part only, as the checker is
+_EXPORTER: Any = torch.onnx  # Its types are incomplete, as are those of onnx.checker.
 _CHECKER: Any = onnx.checker
-# Every level of a stride-128 pyramid has two or more rows and columns here, so no axis of one is taken for fixed.
+# Every level of a stride-128 pyramid has at least two rows and columns here. An axis of length 1 would become fixed.
 _TRACED_BATCH, _TRACED_CANVAS = 2, (256, 384)
 _SMALL_CANVAS = (128, 128)
 
@@ -33,9 +33,9 @@ _SMALL_CANVAS = (128, 128)
 def prepare(
     model: nn.Module, inputs: Sequence[NetworkInput], precision: Precision, canvas: tuple[int, int] | None = None
 ) -> nn.Module:
-    """A copy for export: normalisation folded, and a trunk of half-precision weights for fp16 and bf16.
+    """A copy of the network for export: normalisation folded, and for fp16 and bf16 a half-precision trunk.
 
-    `canvas` = (h, w) is the only size that the network takes, if it takes but one. Raises ExportError.
+    `canvas` = (h, w) is the input size of a network with a fixed one. Raises ExportError.
     """
     with _as_export_error():
         model = copy.deepcopy(model)
@@ -50,9 +50,9 @@ def to_onnx(
     canvas: tuple[int, int] | None = None,
     batch: int | None = None,
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The graph of a network whose `forward` takes the inputs in their order and names its outputs.
+    """The graph of a network whose `forward` takes the inputs in order and returns named outputs.
 
-    Also gives the operators of ours in it. Batch and canvas stay free unless `batch` and `canvas` = (h, w) fix them.
+    Also returns our operators in it. Batch and canvas are dynamic unless `batch` and `canvas` = (h, w) fix them.
     Raises ExportError.
     """
     given = _zeros(inputs, batch or _TRACED_BATCH, canvas or _TRACED_CANVAS)
@@ -90,7 +90,7 @@ def _zeros(inputs: Sequence[NetworkInput], batch: int, canvas: tuple[int, int]) 
 
 
 def _in_opset(function: onnx.FunctionProto, opset: int) -> onnx.FunctionProto:
-    """The function in the version of the standard operators that the file has; those it uses gained types alone."""
+    """The function in the opset of the file. Newer versions of the operators that it uses only add types."""
     own = onnx.FunctionProto()
     own.CopyFrom(function)
     for used in own.opset_import:
@@ -99,7 +99,7 @@ def _in_opset(function: onnx.FunctionProto, opset: int) -> onnx.FunctionProto:
 
 
 def attach(proto: onnx.ModelProto, card: Card) -> None:
-    """Put the Card into the model, replacing one that is there."""
+    """Put the Card into the model, replacing an earlier one."""
     del proto.metadata_props[:]
     proto.metadata_props.add(key=METADATA_KEY, value=card.to_json())
     proto.graph.name = card.model
@@ -107,16 +107,16 @@ def attach(proto: onnx.ModelProto, card: Card) -> None:
 
 @contextlib.contextmanager
 def _as_export_error() -> Generator[None]:
-    """Make one line of whatever is raised: the exporter and everything below it raise what they like."""
+    """Turn any exception into a one-line ExportError, since the exporter and its dependencies raise many types."""
     try:
         yield
     except Exception as error:
-        raise ExportError(f"the export failed; {_root(error)}; run again with --debug for the whole story") from error
+        raise ExportError(f"the export failed; {_root(error)}; run again with --debug for the traceback") from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-    """Silence what the exporter says to its own developers: warnings, and a log of packages it does without."""
+    """Silence the exporter's messages to its own developers: warnings, and a log of optional packages."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -129,7 +129,7 @@ def _quiet() -> Generator[None]:
 
 
 def _clean(proto: onnx.ModelProto) -> None:
-    """Leave nothing of the machine that exported: stack traces, paths, notes, formulas for every shape."""
+    """Remove traces of the exporting machine (stack traces, paths, notes) and symbolic shape formulas."""
     _strip(proto)
     del proto.graph.value_info[:]
     names = {name: name for name in ("batch", "height", "width")}
@@ -148,7 +148,7 @@ def _clean(proto: onnx.ModelProto) -> None:
 
 
 def _strip(message: Any) -> None:
-    """Clear the notes of a message and of all messages in it."""
+    """Clear the notes of a message and of all nested messages."""
     for field, value in message.ListFields():
         if field.name in ("metadata_props", "doc_string"):
             message.ClearField(field.name)
@@ -159,7 +159,7 @@ def _strip(message: Any) -> None:
 
 
 def _root(error: BaseException) -> str:
-    """The first line of the error that everything else followed from."""
+    """The first line of the original error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -1,4 +1,4 @@
-"""What this machine can do, found out by doing it: detexport --doctor."""
+"""detexport --doctor: test what this machine can run by running it."""
 
 import tempfile
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from ..deploy.backends.open import open_backend
 from ..deploy.backends.ort import OrtBackend
 from ..deploy.card import Card, Provenance
 from ..deploy.forms import Peaks
+from ..deploy.inputs.image_batch import input_kernel
 from ..deploy.inputs.network_inputs import ImageInput
 from ..deploy.inputs.resize import Pad, Resize
 from ..deploy.system.errors import AbsentError, DetforgeError, RefusedError
@@ -29,12 +30,13 @@ from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
 from .convert import attach, to_onnx
+from .doctor_images import prepare_on_gpu
 from .engine import EngineOptions, build_engine
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing tried: "absent" is what is not here, "failed" what is here and does not work; `mend` mends it."""
+    """One check. "absent" is not installed, "failed" is installed and does not work. `mend` is the remedy."""
 
     name: str
     state: Literal["ok", "absent", "failed"]
@@ -50,7 +52,7 @@ _PACKAGES = {
     "tensorrt-rtx": "tensorrt-rtx",
     "cuda-bindings": "tensorrt",
 }
-"""What runs networks, and the extra that brings it."""
+"""Packages that run networks, and the extra that installs each."""
 
 _LIBRARIES = {
     "detforge_ort": ("operators run as standard ONNX, slower", REINSTALL),
@@ -58,23 +60,23 @@ _LIBRARIES = {
     "detforge_cuda": ("images are prepared on the CPU", WITH_NVCC),
     "detforge_trt": ("operators run as standard ONNX, slower", WITH_NVCC),
 }
-"""Our compiled libraries: what happens without them, and what builds them."""
+"""Our compiled libraries: what happens without them, and how to build them."""
 
 _RUNTIMES = [
     ("ort", "cpu"),
     ("ort", "cuda:0"),
     ("openvino", "cpu"),
     ("tensorrt", "cuda:0"),
-    ("tensorrt-rtx", "build"),  # alone: that needs no GPU
+    ("tensorrt-rtx", "build"),  # builds only, which needs no GPU
     ("tensorrt-rtx", "cuda:0"),
 ]
 _SIDE = 32
-_TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}  # in parts of the largest value; positions are halved too
+_TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}  # relative to the largest value; fp16 rounds positions too
 
 
 @dataclass(frozen=True)
 class _Network:
-    """A tiny exported network, what it is fed and what PyTorch gives."""
+    """A tiny exported network, its input and PyTorch's output."""
 
     name: str
     path: Path
@@ -85,7 +87,7 @@ class _Network:
 
 
 def examine() -> list[Check]:
-    """Every check, in an order in which the first failure explains those after it."""
+    """Run every check, ordered so that the first failure explains later ones."""
     checks = [_package(name, extra) for name, extra in _PACKAGES.items()]
     checks += [_library(name, *without) for name, without in _LIBRARIES.items()]
     with tempfile.TemporaryDirectory() as folder:
@@ -99,9 +101,11 @@ def examine() -> list[Check]:
             for network in networks:
                 check = _check(f"{backend} {device}: {network.name}", partial(_agreement, network, backend, device))
                 if network is networks[0] and check.state != "ok":
-                    checks.append(replace(check, name=f"{backend} {device}"))  # then nothing else works either
+                    checks.append(replace(check, name=f"{backend} {device}"))  # Nothing else works there.
                     break
                 checks.append(check)
+    if kernel := input_kernel("float32"):
+        checks.append(_check("images on cuda:0", partial(prepare_on_gpu, kernel)))
     return checks
 
 
@@ -122,7 +126,7 @@ def _library(name: str, without: str, mend: str) -> Check:
 def _check(name: str, attempt: Callable[[], str]) -> Check:
     try:
         return Check(name, "ok", attempt())
-    except RefusedError as error:  # nothing mends that
+    except RefusedError as error:  # has no remedy
         return Check(name, "absent", _parts(error)[0])
     except AbsentError as error:
         return Check(name, "absent", *_parts(error))
@@ -131,13 +135,13 @@ def _check(name: str, attempt: Callable[[], str]) -> Check:
 
 
 def _parts(error: DetforgeError) -> tuple[str, str]:
-    """What is wrong, and what mends it."""
+    """The problem and its remedy."""
     said, _, mend = " ".join(str(error).split()).rpartition("; ")
     return said, mend
 
 
 class _Layer(nn.Module):
-    """One layer or function as a network that calculates in a precision."""
+    """One layer or function as a network that computes in `dtype`."""
 
     def __init__(self, layer: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
         super().__init__()
@@ -155,7 +159,7 @@ def _network(folder: Path, name: str, layer: Callable[[Tensor], Tensor], precisi
     attach(proto, card)
     path = folder / f"{name}-{precision}.onnx"
     path.write_bytes(proto.SerializeToString())
-    random = torch.Generator().manual_seed(0)  # no equal scores that matter: OpenVINO orders those as it likes
+    random = torch.Generator().manual_seed(0)  # Avoids equal scores, whose order in OpenVINO is undefined.
     image = (torch.rand(1, 3, _SIDE, _SIDE, generator=random) * 512).round() / 64  # exact in every precision
     with torch.inference_mode():
         expected = network(image)["result"].numpy()
@@ -170,11 +174,11 @@ def _card(name: str, precision: Literal["fp32", "fp16"]) -> Card:
 
 
 def _agreement(network: _Network, backend: str, device: str) -> str:
-    """Run a network and compare with PyTorch."""
+    """Run a network and compare it with PyTorch."""
     try:
         return _run(network, backend, device)
     except DetforgeError as error:
-        # The name of a temporary file says nothing.
+        # Drop the name of the temporary file.
         raise type(error)(str(error).removeprefix(f"{network.path}: ").removeprefix(f"{_engine(network)}: ")) from error
 
 
@@ -183,7 +187,7 @@ def _engine(network: _Network) -> Path:
 
 
 def _run(network: _Network, backend: str, device: str) -> str:
-    """The same, with the network built first where that is needed."""
+    """Run a network, after building its engine if the backend needs one, and compare it with PyTorch."""
     path = network.path
     built = ""
     if backend in ENGINES:
@@ -209,9 +213,9 @@ def _run(network: _Network, backend: str, device: str) -> str:
 
 
 def _kernels(network: _Network, device: str) -> list[str]:
-    """Our operators that ONNX Runtime runs as kernels; where it runs the function, the nodes have other names."""
+    """Our operators that ONNX Runtime runs as kernels. An inlined function has nodes of other names."""
     session = OrtBackend(str(network.path), device=device, profile=True)
-    for _ in range(2):  # the first is not timed
+    for _ in range(2):  # The first run has no node times.
         session.run({network.card.input.name: network.image})
     return sorted({node.op for node in session.node_times() if (node.name, node.op) in network.operators})
 
@@ -241,7 +245,7 @@ def _suppression(image: Tensor) -> Tensor:
     return nms(boxes, image[:, 1, :, 0], (image[:, 2, :, 0] > 0).float(), boxes.new_full((1,), 0.5), 2, 10)
 
 
-# A convolution first, which everything can run, then our operators, in the precisions that files have them in.
+# First a convolution, which every backend can run, then our operators in the precisions of exported files.
 _LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ...]]] = [
     ("convolution", lambda: nn.Conv2d(3, 8, 3, padding=1), ("fp32", "fp16")),
     ("border_align", lambda: _borders, ("fp32", "fp16")),

@@ -1,4 +1,4 @@
-"""An exported file to a TensorRT engine: the plan, and beside it what it is."""
+"""Build a TensorRT engine from an exported file: FILE.engine and its description FILE.engine.json."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,16 +15,16 @@ from ..deploy.system.files import check_place
 
 @dataclass(frozen=True)
 class EngineOptions(BuildOptions):
-    """What the user asks of an engine; `batch` is the smallest, the usual and the largest, by default what fits."""
+    """Options of an engine build. `batch` is the smallest, the optimal and the largest size; default: chosen to fit."""
 
     batch: tuple[int, int, int] | None = None
     timing_cache: Path | None = None
 
     def check(self) -> None:
-        """UsageError for what contradicts itself, IncompatibleError where the runtime, or a GPU for it, is absent."""
+        """Raise UsageError for contradictory options, IncompatibleError if the runtime or its GPU is missing."""
         if self.batch is not None and list(self.batch) != sorted(self.batch):
             low, usual, high = self.batch
-            raise UsageError(f"batches of {low}, {usual} and {high}: --min-, --opt- and --max-batch have to rise")
+            raise UsageError(f"batches of {low}, {usual} and {high}: --min-, --opt- and --max-batch must not decrease")
         if self.timing_cache is not None and self.runtime == "tensorrt-rtx":
             raise UsageError("--timing-cache is for --runtime tensorrt; TensorRT-RTX measures nothing to keep")
         if self.timing_cache is not None:
@@ -35,10 +35,10 @@ class EngineOptions(BuildOptions):
 
 
 def build_engine(path: Path, card: Card, options: EngineOptions, watch: Watch = lambda _: None) -> Description:
-    """Build FILE.engine and its description FILE.engine.json from FILE.onnx; gives the description.
+    """Build FILE.engine and FILE.engine.json from FILE.onnx, and return the description.
 
-    Raises IncompatibleError without the runtime or for a file that its Card does not fit, UsageError for options that
-    contradict the file, ExportError when the network cannot be built or is not what was asked for.
+    Raises IncompatibleError if the runtime is missing or the Card does not fit the file, UsageError for options that
+    contradict the file, and ExportError if the network cannot be built or differs from the request.
     """
     file = read_onnx(path)
     shapes = profile(file.inputs, card, options.batch)

@@ -1,4 +1,4 @@
-"""The flags of detexport that go with --format engine, and that step of it."""
+"""The flags of detexport --format engine, and its build step."""
 
 import argparse
 import re
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from .engine import EngineOptions
 
 _SWITCHES = {
-    "weight_streaming": "leave weights in the computer's memory where the GPU's is too small",
-    "hw_compat": "for other GPUs too, Ampere and newer; TensorRT only",
-    "version_compat": "for newer TensorRT too, and with our plugins inside; TensorRT only",
+    "weight_streaming": "keep weights in host memory if the GPU's memory is too small",
+    "hw_compat": "also run on other GPUs, Ampere and newer; TensorRT only",
+    "version_compat": "also run in newer TensorRT, with our plugins inside; TensorRT only",
 }
 _BATCHES = {"min": "smallest", "opt": "usual", "max": "largest"}
 _NAMES = ("runtime", "sm", "workspace", "timing_cache", *_SWITCHES, *(f"{name}_batch" for name in _BATCHES))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The group of flags; all are None unless given."""
+    """Add the group of flags. All default to None."""
     add = parser.add_argument_group("with --format engine").add_argument
-    add("--runtime", choices=["tensorrt", "tensorrt-rtx"], help="whose engine (default: tensorrt)")
-    add("--sm", type=_capabilities, metavar="86,89", help="compute capabilities; TensorRT-RTX only, which else chooses")
+    add("--runtime", choices=["tensorrt", "tensorrt-rtx"], help="runtime of the engine (default: tensorrt)")
+    add("--sm", type=_capabilities, metavar="86,89", help="compute capabilities; TensorRT-RTX only")
     for name, what in _BATCHES.items():
         add(f"--{name}-batch", type=whole(1, 1024), metavar="N", help=f"{what} batch (default: 1, 1, 8)")
-    add("--workspace", type=whole(1, 1 << 20), metavar="MB", help="memory that a layer may use (default: all)")
-    add("--timing-cache", type=Path, metavar="FILE", help="read and update it, so that the next build is faster")
+    add("--workspace", type=whole(1, 1 << 20), metavar="MB", help="memory limit of a layer (default: all)")
+    add("--timing-cache", type=Path, metavar="FILE", help="cache to read and update, for faster builds")
     for name, what in _SWITCHES.items():
         add(f"--{name.replace('_', '-')}", action="store_const", const=True, help=what)
 
 
 def engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
-    """What the engine is to be; errors come before the export, which takes a while."""
+    """The engine options that the flags stand for. Checked before the export, which takes a while."""
     given = {name: value for name in _NAMES if (value := getattr(arguments, name)) is not None}
     if arguments.format != "engine":
         if arguments.precision == "int8":
-            given.pop("runtime", None)  # eight bits differ by the runtime that will run them
+            given.pop("runtime", None)  # int8 files depend on the runtime that will run them.
         if given:
             raise UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --format engine")
         return None
@@ -50,11 +50,11 @@ def engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
     named = {name: given.pop(f"{name}_batch") for name in _BATCHES if f"{name}_batch" in given}
     fixed = arguments.batch
     if named and fixed is not None and {*named.values()} != {fixed}:
-        raise UsageError(f"--batch {fixed} leaves no other --min, --opt or --max-batch; use --batch dynamic")
+        raise UsageError(f"--batch {fixed} fixes --min, --opt and --max-batch too; use --batch dynamic")
     batch = None
     if named and fixed is None:
         low, usual, high = (named.get(name, size) for name, size in zip(_BATCHES, USUAL_BATCH, strict=True))
-        # What was not given gives way to what was.
+        # Explicit sizes move the defaults of the others.
         high = max(low, usual, high) if "max" not in named else high
         usual = min(max(low, usual), high) if "opt" not in named else usual
         batch = (low, usual, high)
@@ -64,7 +64,7 @@ def engine_options(arguments: argparse.Namespace) -> "EngineOptions | None":
 
 
 def build(exported: "Exported", options: "EngineOptions") -> Path:
-    """Build the engine of an export, say what it is, and give its place."""
+    """Build the engine of an export, print its description and return its path."""
     from rich.console import Console
 
     from ..deploy.engine.progress import build_shown

@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it, while the weights are still fp32."""
+"""Folding of batch normalisation into the preceding convolution, while the weights are still fp32."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from ..plugins.deform_conv.op import DeformConv
 
 
 def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
-    """Fold, in place, every BatchNorm2d that normalises the result of one ungrouped convolution and of nothing else.
+    """Fold, in place, every BatchNorm2d whose only input is the result of one ungrouped convolution.
 
-    Which layer feeds which is seen in a run on `inputs`. Layers that run more than once, as heads shared by
-    several levels do, are left alone: their convolution may feed several normalisations.
+    A run on `inputs` shows which layer feeds which. Layers that run more than once, such as heads shared by several
+    levels, are left unchanged: their convolution may feed several normalisations.
     """
     for convolution, name in _pairs(model, inputs):
         norm = model.get_submodule(name)
         scale, shift = _affine(norm)
-        # A transposed convolution has its output channels second.
+        # The output channels of a transposed convolution are its second axis.
         shape = (1, -1, 1, 1) if isinstance(convolution, nn.ConvTranspose2d) else (-1, 1, 1, 1)
         with torch.no_grad():
             convolution.weight.mul_(scale.reshape(shape))
@@ -33,10 +33,10 @@ def _affine(norm: Any) -> tuple[Tensor, Tensor]:
 
 
 def _pairs(model: Any, given: tuple[Tensor, ...]) -> list[tuple[Any, str]]:
-    """Each convolution that runs once, with the name of the normalisation that reads its result and runs once."""
+    """Each convolution that runs once, with the name of the normalisation that alone reads its result."""
     runs: dict[nn.Module, int] = {}
     makers: dict[int, nn.Module] = {}
-    alive: list[Tensor] = []  # an id names a tensor only while the tensor lives
+    alive: list[Tensor] = []  # Keep tensors alive, since an id is unique only among live objects.
     found: list[tuple[nn.Module, nn.Module]] = []
 
     def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

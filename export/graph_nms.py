@@ -1,4 +1,4 @@
-"""A detector with fusion, top-k and suppression behind it, for files that need no runtime of ours to suppress."""
+"""A detector with fusion, top-k and suppression inside the graph, for files that run without our runtime."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.suppression import Suppress
-from ..deploy.forms import Dense
+from ..deploy.forms import Dense, Graph
 from ..plugins.nms.op import nms
 
-CONF = 0.05
-"""The threshold inside the file, the references' own; a higher one is applied at run time."""
+CONF = Graph.least_conf
+"""Score threshold inside the file, as in the references. The runtime applies a higher one."""
 
 
 class GraphNms(nn.Module):
     """Image (n, 3, h, w) to `boxes` (n, m, 4) xyxy px, `scores` (n, m), `labels` (n, m) int64 and `num` (n,) int64.
 
-    The rules are those of `deploy.forms.dense` and `deploy.suppress`, but boxes are cut at the canvas if at all, since
-    the image's own border is unknown here, and of the points kept only the `top_k` best pairs of a level go on, so that
-    their number is known. The rows are sorted by score; those from `num` to m = max_det are zero.
+    The rules are those of `deploy.forms.dense` and `deploy.suppress`, with two differences. Boxes are clipped to the
+    canvas, since the graph does not know the image border. Only the `top_k` best pairs of a level are kept, so that
+    their number is fixed. The rows are sorted by score; those from `num` to m = max_det are zero.
     """
 
     def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress) -> None:
@@ -46,14 +46,14 @@ class GraphNms(nn.Module):
             boxes = boxes.clamp(min=0).minimum(sides - last)
         is_candidate = (values >= 0) & (boxes[..., 2:] + int(self.suppress.inclusive) > boxes[..., :2]).all(-1)
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
-        # Corners one pixel further out give sides and overlaps that count the last pixel in.
+        # Corners one pixel further out give sides and overlaps that include the last pixel.
         areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if self.suppress.inclusive else boxes
         iou = areas.new_full((1,), _not_below(self.suppress.iou))
         best = nms(areas, scores, labels.to(scores.dtype), iou, classes, limit)
         return self._rows(best, boxes, labels)
 
     def _scores(self, outputs: dict[str, Tensor], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """What the top-k goes by, -1 for what is no candidate, and the final scores, both (n, a, classes)."""
+        """The top-k ranks, -1 for pairs that are no candidates, and the final scores, both (n, a, classes)."""
         scores, fusion = outputs["scores"], self.fusion
         fused = scores
         if "quality" in outputs:
@@ -69,10 +69,10 @@ class GraphNms(nn.Module):
         return torch.where(exceeds, ranks, -1.0), fused
 
     def _among_best_points(self, ranks: Tensor, sizes: Sequence[int]) -> Tensor:
-        """Whether a point (n, a) is among the `top_k` best of its level."""
+        """Whether each point (n, a) is among the `top_k` best of its level."""
         limits: list[Tensor] = []
         for level in torch.split(ranks, list(sizes), 1):
-            # Filled up, so that a level with fewer points has the limit of -1.
+            # Pad with -1, so that a level with fewer points has that limit.
             best = nn.functional.pad(level, (0, self.form.top_k), value=-1.0).topk(self.form.top_k).values
             limits.append(best[:, -1:].expand_as(level))
         return ranks >= torch.cat(limits, 1)
@@ -80,7 +80,7 @@ class GraphNms(nn.Module):
     def _best_of_levels(self, ranks: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The `top_k` best pairs of point and class of each level: indices and values (n, levels * top_k).
 
-        A level with fewer pairs is filled up with its first index and values of -1.
+        A level with fewer pairs is padded with its first index and values of -1.
         """
         classes = ranks.shape[2]
         indices: list[Tensor] = []
@@ -96,7 +96,7 @@ class GraphNms(nn.Module):
         return torch.cat(indices, 1), torch.cat(values, 1)
 
     def _rows(self, best: Tensor, boxes: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """The `max_det` best of what stayed, (n, k, 2) score and position, those without a score zeroed."""
+        """The `max_det` best remaining (n, k, 2) scores and positions. Rows without a score are zero."""
         limit = self.suppress.max_det
         best = nn.functional.pad(best, (0, 0, 0, max(0, limit - best.shape[1])))[:, :limit]
         scores, index = best[..., 0], best[..., 1].long()
@@ -110,7 +110,7 @@ class GraphNms(nn.Module):
 
 
 def _not_below(limit: float) -> float:
-    """The nearest float32 that is not below: a box at the limit itself is within it at any precision."""
+    """The nearest float32 that is not below `limit`, so that a box exactly at the limit passes in any precision."""
     nearest = np.float32(limit)
     return float(nearest if nearest >= limit else np.nextafter(nearest, np.float32(np.inf)))
 

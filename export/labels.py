@@ -1,4 +1,4 @@
-"""Label files: one name a line."""
+"""Label files: one name per line."""
 
 from pathlib import Path
 
@@ -6,15 +6,18 @@ from ..deploy.system.errors import InputError
 
 
 def read_labels(path: Path, count: int, what: str) -> tuple[str, ...]:
-    """The names in a text file, which are to be `count` of `what`; InputError when they are not or it is unreadable."""
+    """Read `count` names of `what` ("classes") from a text file.
+
+    Raises InputError if the file cannot be read or has another number of names.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors on Windows put a mark at the start
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows editors write a byte order mark.
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(
-            f"{path}: the labels cannot be read; {reason}; give a text file with one name a line"
+            f"{path}: the labels cannot be read; {reason}; give a text file with one name per line"
         ) from error
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != count:
-        raise InputError(f"{path}: {len(names)} labels, but the model has {count} {what}; give one a line")
+        raise InputError(f"{path}: {len(names)} labels, but the model has {count} {what}; give one name per line")
     return names

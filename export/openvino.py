@@ -1,4 +1,4 @@
-"""A file for OpenVINO, which knows no functions: our operators' stand in their places."""
+"""Export for OpenVINO, which does not support ONNX functions: inline those of our operators."""
 
 from dataclasses import replace
 
@@ -9,5 +9,5 @@ from ..deploy.model_file.inline import inline_functions
 
 
 def without_functions(proto: onnx.ModelProto, card: Card) -> tuple[onnx.ModelProto, Card]:
-    """The same network in standard operators alone, and the Card of a file that has none of ours."""
+    """The network in standard operators only, and its Card, which then lists none of our operators."""
     return onnx.ModelProto.FromString(inline_functions(proto.SerializeToString())), replace(card, ops=())

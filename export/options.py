@@ -1,4 +1,4 @@
-"""What an export may be asked for: the one list behind `export()`'s keywords and the command's flags."""
+"""The options of an export: one list for the keywords of `export()` and the flags of detexport."""
 
 import argparse
 import re
@@ -23,66 +23,68 @@ def _batch(text: str) -> int | None:
     if text == "dynamic":
         return None
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor dynamic")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer or 'dynamic'")
     return int(text)
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an export may be asked for.
+    """The options of an export.
 
-    `checkpoint` is a file, a url or "random"; by default the published one. One of the user's own is followed in what
-    its configuration, or that in the file `config`, says, unless `ignore_config`. With `format` "openvino" the file has
-    no functions and is verified in OpenVINO, as all bf16 files are. `imgsz` = (height, width) px and `batch` fix what
-    is dynamic otherwise. `images` is a folder to verify with; where it has COCO's annotations.json, the change of AP is
-    measured for int8, which is calibrated on `calib_n` images of the folder `calib` for the `runtime` that will run the
-    file. `output` is the ONNX file.
+    `checkpoint` is a file, a URL or "random"; the default is the published one. The configuration in a user's own
+    checkpoint, or in the file `config`, determines the export unless `ignore_config` is set. With `format` "openvino"
+    the file has no functions and OpenVINO verifies it, as it does all bf16 files. `imgsz` = (height, width) px and
+    `batch` fix sizes that are dynamic otherwise. `images` is a folder of images for the verification; if it holds an
+    annotations.json in COCO's format, the change of AP is measured for int8. int8 is calibrated on `calib_n` images
+    of the folder `calib`, for the `runtime` that will run the file. `reference_json` holds another framework's
+    detections on `images`; the export counts how many of them the file finds. `output` is the ONNX file.
     """
 
     checkpoint: str | None = option(
-        ".pth or .safetensors; default: the published one; random: seeded random weights, for a smoke test",
+        ".pth or .safetensors (default: the published one); random: seeded random weights, for a smoke test",
         metavar="FILE|URL|random",
     )
     config: str | Path | None = option(
-        "its configuration, dumped flat, where the checkpoint was stripped of it", type=Path, metavar="FILE.py"
+        "the training configuration, as one flat file, if the checkpoint has none", type=Path, metavar="FILE.py"
     )
-    ignore_config: bool = option(
-        "export what --model says whatever the checkpoint's configuration is", False, action="store_true"
-    )
+    ignore_config: bool = option("export --model and ignore the checkpoint's configuration", False, action="store_true")
     precision: Precision = option("", "fp32")
     format: Format = option("", "onnx")
     imgsz: tuple[int, int] | None = option("fix the canvas (default: any size)", nargs=2, type=int, metavar=("H", "W"))
     batch: int | None = option("fix the batch size (default: dynamic)", type=_batch, metavar="N|dynamic")
     nms: Nms = option("graph: suppression inside the file", "none", choices=get_args(Nms))
-    conf: float | None = option("least score, kept in the file (default: the model's)", type=_PART, metavar="P")
-    iou: float | None = option("NMS threshold, kept in the file (default: the model's)", type=_PART, metavar="P")
+    conf: float | None = option("score threshold, stored in the file (default: the model's)", type=_PART, metavar="P")
+    iou: float | None = option("NMS threshold, stored in the file (default: the model's)", type=_PART, metavar="P")
     max_det: int | None = option(
-        "most detections an image, kept in the file (default: the model's)", type=int, metavar="N"
+        "most detections per image, stored in the file (default: the model's)", type=int, metavar="N"
     )
     labels: str | Path | None = option(
-        "a name a line, of classes or keypoints (default: the checkpoint's)", type=Path, metavar="FILE"
+        "class or keypoint names, one per line (default: the checkpoint's)", type=Path, metavar="FILE"
     )
     verify: Verify = option(
-        "tensor: compare the file with PyTorch, keep it only if they agree (default: %(default)s)",
+        "tensor: compare the file with PyTorch and keep it only if they agree (default: %(default)s)",
         "tensor",
         choices=get_args(Verify),
     )
     atol: float | None = option(
-        "allowed difference; 8 strides of it for boxes (default: by precision)", type=float, metavar="X"
+        "allowed absolute difference, times 8 strides for boxes (default: by precision)", type=float, metavar="X"
     )
     rtol: float | None = option("allowed relative difference (default: by precision)", type=float, metavar="X")
     images: str | Path | None = option("photographs to verify with (default: made-up ones)", type=Path, metavar="DIR")
-    calib: str | Path | None = option(
-        "images for int8 to calibrate with, like those it will see", type=Path, metavar="DIR"
+    reference_json: str | Path | None = option(
+        "another framework's detections on --images in COCO's format, to count matches", type=Path, metavar="FILE"
     )
-    calib_n: int = option("how many of them (default: %(default)s)", 256, type=whole(1, 100_000), metavar="N")
+    calib: str | Path | None = option(
+        "images to calibrate int8 with, of the kind that it will run on", type=Path, metavar="DIR"
+    )
+    calib_n: int = option("number of them (default: %(default)s)", 256, type=whole(1, 100_000), metavar="N")
     runtime: Runtime = option("", "ort")
     output: str | Path | None = option(
-        "the ONNX file (default: in exports/, by the model)", short=("-o",), type=Path, metavar="PATH"
+        "the ONNX file (default: exports/MODEL.onnx)", short=("-o",), type=Path, metavar="PATH"
     )
 
     def check(self) -> None:
-        """UsageError for a value that is out of its range."""
+        """Raise UsageError for a value out of range."""
         for name, kind in (("precision", Precision), ("format", Format), ("nms", Nms), ("verify", Verify)):
             value, choices = getattr(self, name), get_args(kind)
             if value not in choices:
@@ -100,4 +102,4 @@ class ExportOptions:
             if value is not None and not 0 <= value < float("inf"):
                 raise UsageError(f"{name} {value} is out of range; give 0 or more")
         if self.output is not None and Path(self.output).suffix != ".onnx":
-            raise UsageError(f"output {self.output}: the name of the ONNX file ends with .onnx")
+            raise UsageError(f"output {self.output}: the name of an ONNX file must end with .onnx")

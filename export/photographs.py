@@ -1,4 +1,4 @@
-"""Pictures to verify with: made up where the user gives none."""
+"""Images for the verification: the user's, or synthetic ones."""
 
 from itertools import islice
 from pathlib import Path
@@ -11,18 +11,18 @@ from ..deploy.inputs.sources import pictures
 from ..deploy.system.errors import InputError
 
 _LIMIT = 8
-"""So many pictures of a folder are used: more tell little and cost a run of two networks each."""
+"""Number of images used from a folder. More add little and cost a run of two networks each."""
 
 
 def read_folder(folder: Path) -> list[Image]:
-    """The first pictures of a folder, in the order of their names; InputError when there is none."""
+    """Read the first images of a folder, ordered by name. Raises InputError if there is none."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give one with photographs to --images")
     return [picture.image for picture in islice(pictures(str(folder)), _LIMIT)]
 
 
 def make_up(size: tuple[int, int], seed: int) -> Image:
-    """A picture (h, w, 3) uint8 that has what photographs have: soft light, solid shapes, edges and grain."""
+    """A synthetic image (h, w, 3) uint8 with the features of photographs: soft light, solid shapes, edges, grain."""
     h, w = size
     random = np.random.default_rng(seed)
     light = random.uniform(30, 220, (4, 5, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What an export tells of its steps while it works."""
+"""Callbacks that report the progress of an export."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 
 class Progress:
-    """Tells nothing; the command line overrides all methods."""
+    """Reports nothing. The command line overrides all methods."""
 
     def chosen(self, source: "Source") -> None:
-        """Hears what is exported."""
+        """Called with the source of the export."""
 
     def step(self, name: str) -> AbstractContextManager[object]:
-        """Encloses a step."""
+        """A context manager around each step."""
         return nullcontext()
 
     def track(self, name: str, parts: Iterable[T], count: int) -> Iterable[T]:
-        """Hands on the `count` parts of a step."""
+        """Iterate over the `count` parts of a step."""
         return parts

@@ -1,11 +1,12 @@
-"""An exported graph in eight bits: codes around its convolutions, as pairs of QuantizeLinear and DequantizeLinear.
+"""Quantisation of an exported graph to int8, with QuantizeLinear and DequantizeLinear pairs around convolutions.
 
-Convolutions alone, their weights with a step for each channel, and none whose result reaches an output or places a
-deformable layer's samples before another convolution saw it: an error there is an error in px.
+Only convolutions are quantised, their weights per channel. Excluded are convolutions whose result reaches an output,
+or the sampling positions of a deformable layer, without another convolution in between: an error there is an error
+in px.
 
-"cpu" is for ONNX Runtime: unsigned activations, signed weights (U8S8), the result in codes too and the bias in 32 bits,
-which is what its integer convolution takes. "tensorrt" is for TensorRT, which fuses by rules of its own: both signed
-and symmetric, around the inputs alone. What is not quantised keeps its precision.
+"cpu" is for the integer convolution of ONNX Runtime: unsigned activations, signed weights (U8S8), a quantised result
+and a 32-bit bias. "tensorrt" is for TensorRT, which has its own fusion rules: signed symmetric activations and
+weights, with pairs around the inputs only. All other layers keep their precision.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,17 +25,17 @@ from .calibrate import Scale, best_scale, observe
 Flavor = Literal["cpu", "tensorrt"]
 
 _POSITIONS = {"DeformConv": (1, 2), "ModulatedDeformConv": (1, 2), "BorderAlign": (1,)}
-"""The inputs of our operators that say where to look."""
+"""The inputs of our operators that hold sampling positions."""
 _WEIGHT_LIMIT: dict[Flavor, int] = {"cpu": 64, "tensorrt": 127}
-"""The largest code of a weight: processors without VNNI add two products of 255 * 64 in 16 bits, and no more fits."""
+"""Largest code of a weight. Processors without VNNI add two products in 16 bits, which fit only up to 255 * 64."""
 _FEW_CHANNELS = 8
-"""With fewer, ONNX Runtime's integer convolution is slower than that of floats."""
+"""With fewer, ONNX Runtime's integer convolution is slower than its float one."""
 
 
 def quantize(proto: onnx.ModelProto, flavor: Flavor, inputs: Iterable[Arrays], count: int) -> tuple[str, ...]:
-    """Quantise a graph in place, from its values on `count` feeds; gives the convolutions quantised.
+    """Quantise a graph in place, calibrated on `count` inputs, and return the names of the quantised convolutions.
 
-    Raises InputError for inputs that make its values infinite, and ExportError when there is nothing to quantise.
+    Raises InputError if a value is not finite on an input, and ExportError if there is nothing to quantise.
     """
     chosen = convolutions(proto, flavor)
     if not chosen:
@@ -48,9 +49,9 @@ def quantize(proto: onnx.ModelProto, flavor: Flavor, inputs: Iterable[Arrays], c
 
 
 def convolutions(proto: onnx.ModelProto, flavor: Flavor) -> list[NodeProto]:
-    """The convolutions to quantise: with weights in the file, and with others between them and every output.
+    """The convolutions to quantise: those with constant weights and another convolution before every output.
 
-    On a CPU, none of an image's few channels either.
+    On a CPU, convolutions with few input channels, such as the first one, are excluded too.
     """
     weights = {tensor.name: tensor.dims for tensor in proto.graph.initializer}
     last = _last_convolutions(proto)
@@ -65,7 +66,7 @@ def convolutions(proto: onnx.ModelProto, flavor: Flavor) -> list[NodeProto]:
 
 
 def _last_convolutions(proto: onnx.ModelProto) -> set[str]:
-    """The convolutions that outputs, and positions to look at, come from with no other in between."""
+    """The convolutions that outputs and sampling positions depend on without another convolution in between."""
     makers = {name: node for node in proto.graph.node for name in node.output}
     waiting = [output.name for output in proto.graph.output]
     for node in proto.graph.node:
@@ -87,26 +88,26 @@ def _last_convolutions(proto: onnx.ModelProto) -> set[str]:
 
 
 def _tensors(proto: onnx.ModelProto, node: NodeProto, flavor: Flavor) -> list[str]:
-    """The tensors around a convolution that get codes."""
+    """The tensors around a convolution that are quantised."""
     return [node.input[0], _result(proto, node)] if flavor == "cpu" else [node.input[0]]
 
 
 def _result(proto: onnx.ModelProto, node: NodeProto) -> str:
-    """What a convolution gives: behind its ReLU if nothing else reads it, as codes that end at 0 do the same."""
+    """The result of a convolution, after its ReLU if only that reads it: unsigned codes clip at 0 in the same way."""
     readers = [other for other in proto.graph.node if node.output[0] in other.input]
     return readers[0].output[0] if [other.op_type for other in readers] == ["Relu"] else node.output[0]
 
 
 class _Rewriter:
-    """Puts codes into one graph."""
+    """Inserts quantisation into one graph."""
 
     def __init__(self, proto: onnx.ModelProto, flavor: Flavor, scales: Mapping[str, Scale]) -> None:
         self._proto, self._graph = proto, proto.graph
         self._flavor: Flavor = flavor
         self._scales = scales
         self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
-        self._weights: list[NodeProto] = []  # what makes values of weights' and biases' codes
-        self._made: dict[str, list[NodeProto]] = {}  # after each tensor, its pair
+        self._weights: list[NodeProto] = []  # nodes that dequantise weights and biases
+        self._made: dict[str, list[NodeProto]] = {}  # the quantisation pair that follows each tensor
 
     def rewrite(self, chosen: list[NodeProto]) -> None:
         """Quantise the convolutions."""
@@ -126,7 +127,7 @@ class _Rewriter:
         self._order()
 
     def _weight_steps(self, chosen: list[NodeProto]) -> dict[str, NDArray[np.float64]]:
-        """The step (c,) of each weight's channels: as the largest needs, and enough for the bias to fit 32 bits."""
+        """The step (c,) of each weight, per channel: spans the largest value and lets the bias fit 32 bits."""
         steps: dict[str, NDArray[np.float64]] = {}
         for node in chosen:
             weight = self._array(node.input[1])
@@ -138,11 +139,11 @@ class _Rewriter:
         return steps
 
     def _quantized(self, name: str, step: NDArray[np.float64], limit: int, kind: int, stem: str = "") -> str:
-        """The values of a constant's codes, with a step (c,) for each channel; gives their name."""
+        """Quantise a constant with a step (c,) per channel, and return the name of the dequantised values."""
         stem = stem or name
         values = f"{stem}/values"
         if any(values in node.output for node in self._weights):
-            return values  # several levels share it
+            return values  # Several levels share the constant.
         constant = self._array(name)
         self._store(f"{stem}/step", step.astype(self._dtype(name)))
         codes = np.rint(constant / self._array(f"{stem}/step").reshape(-1, *[1] * (constant.ndim - 1)))
@@ -154,7 +155,7 @@ class _Rewriter:
         return values
 
     def _pair(self, name: str, dtype: Any) -> str:
-        """A tensor as codes and back; gives the name of the values."""
+        """Quantise and dequantise a tensor, and return the name of the dequantised values."""
         codes, values = f"{name}/codes", f"{name}/values"
         if name not in self._made:
             scale = self._scales[name]
@@ -177,7 +178,7 @@ class _Rewriter:
         self._constants[name] = numpy_helper.from_array(value, name)
 
     def _order(self) -> None:
-        """Write the nodes so that each comes after what it reads, and the constants that are still read."""
+        """Sort the nodes topologically and drop constants that are no longer read."""
         nodes = self._weights + self._made.get(self._graph.input[0].name, [])
         for node in self._graph.node:
             nodes.append(node)

@@ -1,10 +1,11 @@
-"""A file's Card, shown and rewritten without an export."""
+"""Show and rewrite the Card of a file without an export."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..deploy.adjust import check_limits
 from ..deploy.card import METADATA_KEY, Card, parse_card
 from ..deploy.contract.parse import FieldError
 from ..deploy.engine.description import read_description
@@ -15,7 +16,7 @@ from .labels import read_labels
 
 
 def card_of(path: Path) -> Card:
-    """The Card of a model file or an engine; InputError or IncompatibleError where there is none to read."""
+    """Read the Card of a model file or an engine. Raises InputError or IncompatibleError if there is none."""
     if path.suffix == ".engine":
         return read_description(path).card
     return parse_card(read_metadata(path).get(METADATA_KEY), path)
@@ -30,10 +31,10 @@ def relabel(
     iou: float | None = None,
     max_det: int | None = None,
 ) -> Card:
-    """Write a copy of an ONNX file of ours whose Card has other labels or thresholds; gives that Card.
+    """Write a copy of an exported ONNX file with other labels or thresholds, and return its Card.
 
-    `labels` is a text file with one name a line, of classes or, for a pose network, keypoints. Raises UsageError for a
-    value that the Card cannot have, InputError for files that cannot be read.
+    `labels` is a text file with one name per line, of classes or, for a pose network, keypoints. Raises UsageError for
+    a value that the Card cannot have, InputError for files that cannot be read.
     """
     if path.suffix != ".onnx":
         raise UsageError(f"{path}: not an ONNX file; relabel the file that the engine was built from")
@@ -43,7 +44,8 @@ def relabel(
     given = {"conf": conf, "iou": iou, "max_det": max_det}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if card.form.suppresses and (fixed := [name for name in ("iou", "max_det") if name in changes]):
-        raise UsageError(f"{path}: suppresses by itself, so that {fixed[0]} has no effect; export it anew")
+        raise UsageError(f"{path}: suppression is inside the file, so {fixed[0]} has no effect; export it again")
+    check_limits(card, conf, None)
     try:
         card = replace(card, suppress=replace(card.suppress, **changes))
     except FieldError as error:
@@ -54,7 +56,7 @@ def relabel(
 
 
 def described(card: Card) -> list[tuple[str, str]]:
-    """The Card as names and texts for people, part by part; what has its usual value is left out."""
+    """The Card as readable names and values, part by part. Fields with their default value are left out."""
     parts = asdict(card)
     parts.pop("schema")
     return list(_flat("", parts))
@@ -68,7 +70,7 @@ def _renamed(card: Card, labels: Path) -> Card:
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Every value in nested parts, named by its path."""
+    """Every value of a nested structure, named by its path."""
     items: Any = value
     if isinstance(value, dict):
         for key, inner in items.items():

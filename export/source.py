@@ -1,4 +1,4 @@
-"""What an export is made of: a variant of the zoo by name, or what a checkpoint says of itself."""
+"""The source of an export: a variant of the zoo by name, or the configuration of a checkpoint."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -15,15 +15,15 @@ from ..models.variant import Variant
 from ..models.zoo import VARIANTS, find
 from .options import ExportOptions
 
-_BY_CONFIG = "give the configuration that it was trained with as --config FILE.py"
+_BY_CONFIG = "give its training configuration as --config FILE.py"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A variant and the user's own checkpoint, where there is one, as read.
+    """A variant, and the user's own checkpoint if there is one.
 
-    `facts` says what the checkpoint's configuration told, `differences` where that is not what the variant named by
-    the user has, and `remedy` what to do where the weights do not fit.
+    `facts` lists what was read from the checkpoint's configuration, `differences` where it differs from the variant
+    that the user named. `remedy` is advice for weights that do not fit.
     """
 
     variant: Variant
@@ -34,10 +34,10 @@ class Source:
 
 
 def choose(model: str | None, asked: ExportOptions) -> Source:
-    """The variant named, or without a name the one that the checkpoint's configuration describes.
+    """The named variant, or without a name the one that the checkpoint's configuration describes.
 
-    Where both are given the configuration wins, unless `ignore_config`. UsageError where nothing says what to export,
-    InputError for a configuration that cannot be read or followed.
+    If both are given, the configuration wins unless `ignore_config` is set. Raises UsageError if neither determines
+    the export, InputError for a configuration that cannot be read or is not supported.
     """
     named = None if model is None else find(model)
     if asked.checkpoint in (None, "random"):
@@ -56,12 +56,12 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
             variant = replace(variant, name=named.name) if _same_network(named, variant) else variant
         return Source(variant, checkpoint, described.facts, differences, _BY_CONFIG)
     if named is None:
-        raise UsageError(f"{checkpoint.name}: it holds no configuration; {_candidates(checkpoint)}")
+        raise UsageError(f"{checkpoint.name}: the checkpoint has no configuration; {_candidates(checkpoint)}")
     return Source(named, checkpoint)
 
 
 def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Described | None:
-    """What a checkpoint's configuration, or one in a file, describes; None where there is none."""
+    """The network that a checkpoint's configuration, or one in a file, describes; None without a configuration."""
     text = checkpoint.meta.get("cfg", checkpoint.meta.get("config")) if file is None else _read(Path(file))
     if not isinstance(text, str):
         return None
@@ -77,11 +77,11 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"{file}: the configuration cannot be read; {reason}; give the dumped .py") from error
+        raise InputError(f"{file}: the configuration cannot be read; {reason}; give the flat .py file") from error
 
 
 def _candidates(checkpoint: Checkpoint) -> str:
-    """Which variants the weights fit, as advice."""
+    """Advice that names the variants that the weights fit."""
     found = [name for name, variant in VARIANTS.items() if fits(variant, checkpoint)]
     if not found:
         return f"and its weights fit no model of detexport --list; {_BY_CONFIG}"
@@ -95,7 +95,7 @@ def _same_network(named: Variant, variant: Variant) -> bool:
 
 
 def _differences(named: Variant, variant: Variant) -> Iterator[str]:
-    """Where a configuration says otherwise than the variant that the user named, key by key."""
+    """The differences between a configuration and the variant that the user named, key by key."""
     if not _same_network(named, variant):
         yield f"network: {variant.summary}, not {named.summary}"
     ours, theirs = (dict(_flat(_contract(each), "")) for each in (variant, named))
@@ -103,7 +103,7 @@ def _differences(named: Variant, variant: Variant) -> Iterator[str]:
 
 
 def _contract(variant: Variant) -> dict[str, Any]:
-    """The parts of a Card that a variant says, its labels aside."""
+    """The parts of a Card that a variant determines, without its labels."""
     parts: dict[str, Any] = {
         "input": variant.input,
         "form": variant.form,

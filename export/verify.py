@@ -1,4 +1,4 @@
-"""The parity report: an exported file against the network in PyTorch that it came from."""
+"""Verification of an exported file against its network in PyTorch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from .verify_findings import compare_findings, compare_suppressed
 from .verify_outputs import compare_outputs
 from .views import as_if_full, typical_batches
 
-_TORCH: Any = torch  # typed in part only
+_TORCH: Any = torch  # torch has incomplete types.
 
 
 def compare(
@@ -33,10 +33,10 @@ def compare(
     tolerance: Tolerance,
     backend: str = "auto",
 ) -> Comparison:
-    """Run the file at `path` and `model`, in fp32 PyTorch, on the same images; made-up ones where `images` is None.
+    """Run the file at `path` and `model`, in fp32 PyTorch, on the same images, synthetic ones if `images` is None.
 
-    `form` is that of the model's outputs. A file that suppresses by itself is compared by its scores, best first, and
-    by its findings.
+    `form` is the form of the model's outputs. A file with suppression inside is compared by its sorted scores and its
+    final detections.
     """
     session = open_backend(str(path), backend=backend)
     ports = {port.name: port for port in session.inputs}

@@ -1,4 +1,4 @@
-"""The part of the parity report that needs true boxes: the change of AP."""
+"""The part of the verification that needs true boxes: the change of AP."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +17,14 @@ from .bench_peer import TorchBackend
 from .progress import Progress
 
 _CONF = 0.01
-"""The threshold: AP counts what is found with low scores too."""
+"""Score threshold. AP counts detections with low scores too."""
 
 
 def truths_beside(images: str | Path | None, card: Card) -> list[Truth]:
-    """The true boxes that lie beside images; InputError when they are not what COCO's annotations are."""
+    """Read the true boxes in a folder of images; an empty list without annotations.
+
+    Raises InputError if the annotations are not in COCO's format.
+    """
     if images is None or card.form.has_keypoints or not (Path(images) / ANNOTATIONS).is_file():
         return []
     return read_annotations(Path(images), card.labels)
@@ -30,7 +33,7 @@ def truths_beside(images: str | Path | None, card: Card) -> list[Truth]:
 def compare_ap(
     network: nn.Module, path: Path, card: Card, form: Form, truths: Sequence[Truth], backend: str, progress: Progress
 ) -> tuple[float, float]:
-    """AP in percent of a network, whose outputs have the form `form`, and of its file, on whole images of any size."""
+    """AP in percent of a network with outputs of the form `form`, and of its file, on whole images of any size."""
     card = replace(card, suppress=replace(card.suppress, conf=_CONF))
     models = {
         "AP, PyTorch": Detector(TorchBackend(network, card, "cpu"), replace(card, form=form)),

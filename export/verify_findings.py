@@ -1,4 +1,4 @@
-"""The part of the parity report about what is found in the end."""
+"""The part of the verification that compares final detections."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -23,7 +23,7 @@ _MATCH_IOU, _MATCH_PX = 0.9, 0.5
 def compare_findings(
     comparison: Comparison, got: Arrays, expected: Arrays, card: Card, form: Form, views: Sequence[View]
 ) -> None:
-    """Compare the peaks of maps where a network gives maps, and the results in crops, else the final findings."""
+    """Compare the peaks of a network's maps and the readings in crops; without either, the final detections."""
     maps = [output.name for output in form.outputs if output.compare == "map"]
     peaks: Any = None
     if maps:
@@ -42,7 +42,7 @@ def compare_findings(
 def compare_suppressed(
     comparison: Comparison, got: Arrays, expected: Arrays, card: Card, form: Form, views: Sequence[View]
 ) -> None:
-    """Compare a file that suppresses by itself with what the network's outputs, of another form, come to."""
+    """Compare a file with suppression inside with the detections from the network's outputs, of the form `form`."""
     wanted = [_found(expected, i, card, form, view) for i, view in enumerate(views)]
     scores = np.stack([np.pad(found.scores, (0, card.suppress.max_det - len(found))) for found in wanted])
     comparison.add("scores", got["scores"], scores)
@@ -51,7 +51,7 @@ def compare_suppressed(
 
 
 def _found(outputs: Arrays, index: int, card: Card, form: Form, view: View) -> Instances:
-    """The final findings of one image of a batch, in model px."""
+    """The final detections of one image of a batch, in model px."""
     row = {name: value[index] for name, value in outputs.items()}
     found = cast(ImageForm, form).find([Run(row, view.frame)], card)
     return suppress(found, card.suppress, form.compares)
@@ -63,10 +63,10 @@ def _read(outputs: Arrays, card: Card, form: CropForm, views: Sequence[View]) ->
 
 
 def _compare_readings(comparison: Comparison, ours: Reading, theirs: Reading, peaks: Any) -> None:
-    """Compare what was read in crops, row by row; where maps were compared before, their peaks say what matches."""
+    """Compare the readings in crops row by row. If maps were compared before, their peaks decide what matches."""
     for mine, other in zip(ours.columns, theirs.columns, strict=True):
         shift = mine.distances(other)
-        # A map whose two highest pixels are about equal may have its keypoint at either.
+        # If the two highest pixels of a map are nearly equal, the keypoint may be at either.
         near = shift[shift < 1] if peaks is None or peaks.shape != shift.shape else shift[peaks & (shift < 1)]
         if peaks is None:
             comparison.detections += shift.size
@@ -77,10 +77,10 @@ def _compare_readings(comparison: Comparison, ours: Reading, theirs: Reading, pe
 
 
 def _match(comparison: Comparison, got: Instances, expected: Instances, card: Card) -> None:
-    """Look for each finding's partner on the other side: the same label, and an IoU of 0.9 or sides within 0.5 px.
+    """Match each detection with one of the other side: the same label, and an IoU of 0.9 or sides within 0.5 px.
 
-    Detections so near a limit that the tolerance may carry them over it are no mismatch: those next to the
-    threshold, and next to the last score that a full list has room for.
+    Detections that the tolerance may move across a limit do not count as mismatches: those near the threshold, and
+    those near the last score of a full list.
     """
     full = [found.scores[-1] for found in (got, expected) if len(found) == card.suppress.max_det]
     floor = float(max([CONF, *full])) * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol

@@ -1,4 +1,4 @@
-"""The part of the parity report about raw outputs, which are compared as the form declares."""
+"""The part of the verification that compares raw outputs, as their form declares."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -26,21 +26,21 @@ def compare_outputs(comparison: Comparison, got: Arrays, expected: Arrays, form:
 
 
 def unit_of(output: Output, form: Form, canvas: Size, expected: NDArray[Any]) -> Any:
-    """The unit of an output's tolerance, which broadcasts against it."""
+    """The unit of an output's tolerance. It broadcasts against the output."""
     if output.unit == "px":
         return form.px(canvas)
     return largest(expected) if output.unit == "range" else 1.0
 
 
 def largest(values: NDArray[Any]) -> float:
-    """The range of values: the largest absolute one, 1 where all are 0."""
+    """The largest absolute value, or 1 if all are 0."""
     return float(np.abs(values).max(initial=0)) or 1.0
 
 
 def same_peaks(got: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance) -> NDArray[np.bool_]:
-    """Of maps (n, k, ...) which have their peak (n, k) where the expected one is as high as anywhere.
+    """Whether each peak (n, k) of the maps (n, k, ...) lies at a maximum of the expected map.
 
-    A peak that both sides see elsewhere is no mismatch where the expected map is as high there, but for the tolerance.
+    Peaks at different positions match if the expected map has the same height there, within the tolerance.
     """
     ours, theirs = (maps.reshape(*maps.shape[:2], -1) for maps in (got, expected))
     at_ours = np.take_along_axis(theirs, ours.argmax(-1)[..., None], -1)[..., 0]
@@ -51,10 +51,10 @@ def same_peaks(got: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance) 
 def _compare_peaks(
     comparison: Comparison, got: Arrays, expected: Arrays, form: Form, canvas: Size, group: Sequence[Output]
 ) -> None:
-    """Compare the peaks that both sides have, which are looked for by label and place.
+    """Compare the peaks that both sides have, matched by label and position.
 
-    Where scores are nearly equal their order may differ, and where neighbours are, which of them is a peak. Those next
-    to the last score are no mismatch, since a better one may have taken their row.
+    If scores are nearly equal, their order may differ; if neighbours are, either may be the peak. A peak near the last
+    score does not count as a mismatch, since a better one may have taken its row.
     """
     role = {output.role: output.name for output in group}
     places, scores, labels = role["place"], role["score"], role["label"]
@@ -68,7 +68,7 @@ def _compare_peaks(
             if output.role == "label":
                 continue
             unit = unit_of(output, form, canvas, expected[output.name])
-            # Not one peak in common is a failure in itself, which nothing compared would hide.
+            # No common peak is a failure. Comparing nothing would hide it.
             wanted = expected[output.name][i][found] if found.any() else np.full(1, np.nan)
             comparison.add(output.name, got[output.name][i][partners], wanted, unit, embedding=output.embedding)
         last = max(got[scores][i].min(), expected[scores][i].min())
@@ -78,5 +78,5 @@ def _compare_peaks(
 
 
 def _centres(places: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points (k, 2), or the middles of boxes (k, 4), whose sides may be off by more than the cells are apart."""
+    """Points (k, 2), or centres of boxes (k, 4), since the sides of a box may differ by more than one cell."""
     return (places[:, :2] + places[:, -2:]) / np.float32(2)

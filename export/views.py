@@ -1,4 +1,4 @@
-"""What a network is shown in verification and calibration: images on their canvases."""
+"""The views that a network runs on in verification and calibration: images on their canvases."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,9 +13,9 @@ _TWO_SIZES = ((240, 320), (240, 320), (300, 200), (300, 200))
 
 
 def typical_batches(images: Sequence[Image] | None, card: Card, fixed: int | None) -> Iterator[list[View]]:
-    """Views like those of real use: for every canvas a batch of one and batches of two, or of the fixed size.
+    """Typical views: for every canvas a batch of one and batches of two, or batches of the fixed size.
 
-    Images are made up where there are none, with small canvases: the weights are the same at any size.
+    Without images, synthetic ones on small canvases are used, since the weights are the same at any size.
     """
     if images is None:
         sizes = _TWO_SIZES if card.input.place.canvas is None else _ONE_SIZE
@@ -34,17 +34,17 @@ def typical_batches(images: Sequence[Image] | None, card: Card, fixed: int | Non
 
 
 def whole_view(image: Image, card: Card) -> View:
-    """The whole image, as one crop where the network sees crops."""
+    """The whole image, as one crop for a network that runs on crops."""
     return completed(View(image, card.input.place.whole((image.shape[0], image.shape[1]))), card)
 
 
 def completed(view: View, card: Card) -> View:
-    """The view with whatever else the network's inputs are made from."""
+    """The view with everything else that the network's inputs need."""
     for each in card.inputs:
         view = each.typical(view, seed=0)
     return view
 
 
 def as_if_full(view: View) -> View:
-    """The view as if the image filled its canvas, so that results are in model px."""
+    """The view with an image that fills its canvas, so that results are in model px."""
     return replace(view, frame=view.frame.full())

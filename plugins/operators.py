@@ -14,14 +14,14 @@ from .nms import op as nms
 OPERATORS = (border_align, corner_pool, deform_conv, dfl, nms)
 
 TRANSLATIONS: dict[Any, Any] = {key: value for operator in OPERATORS for key, value in operator.TRANSLATIONS.items()}
-"""What each torch operator becomes in an exported graph."""
+"""The exporter of each torch operator."""
 
 FUNCTIONS: dict[str, onnx.FunctionProto] = {
     (made := function(text)).name: made for operator in OPERATORS for text in getattr(operator, "FUNCTIONS", ())
 }
-"""The functions that define our nodes, by the nodes' names."""
+"""The ONNX functions of our nodes, by node name."""
 
 REFERENCES: dict[str, Any] = {
     name: call for operator in OPERATORS for name, call in getattr(operator, "REFERENCES", {}).items()
 }
-"""The torch operator behind each node: what takes the node's inputs, and its attributes by name."""
+"""The torch operator of each node. It takes the node's inputs, and its attributes by name."""

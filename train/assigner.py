@@ -12,7 +12,7 @@ _ANCHOR_STRIDES = 8  # the side of a level's square anchor, in strides
 
 
 def atss(points: Tensor, strides: Tensor, level_sizes: Sequence[int], objects: Tensor) -> Tensor:
-    """The object that each point learns, or -1 for background.
+    """Assign an object, or -1 for background, to each point.
 
     Shapes: points (a, 2) and strides (a, 1) px, level by level with `level_sizes` points each, objects (g, 4)
     xyxy px; result (a,) int64 indices into `objects`.
@@ -38,5 +38,5 @@ def atss(points: Tensor, strides: Tensor, level_sizes: Sequence[int], objects: T
     positive = (candidate_overlaps >= threshold) & inside
     score = torch.full_like(overlaps, -1.0)
     score.scatter_(0, chosen, torch.where(positive, candidate_overlaps, -1.0))
-    best, index = score.max(1)  # a point that several objects claim goes to the one that it overlaps most
+    best, index = score.max(1)  # A point with several candidate objects takes the one of the largest overlap.
     return torch.where(best >= 0, index, background)

@@ -23,6 +23,6 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _overlap_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Areas (...,) in both and in either; the union is kept from zero, for it divides."""
+    """Areas (...,) of the intersection and the union. The union is clamped above zero, since callers divide by it."""
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     return overlap, (area(a) + area(b) - overlap).clamp(min=1e-6)

@@ -1,4 +1,4 @@
-"""The optimisation loop: AdamW, warm-up and cosine decay, averaged weights."""
+"""The training loop: AdamW, warm-up, cosine decay and averaged weights."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .losses import total
 
 Targets = TypeVarTuple("Targets")
-"""What a batch has beside its images: a tensor for all of them, or a list with one for each."""
+"""The targets of a batch: one tensor for all images, or a list with one tensor per image."""
 
 
 def fit(
@@ -25,10 +25,10 @@ def fit(
     rate: float,
     device: str = "cpu",
 ) -> nn.Module:
-    """Train `model` for `steps` batches of (images, targets...); the result holds the averaged weights."""
+    """Train `model` for `steps` batches of (images, targets...), and return a copy with the averaged weights."""
     model = model.to(device, memory_format=torch.channels_last).train()
     average = copy.deepcopy(model)
-    # Biases and normalisation weights are not decayed: shrinking them shifts what a layer emits.
+    # No weight decay for biases and normalisation weights: shrinking them shifts a layer's output.
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
@@ -60,7 +60,7 @@ def _rate(step: int, steps: int) -> float:
 
 @torch.no_grad()
 def _follow(average: nn.Module, model: nn.Module, step: int) -> None:
-    """Move the averaged weights and statistics a little towards the current ones."""
+    """Update the moving average of weights and statistics."""
     momentum = min(0.999, (1 + step) / (10 + step))
     current = model.state_dict()
     for name, value in average.state_dict().items():

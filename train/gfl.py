@@ -1,4 +1,4 @@
-"""What GFL learns from one batch: assignment, then the three losses (arXiv 2006.04388, section 3.4)."""
+"""The losses of GFL for one batch: assignment, then the three losses (arXiv 2006.04388, section 3.4)."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from .losses import distribution_focal_loss, giou_loss, quality_focal_loss
 def gfl_losses(
     model: DenseDetector, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Scalar losses `quality`, `giou`, `distribution` of images (n, 3, h, w) with boxes (g, 4) and labels (g,)."""
+    """Scalar losses `quality`, `giou` and `distribution` for images (n, 3, h, w) with boxes (g, 4) and labels (g,)."""
     head = model.bbox_head
     logits = model.logits(images)
     sizes = [x.shape[2:] for x in logits["sides"]]
@@ -35,7 +35,7 @@ def gfl_losses(
     ltrb = expectation(bins) * step
     predicted = torch.cat((at - ltrb[:, :2], at + ltrb[:, 2:]), 1)
     quality[image, point, label] = iou(predicted.detach(), target)
-    # Both box terms weigh a point by how sure of its class it is, so that good points matter most.
+    # Both box terms weight a point by its class score, so that good points matter most.
     weight = classes.detach().sigmoid()[image, point].amax(1)
     distance = torch.cat((at - target[:, :2], target[:, 2:] - at), 1) / step
     distribution = distribution_focal_loss(bins, distance.clamp(0, head.reg_max - 0.1)).mean(1)

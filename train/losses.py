@@ -1,4 +1,4 @@
-"""The three losses of GFL (arXiv 2006.04388), each per element; the caller weighs and sums them."""
+"""The three losses of GFL (arXiv 2006.04388), per element. The caller weights and sums them."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ from .boxes import giou
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor, beta: float = 2.0) -> Tensor:
-    """|quality - sigma|^beta * BCE(sigma, quality) (equation 4); logits and quality share any shape.
+    """|quality - sigma|^beta * BCE(sigma, quality) (equation 4). Logits and quality have the same shape.
 
-    `quality` is the IoU of the prediction for the class of its object and 0 elsewhere.
+    `quality` is the IoU of the prediction for the class of its object, and 0 for other classes.
     """
     modulation = (quality - logits.sigmoid()).abs().pow(beta)
     return modulation * F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
@@ -35,5 +35,5 @@ def giou_loss(boxes: Tensor, targets: Tensor) -> Tensor:
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:
-    """The sum that is minimised."""
+    """The weighted sum of the losses, which training minimises."""
     return torch.stack(list(losses.values())).sum()

@@ -1,4 +1,4 @@
-"""What a network of heatmaps learns from one batch (Tompson et al., arXiv 1406.2984; Xiao et al., arXiv 1804.06208)."""
+"""The loss of a heatmap network for one batch (Tompson et al., arXiv 1406.2984; Xiao et al., arXiv 1804.06208)."""
 
 import math
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 SIGMA = 2.0
-"""Of the Gaussian around each keypoint, px of the map."""
+"""Standard deviation of the Gaussian around each keypoint, px of the map."""
 
 
 def gaussian_maps(centres: Tensor, size: tuple[int, int]) -> Tensor:
-    """A Gaussian of height 1 around each of the centres (..., 2) xy, px of maps of `size` (h, w): (..., h, w).
+    """Gaussians of height 1 as maps (..., h, w) of `size` (h, w), around centres (..., 2) xy in px of the maps.
 
-    Centres keep their fractions, as DARK asks for (Zhang et al., arXiv 1910.06278, section 3.3): a rounded one would
-    teach the network its rounding.
+    Centres are not rounded (DARK, Zhang et al., arXiv 1910.06278, section 3.3), since the network would learn the
+    rounding.
     """
     height, width = size
     x = torch.arange(width, device=centres.device) - centres[..., :1]
@@ -25,12 +25,12 @@ def gaussian_maps(centres: Tensor, size: tuple[int, int]) -> Tensor:
 def heatmap_losses(
     model: nn.Module, images: Tensor, centres: Tensor, weights: Tensor, ties: Tensor
 ) -> dict[str, Tensor]:
-    """Squared differences `heatmaps` between the maps and Gaussians, 1 a keypoint where a map is empty.
+    """The loss `heatmaps`: squared differences between maps and Gaussians, 1 per keypoint for an empty map.
 
-    centres (n, k, 2) px of the maps, weights (n, k). ties (n,): where an outline's names may as well be moved on by so
-    many places, an image has whichever error is less. Both would leave two half peaks.
+    Shapes: centres (n, k, 2) px of the maps, weights (n, k), ties (n,). A tie is a shift of the corner order that fits
+    about equally well; the smaller of both errors then counts, since training on both would give two half peaks.
     """
-    with torch.autocast(images.device.type, torch.bfloat16):  # half the time, on processors that have it
+    with torch.autocast(images.device.type, torch.bfloat16):  # Takes half the time on processors with bfloat16.
         maps = model(images)["heatmaps"]
     named = _errors(maps, centres, weights)
     moved = (torch.arange(centres.shape[1], device=ties.device) + ties[:, None]) % centres.shape[1]
@@ -39,6 +39,6 @@ def heatmap_losses(
 
 
 def _errors(maps: Tensor, centres: Tensor, weights: Tensor) -> Tensor:
-    """Of each image (n,), in units of what one Gaussian's squares sum up to."""
+    """The error of each image (n,), in units of the sum of squares of one Gaussian."""
     squares = (maps - gaussian_maps(centres, (maps.shape[2], maps.shape[3]))) ** 2
     return (squares.sum((2, 3)) * weights).sum(1) / (math.pi * SIGMA**2)

@@ -102,12 +102,12 @@ def describe() -> dict[str, Any]:
         "--query-gpu=name,driver_version,compute_cap,memory.total,clocks.max.sm",
         "--format=csv,noheader",
     ]
-    packages = ["torch", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt_rtx", "cuda-python", "detforge"]
+    packages = "torch torchvision onnxruntime onnxruntime-gpu tensorrt tensorrt_rtx cuda-bindings cuda-core detforge"
     return {
         "gpu": (output(query) or "").splitlines()[0] if output(query) else None,
         "nvcc": (output(["nvcc", "--version"]) or "").splitlines()[-1] if shutil.which("nvcc") else None,
         "commit": output(["git", "-C", str(ROOT), "rev-parse", "HEAD"]),
-        "packages": {name: version(name) for name in packages},
+        "packages": {name: version(name) for name in packages.split()},
     }
 
 

@@ -1,4 +1,4 @@
-"""What guards everything after a network against outputs that are no numbers."""
+"""Replaces NaN and infinite values in the outputs of a network."""
 
 import threading
 import warnings
@@ -12,9 +12,9 @@ from ..contract.port import Arrays, Backend
 
 
 class GuardedBackend:
-    """Another backend whose outputs are finite: NaN and infinite values become 0, and the first are warned of.
+    """Wraps a backend and replaces NaN and infinite outputs with 0. The first time, it warns.
 
-    A score of 0 is below every threshold, so what is broken is not found and the rest is.
+    A score of 0 is below every threshold, so broken values give no detections and the other values are not affected.
     """
 
     def __init__(self, backend: Backend, name: str) -> None:
@@ -36,7 +36,7 @@ class GuardedBackend:
             broken = values.size - np.count_nonzero(finite)
             warnings.warn(
                 f"{self._name}: {broken} of {values.size} values of {name} are NaN or infinite and count as 0; "
-                "its weights or its precision are at fault; export it anew in fp32 (said once)",
+                "its weights or its precision may be the cause; export it again in fp32 (shown once)",
                 RuntimeWarning,
                 stacklevel=2,
             )

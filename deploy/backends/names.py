@@ -1,5 +1,5 @@
-"""The runtimes by name; light, so that a command's --help is quick."""
+"""The names of the runtimes. This file imports nothing, so that --help is fast."""
 
 ENGINES = ("tensorrt", "tensorrt-rtx")
-"""Backends that run engines, which are built from ONNX files."""
+"""Backends that run engines built from ONNX files."""
 BACKENDS = ("ort", "openvino", *ENGINES)

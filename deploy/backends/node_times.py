@@ -1,4 +1,4 @@
-"""What the nodes of a network take."""
+"""Times of the nodes of a network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NodeTime:
-    """What one node of the network takes in a run, in ms; its `op` as the runtime calls it."""
+    """The mean time of one node in a run, in ms. `op` is the runtime's name of the operator."""
 
     name: str
     op: str
@@ -14,6 +14,6 @@ class NodeTime:
 
 
 def mean_times(times: Mapping[tuple[str, str], Sequence[float]]) -> list[NodeTime]:
-    """The mean of each node's times, by name and op, but for those of the first run; the slowest comes first."""
+    """The mean time of each node, the slowest first. `times` is by (name, op); the first run is left out."""
     means = [NodeTime(*key, sum(ms[1:]) / (len(ms) - 1)) for key, ms in times.items() if len(ms) > 1]
     return sorted(means, key=lambda node: -node.ms)

@@ -1,4 +1,4 @@
-"""A model file to the runtime that runs it: one file per runtime."""
+"""Opens a model file in a runtime."""
 
 import re
 from pathlib import Path
@@ -12,10 +12,11 @@ from .names import BACKENDS, ENGINES
 def open_backend(
     path: str, *, backend: str = "auto", device: str | None = None, threads: int | None = None, streams: int = 1
 ) -> Backend:
-    """The backend for a model file, on "cpu" or "cuda:N"; by default "cuda:0" for engines, "cpu" for others.
+    """Open a model file on `device`, "cpu" or "cuda:N"; by default "cuda:0" for engines and "cpu" for other files.
 
-    An engine gets room for `streams` runs at a time; of an ONNX file it has to be in the cache already. Raises
-    UsageError for an unknown name, InputError when the file is missing, IncompatibleError when it cannot run.
+    An engine can run `streams` times concurrently. If `backend` runs engines and the file is ONNX, its engine must be
+    in the cache. Raises UsageError for an unknown name, InputError if the file is missing, and IncompatibleError if it
+    cannot run.
     """
     device = device or default_device(path, backend)
     if not re.fullmatch("cpu|cuda(:[0-9]+)?", device):
@@ -27,7 +28,7 @@ def open_backend(
 
         backend = choose_backend(path, device).backend
     if backend == "ort":
-        from .ort import OrtBackend  # a runtime is imported when it is used, never before
+        from .ort import OrtBackend  # each runtime is imported only when it is used
 
         return OrtBackend(path, device=device, threads=threads)
     if backend == "openvino":
@@ -38,7 +39,7 @@ def open_backend(
 
 
 def default_device(path: str, backend: str) -> str:
-    """Where a file runs unless something is said."""
+    """The device on which a file runs by default."""
     return "cuda:0" if path.endswith(".engine") or backend in ENGINES else "cpu"
 
 
@@ -59,13 +60,13 @@ def _open_engine(path: str, backend: str, device: str, streams: int) -> Backend:
 
 
 def ready(path: Path, backend: str, device: str | None) -> Path:
-    """What to load for a file that a command was given: the engine that `backend` wants of it, built if there is none.
+    """The file to load for a command's model file: its engine if `backend` runs engines, built if it is not cached.
 
-    Raises what building does.
+    Raises the errors of `engine.cache.ensure_engine`.
     """
     if backend not in ENGINES or path.suffix == ".engine" or device == "cpu":
-        return path  # where something is wrong with that, loading says what
-    from ..engine.cache import ensure_engine  # its imports are for engines alone
+        return path  # loading reports errors
+    from ..engine.cache import ensure_engine  # only engines need it
 
     runtime: Any = backend
     return ensure_engine(path, runtime, int((device or "").partition(":")[2] or 0))

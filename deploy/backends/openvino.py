@@ -17,21 +17,21 @@ from ..system.processors import available_processors
 from .node_times import NodeTime, mean_times
 
 _CONFIG = {
-    # OpenVINO calculates fp32 files in bf16 where the processor can, unless told otherwise. What a file itself has in
-    # bf16 stays so: its trunk and not its decode.
+    # Without this, OpenVINO runs fp32 files in bf16 on processors that support it. The trunk of a bf16 file still runs
+    # in bf16, and its decode in fp32.
     "INFERENCE_PRECISION_HINT": "f32",
     "PERFORMANCE_HINT": "LATENCY",
     "NUM_STREAMS": 1,
-    "ENABLE_CPU_PINNING": False,  # a container's processors may be anywhere, and others run beside
+    "ENABLE_CPU_PINNING": False,  # other processes may run on the same processors
 }
 
 
 class OpenVinoBackend:
-    """An ONNX file in OpenVINO, with its functions in place of our operators, in the precision of the file.
+    """Runs an ONNX file in OpenVINO. Our operators run as the ONNX functions in the file.
 
-    bf16 files run in bf16 where the processor has it, all others in fp32; `threads` defaults to the processors that
-    this process may use. Of a file that suppresses by itself, equal scores come in any order. With `profile` every run
-    is timed layer by layer.
+    bf16 files run in bf16 if the processor supports it, all others in fp32. `threads` defaults to the number of
+    processors available to this process. With `profile` each run is timed layer by layer. If the file runs NMS in its
+    graph, detections with equal scores may be in any order.
     """
 
     def __init__(self, path: str, *, device: str = "cpu", threads: int | None = None, profile: bool = False) -> None:
@@ -58,7 +58,7 @@ class OpenVinoBackend:
         self.inputs = _ports(self._compiled.inputs, inputs)
         self.outputs = _ports(self._compiled.outputs, outputs)
         self._path = path
-        self._idle: list[Any] = []  # requests; its append and pop are atomic
+        self._idle: list[Any] = []  # infer requests; append and pop are atomic
         self._profiled = profile
         self._times: dict[tuple[str, str], list[float]] = {}
 
@@ -68,10 +68,10 @@ class OpenVinoBackend:
         except IndexError:
             request = self._compiled.create_infer_request()
         try:
-            # A request's outputs are its own memory, which its next run overwrites.
+            # The outputs are copied, because the request's next run overwrites its memory.
             found = request.infer(dict(feeds), share_inputs=True, share_outputs=False)
             if self._profiled:
-                self._note(request)
+                self._record(request)
             return {port.name: np.asarray(found[i]) for i, port in enumerate(self.outputs)}
         except RuntimeError as error:
             raise IncompatibleError(
@@ -81,10 +81,10 @@ class OpenVinoBackend:
             self._idle.append(request)
 
     def node_times(self) -> list[NodeTime]:
-        """What each layer took in a run, the slowest first; the first run does not count. For `profile` alone."""
+        """The mean time of each layer, the slowest first, without the first run. Needs `profile`."""
         return mean_times(self._times)
 
-    def _note(self, request: Any) -> None:
+    def _record(self, request: Any) -> None:
         for layer in request.profiling_info:
             if layer.real_time:
                 took = layer.real_time.total_seconds() * 1e3
@@ -92,13 +92,13 @@ class OpenVinoBackend:
 
 
 def check_installation() -> None:
-    """AbsentError unless OpenVINO is installed."""
+    """Raise AbsentError if OpenVINO is not installed."""
     if find_spec("openvino") is None:
         raise AbsentError("OpenVINO is not installed; pip install 'detforge[openvino]', or use --backend ort")
 
 
 def _ports(ports: Sequence[Any], names: list[str]) -> tuple[Port, ...]:
-    """OpenVINO's ports, which may have several names, by those of the file."""
+    """Ports with their names in the file; OpenVINO's ports may have several names."""
     found: list[Port] = []
     for port in ports:
         name = next(name for name in names if name in port.names)
@@ -109,7 +109,7 @@ def _ports(ports: Sequence[Any], names: list[str]) -> tuple[Port, ...]:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without the places in OpenVINO's sources where it was noticed."""
+    """The cause in OpenVINO's message, without the lines about its source code."""
     lines = [line.strip(" -") for line in str(error).splitlines()]
     said = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
     telling = [line for line in said if line.startswith("No conversion rule")]

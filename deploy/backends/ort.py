@@ -18,20 +18,20 @@ from .automatic import precision_of
 from .node_times import NodeTime, mean_times
 
 _HARMFUL = (
-    # Moves codes in front of a max pool, which takes several times as long in integers.
+    # Moves quantization before max pooling, which is several times slower on integers.
     "QDQPropagationTransformer",
-    # Gives the biases of files for TensorRT codes whose steps, products of two, half precision cannot hold.
+    # Quantizes the biases of files for TensorRT. Their scales, products of two scales, underflow in half precision.
     "WeightBiasQuantization",
 )
-"""Optimisations of ONNX Runtime that files in eight bits go without."""
+"""Optimizers of ONNX Runtime that are disabled, because they harm int8 files."""
 
 
 class OrtBackend:
-    """An ONNX file in an ONNX Runtime session.
+    """Runs an ONNX file in ONNX Runtime.
 
-    `device` is "cpu" or "cuda:N"; `threads` defaults to the processors that this process may use. Our operators'
-    kernels for the device run where their library was built; without it, or with `kernels` False, ONNX Runtime runs
-    the functions that the file carries, with equal results. With `profile` every run is timed node by node.
+    `device` is "cpu" or "cuda:N"; `threads` defaults to the number of processors available to this process. Our
+    operators run as kernels if their library for the device was built. Without it, or if `kernels` is False, they run
+    as the ONNX functions in the file, with equal results. With `profile` each run is timed node by node.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class OrtBackend:
         profile: bool = False,
     ) -> None:
         check_installation()
-        import onnxruntime  # pyright: ignore[reportMissingTypeStubs] it has types of its own, in part
+        import onnxruntime  # pyright: ignore[reportMissingTypeStubs] only partly typed
 
         ort: Any = onnxruntime
         if not Path(path).is_file():
             raise InputError(f"{path}: no such model file; export one with detexport")
         options = ort.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised, once, as our own error
+        options.log_severity_level = 4  # errors are raised, not logged
         options.intra_op_num_threads = threads or available_processors()
         options.inter_op_num_threads = 1
         options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(_HARMFUL))
@@ -68,9 +68,9 @@ class OrtBackend:
             bf16 = precision_of(path) == "bf16"
             remedy = "use --backend openvino, which runs bf16" if bf16 else "install a newer one"
             raise AbsentError(f"{path}: {problem}; {_first_line(error)}; {remedy}") from error
-        except Exception as error:  # ONNX Runtime's own classes share no base but this one
+        except Exception as error:  # the base of all of ONNX Runtime's exceptions
             raise IncompatibleError(
-                f"{path}: not a model that ONNX Runtime can open; {_first_line(error)}; export it anew with detexport"
+                f"{path}: not a model that ONNX Runtime can open; {_first_line(error)}; export it again with detexport"
             ) from error
         if device != "cpu" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise IncompatibleError(
@@ -87,7 +87,7 @@ class OrtBackend:
         return {name: np.asarray(value) for name, value in zip(self._names, values, strict=True)}
 
     def node_times(self) -> list[NodeTime]:
-        """What each node took in a run, the slowest first; the first run does not count. Ends what `profile` began."""
+        """The mean time of each node, the slowest first, without the first run. Needs `profile`, and ends it."""
         events: Any = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
         self._folder.cleanup()
         times: dict[tuple[str, str], list[float]] = {}
@@ -99,8 +99,11 @@ class OrtBackend:
 
 
 def check_installation() -> None:
-    """Refuse to run without ONNX Runtime, or with both distributions, which overwrite each other's files."""
-    # importlib.metadata would take a sixth of the time in which a model is loaded.
+    """Raise an error if ONNX Runtime is missing, or if both of its distributions are installed.
+
+    They overwrite each other's files. Raises AbsentError or IncompatibleError.
+    """
+    # importlib.metadata would take a sixth of the time to load a model.
     records = [record for folder in sys.path for record in Path(folder).glob("onnxruntime*.dist-info")]
     installed = {record.name.split("-")[0] for record in records} & {"onnxruntime", "onnxruntime_gpu"}
     if not installed:
@@ -120,7 +123,7 @@ def _register_kernels(options: Any, device: str) -> None:
         options.register_custom_ops_library(str(path))
     except Exception as error:
         raise IncompatibleError(
-            f"{path}: the operators' library cannot be used; {_first_line(error)}; install detforge anew"
+            f"{path}: the operators' library cannot be loaded; {_first_line(error)}; reinstall detforge"
         ) from error
 
 
@@ -140,7 +143,7 @@ def _shape(shape: list[Any]) -> tuple[int | None, ...]:
 
 
 def _dtype(kind: str) -> str:
-    """ONNX Runtime's "tensor(float16)" as NumPy says it."""
+    """NumPy's name of an ONNX Runtime type like "tensor(float16)"."""
     name = kind.removeprefix("tensor(").removesuffix(")")
     return {"float": "float32", "double": "float64"}.get(name, name)
 

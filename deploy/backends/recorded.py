@@ -1,4 +1,4 @@
-"""Answers with arrays that were recorded earlier, so that everything around a network is tested without one."""
+"""A backend for tests that replays recorded outputs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ..contract.port import Arrays, Port
 
 
 class RecordedBackend:
-    """Returns `outputs` whatever it is fed, and keeps the last feeds in `fed`."""
+    """Returns `outputs` from every run and keeps the last feeds in `fed`."""
 
     def __init__(self, outputs: Arrays, metadata: Mapping[str, str]) -> None:
         self._outputs = outputs

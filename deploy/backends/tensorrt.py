@@ -1,6 +1,7 @@
-"""TensorRT and TensorRT-RTX: a plan that was built before, on a GPU."""
+"""TensorRT and TensorRT-RTX: runs engines that were built before."""
 
 import queue
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,26 +13,26 @@ from ..card import METADATA_KEY
 from ..contract.port import Arrays, Port
 from ..engine.cuda_memory import Device, is_on_device
 from ..engine.description import check_fits, read_description, rebuild
-from ..engine.execution import Execution
+from ..engine.execution import Execution, tensor_dtype
 from ..engine.runtime import load_plugins, module, plugin_library
 from ..inputs.image_batch import ImageBatch, input_kernel
 from ..system.errors import IncompatibleError, UsageError
 
 
 class TensorrtBackend:
-    """An engine on GPU `device`, with room for `streams` runs at a time; threads beyond them wait.
+    """Runs an engine on GPU `device`, up to `streams` times concurrently; further threads wait.
 
-    A batch larger than the engine's largest runs in parts, one smaller than its smallest is filled up. Inputs may be
-    arrays on the device, of any library that speaks DLPack or the CUDA array interface, and where libdetforge_cuda is
-    installed images, of which the GPU makes the input; without it the CPU does. Building is not done here.
-    Raises InputError without the file, and IncompatibleError for all that keeps a plan from running: no description,
-    a damaged plan, another version, GPU, or no plugins.
+    A batch larger than the engine's largest runs in parts; one smaller than its smallest is padded. Inputs may be
+    arrays on the device from any library that supports DLPack or the CUDA array interface. If libdetforge_cuda is
+    installed, the first input may also be an ImageBatch, which the GPU preprocesses.
+    Raises InputError if the file is missing, and IncompatibleError if the engine cannot run: it has no description, is
+    damaged, was built for another version or GPU, or needs plugins that are not installed.
     """
 
     def __init__(self, path: str, *, runtime: str | None = None, device: int = 0, streams: int = 1) -> None:
         description = read_description(Path(path))
         if runtime not in (None, description.runtime):
-            raise UsageError(f"{path}: an engine of {description.runtime}, not {runtime}; leave out --backend")
+            raise UsageError(f"{path}: an engine for {description.runtime}, not {runtime}; leave out --backend")
         trt = module(description.runtime)
         self._device = Device(device)
         check_fits(description, Path(path), trt.__version__, self._device.capability)
@@ -48,7 +49,7 @@ class TensorrtBackend:
         self._engine = self._runtime.deserialize_cuda_engine(Path(path).read_bytes())
         if self._engine is None:
             raise IncompatibleError(
-                f"{path}: {description.runtime} does not take this plan; {self._logger.error or 'no reason given'}; "
+                f"{path}: {description.runtime} cannot load this engine; {self._logger.error or 'no reason given'}; "
                 f"{rebuild(Path(path), description.runtime)}"
             )
         if self._engine.streamable_weights_size:
@@ -60,11 +61,12 @@ class TensorrtBackend:
             self.inputs = (replace(self.inputs[0], takes_images=True), *self.inputs[1:])
         self._bounds = [self._profile_bounds(i) for i in range(self._engine.num_optimization_profiles)]
         self._executions: queue.LifoQueue[Execution | None] = queue.LifoQueue()
+        self._making = threading.Lock()  # an engine is one thread's at a time
         for _ in range(streams):
-            self._executions.put(None)  # made when it is first needed; the one used last goes first
+            self._executions.put(None)  # created on first use; the last one used is used again first
 
     def run(self, feeds: Mapping[str, Any], *, on_device: bool = False) -> Arrays:
-        """The outputs as arrays, or with `on_device` as DeviceArrays, which other libraries take without a copy."""
+        """The outputs as arrays, or with `on_device` as DeviceArrays, which other libraries can use without a copy."""
         images = feeds[self.inputs[0].name]
         count, most = images.shape[0], max(bounds[self.inputs[0].name][1][0] for bounds in self._bounds)
         if count <= most:
@@ -84,14 +86,16 @@ class TensorrtBackend:
             feeds = {name: _filled_up(value, missing) for name, value in feeds.items()}
         execution = self._executions.get()
         try:
-            execution = execution or Execution(self._trt, self._engine, self._device, self._kernel)
+            if execution is None:
+                with self._making:
+                    execution = Execution(self._trt, self._engine, self._device, self._kernel)
             outputs = execution.run(feeds, profile, on_device)
         finally:
             self._executions.put(execution)
         return {name: value[:count] for name, value in outputs.items()} if missing else outputs
 
     def _choose(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
-        """The first profile that takes these shapes, and how many images are missing to its smallest batch."""
+        """The first profile that accepts these shapes, and how many images must be added for its smallest batch."""
         for index, bounds in enumerate(self._bounds):
             missing = 0
             for name, shape in shapes.items():
@@ -118,10 +122,10 @@ class TensorrtBackend:
 
     def _port(self, name: str) -> Port:
         shape = tuple(None if size < 0 else size for size in self._engine.get_tensor_shape(name))
-        return Port(name, shape, np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))).name)
+        return Port(name, shape, tensor_dtype(self._trt, self._engine, name).name)
 
     def _profile_bounds(self, index: int) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Of every input the smallest and the largest shape in a profile."""
+        """The smallest and the largest shape of each input in a profile."""
         bounds: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         for port in self.inputs:
             fixed = tuple(size for size in port.shape if size is not None)
@@ -140,7 +144,7 @@ def _filled_up(value: Any, missing: int) -> Any:
 
 def _logger(trt: Any) -> Any:
     class Log(trt.ILogger):
-        """Keeps the first error; what goes wrong is raised as our own."""
+        """Keeps the first error message, for our exceptions."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)

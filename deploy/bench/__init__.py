@@ -1,1 +1,1 @@
-"""The benchmark: what each stage takes, and what a user waits in all."""
+"""The benchmark: latency of each stage and end to end."""

@@ -1,4 +1,4 @@
-"""What a run of detbench measures: every model with every batch, its peer, and the nodes of each."""
+"""The cases that detbench measures: every model at every batch size, its PyTorch peer, and its slowest nodes."""
 
 import argparse
 import contextlib
@@ -25,14 +25,14 @@ _MOST_NODES = 20
 
 
 def model_files(names: Sequence[str | None]) -> dict[str, Path]:
-    """The model files, each once, by what the report calls them: the file's name, or its path to tell two apart."""
+    """The model files without duplicates by their names in the report: the file name if unique, else the path."""
     paths = list({path.resolve(): path for path in map(choose_model, names)}.values())
     count = Counter(path.name for path in paths)
     return {path.name if count[path.name] == 1 else str(path): path for path in paths}
 
 
 def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: Sequence[ImageFile]) -> list[Timer]:
-    """A timer for every model and batch; says on stderr what runs, and what is not as it seems."""
+    """A timer for every model, backend and batch size. Prints to stderr which models and backends run."""
     timers: list[Timer] = []
     for name, path in models.items():
         print(f"model: {path}", file=sys.stderr)
@@ -43,7 +43,7 @@ def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: S
             options = {"threads": arguments.threads, "streams": arguments.streams}
             model = load(str(file), backend=backend, device=device, **options)
             if max(arguments.batch) > 1 and backend == backends[0]:
-                _note_sizes(name, model.card.input.place, images)
+                _warn_of_split_batches(name, model.card.input.place, images)
             for batch in arguments.batch:
                 case = Case(name, backend, device, batch, arguments.streams)
                 timers.append(Timer(case, model.find, images, model.card))
@@ -51,7 +51,7 @@ def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: S
 
 
 def _backends(path: Path, arguments: argparse.Namespace) -> list[str]:
-    """The runtimes asked for, each once, with the one that "auto" means, which is said on stderr."""
+    """The requested runtimes without duplicates. "auto" is resolved, and the choice is printed to stderr."""
     names: list[str] = []
     for name in arguments.backend or ["auto"]:
         backend = name
@@ -63,12 +63,12 @@ def _backends(path: Path, arguments: argparse.Namespace) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _note_sizes(name: str, place: Geometry, images: Sequence[ImageFile]) -> None:
-    """Say on stderr where a batch is not what it seems."""
+def _warn_of_split_batches(name: str, place: Geometry, images: Sequence[ImageFile]) -> None:
+    """Print a note to stderr if the images have different canvas sizes: they cannot run as one batch then."""
     canvases = {place.whole(image.size).canvas_size for image in images}
     if len(canvases) > 1:
         print(
-            f"note: {name} sees these images in {len(canvases)} sizes, so a batch of different ones runs in parts",
+            f"note: {name} resizes these images to {len(canvases)} different sizes, so batches may run in parts",
             file=sys.stderr,
         )
 
@@ -76,7 +76,7 @@ def _note_sizes(name: str, place: Geometry, images: Sequence[ImageFile]) -> None
 def peer_timers(
     arguments: argparse.Namespace, timers: Sequence[Timer], context: contextlib.ExitStack
 ) -> list[PeerTimer]:
-    """A peer for each model, and its cases."""
+    """Start a peer for each model if --peer asks for it, and return a timer for each case."""
     peers: dict[str, Peer] = {}
     for timer in timers if arguments.peer is not None else ():
         name = timer.case.model
@@ -95,7 +95,7 @@ def peer_timers(
 def slowest_nodes(
     arguments: argparse.Namespace, cases: Sequence[Case], models: dict[str, Path], images: Sequence[ImageFile]
 ) -> dict[Case, tuple[NodeTime, ...]]:
-    """The nodes of each case, where --profile-layers asks for them."""
+    """The slowest nodes of each case; empty without --profile-layers."""
     if not arguments.profile_layers:
         return {}
     options: dict[str, Any] = {"threads": arguments.threads, "images": images}

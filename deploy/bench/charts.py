@@ -1,4 +1,4 @@
-"""Charts of latencies as SVG, in the colours of the page that they are on."""
+"""SVG charts of latencies. Their colours are in report.css."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ _BINS = 120
 
 
 def short(ms: float) -> str:
-    """Milliseconds with the digits that say something."""
+    """Milliseconds with four significant digits, or without decimals from 1000 on."""
     return f"{ms:.0f}" if ms >= 1000 else f"{ms:#.4g}"
 
 
 def distributions(results: Sequence[Result]) -> str:
-    """A hill for each case on one axis of end-to-end latency, with its p50, p90 and p99."""
+    """The distribution of each case's end-to-end latency, with p50, p90 and p99 marked. All cases share one axis."""
     row, top = 96, 8
     place, axis = _latency_axis(results, top + row * len(results))
     parts: list[str] = [axis]
@@ -26,7 +26,7 @@ def distributions(results: Sequence[Result]) -> str:
         floor = top + row * (i + 1) - 18
         e2e = result.ms["e2e"]
         parts.append(f'<g class="{_kind(result)}"><title>{escape(str(result.case))}</title>')
-        parts.append(f'<path class="area" d="{_hill(result.e2e_ms, place, floor, 48)}"/>')
+        parts.append(f'<path class="area" d="{_histogram(result.e2e_ms, place, floor, 48)}"/>')
         parts.append(f'<line class="base" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}"/>')
         for name in ("p50", "p90", "p99"):
             x = place(getattr(e2e, name))
@@ -37,7 +37,7 @@ def distributions(results: Sequence[Result]) -> str:
 
 
 def courses(results: Sequence[Result]) -> str:
-    """A dot for each batch in the order in which they ran, each case on its own scale."""
+    """A scatter plot for each case, with one dot per batch in run order. Each case has its own scale."""
     row, high = 96, 56
     parts: list[str] = []
     for i, result in enumerate(results):
@@ -61,7 +61,7 @@ def _dots(samples: Sequence[float], floor: float, high: float, most: float) -> s
 
 
 def _latency_axis(results: Sequence[Result], bottom: float) -> tuple[Callable[[float], float], str]:
-    """Where a latency lies, and the axis: logarithmic where cases are several times apart."""
+    """A function from latency to x, and the SVG of the axis, which is logarithmic if the range is wide."""
     shown = [ms for result in results for ms in (*result.e2e_ms, result.ms["e2e"].p99)]
     low, high = min(shown), max(result.ms["e2e"].p99 for result in results)
     logarithmic = high > 4 * low > 0
@@ -83,7 +83,7 @@ def _latency_axis(results: Sequence[Result], bottom: float) -> tuple[Callable[[f
 
 
 def _even_ticks(start: float, end: float) -> list[float]:
-    """Round numbers, about eight of them."""
+    """About eight round numbers between start and end."""
     rough = (end - start) / 8
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough)
@@ -95,8 +95,8 @@ def _log_ticks(start: float, end: float) -> list[float]:
     return [tick for p in powers for tick in (10.0**p, 2 * 10.0**p, 5 * 10.0**p) if start <= tick <= end]
 
 
-def _hill(samples: Sequence[float], place: Callable[[float], float], floor: float, height: float) -> str:
-    """A smoothed histogram as the path of an area."""
+def _histogram(samples: Sequence[float], place: Callable[[float], float], floor: float, height: float) -> str:
+    """A smoothed histogram as an SVG path."""
     right = _WIDTH - _RIGHT
     counts, edges = np.histogram([place(ms) for ms in samples], _BINS, (_LEFT, right))
     weights = np.array([1, 4, 6, 4, 1]) / 16

@@ -1,4 +1,4 @@
-"""detbench: measure what each stage of a model takes, and what a user waits in all."""
+"""detbench: measures the latency of each stage of a model and end to end."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ from ..backends.names import BACKENDS
 from ..system.console import Parser, native_code_muted, run
 from ..system.errors import IncompatibleError, InputError, UsageError, VerificationError
 from ..system.files import check_place, write_text
-from ..system.flags import device, whole
+from ..system.flags import device, threads, whole
 from ..system.processors import available_processors
 from .gate import misses, parse_gate
 from .report import SCHEMA, BenchmarkReport, Case, Result, read_report, to_csv
@@ -24,57 +24,58 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives its exit code."""
+    """Run the command and return its exit code."""
     return run(_bench, _parser(), argv)
 
 
 def _parser() -> Parser:
-    parser = Parser("detbench", "Measure the latency of each stage, end to end, and the memory of models.")
+    parser = Parser("detbench", "Measure the latency of models, by stage and end to end, and their memory.")
     add = parser.add_argument
     add(
         "--model",
         action="append",
         metavar="NAME|FILE",
-        help="model file or exported variant, may be repeated; default: the newest in exports/",
+        help="model file or exported variant (repeatable; default: the newest detector in exports/)",
     )
     add(
         "--backend",
         action="append",
         choices=["auto", *BACKENDS],
-        help="runtime, may be repeated to take turns (default: auto)",
+        help="runtime (repeatable; default: auto)",
     )
     add(
         "--device",
         type=device,
         metavar="cpu|cuda:N",
-        help="where to run (default: cuda:0 with TensorRT, else cpu)",
+        help="device (default: cuda:0 with TensorRT, else cpu)",
     )
-    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
-    add("--batch", type=_batches, default=[1], metavar="N,N", help="images a batch, 1,8 for both (default: 1)")
-    add("--images", type=Path, default=IMAGES, metavar="DIR", help="real images (default: the bundled ones)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
+    add("--batch", type=_batches, default=[1], metavar="N,N", help="batch sizes, for example 1,8 (default: 1)")
+    add("--images", type=Path, default=IMAGES, metavar="DIR", help="folder of images (default: the bundled ones)")
     add(
         "--duration",
         type=_seconds(0.01),
         default=10.0,
         metavar="S",
-        help="seconds for each model and batch (default: 10)",
+        help="seconds per case (default: 10)",
     )
-    add("--warmup", type=_seconds(0.0), default=1.0, metavar="S", help="seconds before, uncounted (default: 1)")
-    add("--streams", type=whole(1, 256), default=1, metavar="N", help="clients on one session (default: 1)")
-    add("--peer", choices=["torch"], help="take turns with the same network in eager PyTorch")
-    add("--profile-layers", action="store_true", help="show the slowest nodes as well")
-    add("--ops", action="store_true", help="measure the operators against their alternatives, not a model")
-    add("--json", metavar="FILE|-", help="the report as JSON; - for stdout")
-    add("--html", type=Path, metavar="FILE", help="the report as one page with charts")
-    add("--csv", type=Path, metavar="FILE", help="the latencies as CSV")
-    add("--compare", type=Path, metavar="FILE", help="a JSON report of before, to print the changes")
+    add("--warmup", type=_seconds(0.0), default=1.0, metavar="S", help="seconds of warm-up per case (default: 1)")
+    add("--streams", type=whole(1, 256), default=1, metavar="N", help="concurrent clients of one session (default: 1)")
+    add("--peer", choices=["torch"], help="also measure the same network in eager PyTorch")
+    add("--profile-layers", action="store_true", help="also show the slowest nodes")
+    add("--ops", action="store_true", help="compare our operators with their alternatives; no model runs")
+    add("--json", metavar="FILE|-", help="write the report as JSON; - for stdout")
+    add("--html", type=Path, metavar="FILE", help="write the report as an HTML page with charts")
+    add("--csv", type=Path, metavar="FILE", help="write the latencies as CSV")
+    add("--compare", type=Path, metavar="FILE", help="an earlier JSON report; print the changes since then")
     add(
         "--fail-if",
         action="append",
         type=parse_gate,
         default=[],
         metavar="GATE",
-        help="exit with 6 when 'p99>+10%%' (over --compare), 'infer.p50>+2ms' or 'mean>20ms'; may be repeated",
+        help="exit with code 6 if GATE holds: 'p99>+10%%' or 'infer.p50>+2ms' relative to --compare, or 'mean>20ms' "
+        "(repeatable)",
     )
     return parser
 
@@ -90,12 +91,12 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _bench_ops(arguments: argparse.Namespace) -> int:
-    """In a process of its own: the alternatives need torch and onnx, which the runtime does without."""
+    """Run the operator benchmark in a separate process: it needs torch and onnx, which deploy/ does not import."""
     taken, parser = ("ops", "device", "duration", "threads", "json", "debug"), _parser()
     if others := [
         name for name, value in vars(arguments).items() if name not in taken and value != parser.get_default(name)
     ]:
-        raise UsageError(f"--{others[0].replace('_', '-')} has no meaning with --ops; leave it out")
+        raise UsageError(f"--{others[0].replace('_', '-')} has no effect with --ops; leave it out")
     if missing := [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]:
         raise IncompatibleError(f"--ops needs {missing[0]}, which is not installed; pip install 'detforge[cpu,export]'")
     command = [sys.executable, "-m", "detforge.export.bench_ops", "--duration", str(arguments.duration)]
@@ -107,12 +108,12 @@ def _bench_ops(arguments: argparse.Namespace) -> int:
 
 def _bench_quietly(arguments: argparse.Namespace) -> int:
     from .cases import model_files, own_timers, peer_timers, slowest_nodes
-    from .environment import Watch  # what needs NumPy and OpenCV is imported late: --help is to answer at once
+    from .environment import Watch  # imported here, so that --help does not wait for NumPy and OpenCV
     from .measure import measure, read_images
 
     base = None if arguments.compare is None else read_report(arguments.compare)
     if base is None and (gates := [gate for gate in arguments.fail_if if gate.over_base]):
-        raise UsageError(f"--fail-if '{gates[0].text}' needs a report to be over; give one with --compare")
+        raise UsageError(f"--fail-if '{gates[0].text}' is relative to an earlier report; give one with --compare")
     models = model_files(arguments.model or [None])
     images = read_images(arguments.images)
     timers = own_timers(arguments, models, images)
@@ -136,10 +137,10 @@ def _bench_quietly(arguments: argparse.Namespace) -> int:
         tuple(replace(result, nodes=nodes.get(result.case, ())) for result in results),
         SCHEMA,
     )
-    _deliver(report, base, arguments)
+    _write(report, base, arguments)
     if (beside := report.environment["processors_beside"] or 0.0) > _BUSY:
         print(
-            f"warning: other processes took {beside} processors meanwhile; run again on a quiet machine",
+            f"warning: other processes used {beside} processors during the run; repeat it on an idle machine",
             file=sys.stderr,
         )
     _check_gates(report, base, arguments)
@@ -151,17 +152,17 @@ def _threads(arguments: argparse.Namespace) -> int:
 
 
 def _check_common(cases: Sequence[Case], base: BenchmarkReport, name: str) -> None:
-    """InputError when the base has none of the cases; a warning for each that it lacks."""
+    """Raise InputError if the base has none of the cases. Print a warning for each case that it lacks."""
     known = {result.case for result in base.results}
     lacking = [case for case in cases if case not in known]
     if len(lacking) == len(cases):
-        raise InputError(f"{name}: nothing in common with this run; it has no {cases[0]}; run what it holds")
+        raise InputError(f"{name}: nothing in common with this run; it has no {cases[0]}; measure a case that it has")
     for case in lacking:
         print(f"warning: {name} has no {case}; not compared", file=sys.stderr)
 
 
-def _deliver(report: BenchmarkReport, base: BenchmarkReport | None, arguments: argparse.Namespace) -> None:
-    """Print the tables, on stderr where stdout is for JSON, and write the files."""
+def _write(report: BenchmarkReport, base: BenchmarkReport | None, arguments: argparse.Namespace) -> None:
+    """Print the tables, to stderr if stdout carries the JSON, and write the files."""
     from .table import Printer
 
     printer = Printer(sys.stderr if arguments.json == "-" else sys.stdout)
@@ -188,7 +189,7 @@ def _check_gates(report: BenchmarkReport, base: BenchmarkReport | None, argument
     missed = misses(arguments.fail_if, report.results, {} if base is None else _by_case(base))
     if missed:
         others = f" (and {len(missed) - 1} more)" if len(missed) > 1 else ""
-        raise VerificationError(f"{missed[0]}{others}; find what slowed it down, or widen the gate")
+        raise VerificationError(f"{missed[0]}{others}; find the cause of the slowdown, or relax the gate")
 
 
 def _by_case(report: BenchmarkReport) -> dict[Case, Result]:
@@ -197,14 +198,14 @@ def _by_case(report: BenchmarkReport) -> dict[Case, Result]:
 
 @contextlib.contextmanager
 def _progress(seconds: float) -> Generator[Callable[[float], object]]:
-    """Advances a bar on stderr, on a terminal only."""
+    """A function that advances a progress bar on stderr; without a terminal it does nothing."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    # No thread that redraws by itself: it would be measured too.
+    # Without auto-refresh, whose thread would disturb the measurement.
     with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True, auto_refresh=False) as bar:
         task = bar.add_task("measuring", total=seconds)
         bar.refresh()

@@ -1,4 +1,4 @@
-"""On what a benchmark ran, and what may have disturbed it: load, other processes, throttling."""
+"""The machine that a benchmark ran on, and what may have disturbed it: load, other processes, throttling."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from ..system.processors import available_processors, cpu_quota, read_system_fil
 
 
 class Watch:
-    """Notes the machine's load and throttling from its making to `environment`."""
+    """Records the machine's load and throttling, from when it is created until `environment` is called."""
 
     def __init__(self) -> None:
         self._load = _load()
@@ -28,7 +28,7 @@ class Watch:
         self._ticks = _ticks()
 
     def environment(self, threads: int) -> dict[str, Any]:
-        """What the report says of the machine, as JSON; None is what the system does not tell."""
+        """The facts about the machine for the report, as JSON; None if the system does not provide a value."""
         return {
             "cpu": _cpu(),
             "processors": available_processors(),
@@ -43,9 +43,9 @@ class Watch:
         } | self._others()
 
     def _others(self) -> dict[str, float | None]:
-        """How many processors' worth of time others took: processes beside, and other guests of the host ("stolen").
+        """The processors used on average by other processes and by other guests of the host ("stolen").
 
-        A process that has ended counts as ours when we waited for it.
+        Child processes that have ended and were waited for count as this process.
         """
         before, now = self._ticks, _ticks()
         seconds = max(time.monotonic() - self._started, 1e-9)
@@ -57,7 +57,7 @@ class Watch:
 
 
 def describe(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a person wants to know of the machine, line by line."""
+    """The facts of the environment as (name, text) lines for people."""
     quota = f", quota {facts['cpu_quota']:.1f}" if facts["cpu_quota"] is not None else ""
     lines = [("cpu", f"{facts['cpu']}, {facts['processors']} processors{quota}, {facts['threads']} threads used")]
     lines += [("gpu", name) for name in facts["gpus"]]
@@ -66,23 +66,23 @@ def describe(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines += [("load", f"{facts['load_at_start']} at the start, {facts['load_at_end']} at the end")]
     if facts["processors_beside"] is not None:
         beside, stolen = facts["processors_beside"], facts["processors_stolen"]
-        lines += [("beside", f"other processes took {beside} processors, other guests of the host {stolen}")]
+        lines += [("others", f"other processes used {beside} processors, other guests of the host {stolen}")]
     throttled = [
         f"{facts[name]} {what}"
-        for name, what in (("throttled_periods", "periods without quota"), ("thermal_events", "times too hot"))
+        for name, what in (("throttled_periods", "periods by the CPU quota"), ("thermal_events", "times by heat"))
         if facts[name] is not None
     ]
     return [*lines, *([("throttled", ", ".join(throttled))] if throttled else [])]
 
 
 def reset_peak_memory() -> None:
-    """Let `peak_memory` start anew, on Linux."""
+    """Reset the value of `peak_memory`; Linux only."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # see proc(5): resets the high-water mark
 
 
 def peak_memory() -> float | None:
-    """The most resident memory since `reset_peak_memory`, in MiB; None where the system does not tell."""
+    """The peak resident memory since `reset_peak_memory`, in MiB; None if the system does not provide it."""
     text = read_system_file(Path("/proc/self/status")) or ""
     found = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
     return int(found[0]) / 1024 if found else None
@@ -102,7 +102,7 @@ def _gpus() -> list[str]:
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return []  # the tool without its driver
+        return []  # nvidia-smi is there, but no driver
     return answer.stdout.split("\n")[:-1]
 
 
@@ -120,7 +120,7 @@ def _rise(before: int | None, now: int | None) -> int | None:
 
 
 def _ticks() -> tuple[float, float, float] | None:
-    """Seconds that the processors were busy, that this process and its ended children took, and that were stolen."""
+    """CPU seconds in total, of this process and its ended children, and stolen by other guests of the host."""
     fields = (read_system_file(Path("/proc/stat")) or "").split("\n", 1)[0].split()
     if len(fields) < 9:
         return None
@@ -131,7 +131,7 @@ def _ticks() -> tuple[float, float, float] | None:
 
 
 def _thermal_events() -> int | None:
-    """How often the processors became too hot and slowed down; None where the system does not tell."""
+    """How often the processors were throttled by heat; None if the system does not provide it."""
     counts = [
         read_system_file(path)
         for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
@@ -141,5 +141,5 @@ def _thermal_events() -> int | None:
 
 
 def _load() -> float | None:
-    """The mean number of runnable processes in the last minute."""
+    """The load average of the last minute; None if the system has none."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

@@ -1,4 +1,4 @@
-"""The performance gate: which latency may not exceed what."""
+"""Performance gates: limits on a latency."""
 
 import argparse
 import re
@@ -14,7 +14,10 @@ _GATE = re.compile(
 
 @dataclass(frozen=True)
 class Gate:
-    """`p99>+10%` and `p99>+2ms` are over the base, `p99>20ms` is a limit by itself; the stage is e2e by default."""
+    """A limit on one metric of one stage.
+
+    `p99>+10%` and `p99>+2ms` are relative to the base report; `p99>20ms` is absolute. The default stage is e2e.
+    """
 
     text: str
     stage: str
@@ -24,7 +27,7 @@ class Gate:
     over_base: bool
 
     def limit(self, base: Latency | None) -> float:
-        """The most milliseconds allowed; `base` is of this gate's stage, and not used by a limit by itself."""
+        """The limit in milliseconds; `base` is the latency of this gate's stage, which an absolute limit ignores."""
         if base is None or not self.over_base:
             return self.amount
         before = getattr(base, self.metric)
@@ -32,11 +35,11 @@ class Gate:
 
 
 def parse_gate(text: str) -> Gate:
-    """A gate as it is typed; argparse.ArgumentTypeError says what is allowed."""
+    """Parse a gate from the command line. Raises argparse.ArgumentTypeError if the text is no gate."""
     match = _GATE.fullmatch(text)
     if match is None or (match[5] == "%" and not match[3]):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not like p99>+10%, infer.p50>+2ms or mean>20ms "
+            f"'{text}' is not a gate like p99>+10%, infer.p50>+2ms or mean>20ms "
             f"(stages {', '.join(STAGES)}; metrics {', '.join(METRICS)})"
         )
     stage, metric, plus, amount, unit = match.groups()
@@ -44,7 +47,7 @@ def parse_gate(text: str) -> Gate:
 
 
 def misses(gates: Sequence[Gate], results: Sequence[Result], base: Mapping[Case, Result]) -> list[str]:
-    """What each result that fails a gate has to say; a gate over the base skips what the base lacks."""
+    """A message for each result and gate that it fails. Relative gates skip cases that the base lacks."""
     found: list[str] = []
     for result in results:
         before = base.get(result.case)

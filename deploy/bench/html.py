@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing beside itself: no script, no font, no picture from elsewhere."""
+"""A report as one self-contained HTML page without scripts."""
 
 from collections.abc import Sequence
 from html import escape
@@ -10,39 +10,39 @@ from .report import METRICS, STAGES, BenchmarkReport, Case, Result
 
 _STYLE = Path(__file__).parent / "report.css"
 _PARTS = ("decode", "pre", "infer", "post")
-_TITLES = {"e2e": "end to end", "rest": "between"}
+_TITLES = {"e2e": "end to end", "rest": "other"}
 
 
 def to_html(report: BenchmarkReport, base: BenchmarkReport | None = None) -> str:
-    """The page; with a base, how much each figure is above or below it."""
+    """The report as HTML; with a base report, it also shows the change of each value."""
     names = list(dict.fromkeys(result.case.model for result in report.results))
     sections = [
         _section(
-            "Where the time goes",
-            "The mean shares of the stages, with their milliseconds for a whole batch.",
+            "Time by stage",
+            "Mean milliseconds per batch in each stage.",
             _stages(report.results),
         ),
         _section(
-            "How latency is distributed",
-            "End to end, from the bytes of an image file to its detections; solid: p50, dashed: p90 and p99.",
+            "Latency distribution",
+            "End to end, from the bytes of an image file to its detections. Solid: p50; dashed: p90 and p99.",
             distributions(report.results),
         ),
         _section(
-            "How it ran",
-            "A dot is a batch, from the first to the last. Steps and waves are the machine's.",
+            "Latency over time",
+            "One dot per batch, in run order.",
             courses(report.results),
         ),
-        _section("Figures", "Milliseconds for a whole batch; images a second.", _figures(report.results)),
+        _section("Results", "Milliseconds per batch; images per second.", _figures(report.results)),
     ]
     if base is not None:
         before = {result.case: result for result in base.results}
-        sections.append(_section("Change", "Against the report before, in per cent.", _changes(report.results, before)))
+        sections.append(_section("Change", "Since the earlier report, in per cent.", _changes(report.results, before)))
     sections += [
-        _section(f"Slowest nodes: {escape(str(r.case))}", "Mean milliseconds in a run that was watched.", _nodes(r))
+        _section(f"Slowest nodes: {escape(str(r.case))}", "Mean milliseconds in a profiled run.", _nodes(r))
         for r in report.results
         if r.nodes
     ]
-    sections.append(_section("Where it ran", "", _environment(report)))
+    sections.append(_section("Environment", "", _environment(report)))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -57,9 +57,8 @@ def to_html(report: BenchmarkReport, base: BenchmarkReport | None = None) -> str
 def _subtitle(report: BenchmarkReport) -> str:
     facts, images = report.environment, report.settings["images"]
     where = ", ".join([facts["cpu"], *facts["gpus"]])
-    return (
-        f"{where} · {facts['threads']} threads · {images['count']} images · {report.settings['duration_s']:g} s a case"
-    )
+    seconds = report.settings["duration_s"]
+    return f"{where} · {facts['threads']} threads · {images['count']} images · {seconds:g} s per case"
 
 
 def _section(title: str, note: str, body: str) -> str:
@@ -68,7 +67,7 @@ def _section(title: str, note: str, body: str) -> str:
 
 
 def _tiles(report: BenchmarkReport) -> str:
-    """The figures that one looks for first."""
+    """A summary of each case."""
     against = {ratio.peer: ratio for ratio in report.ratios()}
     tiles: list[str] = []
     for result in report.results:
@@ -78,7 +77,7 @@ def _tiles(report: BenchmarkReport) -> str:
         pairs += [("process peak", f"{result.peak_mib:.0f} MiB")] if result.peak_mib is not None else []
         facts = "".join(f"<span>{name} <b>{value}</b></span>" for name, value in pairs)
         ratio = against.get(case)
-        more = f'<div class="against">{ratio.e2e:.2f} times as long as the file</div>' if ratio else ""
+        more = f'<div class="against">{ratio.e2e:.2f} times as long as the exported file</div>' if ratio else ""
         tiles.append(
             f'<div class="tile"><h3>{escape(case.model)}</h3><small>{escape(_how(case))}</small>'
             f'<div class="big">{short(e2e.p50)} <span>ms</span></div><div class="pairs">{facts}</div>{more}</div>'
@@ -92,7 +91,7 @@ def _how(case: Case) -> str:
 
 
 def _stages(results: Sequence[Result]) -> str:
-    """A bar for each case, parted as its stages part its latency."""
+    """A stacked bar for each case, with a part for each stage."""
     legend = "".join(f'<span><i class="{part}"></i>{_TITLES.get(part, part)}</span>' for part in (*_PARTS, "rest"))
     rows: list[str] = []
     for result in results:
@@ -168,6 +167,6 @@ def _environment(report: BenchmarkReport) -> str:
 
 
 def _table(titles: Sequence[str], rows: Sequence[str], texts: int) -> str:
-    """Rows under titles, of which the first so many stand over text."""
+    """An HTML table; the first `texts` columns hold text and are left-aligned."""
     head = "".join(f"<th{' class=text' if i < texts else ''}>{title}</th>" for i, title in enumerate(titles))
     return f'<div class="chart"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

@@ -1,4 +1,4 @@
-"""Timing of a detector, from the bytes of image files to the detections."""
+"""Timing of each stage of a model, from the bytes of image files to detections."""
 
 import itertools
 import threading
@@ -14,7 +14,7 @@ import numpy as np
 from ..card import Card
 from ..inputs.geometry import Image
 from ..inputs.image import decode_image
-from ..inputs.sources import is_video, items
+from ..inputs.listing import find_items
 from ..results.instances import Instances
 from ..system.errors import InputError
 from .environment import peak_memory, reset_peak_memory
@@ -34,10 +34,10 @@ class ImageFile:
 
 
 def read_images(folder: Path) -> list[ImageFile]:
-    """The images of a folder, at most 256 in natural order; InputError when there is none or one is broken."""
-    names = [item for item in items(str(folder)) if not is_video(item)]
+    """The first 256 images of a folder in natural order. Raises InputError if there is none or one is broken."""
+    names = [item.path for item in find_items(str(folder)).items if not item.is_video]
     if not names:
-        raise InputError(f"{folder}: no image in this folder; give another with --images")
+        raise InputError(f"{folder}: no image in this folder; choose another with --images")
     files: list[ImageFile] = []
     for name in names[:_MOST_IMAGES]:
         try:
@@ -50,15 +50,15 @@ def read_images(folder: Path) -> list[ImageFile]:
 
 
 Find = Callable[[Sequence[Image]], list[Instances]]
-"""What is in each of a batch of images, with the time that it took."""
+"""Runs a model on a batch of images and returns the detections of each, with their `timing`."""
 
 
 class Turns(Protocol):
-    """What takes turns in `measure`."""
+    """A timer of one case, as `measure` uses it."""
 
     @property
     def seconds(self) -> float:
-        """Measured so far."""
+        """The seconds measured so far."""
         ...
 
     def warm_up(self, seconds: float) -> float: ...
@@ -66,23 +66,23 @@ class Turns(Protocol):
 
 
 class Timer:
-    """Runs one case and keeps its timings; batches take the images in turn."""
+    """Times one case in this process. Batches cycle through the images."""
 
     def __init__(self, case: Case, find: Find, images: Sequence[ImageFile], card: Card) -> None:
         self.case, self.card = case, card
         self.seconds = 0.0
         self._find = find
         self._images = images
-        self._turn = itertools.count()  # clients share it: its next() is atomic
+        self._turn = itertools.count()  # shared by all clients; next() is atomic
         self._samples: list[tuple[float, ...]] = []
         self._peak: float | None = None
 
     def warm_up(self, seconds: float) -> float:
-        """Run without keeping the timings, not at all for 0 seconds; gives the last batch's seconds."""
+        """Run without keeping timings and return the seconds of the last batch. With 0 seconds it does not run."""
         return self._run(seconds, settle=False)[-1][-1] / 1e3 if seconds else 0.0
 
     def measure(self, seconds: float, *, settle: bool) -> None:
-        """Run for that long, a batch for each client at least; `settle` has every client run one before, uncounted."""
+        """Run for `seconds`, at least one batch per client. With `settle` each client first runs an untimed batch."""
         reset_peak_memory()
         samples = self._run(seconds, settle)
         self._peak = max((peak for peak in (self._peak, peak_memory()) if peak is not None), default=None)
@@ -90,10 +90,10 @@ class Timer:
         self.seconds += sum(sample[-1] for sample in samples) / 1e3 / self.case.streams
 
     def result(self) -> Result:
-        """The figures of everything measured so far."""
+        """The statistics of everything measured so far."""
         columns = zip(*self._samples, strict=True)
         ms = {stage: latency(column) for stage, column in zip(STAGES, columns, strict=True)}
-        # Clients wait for nothing but their answers, so each one's rate is the inverse of its mean latency.
+        # Each client sends its next batch at once, so its rate is the inverse of its mean latency.
         images = self.case.batch * self.case.streams * 1e3
         fps = {stage: images / ms[stage].mean for stage in ("infer", "e2e")}
         last, count = len(self._samples) - 1, min(MOST_SAMPLES, len(self._samples))
@@ -102,7 +102,7 @@ class Timer:
 
     def _run(self, seconds: float, settle: bool) -> list[tuple[float, ...]]:
         streams = self.case.streams
-        together = threading.Barrier(streams, timeout=60)  # else the first may be done before the last begins
+        together = threading.Barrier(streams, timeout=60)  # all clients start at once
         if streams == 1:
             return self._client(seconds, settle, together)
         with ThreadPoolExecutor(streams) as pool:
@@ -120,7 +120,7 @@ class Timer:
         return samples
 
     def _time_batch(self) -> tuple[float, ...]:
-        """One batch's milliseconds in each of STAGES."""
+        """Run one batch and return the milliseconds of each of STAGES."""
         first = next(self._turn) * self.case.batch
         files = [self._images[(first + i) % len(self._images)] for i in range(self.case.batch)]
         started = time.perf_counter()
@@ -128,19 +128,19 @@ class Timer:
         decoded = time.perf_counter()
         found = self._find(pixels)
         finished = time.perf_counter()
-        # An image's timing is its share of the runs that it was part of, so the shares add up to the batch's.
+        # An image's timing is its share of the batch, so the shares add up to the batch's time.
         stages = [sum(instances.timing[stage] for instances in found) for stage in ("pre", "infer", "post")]
         return (decoded - started) * 1e3, *stages, (finished - started) * 1e3
 
 
 def measure(timers: Sequence[Turns], duration: float, warmup: float, advance: Callable[[float], object]) -> None:
-    """Measure every case for `duration` seconds, in short turns so that the machine's noise hits all alike.
+    """Measure every case for `duration` seconds. Cases alternate in short turns, so that noise affects all equally.
 
-    `advance` hears of every turn's seconds. Where cases alternate, a turn's first batch finds another's data in
-    the caches and its threads still spinning, and does not count.
+    `advance` is called with the seconds of each turn. If there are several cases, the first batch of a turn is not
+    timed, because the caches hold the data of the previous case and its threads may still spin.
     """
     slowest = max(timer.warm_up(warmup) for timer in timers)
-    turn = max(_TURN_S, slowest)  # of the length that the slowest needs, so that it is in every round
+    turn = max(_TURN_S, slowest)  # long enough for a batch of the slowest case
     while waiting := [timer for timer in timers if timer.seconds < duration]:
         for timer in waiting:
             before = timer.seconds
@@ -149,6 +149,6 @@ def measure(timers: Sequence[Turns], duration: float, warmup: float, advance: Ca
 
 
 def latency(samples: Sequence[float]) -> Latency:
-    """Mean and percentiles, which interpolate between samples, of at least one."""
+    """Mean and percentiles of at least one sample. Percentiles interpolate linearly between samples."""
     p50, p90, p99 = np.percentile(samples, (50, 90, 99)).tolist()
     return Latency(float(np.mean(samples)), p50, p90, p99)

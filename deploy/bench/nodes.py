@@ -1,4 +1,4 @@
-"""The slowest nodes of a network."""
+"""Profiling of a network node by node."""
 
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -19,13 +19,13 @@ _RUNS = 8
 def node_times(
     path: Path, backend: str, *, device: str, threads: int | None, batch: int, images: Sequence[ImageFile]
 ) -> list[NodeTime]:
-    """What each node takes in a run over the images, the slowest first, in a session that is timed node by node.
+    """The time of each node in a run on `batch` images, the slowest first.
 
-    Runs by itself, since being watched slows a network down; the nodes are those that the runtime made of the file's.
-    IncompatibleError for a backend that does not tell.
+    A separate session is profiled, because profiling slows a network down. The nodes are those after the runtime's
+    optimisations, not those of the file. Raises IncompatibleError for a backend that cannot profile.
     """
     if backend not in _PROFILED:
-        raise IncompatibleError(f"{backend} does not tell the times of nodes; use --backend {' or '.join(_PROFILED)}")
+        raise IncompatibleError(f"{backend} cannot profile nodes; use --backend {' or '.join(_PROFILED)}")
     session = _PROFILED[backend](str(path), device=device, threads=threads, profile=True)
     model = assemble(session, read_card(session, str(path)))
     pixels = cycle([decode_image(file.data, file.name) for file in images])

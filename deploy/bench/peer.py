@@ -1,7 +1,8 @@
-"""The peer that takes turns with a file: the same network in eager PyTorch, in a process of its own.
+"""The peer of an exported file: the same network in eager PyTorch, measured in a separate process.
 
-The runtime does without torch, and one process would share threads and memory between both. Requests and answers are
-lines of JSON over the process's stdin and stdout; `export/bench_peer.py` answers.
+The process is separate because deploy/ does not import torch, and because one process would share threads and memory
+between both. Requests and answers are lines of JSON over the process's stdin and stdout. `export/bench_peer.py` is the
+process.
 """
 
 import contextlib
@@ -24,23 +25,23 @@ _WORKER = "detforge.export.bench_peer"
 
 
 class Peer:
-    """A running peer of one file; a context, at whose end the process is gone."""
+    """The running peer of one file. Use it as a context manager, which ends the process."""
 
     def __init__(self, card: Card, images: Path, *, device: str, threads: int) -> None:
         if importlib.util.find_spec("torch") is None:
             raise IncompatibleError("--peer torch needs torch, which is not installed; pip install 'detforge[export]'")
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 closed where the process has ended
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 closed when the process has ended
         self._process = subprocess.Popen(
             [sys.executable, "-m", _WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._words,
+            stderr=self._stderr,
             text=True,
             encoding="utf-8",
         )
         asked = {"card": card.to_json(), "images": str(images), "device": device, "threads": threads}
         self.weights: str = self.ask(asked)
-        """Where the peer's weights come from."""
+        """The source of the peer's weights."""
 
     def __enter__(self) -> "Peer":
         return self
@@ -51,10 +52,10 @@ class Peer:
         self._end()
 
     def ask(self, request: dict[str, Any]) -> Any:
-        """The answer; DetforgeError with the peer's own words when it cannot give one."""
+        """The answer to a request. Raises DetforgeError with the peer's message if it fails."""
         answer: dict[str, Any] = {}
         assert self._process.stdin is not None and self._process.stdout is not None
-        with contextlib.suppress(OSError):  # a pipe to what has ended
+        with contextlib.suppress(OSError):  # the process has ended
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             answer = json.loads(self._process.stdout.readline() or "{}")
@@ -64,22 +65,22 @@ class Peer:
         return answer["answer"]
 
     def _end(self) -> str:
-        """Close its stdin, at whose end it ends, and wait for that; gives its last words."""
+        """Close the process's stdin, which ends it, wait, and return the last line that it wrote to stderr."""
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 assert pipe is not None
                 pipe.close()
         code = self._process.wait()
-        if self._words.closed:
+        if self._stderr.closed:
             return ""
-        with self._words:
-            self._words.seek(0)
-            lines = self._words.read().decode(errors="replace").split("\n")
+        with self._stderr:
+            self._stderr.seek(0)
+            lines = self._stderr.read().decode(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), f"it ended with {code}")
 
 
 class PeerTimer:
-    """Has one case measured by a peer."""
+    """Times one case in a peer's process."""
 
     def __init__(self, case: Case, peer: Peer) -> None:
         self.case = case

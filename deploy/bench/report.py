@@ -1,4 +1,4 @@
-"""What a benchmark found, and its way to JSON and back and to CSV."""
+"""The results of a benchmark, and how they are read and written as JSON and CSV."""
 
 import csv
 import io
@@ -21,9 +21,9 @@ PEER = "torch"
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured; two reports are compared where these agree. `model` is the name of its file.
+    """One configuration to measure. Two reports are compared case by case. `model` is the name of its file.
 
-    The backend "torch" is a peer: the same network in eager PyTorch.
+    The backend "torch" is the peer: the same network in eager PyTorch.
     """
 
     model: str
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds for a whole batch."""
+    """Statistics of one stage, in milliseconds per batch."""
 
     mean: float
     p50: float
@@ -49,13 +49,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Result:
-    """One case's figures over `batches` batches.
+    """The results of one case over `batches` batches.
 
-    `ms` has a Latency for each of STAGES: e2e runs from the bytes of the image files to the detections and is
-    measured around the whole; `e2e_ms` has its single values in their order, at most MOST_SAMPLES evenly chosen. The
-    rates are in images a second; the model's counts infer alone. `peak_mib` is the process's resident memory at its
-    highest while the case ran, None where the system does not tell. `nodes` are the network's slowest, where they
-    were asked for.
+    `ms` has a Latency for each of STAGES; e2e covers everything from the bytes of the image files to the detections.
+    `e2e_ms` has the single values of e2e in run order, at most MOST_SAMPLES evenly chosen. `model_fps` and `e2e_fps`
+    are in images per second; the former counts the stage infer only. `peak_mib` is the peak resident memory of the
+    process while the case ran, None if the system does not provide it. `nodes` are the slowest nodes if profiled.
     """
 
     case: Case
@@ -73,7 +72,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long as a file of ours its peer takes, by medians."""
+    """The median latency of a peer divided by that of the exported file."""
 
     peer: Case
     infer: float
@@ -82,7 +81,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """A run: its results, in what environment and with which settings."""
+    """The results of one run of detbench, with its environment and settings."""
 
     environment: dict[str, Any]
     settings: dict[str, Any]
@@ -93,7 +92,7 @@ class BenchmarkReport:
         require(self.schema == SCHEMA, "schema", str(SCHEMA))
 
     def ratios(self) -> list[Ratio]:
-        """Each peer against the file that it stands beside."""
+        """The ratio for each peer in the report."""
         ours = {replace(r.case, backend=PEER): r.ms for r in self.results if r.case.backend != PEER}
         return [
             Ratio(r.case, *(r.ms[stage].p50 / ours[r.case][stage].p50 for stage in ("infer", "e2e")))
@@ -106,7 +105,7 @@ class BenchmarkReport:
 
 
 def read_report(path: Path) -> BenchmarkReport:
-    """A report from its JSON file; InputError when it is missing, or names the field that does not fit."""
+    """Read a report from a JSON file. Raises InputError if it is missing or invalid."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -116,11 +115,11 @@ def read_report(path: Path) -> BenchmarkReport:
     try:
         return parse(BenchmarkReport, data, "")
     except FieldError as error:
-        raise InputError(f"{path}: not a report of this detbench; {error}; make one with detbench --json") from error
+        raise InputError(f"{path}: not a report of this version; {error}; make one with detbench --json") from error
 
 
 def to_csv(results: Sequence[Result]) -> str:
-    """A line for each case and stage, under a line of names; what does not apply is empty."""
+    """A CSV table with a header and a line for each case and stage; values that do not apply are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = [field.name for field in fields(Case)]

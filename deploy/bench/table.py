@@ -1,4 +1,4 @@
-"""What detbench prints for people."""
+"""The tables that detbench prints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
@@ -14,11 +14,11 @@ from .report import METRICS, STAGES, BenchmarkReport, Case, Result
 
 _TITLES = {"e2e": "end to end"}
 _LOOK: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
-_WIDTH = 100  # of a pipe, which has none
+_WIDTH = 100  # if the output is no terminal
 
 
 class Printer:
-    """Prints to a stream, in colours and bound to its width on a terminal only."""
+    """Prints tables to a stream; on a terminal in colour and fitted to its width."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, markup=False, emoji=False, highlight=False)
@@ -26,8 +26,8 @@ class Printer:
             self._console.width = _WIDTH
 
     def report(self, report: BenchmarkReport) -> None:
-        """The latencies, then the environment."""
-        table = _table("latency, ms for a whole batch")
+        """Print the latencies, then the environment."""
+        table = _table("latency, ms per batch")
         for result in report.results:
             fps = {"infer": f"{result.model_fps:.1f}", "e2e": f"{result.e2e_fps:.1f}"}
             _add(table, result, lambda s, m, r=result: f"{getattr(r.ms[s], m):.2f}", fps)
@@ -45,8 +45,9 @@ class Printer:
             self._line(name, text)
 
     def _nodes(self, result: Result) -> None:
-        """The slowest nodes, and what each takes."""
-        self._console.print(f"slowest nodes, {result.case}", style="bold", soft_wrap=True)  # a title wraps as its table
+        """Print the slowest nodes and their times."""
+        # Not the table's title, which would wrap at the width of the table.
+        self._console.print(f"slowest nodes, {result.case}", style="bold", soft_wrap=True)
         table = Table(**_LOOK)
         table.add_column("node", overflow="fold", min_width=18)
         table.add_column("op", no_wrap=True)
@@ -56,7 +57,7 @@ class Printer:
         self._print(table)
 
     def comparison(self, results: Sequence[Result], base: Mapping[Case, Result], name: str) -> None:
-        """How much each result that the base has too is above or below it."""
+        """Print the change of each result since the base report, in per cent."""
         table = _table(f"change since {name}, %")
         for result in results:
             before = base.get(result.case)
@@ -75,7 +76,7 @@ class Printer:
         self._print(table)
 
     def _print(self, table: Table) -> None:
-        # Figures are never cut: a terminal that is too narrow wraps the lines.
+        # Numbers are never truncated: a terminal that is too narrow wraps the lines.
         needed = Measurement.get(self._console, self._console.options.update_width(_WIDTH), table).minimum
         self._console.width = max(self._console.width, needed)
         self._console.print(table)
@@ -94,7 +95,7 @@ def _table(title: str) -> Table:
 
 
 def _add(table: Table, result: Result, cell: Callable[[str, str], str], fps: Mapping[str, str]) -> None:
-    """Five lines for the five stages, beside as many facts on the case."""
+    """Add a row for each stage; the first column describes the case line by line."""
     case = result.case
     streams = f", {case.streams} streams" if case.streams > 1 else ""
     facts = [case.model, f"{case.backend} {case.device}{streams}", f"batch {case.batch}"]

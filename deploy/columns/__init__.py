@@ -1,7 +1,4 @@
-"""What can be known of a finding: one file for each kind of column.
-
-The types of columns are listed once, here.
-"""
+"""Columns of Instances: one file for each type, all listed in COLUMNS."""
 
 from .column import Column
 from .keypoints import Keypoints

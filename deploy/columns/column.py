@@ -1,4 +1,4 @@
-"""What is known of every finding beside its score, label and box: a column, with a row for each finding."""
+"""The base class of columns, which hold further attributes of detections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from .transform import Transform
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One file for each kind of column: `name` is its attribute of Instances, `values` (n, ...) what that gives.
+    """One attribute of n detections: `values` (n, ...) become the attribute `name` of Instances.
 
-    A column of plain numbers overrides nothing. One that lies in the picture overrides `mapped`; one that is shown
-    overrides what shows it.
+    A column of plain numbers overrides no method. A column of coordinates overrides `mapped`. A column that is drawn
+    or written to files overrides the methods for that.
     """
 
     values: NDArray[Any]
@@ -28,41 +28,41 @@ class Column:
         return len(self.values)
 
     def __getitem__(self, rows: NDArray[Any] | slice) -> Self:
-        """The chosen rows."""
+        """The column with the selected rows."""
         return replace(self, values=self.values[rows])
 
     @classmethod
     def joined(cls, parts: Sequence[Any]) -> Self:
-        """The rows of all parts, of which there is one at least."""
+        """The rows of all parts, of which there must be at least one."""
         return replace(parts[0], values=np.concatenate([part.values for part in parts]))
 
     def mapped(self, transform: Transform) -> Self:
-        """The same in px of another picture."""
+        """The column in px of another image."""
         return self
 
     def bounds(self) -> NDArray[np.float32] | None:
-        """The box (n, 4) xyxy px around each row; None for what has no place."""
+        """The box (n, 4) xyxy px around each row; None if the column has no coordinates."""
         return None
 
     def distances(self, other: Any) -> NDArray[np.float32]:
-        """How far the parts (n, parts) of each row lie from those of the same row in `other`, in px."""
+        """The distances (n, parts) in px between the parts of each row and those of the same row in `other`."""
         return np.zeros((len(self), 0), np.float32)
 
     def records(self) -> list[dict[str, Any]]:
-        """What each row adds to its JSON record."""
+        """The fields that each row adds to its JSON record."""
         return [{} for _ in range(len(self))]
 
     def texts(self, image_size: tuple[int, int]) -> list[str]:
-        """What each row adds to its line of a label file, of an image of (width, height) px."""
+        """The text that each row adds to its line of a label file, for an image of (width, height) px."""
         return [""] * len(self)
 
     def notes(self) -> list[str]:
-        """What each row adds to its line of the printed table."""
+        """The text that each row adds to its line of the printed table."""
         return [""] * len(self)
 
     def paint(self, canvas: NDArray[np.uint8], row: int, line: int) -> None:
-        """Draw one row on a canvas (h, w, 3) BGR with lines of `line` px."""
+        """Draw one row on a canvas (h, w, 3) BGR with lines `line` px wide."""
 
     def to_supervision(self, scores: NDArray[np.float32], labels: NDArray[Any], data: dict[str, Any]) -> Any:
-        """An object of the package supervision that holds the column; None where it has no class for it."""
+        """An object of the package supervision that holds the column; None if it has no class for it."""
         return None

@@ -1,4 +1,4 @@
-"""The keypoints of each pose."""
+"""The column of keypoints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ DRAWN = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Keypoints(Column):
-    """Values (n, k, 3) float32: x, y in px and a score, in the order of the skeleton.
+    """Keypoints (n, k, 3) float32: x, y in px and a score, in the order of the skeleton.
 
-    `areas` (n,) px^2 are the sizes by which OKS judges distances.
+    `areas` (n,) in px^2 are the object sizes by which OKS normalises distances.
     """
 
     skeleton: Skeleton
@@ -44,7 +44,7 @@ class Keypoints(Column):
         return replace(self, values=values.astype(np.float32), areas=self.areas * factor)
 
     def bounds(self) -> NDArray[np.float32]:
-        """Around the keypoints that have a score, or around all where none has."""
+        """The boxes around the keypoints with a score above 0, or around all keypoints if there are none."""
         has_score = self.values[..., 2:] > 0
         has_score |= ~has_score.any(1, keepdims=True)
         low = np.where(has_score, self.values[..., :2], np.inf).min(1)
@@ -55,17 +55,17 @@ class Keypoints(Column):
         return np.abs(self.values[..., :2] - other.values[..., :2]).max(-1)
 
     def records(self) -> list[dict[str, Any]]:
-        """`keypoints` as COCO has them: [x, y, score, ...]."""
+        """`keypoints` in COCO's format: [x, y, score, ...]."""
         return [{"keypoints": [round(value, 3) for value in pose.ravel().tolist()]} for pose in self.values]
 
     def texts(self, image_size: tuple[int, int]) -> list[str]:
-        """Each keypoint's x and y as parts of the image's sides, and its score."""
+        """The x and y of each keypoint, divided by the image's width and height, and its score."""
         width, height = image_size
         poses = self.values.tolist()
         return ["".join(f" {x / width:.6f} {y / height:.6f} {score:.5f}" for x, y, score in pose) for pose in poses]
 
     def notes(self) -> list[str]:
-        """How many keypoints are drawn."""
+        """The number of keypoints that are drawn."""
         count = len(self.skeleton.keypoints)
         return [f"  {seen} of {count} keypoints" for seen in (self.values[..., 2] > DRAWN).sum(1).tolist()]
 

@@ -11,13 +11,13 @@ Color = tuple[int, int, int]
 
 
 def color_of(label: int) -> Color:
-    """The BGR colour of a class, the same in every image; it comes again after 100 classes."""
+    """The BGR colour of a class, the same in every image. Colours repeat after 100 classes."""
     return _palette()[label % _COLORS]
 
 
 @functools.cache
 def _palette() -> list[Color]:
-    """Colours each as far as can be, as the eye sees it, from all before."""
+    """Colours, each with the largest possible perceptual distance from all before it."""
     steps = np.linspace(0, 255, 9).round()
     candidates = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
     seen = _oklab(candidates)
@@ -32,8 +32,8 @@ def _palette() -> list[Color]:
 
 
 def _oklab(colors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """BGR colours (n, 3) of 0..255 to lightness, a and b of OKLab (bottosson.github.io/posts/oklab)."""
-    # OpenCV's Lab would do, but builds tables for a quarter of a second.
+    """Convert BGR colours (n, 3), 0..255, to OKLab: lightness, a, b (bottosson.github.io/posts/oklab)."""
+    # OpenCV's Lab takes a quarter of a second to build its tables.
     to_cones = [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
     to_lab = [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
     linear = (colors[:, ::-1] / 255) ** 2.2

@@ -1,4 +1,4 @@
-"""The quality that a network predicts of each box: its IoU or centerness."""
+"""The column of predicted box quality, which is an IoU or a centerness."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +8,6 @@ from .column import Column
 
 @dataclass(frozen=True, eq=False)
 class Quality(Column):
-    """Values (n,) from 0 to 1."""
+    """Qualities (n,) from 0 to 1."""
 
     name: ClassVar[str] = "quality"

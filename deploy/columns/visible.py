@@ -1,4 +1,4 @@
-"""The visible part of each object, which a network may predict of people in a crowd."""
+"""The column of visible boxes, which some networks predict for people in crowds."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -9,7 +9,7 @@ from .transform import Transform
 
 @dataclass(frozen=True, eq=False)
 class Visible(Column):
-    """Boxes (n, 4) xyxy px of what can be seen."""
+    """Boxes (n, 4) xyxy px around the visible part of each object."""
 
     name: ClassVar[str] = "visible"
 

@@ -1,14 +1,14 @@
-"""The words that Cards, options and commands share."""
+"""Sets of allowed values that Cards, options and commands share."""
 
 from typing import Literal
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-"""What a file calculates in."""
+"""The precision in which a file computes."""
 
 HeatmapMethod = Literal[
     "argmax", "quarter", "parabola", "paraboloid", "dark", "udp", "megvii", "second_peak", "gaussfit", "integral"
 ]
-"""The rules by which a heatmap is read; `forms.heatmaps` explains them."""
+"""The methods that decode a heatmap; `forms.heatmaps` describes them."""
 
 SUPPRESSION = {
     "boxes": ("hard", "linear", "gaussian", "guided", "visible", "none"),

@@ -1,4 +1,4 @@
-"""Score fusion: a class score and a predicted quality become one score."""
+"""Score fusion: combines a class score and a predicted quality."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,10 +12,11 @@ from .parse import require
 
 @dataclass(frozen=True)
 class Fusion:
-    """final score = score ** score_exponent * quality ** quality_exponent.
+    """The fused score is score ** score_exponent * quality ** quality_exponent.
 
-    `threshold_by` names the score that must exceed `suppress.conf`: the class score or the final one. `rank_by` names
-    the score that selects the top k. For a pose in a crop, the score is the box's and the quality the keypoints'.
+    `threshold_by` is the score that must exceed `suppress.conf`: the class score or the fused one. `rank_by` is the
+    score that selects the top k. For a pose in a crop, the score is that of the box and the quality that of the
+    keypoints.
     """
 
     score_exponent: float = 1.0
@@ -29,14 +30,14 @@ class Fusion:
 
     @property
     def exponents(self) -> tuple[float, float]:
-        """Of the score and of the quality."""
+        """The exponents of the score and the quality."""
         return self.score_exponent, self.quality_exponent
 
 
 def fuse(scores: NDArray[np.float32], quality: NDArray[np.float32], fusion: Fusion) -> NDArray[np.float32]:
-    """The final scores (n,) of class scores (n,) and qualities (n,).
+    """The fused scores (n,) of class scores (n,) and qualities (n,).
 
-    Exponents (1, 1) are the product of FCOS and ATSS, (0.5, 0.5) its square root, and (a, 1 - a) the IoU-aware
+    Exponents (1, 1) give the product used by FCOS and ATSS, (0.5, 0.5) its square root, and (a, 1 - a) the IoU-aware
     score of arXiv 1912.05992, equation 6.
     """
     return _native.fuse(scores, quality, fusion.exponents)

@@ -1,4 +1,4 @@
-"""JSON to dataclasses, strictly: what does not fit is an error that names the field."""
+"""Strict parsing of JSON into dataclasses. Errors name the field."""
 
 import types
 from collections.abc import Iterable
@@ -7,20 +7,21 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 
 class FieldError(ValueError):
-    """A value does not fit its place; the message names the field."""
+    """A field has an invalid value. The message names the field."""
 
 
 def require(condition: bool, name: str, wanted: str) -> None:
-    """FieldError unless the condition holds."""
+    """Raise FieldError if the condition is false; `wanted` completes "field must hold"."""
     if not condition:
         raise FieldError(f"field '{name}' must hold {wanted}")
 
 
 def parse(kind: Any, value: Any, name: str) -> Any:
-    """`value` from JSON as the annotated type `kind`; FieldError names the field, whose path is `name`.
+    """Parse a JSON value as the annotated type `kind`. Raises FieldError; `name` is the path of the field.
 
-    Known types are dataclasses, tuples, dicts of texts, Literals, texts, numbers and None. The field `kind` tells the
-    dataclasses of a union apart, and those that a base class lists in `choices()`. An absent field takes its default.
+    Supported types are dataclasses, tuples, dicts with str keys, Literals, str, numbers, bool and None. The field
+    `kind` selects among the dataclasses of a union, or among those that a base class lists in `choices()`. An absent
+    field takes its default.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -55,7 +56,7 @@ def _parse_union(choices: tuple[Any, ...], value: Any, name: str) -> Any:
 
 
 def _parse_kind(choices: Iterable[Any], value: Any, name: str) -> Any:
-    """A dataclass among several, chosen by the value's `kind`."""
+    """Parse the dataclass that the value's `kind` selects."""
     tag: Any = cast(dict[str, Any], value).get("kind") if isinstance(value, dict) else None
     known = {choice.kind: choice for choice in choices}
     require(isinstance(tag, str) and tag in known, f"{name}.kind", " or ".join(known))

@@ -1,4 +1,4 @@
-"""What runs a network, seen from outside: named inputs and outputs, and one call."""
+"""The interface of a backend, which runs a network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Port:
-    """A named input or output. A free axis has the size None.
+    """A named input or output of a network. A dynamic axis has the size None.
 
-    An input that `takes_images` may be fed an ImageBatch (inputs/image_batch.py); the backend preprocesses it.
+    If `takes_images` is True, the input also accepts an ImageBatch (inputs/image_batch.py), which the backend
+    preprocesses.
     """
 
     name: str
@@ -23,10 +24,10 @@ class Port:
 
 
 class Backend(Protocol):
-    """A network ready to run.
+    """A loaded network.
 
-    A backend that cannot have the requested device raises IncompatibleError; it never runs elsewhere. `run` may be
-    called from several threads. The caller may reuse the arrays it passed when `run` returns.
+    A backend raises IncompatibleError if the requested device is not available; it never falls back to another. `run`
+    is thread-safe. The caller may reuse the arrays that it passed once `run` returns.
     """
 
     @property
@@ -35,7 +36,7 @@ class Backend(Protocol):
     def outputs(self) -> Sequence[Port]: ...
     @property
     def metadata(self) -> Mapping[str, str]:
-        """Texts stored in the model file; the Card is one of them."""
+        """The metadata of the model file, which includes the Card."""
         ...
 
     def run(self, feeds: Mapping[str, Any]) -> Arrays: ...

@@ -1,4 +1,4 @@
-"""What a pose is made of."""
+"""The keypoints of a pose."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from .parse import require
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Keypoints by name, the `links` that are drawn between them, and what else is known of them.
+    """The names of the keypoints and their properties.
 
-    `pairs` change places in a mirrored image. `sigmas` are the standard deviations of OKS, one a keypoint, in parts
-    of the object's size: COCO's k is twice of it.
+    `links` are the lines to draw between keypoints. `pairs` are left and right keypoints, which swap in a mirrored
+    image. `sigmas` are the standard deviations of OKS for each keypoint, relative to the object's size: COCO's k is
+    2 sigma.
     """
 
     keypoints: tuple[str, ...]
@@ -30,7 +31,7 @@ class Skeleton:
         require(len(once) == len(set(once)), "skeleton.pairs", "each keypoint once at most")
 
     def mirrored(self) -> Sequence[int]:
-        """For each keypoint the one that stands in its place in a mirrored image."""
+        """For each keypoint, the index of the one that replaces it in a mirrored image."""
         order = list(range(len(self.keypoints)))
         for left, right in self.pairs:
             order[left], order[right] = right, left

@@ -1,4 +1,4 @@
-"""The rule by which duplicates are suppressed."""
+"""The parameters of the suppression of duplicates."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ from .choices import SUPPRESSION
 from .parse import require
 
 READS = {"guided": "quality", "visible": "visible"}
-"""The output that a kind of suppression reads beside boxes and scores."""
+"""The additional output that a kind of suppression reads."""
 
 
 @dataclass(frozen=True)
 class Suppress:
-    """Which findings stay: those with a score above `conf`, without duplicates, at most `max_det` an image.
+    """The rule that selects detections: a score above `conf`, no duplicates, at most `max_det` per image.
 
-    "hard" is NMS at `iou`. Soft-NMS (Bodla et al., arXiv 1704.04503) lowers scores instead and drops what falls to
-    `floor`, or where that is null to `conf`: "linear" by 1 - IoU from `iou` on, "gaussian" by exp(-IoU^2 / `sigma`).
+    "hard" is NMS at `iou`. Soft-NMS (Bodla et al., arXiv 1704.04503) multiplies scores by a factor instead: "linear" by
+    1 - IoU if the IoU is at least `iou`, "gaussian" by exp(-IoU^2 / `sigma`). It drops scores that are not above
+    `floor`, or `conf` if `floor` is None.
     "guided" is IoU-guided NMS (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality.
-    "visible" is R2NMS (Huang et al., arXiv 2003.12729): NMS by the IoU of the visible parts, for networks that predict
-    those of people in a crowd.
-    Poses are compared by OKS: "oks" is NMS at `oks`; "oks_linear" and "oks_gaussian" lower scores.
+    "visible" is R2NMS (Huang et al., arXiv 2003.12729): NMS by the IoU of visible boxes, if the network predicts them.
+    Poses are compared by OKS: "oks" is NMS at `oks`; "oks_linear" and "oks_gaussian" are soft-NMS.
 
-    Only findings of one class are compared, or with `class_agnostic` all. With `inclusive`, overlaps count a box's
-    last pixel, as frameworks did before 2020: sides are x2 - x1 + 1.
+    Only detections of the same class are compared, or all of them with `class_agnostic`. With `inclusive`, overlaps
+    count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1.
     """
 
     kind: str = "hard"
@@ -36,7 +36,7 @@ class Suppress:
 
     @property
     def dropped(self) -> float:
-        """The score at which soft suppression drops."""
+        """The score at or below which soft-NMS drops a detection."""
         return self.conf if self.floor is None else self.floor
 
     def __post_init__(self) -> None:

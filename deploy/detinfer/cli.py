@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,16 @@ from ..options import Options
 from ..system.console import Parser, complain, ended_by, native_code_muted, run
 from ..system.errors import DetforgeError, IncompatibleError, InputError, UsageError
 from ..system.files import check_place
-from ..system.flags import add_flags, device, number, read_flags, whole
+from ..system.flags import add_flags, device, number, read_flags, threads, whole
 
 if TYPE_CHECKING:
-    from ..inputs.image import Size
+    from ..inputs.listing import Item
     from ..inputs.sources import Picture
     from ..pipelines.pipeline import Pipeline
     from ..results.instances import Instances
     from .given_boxes import GivenBoxes
+    from .printer import Printer
+    from .save import Saver
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +38,7 @@ def _parser() -> Parser:
         metavar="SRC",
         help="image, folder, glob, video, camera index, url, or - for stdin",
     )
+    add("--recursive", action="store_true", help="folders with their subfolders")
     add("--model", metavar="NAME|FILE", help="model file or exported variant; default: the newest in exports/")
     add("--pose-model", metavar="NAME|FILE", help="pose network for the boxes that --model finds")
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
@@ -51,7 +54,7 @@ def _parser() -> Parser:
         action="store_true",
         help="run on the CPU, with a warning, when the device is absent",
     )
-    add("--threads", type=whole(1, 1024), metavar="N", help="CPU threads (default: all)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
     add_flags(Options, parser, " (default: the model's)")
     add("--batch", type=whole(1, 1024), default=1, metavar="N", help="pictures a run (default: %(default)s)")
     add(
@@ -70,7 +73,8 @@ def _parser() -> Parser:
     add("--reduced", action="store_true", help="decode large JPEGs to fewer pixels: sooner, near equal; with --no-save")
     add("--out", type=Path, default=Path("runs/infer"), metavar="DIR", help="folder to save to (%(default)s)")
     add("--no-save", action="store_true", help="no annotated copies")
-    add("--save-txt", action="store_true", help="a text file each: label cx cy w h score, sizes as parts of 1")
+    add("--save-txt", action="store_true", help="a text file each: label cx cy w h, sizes as parts of 1")
+    add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
     add("--stream", action="store_true", help="with --json -: a line for each picture, as it is ready")
@@ -80,11 +84,14 @@ def _parser() -> Parser:
 def _infer(arguments: argparse.Namespace) -> int:
     if arguments.stream and arguments.json != "-":
         raise UsageError("--stream prints JSON lines on stdout; use it with --json -")
+    if arguments.save_conf and not arguments.save_txt:
+        raise UsageError("--save-conf adds a column to the files of --save-txt; use it with --save-txt")
     with contextlib.nullcontext() if arguments.debug else native_code_muted():
         return _infer_quietly(arguments)
 
 
 def _infer_quietly(arguments: argparse.Namespace) -> int:
+    from ..inputs.sources import open_each
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
     from .read_ahead import find_ahead, needed
     from .save import Saver
@@ -92,63 +99,77 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     if arguments.json not in (None, "-"):
         check_place(Path(arguments.json))
     codes: list[int] = []
-    items = _items(arguments, codes)
+
+    def report(error: Exception) -> None:
+        codes.append(complain(error, arguments.debug))
+
+    items, skipped = _items(arguments, report)
     if not items:
         return codes[-1]
     model = _open(arguments)
     given = _given_boxes(model, arguments)
     find = _finding(model, given, arguments)
-    saver = Saver(arguments.out, annotated=not arguments.no_save, txt=arguments.save_txt, crops=arguments.save_crops)
+    saver = Saver(
+        arguments.out,
+        annotated=not arguments.no_save,
+        txt=arguments.save_txt,
+        scores=arguments.save_conf,
+        crops=arguments.save_crops,
+    )
     with Printer(arguments.json, stream=arguments.stream) as printer:
-        pictures = _pictures(items, codes, needed(model, arguments), arguments.debug)
+        pictures = open_each(items, report, needed(model, arguments))
         results = find_ahead(pictures, find, printer, arguments.batch)
         try:
             with saver, _progress(items) as advance:
                 try:
                     # Ends like the source does, so that a camera's video is whole and its results are kept.
-                    for picture, instances in results:
-                        printer.add(picture, instances, {} if given is None else given.facts(picture))
-                        printer.timed("save", lambda p=picture, i=instances: saver.save(p, i))
+                    for picture, found in results:
+                        try:
+                            _keep(picture, found, printer, saver, given)
+                        except InputError as error:  # the others go on
+                            report(error)
                         advance()
                 except KeyboardInterrupt as stop:
                     codes.append(ended_by(stop))
         except DetforgeError as error:  # what was found until then is kept
-            codes.append(complain(error, arguments.debug))
+            report(error)
         results.close()
-        printer.finish(arguments.out if saver.saved else None)
+        printer.finish(arguments.out if saver.saved else None, skipped)
     if given is not None and not given.used:
-        error = InputError(f"{arguments.boxes}: has no box for any of these pictures; check the names of its images")
-        codes.append(complain(error, arguments.debug))
+        report(InputError(f"{arguments.boxes}: has no box for any of these pictures; check the names of its images"))
     return codes[-1] if codes else 0
 
 
-def _items(arguments: argparse.Namespace, codes: list[int]) -> list[str]:
-    """What there is to read; a source that is not there is reported and the others go on."""
-    from ..inputs.sources import items
+def _keep(
+    picture: "Picture", found: "Instances | InputError", printer: "Printer", saver: "Saver", given: "GivenBoxes | None"
+) -> None:
+    """Print and save what was found in a picture, or raise why nothing could be."""
+    if isinstance(found, InputError):
+        raise found
+    printer.add(picture, found, {} if given is None else given.facts(picture))
+    printer.timed("save", lambda: saver.save(picture, found))
 
-    found: list[str] = []
+
+def _items(arguments: argparse.Namespace, report: Callable[[Exception], None]) -> "tuple[list[Item], list[str]]":
+    """What there is to read, and what is skipped; a source that is not there is reported and the others go on."""
+    from ..inputs.listing import find_items, told_apart
+
+    items: list[Item] = []
+    skipped: list[str] = []
     for source in arguments.source:
         try:
-            found += items(source)
+            found = find_items(source, arguments.recursive)
         except InputError as error:
-            codes.append(complain(error, arguments.debug))
+            report(error)
+        else:
+            items += found.items
+            skipped += found.skipped
     out = arguments.out.resolve()
-    if not arguments.no_save and (inside := [item for item in found if Path(item).resolve().parent == out]):
-        raise UsageError(f"--out {arguments.out} holds the input {inside[0]}; choose another folder, or --no-save")
-    return found
-
-
-def _pictures(
-    items: list[str], codes: list[int], needs: "Callable[[Size], Size] | None", debug: bool
-) -> "Iterator[Picture]":
-    """Every picture that can be read; what cannot is reported, and the run goes on."""
-    from ..inputs.sources import open_item
-
-    for item in items:
-        try:
-            yield from open_item(item, needs)
-        except InputError as error:
-            codes.append(complain(error, debug))
+    depth = None if arguments.recursive else 1
+    inside = [item for item in items if out in list(Path(item.path).resolve().parents)[:depth]]
+    if inside and not arguments.no_save:
+        raise UsageError(f"--out {arguments.out} holds the input {inside[0].path}; choose another, or --no-save")
+    return told_apart(items), skipped
 
 
 def _open(arguments: argparse.Namespace) -> "Pipeline":
@@ -196,7 +217,7 @@ def _given_boxes(model: "Pipeline", arguments: argparse.Namespace) -> "GivenBoxe
         return None
     if arguments.boxes is None:
         raise UsageError(
-            f"{model.card.model} looks at boxes; give them with --boxes FILE, or make it the --pose-model of a detector"
+            f"{model.card.model} needs boxes; give them with --boxes FILE, or make it the --pose-model of a detector"
         )
     return read_boxes(arguments.boxes, model.card.labels)
 
@@ -223,11 +244,9 @@ def _finding(
 
 
 @contextlib.contextmanager
-def _progress(items: list[str]) -> Generator[Callable[[], object]]:
+def _progress(items: "list[Item]") -> Generator[Callable[[], object]]:
     """Advances a bar on stderr, on a terminal and where there is more than one picture."""
-    from ..inputs.sources import is_video
-
-    endless = any(is_video(item) for item in items)
+    endless = any(item.is_video for item in items)
     if not sys.stderr.isatty() or (len(items) == 1 and not endless):
         yield lambda: None
         return

@@ -30,6 +30,9 @@ class GivenBoxes:
         """A picture's boxes as detections, in the order of the file."""
         entries = self._entries(picture)
         self.used += len(entries)
+        for entry in entries:
+            if min(entry["bbox"][2:]) < 0:
+                raise InputError(f"{self.path}: bbox {entry['bbox']} has a side below 0; give x, y, width, height")
         boxes = np.array([entry["bbox"] for entry in entries], np.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         scores = np.array([entry.get("score", 1.0) for entry in entries], np.float32)
@@ -43,17 +46,21 @@ class GivenBoxes:
         return {}
 
     def _entries(self, picture: Picture) -> list[dict[str, Any]]:
-        """COCO's number stands for a file whose name is that number, with any zeros before it."""
-        name = Path(picture.name)
-        keys = {name.name, int(name.stem) if re.fullmatch("[0-9]{1,18}", name.stem) else name.name}
-        return [entry for key in keys for entry in self.rows.get((key, picture.index), ())]
+        """Those of the picture's name, and of its folder where they say one.
+
+        COCO's number stands for a file whose name is that number, with any zeros before it.
+        """
+        path = Path(picture.path or picture.name)
+        keys = {path.name, int(path.stem) if re.fullmatch("[0-9]{1,18}", path.stem) else path.name}
+        entries = [entry for key in keys for entry in self.rows.get((key, picture.index), ())]
+        return [entry for entry in entries if _agree(path, Path(entry.get("image", "")))]
 
     def _label(self, entry: dict[str, Any]) -> int:
         return self.labels.index(entry["category"]) if "category" in entry else 0
 
 
 def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
-    """A JSON list of {"image": file name, "bbox": [x, y, width, height] px}, as detinfer and COCO's results have it.
+    """A JSON list of {"image": name or path, "bbox": [x, y, width, height] px}, as detinfer and COCO's results have it.
 
     "image_id" may stand for "image"; "score" is 1 by default; "frame" numbers the frames of a video. Of entries with
     a "category" those in `labels` count. Raises InputError.
@@ -76,6 +83,12 @@ def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
     if not given.rows:
         raise InputError(f"{path}: no box of {' or '.join(labels)} in it; check its categories")
     return given
+
+
+def _agree(path: Path, stated: Path) -> bool:
+    """Whether two paths may be of one file, seen from different folders: one ends as the other is."""
+    shared = min(len(path.parts), len(stated.parts))
+    return path.parts[len(path.parts) - shared :] == stated.parts[len(stated.parts) - shared :]
 
 
 def _problem(entry: Any) -> str | None:

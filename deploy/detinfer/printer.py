@@ -6,16 +6,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..inputs.sources import Picture
 from ..results.instances import Instances
 from ..system.files import replacing
 
 _ROWS = 15
+_MOST_CHARACTERS = 1 << 25
+_MOST_NAMES = 3
 
 T = TypeVar("T")
 
@@ -24,13 +26,14 @@ class Printer:
     """Collects and prints the results of a run.
 
     `json_target` is a file, "-" for stdout, where nothing else is printed then, or None; with `stream` stdout
-    gets a JSON line for each picture. A context: the document grows in a temporary file, so that memory does not.
+    gets a JSON line for each picture. A context: a long document grows in a temporary file, so that memory does not.
     """
 
     def __init__(self, json_target: str | None, *, stream: bool) -> None:
         self._json_target = json_target
         self._stream = stream
-        self._records: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 ends with the report
+        # It ends with the report. A short one is kept in memory: there may be no place for files.
+        self._records = tempfile.SpooledTemporaryFile(_MOST_CHARACTERS, "w+", encoding="utf-8")  # noqa: SIM115
         self._is_empty = True
         self._started = time.perf_counter()
         self._pictures = self._detections = 0
@@ -54,7 +57,7 @@ class Printer:
         """One picture's results, and what else is known of it for the JSON."""
         self._pictures += 1
         self._detections += len(found)
-        name = Path(picture.name).name
+        name = picture.name
         place = {"image": name, **facts} if picture.index is None else {"image": name, "frame": picture.index, **facts}
         records = [{**record, **place} for record in found.to_coco(name)]
         if self._stream:
@@ -67,14 +70,17 @@ class Printer:
         if self._json_target != "-":
             print(_table(picture, found))
 
-    def finish(self, saved_to: Path | None) -> None:
-        """Write the JSON document and the summary, unless nothing could be read."""
+    def finish(self, saved_to: Path | None, skipped: Sequence[str]) -> None:
+        """Write the JSON document and the summary, unless nothing could be read; it names the files `skipped`."""
         if not self._pictures:
             return
         if self._json_target is not None and not self._stream:
             self._write_document(self._json_target)
         stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._seconds.items())
         where = f"; saved to {saved_to}/" if saved_to is not None else ""
+        if skipped:
+            names = ", ".join([*skipped[:_MOST_NAMES], *["…"] * (len(skipped) > _MOST_NAMES)])
+            where += f"; skipped {len(skipped)} that are no picture or video: {names}"
         total = time.perf_counter() - self._started
         print(
             f"pictures: {self._pictures}, detections: {self._detections}, {total:.2f} s ({stages}){where}",

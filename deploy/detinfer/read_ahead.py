@@ -6,9 +6,10 @@ from itertools import islice
 
 from ..inputs.image import Size
 from ..inputs.sources import Picture
+from ..pipelines.each import found_in_each
 from ..pipelines.pipeline import Pipeline
 from ..results.instances import Instances
-from ..system.errors import UsageError
+from ..system.errors import InputError, UsageError
 from ..system.overlap import ahead
 from .printer import Printer
 
@@ -26,21 +27,23 @@ def needed(model: Pipeline, arguments: argparse.Namespace) -> Callable[[Size], S
 
 def find_ahead(
     pictures: Iterator[Picture], find: Callable[[list[Picture]], list[Instances]], printer: Printer, batch: int
-) -> Generator[tuple[Picture, Instances]]:
-    """Every picture and what is in it; the next ones are read and looked at while the caller works on one."""
+) -> Generator[tuple[Picture, Instances | InputError]]:
+    """Every picture and what is in it, or why the network cannot take it; the next ones are read and looked at while
+    the caller works on one.
+    """
 
     def groups() -> Generator[list[Picture]]:
         while group := printer.timed("read", lambda: list(islice(pictures, batch))):
             yield group
 
-    found = ((group, printer.timed("detect", lambda g=group: _in_full(g, find(g)))) for group in ahead(groups(), 1))
+    found = ((group, printer.timed("detect", lambda g=group: found_in_each(g, find))) for group in ahead(groups(), 1))
     for group, instances in ahead(found, 1):
-        yield from zip(group, instances, strict=True)
+        for picture, one in zip(group, instances, strict=True):
+            yield picture, _in_full(picture, one)
 
 
-def _in_full(pictures: list[Picture], found: list[Instances]) -> list[Instances]:
-    """The findings in px of the files, which may have been decoded to fewer px."""
-    return [
-        one if picture.full_size is None else one.scaled((picture.full_size[1], picture.full_size[0]))
-        for picture, one in zip(pictures, found, strict=True)
-    ]
+def _in_full(picture: Picture, found: Instances | InputError) -> Instances | InputError:
+    """The findings in px of the file, which may have been decoded to fewer px."""
+    if picture.full_size is None or isinstance(found, InputError):
+        return found
+    return found.scaled((picture.full_size[1], picture.full_size[0]))

@@ -1,20 +1,19 @@
 """What detinfer leaves in its output folder: annotated copies, label files and crops."""
 
 import contextlib
+import errno
 import math
 import re
-from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 
-import cv2
-
 from ..inputs.geometry import Image
 from ..inputs.image import write_image
-from ..inputs.sources import Picture, is_live
+from ..inputs.sources import Picture
 from ..results.instances import Instances
-from ..system.errors import DetforgeError
-from ..system.files import replacing, write_text
+from ..system.errors import DetforgeError, InputError
+from ..system.files import write_text
+from .video import VideoWriter, writing_video
 
 _WRITABLE = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"])
 
@@ -22,16 +21,17 @@ _WRITABLE = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"
 class Saver:
     """Saves each picture's results below `folder`; a context, at whose end the last video is complete.
 
-    Files are called as their source; of equal names the second becomes `name-2`. When the block fails, a
-    video that was not complete goes.
+    Files are called as their source; of equal names the second becomes `name-2`. `txt` files have a column of `scores`
+    where asked for. When the block fails, a video that was not complete goes.
     """
 
-    def __init__(self, folder: Path, *, annotated: bool, txt: bool, crops: bool) -> None:
+    def __init__(self, folder: Path, *, annotated: bool, txt: bool, crops: bool, scores: bool = False) -> None:
         self._folder = folder
-        self._annotated, self._txt, self._crops = annotated, txt, crops
+        self._annotated, self._txt, self._crops, self._scores = annotated, txt, crops, scores
+        self._too_long: set[str] = set()
         self._stems: dict[tuple[str, str], str] = {}
         self._video_item = ""
-        self._video: _VideoWriter | None = None
+        self._video: VideoWriter | None = None
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Saver":
@@ -48,36 +48,52 @@ class Saver:
         return bool(self._stems)
 
     def save(self, picture: Picture, found: Instances) -> None:
-        """Save one picture's results; DetforgeError when a file cannot be written."""
+        """Save one picture's results.
+
+        DetforgeError when a file cannot be written; InputError, once for each name, where that is only too long.
+        """
+        if picture.name in self._too_long:
+            return
+        try:
+            self._save(picture, found)
+        except DetforgeError as error:
+            if isinstance(cause := error.__cause__, OSError) and cause.errno == errno.ENAMETOOLONG:
+                self._too_long.add(picture.name)
+                raise InputError(f"{picture.name}: results cannot be saved; its name is too long; rename it") from error
+            raise
+
+    def _save(self, picture: Picture, found: Instances) -> None:
         if self._annotated:
             self._save_annotated(picture, found.draw(picture.image))
-        frame = "" if picture.index is None else f"_{picture.index:06d}"
+        number = "" if picture.index is None else f"_{picture.index:06d}"
         if self._txt:
-            name = self._stem(picture.name, ".txt") + frame
-            write_text(self._folder / "labels" / f"{name}.txt", _yolo_lines(found))
+            name = self._stem(picture, ".txt") + number
+            write_text(self._folder / "labels" / f"{name}.txt", _yolo_lines(found, self._scores))
         if self._crops:
-            name = self._stem(picture.name, "crops") + frame
+            name = self._stem(picture, "crops") + number
             for i, one in enumerate(found):
                 label = _file_name(one.names[int(one.labels[0])])
                 write_image(self._folder / "crops" / label / f"{name}_{i}.jpg", _crop(picture.image, one))
 
     def _save_annotated(self, picture: Picture, image: Image) -> None:
-        if picture.index is None:
+        if not picture.is_frame:
             suffix = Path(picture.name).suffix
             suffix = suffix if suffix.lower() in _WRITABLE else ".png"
-            write_image(self._folder / (self._stem(picture.name, suffix) + suffix), image)
+            number = "" if picture.index is None else f"_{picture.index:06d}"
+            write_image(self._folder / f"{self._stem(picture, suffix)}{number}{suffix}", image)
             return
         if self._video is None or self._video_item != picture.name or picture.index == 0:
             self._open.close()
-            path = self._folder / (self._stem(picture.name, ".mp4") + ".mp4")
-            self._video = self._open.enter_context(_writing_video(path, picture.fps or 25.0, image))
+            path = self._folder / (self._stem(picture, ".mp4") + ".mp4")
+            self._video = self._open.enter_context(writing_video(path, picture.fps or 25.0, image))
             self._video_item = picture.name
         self._video.write(image)
 
-    def _stem(self, item: str, kind: str) -> str:
-        """The file name, without suffix, of an item's results of one kind; no two items share one."""
+    def _stem(self, picture: Picture, kind: str) -> str:
+        """The path, without suffix, of a picture's results of one kind; no two files share one."""
+        item = picture.path or picture.name
         if (item, kind) not in self._stems:
-            stem = wanted = _stem_of(item)
+            stem = wanted = _stem_of(picture.name)
             taken = {other.lower() for (_, k), other in self._stems.items() if k == kind}
             number = 2
             while stem.lower() in taken:  # some file systems ignore case
@@ -86,42 +102,11 @@ class Saver:
         return self._stems[item, kind]
 
 
-class _VideoWriter:
-    """Frames of one size to an MP4 file."""
+def _yolo_lines(found: Instances, scores: bool) -> str:
+    """A line for each finding: label, centre x and y, width and height as parts of the image's, then the columns.
 
-    def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
-        self._size = size
-        self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
-        self._written = 0
-
-    def write(self, image: Image) -> None:
-        """Add a frame; a stream may change its size on the way, the file cannot."""
-        if (image.shape[1], image.shape[0]) != self._size:
-            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA).astype(image.dtype, copy=False)
-        self._writer.write(image)
-        self._written += 1
-
-    def close(self) -> int:
-        """End the file; gives the number of frames in it."""
-        self._writer.release()
-        return self._written
-
-
-@contextlib.contextmanager
-def _writing_video(path: Path, fps: float, first: Image) -> Generator[_VideoWriter]:
-    with replacing(path) as temporary:
-        writer = _VideoWriter(temporary, fps, (first.shape[1], first.shape[0]))
-        try:
-            yield writer
-        finally:
-            written = writer.close()
-        # OpenCV is silent about a full disk and an unknown size, so the file itself is asked.
-        if cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT) != written:
-            raise DetforgeError(f"{path}: the video cannot be written; free some space, or use --no-save")
-
-
-def _yolo_lines(found: Instances) -> str:
-    """One line a finding: label, centre x and y, width and height as parts of the image's, score, then the columns."""
+    With `scores` the score comes sixth.
+    """
     width, height = found.image_size
     more = ["".join(row) for row in zip(*(c.texts(found.image_size) for c in found.columns.values()), strict=True)]
     rows = zip(
@@ -129,7 +114,7 @@ def _yolo_lines(found: Instances) -> str:
     )
     return "".join(
         f"{label} {(x1 + x2) / 2 / width:.6f} {(y1 + y2) / 2 / height:.6f} "
-        f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f} {score:.5f}{text}\n"
+        f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f}{f' {score:.5f}' if scores else ''}{text}\n"
         for label, (x1, y1, x2, y2), score, text in rows
     )
 
@@ -141,12 +126,10 @@ def _crop(image: Image, one: Instances) -> Image:
     return image[top : max(top + 1, math.ceil(y2)), left : max(left + 1, math.ceil(x2))]
 
 
-def _stem_of(item: str) -> str:
-    if not is_live(item):
-        return Path(item).stem
-    if item.isdigit():
-        return f"camera{item}"
-    return _file_name(item.split("://", 1)[1].rpartition("@")[2])[:80]  # without a user name and password
+def _stem_of(name: str) -> str:
+    """A path below the folder: an address may lead upwards."""
+    path = Path(name)
+    return str(Path(*(part for part in path.with_suffix("").parts if part not in ("..", path.anchor))))
 
 
 def _file_name(text: str) -> str:

@@ -169,8 +169,8 @@ def _failure(onnx: Path, event: dict[str, Any], options: BuildOptions, *, withou
         return error(_text(onnx, what, "raise it, or leave it out"))
     if without_plugins:
         why = "the plugins for its operators were not built"
-        return error(_text(onnx, f"{reason}; {why}", WITH_NVCC))
-    return error(_text(onnx, reason))
+        return error(_text(onnx, f"{reason}; {why}", WITH_NVCC), reason)
+    return error(_text(onnx, reason), reason)
 
 
 def _text(onnx: Path, reason: str, remedy: str = "the ONNX file is whole and runs elsewhere") -> str:

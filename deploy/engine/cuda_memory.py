@@ -32,6 +32,7 @@ def _call(name: str, *arguments: Any) -> Any:
     cuda = _runtime()
     error, *values = getattr(cuda, name)(*arguments)
     if int(error) != 0:
+        cuda.cudaGetLastError()  # it is told here; what asks for the last error later must not find it
         reason = getattr(error, "name", str(error))
         if reason == "cudaErrorMemoryAllocation":
             raise DetforgeError("the GPU's memory is full; free some, or use smaller batches")
@@ -47,6 +48,11 @@ class Device:
         error, count = cuda.cudaGetDeviceCount()
         if int(error) != 0 or not count:
             reason = getattr(error, "name", "no GPU")
+            if reason == "cudaErrorInsufficientDriver" and _call("cudaDriverGetVersion"):  # 0 without a driver
+                raise AbsentError(
+                    f"device cuda:{index}: the driver is older than the CUDA of the Python bindings; update the "
+                    "driver, or pip install 'cuda-bindings<13'"
+                )
             raise AbsentError(f"device cuda:{index}: CUDA finds no GPU here; {reason}; check nvidia-smi")
         if index >= count:
             raise AbsentError(f"device cuda:{index}: not one of the {count} here; choose cuda:0 to cuda:{count - 1}")
@@ -88,9 +94,10 @@ class Stream:
             work()
         finally:
             graph = _call("cudaStreamEndCapture", self.handle)
-        made = Graph(_call("cudaGraphInstantiate", graph, 0))
-        _call("cudaGraphDestroy", graph)
-        return made
+        try:
+            return Graph(_call("cudaGraphInstantiate", graph, 0))
+        finally:
+            _call("cudaGraphDestroy", graph)
 
     def __del__(self) -> None:
         _release("cudaStreamDestroy", self.__dict__.get("handle"))

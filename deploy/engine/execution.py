@@ -1,13 +1,14 @@
 """An execution context of an engine with its stream and its memory, for one run at a time."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ...plugins.core.abi import Buffer, Library
 from ..inputs.image_batch import ImageBatch, fill
-from ..system.errors import DetforgeError, UsageError
+from ..system.errors import DetforgeError, IncompatibleError, UsageError
 from .cuda_memory import (
     Device,
     DeviceArray,
@@ -27,7 +28,8 @@ class Execution:
     """Runs an engine. Memory grows to the largest sizes seen and is then reused.
 
     Work of the same shapes at the same addresses is captured the second time, and from the third on started as a CUDA
-    graph. An output whose size only the run decides is allocated in the middle of it, and then there is no graph.
+    graph, unless TensorRT cannot be captured. An output whose size only the run decides is allocated in the middle of
+    it, and then there is no graph.
     """
 
     def __init__(self, trt: Any, engine: Any, device: Device, kernel: Library | None) -> None:
@@ -43,11 +45,22 @@ class Execution:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         inputs = {name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT}
         self._outputs = [name for name in names if name not in inputs]
-        self._dtypes = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
+        self._dtypes = {name: tensor_dtype(trt, engine, name) for name in names}
+        self._allocators: dict[str, _Allocator] = {}
 
     def run(self, feeds: Mapping[str, Any], profile: int, on_device: bool) -> dict[str, Any]:
         """The outputs of one run that fits `profile`: arrays, or DeviceArrays where they are to stay."""
         self._device.use()  # the device is each thread's own
+        try:
+            return self._run(feeds, profile, on_device)
+        except BaseException:
+            # The context may have been told shapes whose memory is not there; the next run tells it everything again.
+            self._places, self._graph = {}, None
+            with suppress(DetforgeError):
+                self._stream.wait()  # what the GPU still reads must stay until then
+            raise
+
+    def _run(self, feeds: Mapping[str, Any], profile: int, on_device: bool) -> dict[str, Any]:
         if profile != self._profile:
             self._require(self._context.set_optimization_profile_async(profile, self._stream.handle), "a profile")
             self._profile, self._places = profile, {}
@@ -58,12 +71,12 @@ class Execution:
             if is_on_device(value)
         }
         places = {name: self._feed(name, value, views.get(name)) for name, value in feeds.items()}
-        results: dict[str, _Result] = {}
+        results: dict[str, _Allocator] = {}
         fresh: dict[str, DeviceMemory] = {}
         for name in self._outputs:
             shape = tuple(self._context.get_tensor_shape(name))
             if -1 in shape:
-                results[name] = self._result(name)
+                results[name] = self._allocator(name)
                 continue
             size = self._size(name, shape)
             if on_device:
@@ -77,7 +90,7 @@ class Execution:
         """Where an input is, on the device, and of which shape; `view` sees one that is there already."""
         dtype = self._dtypes[name]
         shape = tuple((view or value).shape)
-        if self._places.get(name, ((), 0))[0] != shape:
+        if name not in self._places or self._places[name][0] != shape:
             self._require(self._context.set_input_shape(name, shape), f"{name} of the shape {shape}")
         if view is not None:
             if np.dtype(view.dtype) != dtype or not _is_dense(shape, view.strides):
@@ -101,17 +114,25 @@ class Execution:
         fill(self._kernel, target, dtype, images, pixels.address, self._stream.handle)
 
     def _enqueue(self, places: dict[str, tuple[Sizes, int]], capturable: bool) -> None:
-        if places == self._places and capturable and self._captures:
-            if self._graph is None:
-                self._graph = self._stream.capture(self._execute)
-            self._graph.launch(self._stream)
-            return
         if places != self._places:
             self._graph = None
             for name, (_, address) in places.items():
                 self._require(self._context.set_tensor_address(name, address), f"the address of {name}")
             self._places = dict(places)
-        self._execute()
+        elif capturable and self._captures and self._graph is None:
+            self._graph = self._captured()
+        if self._graph is None:
+            self._execute()
+        else:
+            self._graph.launch(self._stream)
+
+    def _captured(self) -> Graph | None:
+        """The run as a graph; None where there is something in it that cannot be captured, as loops may be."""
+        try:
+            return self._stream.capture(self._execute)
+        except DetforgeError:
+            self._captures = False
+            return None
 
     def _execute(self) -> None:
         self._require(self._context.execute_async_v3(self._stream.handle), "the run")
@@ -119,15 +140,17 @@ class Execution:
     def _collect(
         self,
         places: dict[str, tuple[Sizes, int]],
-        results: dict[str, "_Result"],
+        results: dict[str, "_Allocator"],
         fresh: dict[str, DeviceMemory],
         on_device: bool,
     ) -> dict[str, Any]:
         if results:
             self._stream.wait()  # only now their sizes are known
         for name, result in results.items():
-            places[name] = result.shape, result.memory.address
-            fresh[name] = result.memory
+            memory = result.memory or DeviceMemory(0)
+            places[name] = result.shape, memory.address
+            if on_device:
+                fresh[name], result.memory = memory, None
         if on_device:
             self._stream.wait()
             return {name: DeviceArray(fresh[name], places[name][0], self._dtypes[name]) for name in self._outputs}
@@ -140,10 +163,11 @@ class Execution:
         self._stream.wait()
         return {name: staged[name].array(places[name][0], self._dtypes[name]).copy() for name in self._outputs}
 
-    def _result(self, name: str) -> "_Result":
-        result = _allocator(self._trt)
-        self._require(self._context.set_output_allocator(name, result), f"an allocator for {name}")
-        return result
+    def _allocator(self, name: str) -> "_Allocator":
+        if name not in self._allocators:  # the context keeps every one that it was ever given
+            self._allocators[name] = _allocator(self._trt)
+            self._require(self._context.set_output_allocator(name, self._allocators[name]), f"an allocator for {name}")
+        return self._allocators[name]
 
     def _grown(self, name: str, size: int) -> DeviceMemory:
         if name not in self._memory or self._memory[name].size < size:
@@ -160,23 +184,23 @@ class Execution:
 
     def _require(self, done: bool, what: str) -> None:
         if not done:
-            self._places, self._graph = {}, None
             raise DetforgeError(f"the engine refuses {what}; build it anew, or report it")
 
 
-_Result = Any
-"""An output allocator: `memory` and `shape` of what the run gave."""
+_Allocator = Any
+"""An output allocator: `memory` and `shape` of what the last run gave. Memory that is large enough is used again."""
 
 
-def _allocator(trt: Any) -> _Result:
+def _allocator(trt: Any) -> _Allocator:
     class Allocator(trt.IOutputAllocator):
         def __init__(self) -> None:
             trt.IOutputAllocator.__init__(self)
-            self.memory = DeviceMemory(0)
+            self.memory: DeviceMemory | None = None
             self.shape: Sizes = (0,)
 
         def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
-            self.memory = DeviceMemory(size)  # CUDA aligns to 256 bytes, more than any alignment asked for
+            if self.memory is None or self.memory.size < size:
+                self.memory = DeviceMemory(size)  # CUDA aligns to 256 bytes, more than any alignment asked for
             return self.memory.address
 
         def reallocate_output_async(self, tensor_name: str, memory: int, size: int, alignment: int, stream: int) -> int:
@@ -189,7 +213,10 @@ def _allocator(trt: Any) -> _Result:
 
 
 def _context(trt: Any, engine: Any) -> tuple[Any, bool]:
-    """An execution context, and whether to capture graphs: TensorRT-RTX makes its own, as kernels become ready."""
+    """An execution context, and whether to capture graphs.
+
+    TensorRT-RTX makes its own, as kernels become ready. Where weights are streamed, the host waits within a run.
+    """
     strategy = getattr(trt, "CudaGraphStrategy", None)
     if strategy is None:
         context = engine.create_execution_context()
@@ -199,7 +226,19 @@ def _context(trt: Any, engine: Any) -> tuple[Any, bool]:
         context = engine.create_execution_context(config)
     if context is None:
         raise DetforgeError("the engine gives no execution context; the GPU's memory may be full; free some")
-    return context, strategy is None
+    streams = engine.streamable_weights_size > engine.weight_streaming_budget_v2
+    return context, strategy is None and not streams
+
+
+def tensor_dtype(trt: Any, engine: Any, name: str) -> np.dtype[Any]:
+    """NumPy's type of an input or output; IncompatibleError where it has none."""
+    kind = engine.get_tensor_dtype(name)
+    try:
+        return np.dtype(trt.nptype(kind))
+    except TypeError:
+        raise IncompatibleError(
+            f"tensor {name} of the engine is {kind.name}, which NumPy lacks; build it from a file that ends in float"
+        ) from None
 
 
 def _is_dense(shape: Sizes, strides: Sizes | None) -> bool:

@@ -89,7 +89,7 @@ def check_layers(
     convolutions = [layer for layer in layers if layer.kind in _CONVOLUTIONS]
     if precision == "int8":
         if convolutions and not any(layer.precision == "INT8" for layer in convolutions):
-            raise ExportError(f"{path}: no convolution of the network is int8, as its Card says; export it anew")
+            raise ExportError(f"{path}: no convolution of the network is int8, as its Card says; export it again")
     elif wide := [layer.name for layer in convolutions if layer.precision in _WIDER[precision]]:
         wider = sorted({layer.precision for layer in convolutions} & _WIDER[precision])[0]
         which = f"convolutions in {_NAMES[wider]} where its Card says {precision}"

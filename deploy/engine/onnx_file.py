@@ -53,9 +53,9 @@ def read_onnx(path: Path) -> OnnxFile:
         )
         metadata = metadata_of(model)
     except ValueError as error:
-        raise IncompatibleError(f"{path}: not an ONNX file; {error}; export it anew with detexport") from error
+        raise IncompatibleError(f"{path}: not an ONNX file; {error}; export it again with detexport") from error
     if not inputs:
-        raise IncompatibleError(f"{path}: an ONNX file without inputs; export it anew with detexport")
+        raise IncompatibleError(f"{path}: an ONNX file without inputs; export it again with detexport")
     free = tuple(port for port in inputs if port.name not in initial)
     return OnnxFile(free, metadata, operators, sha256(path), for_cpu, plugins_only)
 

@@ -28,7 +28,7 @@ def profile(ports: Sequence[Port], card: Card, batch: tuple[int, int, int] | Non
         wanted = each.shape(canvases[0])
         if port is None or len(port.shape) != 1 + len(wanted) or port.shape[1] not in (wanted[0], None):
             taken = "no such input" if port is None else _text(port.shape)
-            raise IncompatibleError(f"the file takes {taken} as {each.name}, not n x {_text(wanted)}; export it anew")
+            raise IncompatibleError(f"the file takes {taken} as {each.name}, not n x {_text(wanted)}; export it again")
         if len(wanted) == 3:
             _check_canvases(port, canvases, card)
         batches = _batches(port, batch)

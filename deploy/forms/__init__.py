@@ -1,4 +1,4 @@
-"""What a network's outputs mean: one file for each form, listed once, here."""
+"""Forms of network output: one file for each form, all listed in FORMS."""
 
 from .corners import Corners
 from .dense import Dense

@@ -1,4 +1,4 @@
-"""The best peaks of two heatmaps of corners, which are paired here: CornerNet (arXiv 1808.01244, section 4.2)."""
+"""Pairs of top-left and bottom-right corners: CornerNet (arXiv 1808.01244, section 4.2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from .peaks import PEAK_STRIDE
 class Corners(ImageForm):
     """The best peaks of two heatmaps of corners.
 
-    `points` (n, k, 2) xy px, `scores`, `labels` and `tags` (n, k), each as `tl_*` for top-left and `br_*` for
-    bottom-right corners. Two corners of one label make a box where their tags differ by `tag_distance` at most; the
-    `top_k` best go on. Corners beyond the image's "origin" are moved there before that, as in mmdet, or boxes are cut
-    at the "image" after it, as the authors do. With `flip` the mirrored image runs too, and the findings of both are
-    suppressed together.
+    The outputs are `points` (n, k, 2) xy px, `scores`, `labels` and `tags` (n, k), each as `tl_*` for top-left and
+    `br_*` for bottom-right corners. Two corners of the same label form a box if their tags differ by at most
+    `tag_distance`; the `top_k` best boxes are kept. With `cut` "origin", negative coordinates are set to 0 before
+    pairing, as in mmdet; with "image", boxes are clipped to the image after it, as in the authors' code. With `flip`
+    the mirrored image runs too, and the boxes of both are suppressed together.
     """
 
     tag_distance: float = 0.5
@@ -52,7 +52,7 @@ class Corners(ImageForm):
         return 8.0 * PEAK_STRIDE
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
-        """The pairs of every view; boxes of the mirrored one are mirrored back."""
+        """The boxes of all views; those of the mirrored view are mirrored back."""
         parts: list[Instances] = []
         for run in runs:
             pairs = self._pairs(run, card)
@@ -62,10 +62,11 @@ class Corners(ImageForm):
         return Instances.joined(parts)
 
     def _pairs(self, run: Run, card: Contract) -> Instances:
-        """The pairs of corners that make a box, in px of the resized image.
+        """The pairs of corners that form a box, in px of the resized image.
 
-        A pair has one label, tags that differ by `tag_distance` at most, a mean score above `suppress.conf`, and its
-        bottom-right corner beyond the other one; of equal scores, those with the better top-left corner come first.
+        Both corners have the same label, tags that differ by at most `tag_distance`, and a mean score above
+        `suppress.conf`; the bottom-right corner is to the right of and below the top-left one. If scores are equal, the
+        pair with the better top-left corner comes first.
         """
         out = run.outputs
         scores = (out["tl_scores"][:, None] + out["br_scores"]) * np.float32(0.5)

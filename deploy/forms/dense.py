@@ -1,4 +1,4 @@
-"""One box and one score per class at every anchor of a pyramid: what dense heads give."""
+"""Dense predictions: a box and class scores at every anchor of a feature pyramid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,12 +23,13 @@ from .graph import Graph
 
 @dataclass(frozen=True)
 class Dense(ImageForm):
-    """One prediction per anchor of a pyramid: `boxes` (n, a, 4) px and `scores` (n, a, classes).
+    """One prediction per anchor of a feature pyramid: `boxes` (n, a, 4) px and `scores` (n, a, classes).
 
-    There may be a `quality` (n, a) or (n, a, classes) from 0 to 1, and `visible` (n, a, 4), boxes of the visible part
-    of each object. Predictions are ordered level by level with the given strides, row by row, `anchors` in every cell.
-    Of every level the `top_k` best are kept: "pairs" of anchor and class, "points", which are anchors with all their
-    classes, or the "best", which are anchors with their best class alone. `clip` says where the image ends.
+    Optional outputs are `quality` (n, a) or (n, a, classes), 0..1, and `visible` (n, a, 4), boxes around the visible
+    part of each object. Predictions are ordered by level in the order of `strides`, then by row and column, with
+    `anchors` in each cell. The `top_k` best of each level are kept, where `unit` is "pairs" of anchor and class,
+    "points", which are anchors with all their classes, or "best", which are anchors with their best class. `clip` is
+    where boxes are clipped.
     """
 
     strides: tuple[int, ...]
@@ -56,23 +57,23 @@ class Dense(ImageForm):
         return self.anchors
 
     def px(self, canvas: Size) -> NDArray[np.float64]:
-        """8 strides of each prediction (a, 1): a side may lie that far from its point."""
+        """8 strides of each prediction's level (a, 1), the typical distance of a side from its point."""
         return 8 * np.repeat(np.array(self.strides, np.float64), self.level_sizes(*canvas))[:, None]
 
     def suppressed_inside(self) -> Form:
         return Graph(self.clip)
 
     def level_sizes(self, height: int, width: int) -> list[int]:
-        """How many predictions every level has on a canvas of this size."""
+        """The number of predictions of each level on a canvas of this size."""
         return [((height + s - 1) // s) * ((width + s - 1) // s) * self.anchors for s in self.strides]
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
-        """Of `boxes`, `scores` and maybe `quality`, `visible`: what the Card's rules keep.
+        """The candidates that pass the threshold and the top-k selection.
 
-        A pair of anchor and class stays when the score that `fusion.threshold_by` names exceeds `suppress.conf`, and
-        when it, or its anchor, is among the level's `top_k` best by `fusion.rank_by`; of equal ones the first go on.
-        "score" with "pairs" is the rule of mmdet 3, with "points" and "fused" ranks that of mmdet 1 and 2. Undefined
-        values are dropped.
+        A pair of anchor and class is kept if the score named by `fusion.threshold_by` exceeds `suppress.conf`, and if
+        the pair, or its anchor, is among the `top_k` best of its level by `fusion.rank_by`. If scores are equal, the
+        first is kept. "pairs" ranked by "score" is the rule of mmdet 3, "points" ranked by "fused" that of mmdet 1
+        and 2. NaN values are dropped.
         """
         [run] = runs
         outputs, fusion = run.outputs, card.fusion
@@ -101,8 +102,8 @@ class Dense(ImageForm):
             columns.append(Visible(clipped(in_image(visible[points], run.frame), run.frame, self.clip)))
         kept = clipped(in_image(boxes[points], run.frame), run.frame, self.clip)
         found = Instances(kept, fused, labels, card.labels, run.frame.extent).with_columns(*columns)
-        # Boxes are clipped before they are suppressed, as the references do; empty ones are dropped. A box of the last
-        # pixel alone is empty, unless overlaps count it.
+        # Boxes are clipped before suppression, as in the reference implementations. Empty boxes are dropped; one of the
+        # last pixel alone is not empty where overlaps count that pixel.
         return found[has_area(kept, "last_pixel" if card.suppress.inclusive else "image")]
 
     def _level_ends(self, canvas: Size, points: int) -> list[int]:
@@ -112,7 +113,7 @@ class Dense(ImageForm):
         if ends[-1] != points:
             raise IncompatibleError(
                 f"the model gives {points} points on a {width}x{height} canvas, its Card's strides {ends[-1]}; "
-                "the file was changed after its export; export it anew"
+                "the file was changed after its export; export it again"
             )
         return ends
 

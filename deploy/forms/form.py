@@ -1,4 +1,4 @@
-"""What every form of output declares: the base of one file for each form."""
+"""The base classes of forms, which define what the outputs of a network mean."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from ..results.instances import Instances
 
 @dataclass(frozen=True)
 class Mirror:
-    """How an output of the mirrored view becomes one of the plain view.
+    """How to convert an output for the mirrored image to one for the original image.
 
-    Keypoints that are each other's mirror image change places on axis 1. With `reversed` the last axis runs from right
-    to left. `signs` multiply the components on axis 2, as -1 and 1 do for offsets in x and y.
+    Left and right keypoints are swapped on axis 1. With `reversed` the last axis is reversed. `signs` multiply the
+    components on axis 2: -1 and 1 for offsets in x and y.
     """
 
     reversed: bool = True
@@ -35,10 +35,11 @@ class Mirror:
 class Output:
     """One output of a network, and how two versions of it are compared.
 
-    "index": value by value. "place": rows are peaks, whose partners are found by place and label; outputs of one
-    `group` belong together, and `role` says which tells the place, label and score. "map": value by value, and by the
-    highest pixel of each channel. The unit of the tolerance is 1, the form's `px` for outputs in px, or the "range" of
-    the values. Of an `embedding` only differences between values matter. An `optional` output may be absent.
+    `compare` is "index" for value by value; "map" for value by value and by the highest pixel of each channel; "place"
+    for rows of peaks, which are matched by position and label. In the latter case, outputs of one `group` belong
+    together, and `role` tells which holds the position, label and score. `unit` is the unit of the tolerance: 1, the
+    form's `px` for outputs in px, or the "range" of the values. If `embedding` is True, only differences between values
+    are compared. An `optional` output may be absent.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Output:
 
 
 class Contract(Protocol):
-    """The parts of a Card that a form reads beside its own parameters."""
+    """The fields of a Card that a form reads."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -65,7 +66,7 @@ class Contract(Protocol):
 
 
 class Run(NamedTuple):
-    """One run of a network on an image: its outputs without the batch axis, and how the image lay on the canvas."""
+    """The outputs of a network for one image, without the batch axis, and the Frame of the image on its canvas."""
 
     outputs: Arrays
     frame: Frame
@@ -74,57 +75,62 @@ class Run(NamedTuple):
 
 
 class Form(ABC):
-    """What a network's outputs mean. A form is a frozen dataclass with a `kind`; its fields are its parameters.
+    """The meaning of a network's outputs. A form is a frozen dataclass with a `kind`; its fields are its parameters.
 
-    `runs_on` says what the network sees: "images", "pairs" of images, or "crops" of boxes. `compares` says what
-    suppression compares. `views` and `scales` say how often the network runs on an image.
+    `runs_on` is the network's input: "images", "pairs" of images, or "crops" of boxes. `compares` is what suppression
+    compares: "boxes" or "poses". The network runs on an image once for each of `views` and `all_scales`.
     """
 
     kind: Any
     task: ClassVar[str]
-    """A word for tables."""
+    """The task, for tables."""
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "images"
     place: ClassVar[Literal["resize", "crop", "cover"]] = "resize"
-    """The kind of geometry that brings the image onto the canvas."""
+    """The kind of geometry that places the image on the canvas."""
     outputs: ClassVar[tuple[Output, ...]]
     compares: ClassVar[str] = "boxes"
     has_keypoints: ClassVar[bool] = False
     """Whether the Card has a skeleton."""
     suppresses: ClassVar[bool] = False
-    """Whether the file suppresses duplicates itself."""
+    """Whether suppression runs in the model file."""
+    least_conf: ClassVar[float] = 0.0
+    """The score threshold inside such a file."""
     one_size: ClassVar[bool] = False
-    """Whether the network's last layers are made for one canvas size."""
+    """Whether the network only works at one canvas size."""
     overrides: ClassVar[dict[str, str]] = {"flip": "flip", "scales": "scales", "decode": "method"}
-    """The option that changes a parameter of this name, where the form has it."""
+    """The parameter that each option overrides, if the form has it."""
 
     @classmethod
     def choices(cls) -> Sequence["type[Form]"]:
-        """The forms that a Card may hold, for `contract.parse`."""
+        """All forms, for `contract.parse`."""
         from . import FORMS
 
         return FORMS
 
     @property
     def channels(self) -> int:
-        """How many channels of the parameter `Variant.classes_key` stand for one class or keypoint."""
+        """The number of channels per class or keypoint in the parameter `Variant.classes_key`."""
         return 1
 
     @property
     def views(self) -> tuple[bool, ...]:
-        """Whether each run on an image sees it mirrored."""
+        """One entry for each run on an image: whether it is mirrored."""
         return (False, True) if getattr(self, "flip", False) else (False,)
 
     @property
     def all_scales(self) -> tuple[float, ...]:
-        """The sizes at which the network runs on an image, the largest first."""
+        """The scales at which the network runs on an image, the largest first."""
         return tuple(sorted(getattr(self, "scales", (1.0,)), reverse=True))
 
     def px(self, canvas: Size) -> Any:
-        """The unit of outputs in px: how far an error of 1 in the network's own terms may move them. It broadcasts."""
+        """The unit of tolerances for outputs in px, a number or an array that broadcasts to the output.
+
+        It is the shift in px that an error of 1 in the network's raw output may cause.
+        """
         return 1.0
 
     def overridden(self, option: str, value: Any) -> Self:
-        """The form with one option changed; FieldError where it has no such parameter."""
+        """The form with one option changed. Raises FieldError if the form does not have it."""
         form: Any = self
         name = self.overrides[option]
         if name not in {field.name for field in fields(form)}:
@@ -132,49 +138,49 @@ class Form(ABC):
         return replace(form, **{name: value})
 
     def for_keypoints(self, count: int) -> Self:
-        """The form for other keypoints than a published network's, of which none is known to mirror another."""
+        """The form for `count` custom keypoints, whose left and right pairs are unknown."""
         return self
 
     def suppressed_inside(self) -> "Form | None":
-        """The form of a file that suppresses by itself; None where that needs the runtime."""
+        """The form of a file that runs this form's suppression in its graph; None if that is not supported."""
         return None
 
     def check(self, skeleton: Skeleton | None) -> None:  # noqa: B027 most forms fit any Card
-        """FieldError where the form does not fit the rest of its Card."""
+        """Raise FieldError if the form does not fit the Card's skeleton."""
 
     def missing(self, names: set[str]) -> list[str]:
-        """The outputs it needs that are not among these names."""
+        """The required outputs that are not in `names`."""
         return [output.name for output in self.outputs if not output.optional and output.name not in names]
 
 
 class ImageForm(Form):
-    """A form of networks that see whole images."""
+    """The base of forms of networks that run on whole images or pairs."""
 
     @abstractmethod
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The candidates in one image, before suppression, from all runs on it.
 
-        They lie in px of `image_size` of the Instances: any picture that shows the same, as the resized image.
+        Coordinates are in px of an image of the size `image_size` of the Instances, for example the resized image.
         """
 
 
 class Reading(NamedTuple):
-    """What a form finds in n crops: columns in px of the image, and the quality (n,) of each row."""
+    """The results for n crops: columns in px of the image, and the quality (n,) of each row."""
 
     columns: tuple[Column, ...]
     quality: NDArray[np.float32]
 
 
 class CropForm(Form):
-    """A form of networks that see one box of an image at a time."""
+    """The base of forms of networks that run on crops of boxes."""
 
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "crops"
     place: ClassVar[Literal["resize", "crop", "cover"]] = "crop"
 
     @abstractmethod
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:
-        """What is in n crops; `mirrored` are the outputs for the mirrored crops where those ran too."""
+        """The results for n crops; `mirrored` are the outputs for the mirrored crops, None without the flip test."""
 
     @abstractmethod
     def nothing(self, card: Contract) -> tuple[Column, ...]:
-        """The columns of no crop at all."""
+        """The columns with 0 rows, for images without boxes."""

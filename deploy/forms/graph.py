@@ -1,4 +1,4 @@
-"""Files that suppress by themselves."""
+"""Files that run suppression in their graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from .form import Contract, ImageForm, Output, Run
 
 @dataclass(frozen=True)
 class Graph(ImageForm):
-    """Suppression runs inside the file: `boxes` (n, m, 4) px, `scores` and `labels` (n, m), `num` (n,).
+    """Suppressed detections: `boxes` (n, m, 4) px, `scores` and `labels` (n, m), `num` (n,).
 
-    Rows from `num` to m are padding. `clip` says where the image ends.
+    Rows from `num` to m are padding. `clip` is where boxes are clipped.
     """
 
     clip: Clip = "image"
@@ -24,6 +24,7 @@ class Graph(ImageForm):
     task: ClassVar[str] = "detection"
     outputs: ClassVar[tuple[Output, ...]] = (Output("boxes"), Output("scores"), Output("labels"), Output("num"))
     suppresses: ClassVar[bool] = True
+    least_conf: ClassVar[float] = 0.05
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The first `num` rows whose score exceeds `suppress.conf`."""

@@ -1,4 +1,4 @@
-"""A heatmap for every keypoint of the person in a crop."""
+"""Heatmaps of the keypoints of the person in a crop."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -16,29 +16,29 @@ from .keypoints import Floats, KeypointForm, averaged
 
 @dataclass(frozen=True)
 class Heatmaps(KeypointForm):
-    """One map for each keypoint: `heatmaps` (n, k, h, w).
+    """One heatmap for each keypoint: `heatmaps` (n, k, h, w).
 
-    `method` names the rule by which a map is read. Some rules smooth first, with a Gaussian kernel of `blur` px;
-    "gaussfit" fits a Gaussian of `sigma` px; "integral" takes the mean place under a softmax of `beta` times the map,
-    without the bias of the softmax's floor where `debias` (Gu et al., arXiv 2107.13788). Maps have the value `scale`
-    at a certain keypoint. `flip` averages the maps of both views, or the coordinates with "integral"; the mirrored ones
-    are moved right by `shift` px.
+    `method` is how a map is decoded. Some methods smooth the map first with a Gaussian kernel of `blur` px. "gaussfit"
+    fits a Gaussian of `sigma` px. "integral" takes the expectation under a softmax of `beta` times the map; with
+    `debias` the bias of the softmax's background is removed (Gu et al., arXiv 2107.13788). `scale` is the value of a
+    map at a certain keypoint. With `flip` the maps of both views are averaged, or with "integral" the coordinates;
+    those of the mirrored view are moved right by `shift` px.
 
-    | method | place |
+    | method | position |
     |---|---|
     | argmax | the first largest pixel |
-    | quarter | a quarter of a pixel on, towards the larger neighbour on each axis |
-    | parabola | the top of the parabola through three pixels, on each axis |
-    | paraboloid | the top of the least-squares paraboloid of 3x3 pixels |
+    | quarter | the largest pixel, moved by 0.25 px towards the larger neighbour on each axis |
+    | parabola | the vertex of the parabola through three pixels on each axis |
+    | paraboloid | the vertex of the least-squares paraboloid of 3x3 pixels |
     | dark | a Newton step on the logarithm of the smoothed map (Zhang et al., arXiv 1910.06278) |
-    | udp | the same with derivatives over one pixel (Huang et al., arXiv 1911.07524) |
-    | megvii | a quarter on the smoothed map, and the pixel's middle: MSPN (Li et al., arXiv 1901.00148) in mmpose |
-    | second_peak | the same by its authors: a quarter towards the second largest pixel of the smoothed map |
+    | udp | like dark, with derivatives over one pixel (Huang et al., arXiv 1911.07524) |
+    | megvii | like quarter on the smoothed map, plus 0.5 px: mmpose's MSPN (Li et al., arXiv 1901.00148) |
+    | second_peak | like megvii, but towards the second largest pixel of the smoothed map, as MSPN's authors do |
     | gaussfit | the centre of the least-squares Gaussian |
-    | integral | the mean under a softmax (Sun et al., arXiv 1711.08229), where every score is 1 |
+    | integral | the expectation under a softmax (Sun et al., arXiv 1711.08229); every score is 1 |
 
-    A score is the map's largest value / `scale`. A map without a value above 0 has its keypoint at (-1, -1). The two
-    rules of Megvii add 0.5 to the score, and the second one takes the value at the place that it finds.
+    The score is the map's largest value / `scale`. A map without a value above 0 gives the keypoint (-1, -1). "megvii"
+    and "second_peak" add 0.5 to the score; "second_peak" takes the map's value at the keypoint.
     """
 
     method: HeatmapMethod = "quarter"
@@ -64,7 +64,7 @@ class Heatmaps(KeypointForm):
             return super().overridden(option, value)
         if value not in get_args(HeatmapMethod):
             raise FieldError(f"unknown method '{value}'; choose {', '.join(get_args(HeatmapMethod))}")
-        # Both smooth as the labels were drawn: 11 px for a sigma of 2, 17 for 3, as their authors do.
+        # The kernel fits the sigma of the labels: 11 px for a sigma of 2 px, 17 px for 3 px, as the authors do.
         blur = max(3, int(6 * self.sigma - 2) // 2 * 2 + 1) if value in ("dark", "udp") else self.blur
         return replace(self, method=value, blur=blur)
 
@@ -77,7 +77,7 @@ class Heatmaps(KeypointForm):
             [output] = self.outputs
             assert output.mirror is not None
             return self._peaks(averaged(maps, other, output.mirror, order, self.shift))
-        # The mean of a mean: softmax is not linear, so that coordinates are averaged.
+        # Coordinates are averaged instead of maps, because softmax is not linear.
         points, scores = self._peaks(maps)
         back = self._peaks(other)[0][:, order]
         back[..., 0] = maps.shape[3] - 1 - back[..., 0] + self.shift

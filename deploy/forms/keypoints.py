@@ -1,4 +1,4 @@
-"""What the forms of networks that see one person in a crop have in common."""
+"""The base class of forms of top-down pose networks."""
 
 import math
 from abc import abstractmethod
@@ -25,10 +25,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class KeypointForm(CropForm):
-    """One keypoint of each kind in a crop.
+    """The keypoints of one person in each crop.
 
     With `flip` the mirrored crop runs too, and both views are averaged. A pose's quality is the mean of its keypoint
-    scores above `least_score`, or of all where that is null.
+    scores above `least_score`, or of all scores if that is None.
     """
 
     flip: bool = True
@@ -40,13 +40,13 @@ class KeypointForm(CropForm):
 
     @abstractmethod
     def points(self, outputs: Arrays, mirrored: Arrays | None, order: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Of n crops, keypoints (n, k, 2) xy in px of the grid that `grid` gives, and their scores (n, k).
+        """The keypoints (n, k, 2) xy of n crops in px of the `grid`, and their scores (n, k).
 
-        `order` (k,) names for each keypoint the one in its place in the mirrored crop.
+        `order` (k,) is for each keypoint the index of the one that replaces it in the mirrored crop.
         """
 
     def grid(self, outputs: Arrays, canvas: Size) -> Size:
-        """(height, width) of the grid that `points` counts in."""
+        """The (height, width) of the grid in whose px `points` are."""
         height, width = outputs["heatmaps"].shape[2:]
         return height, width
 
@@ -73,24 +73,24 @@ class KeypointForm(CropForm):
     def parts(
         self, outputs: Arrays, mirrored: Arrays | None, skeleton: Skeleton, canvas: Size, spacing: bool
     ) -> tuple[Floats, Floats]:
-        """Keypoints (n, k, 2) xy as parts of the crop's width and height, and their scores (n, k).
+        """The keypoints (n, k, 2) xy relative to the crop's width and height, and their scores (n, k).
 
-        IncompatibleError where the outputs are not as many as the skeleton's keypoints.
+        Raises IncompatibleError if the number of outputs differs from that of the skeleton's keypoints.
         """
         order = np.array(skeleton.mirrored(), np.int64)
         for output in self.outputs:
             if (count := outputs[output.name].shape[1]) != len(order):
                 raise IncompatibleError(
                     f"the model gives {count} {output.name}, its Card's skeleton has {len(order)} keypoints; "
-                    "the file was changed after its export; export it anew"
+                    "the file was changed after its export; export it again"
                 )
         points, scores = self.points(outputs, mirrored, order)
         height, width = self.grid(outputs, canvas)
-        # One pixel has no spacing, and its keypoints no other place than 0.
+        # A grid of one pixel has no spacing; its only position is 0.
         return points / np.array([max(width - spacing, 1), max(height - spacing, 1)], np.float32), scores
 
     def _quality(self, scores: Floats) -> Floats:
-        """Of each pose (n,): the mean of its keypoint scores (n, k) above `least_score`, 0 where none is, or of all."""
+        """The quality (n,) of each pose from its keypoint scores (n, k); 0 if no score is above `least_score`."""
         if self.least_score is None:
             return scores.mean(1)
         counted = scores > self.least_score
@@ -100,7 +100,7 @@ class KeypointForm(CropForm):
 def averaged(
     maps: NDArray[Any], mirrored: NDArray[Any], mirror: Mirror, order: NDArray[np.int64], shift: float = 0.0
 ) -> Floats:
-    """The mean of maps (n, k, ..., h, w) and of the mirrored crops', mirrored back and moved right by `shift` px."""
+    """The mean of maps (n, k, ..., h, w) and mirrored crops' maps, mirrored back and moved right by `shift` px."""
     n, k, h, w = *maps.shape[:2], *maps.shape[-2:]
     components = math.prod(maps.shape[2:-2])
     planes = np.array([keypoint * components + c for keypoint in order.tolist() for c in range(components)], np.int64)

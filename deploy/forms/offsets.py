@@ -1,4 +1,4 @@
-"""A disc around every keypoint, in it where the keypoint lies: UDP (Huang et al., arXiv 1911.07524, section 3.3)."""
+"""Heatmaps with offsets to the keypoint: UDP (Huang et al., arXiv 1911.07524, section 3.3)."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -16,15 +16,16 @@ MAPS_AND_OFFSETS = (
     Output("heatmaps", "map", "range", mirror=Mirror()),
     Output("offsets", unit="range", mirror=Mirror(signs=(-1, 1))),
 )
-"""What networks with discs give."""
+"""The outputs of networks with heatmaps and offsets."""
 
 
 @dataclass(frozen=True)
 class Offsets(KeypointForm):
     """A disc of `radius` px around each keypoint: `heatmaps` (n, k, h, w) and `offsets` (n, k, 2, h, w).
 
-    The keypoint is the best pixel of the map, smoothed with a Gaussian kernel of `blur` px, plus its offset xy times
-    `radius`, smoothed with one of `offset_blur`. The score is that pixel's value; (-1, -1) where no value is above 0.
+    The keypoint is the largest pixel of the map, smoothed with a Gaussian kernel of `blur` px, plus `radius` times the
+    offset xy there, smoothed with a kernel of `offset_blur` px. The score is the value of that pixel. A map without a
+    value above 0 gives the keypoint (-1, -1).
     """
 
     radius: float
@@ -51,7 +52,7 @@ class Offsets(KeypointForm):
 
 
 def both_views(outputs: Arrays, mirrored: Arrays | None, order: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Maps and offsets, averaged with those of the mirrored crops."""
+    """The heatmaps and offsets, averaged with those of the mirrored crops if there are any."""
     found: list[Floats] = []
     for output in MAPS_AND_OFFSETS:
         values = outputs[output.name]

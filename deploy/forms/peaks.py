@@ -1,4 +1,4 @@
-"""Objects as points: the best peaks of a heatmap, each with its box."""
+"""The best peaks of a heatmap of object centres, each with a box."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .boxes import in_image
 from .form import Contract, ImageForm, Output, Run
 
 PEAK_STRIDE = 4
-"""Px between the pixels of a heatmap; all networks with heatmaps of objects have it."""
+"""The stride in px of all heatmaps of objects."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A row of bins for each coordinate of a keypoint: SimCC (Li et al., arXiv 2107.03332)."""
+"""Coordinates as classification over bins: SimCC (Li et al., arXiv 2107.03332)."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -16,11 +16,11 @@ from .keypoints import Floats, KeypointForm
 
 @dataclass(frozen=True)
 class Simcc(KeypointForm):
-    """Each coordinate as a choice among bins, `split` of them a px: `x` (n, k, w * split), `y` (n, k, h * split).
+    """A row of bins for each coordinate, `split` bins per px: `x` (n, k, w * split), `y` (n, k, h * split).
 
-    The keypoint is at the best bin, or with `dark`, kernel sizes in x and y, where DARK puts it among the smoothed
-    bins. The score is the smaller of both rows' largest values. Where it is not above 0, the keypoint is at bin
-    (-1, -1).
+    The keypoint is at the largest bin of each row, or with `dark`, kernel sizes in x and y, refined by DARK on the
+    smoothed rows. The score is the smaller one of the largest values of both rows. If it is not above 0, the keypoint
+    is at bin (-1, -1).
     """
 
     split: float = 2.0
@@ -53,7 +53,7 @@ class Simcc(KeypointForm):
         return points.reshape(*x.shape[:2], 2), scores.reshape(x.shape[:2])
 
     def _both_views(self, output: Output, outputs: Arrays, mirrored: Arrays | None, order: NDArray[np.int64]) -> Floats:
-        """Rows of bins (n, k, bins), averaged with those of the mirrored crops."""
+        """The rows of bins (n, k, bins), averaged with those of the mirrored crops if there are any."""
         rows = outputs[output.name]
         if mirrored is None or output.mirror is None:
             return rows

@@ -1,4 +1,4 @@
-"""Keypoints of all people in an image and tags that tell whose they are: associative embedding (arXiv 1611.05424)."""
+"""Keypoints of all people in an image, grouped by their tags: associative embedding (arXiv 1611.05424)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Tags(ImageForm):
-    """Keypoints of all people and who they belong to: `heatmaps` and `tags`, both (n, k, h, w).
+    """Heatmaps and tags of the keypoints of all people: `heatmaps` and `tags`, both (n, k, h, w).
 
-    The `top_k` best peaks of each map, those above `least_peak`, are grouped by their tags, keypoint by keypoint in the
-    given `order`; a tag farther than `tag_distance` from all others starts a new person. With `flip` the mirrored image
-    runs too; `scales` are the sizes at which the image runs. All heatmaps are averaged, and tags are those of scale 1.
-    `rule` says how keypoints are moved off their pixels, and missing ones looked for: "higherhrnet" as its authors and
-    mmpose 0.x do, "mmpose" as 1.x.
+    The `top_k` best peaks of each map with a value above `least_peak` are grouped by their tags, one keypoint type
+    after the other in the given `order`. A tag farther than `tag_distance` from all people starts a new person. With
+    `flip` the mirrored image runs too; `scales` are those at which the image runs. All heatmaps are averaged; tags are
+    taken from scale 1. `rule` is how keypoints are refined and missing ones are searched: "higherhrnet" as its authors
+    and mmpose 0.x do, "mmpose" as mmpose 1.x does.
     """
 
     order: tuple[int, ...]
@@ -66,10 +66,10 @@ class Tags(ImageForm):
         require(len(self.order) == len(skeleton.keypoints), "form.order", "the skeleton's keypoints")
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
-        """The people of one image, in the order in which the grouping comes upon them, in px of the image.
+        """The people in one image, in the order in which the grouping creates them, in px of the image.
 
-        Maps are brought to the size of the canvas at scale 1, or with the frame's `spacing` to that of the maps of the
-        largest scale (HigherHRNet, arXiv 1908.10357, section 3.4, and mmpose 0.x).
+        Maps are resized to the canvas at scale 1, or with the frame's `spacing` to the maps of the largest scale
+        (HigherHRNet, arXiv 1908.10357, section 3.4, and mmpose 0.x).
         """
         assert card.skeleton is not None
         [frame] = {run.frame for run in runs if run.scale == 1.0}
@@ -84,11 +84,12 @@ class Tags(ImageForm):
         return Instances.around([column], totals, labels, card.labels, (frame.image_size[1], frame.image_size[0]))
 
     def group(self, heatmaps: Floats, tags: Floats, spacing: bool) -> tuple[Floats, Floats, Floats]:
-        """People as keypoints (n, k, 2) xy in parts of the map, their scores (n, k), and the people's own (n,).
+        """Group peaks into n people.
 
-        Shapes: heatmaps (k, h, w), tags (views, k, h, w): of the image, and of the mirrored one where that ran too.
-        With `spacing` pixels are points and keypoints are refined as UDP does, with a kernel of 3 px. A keypoint that
-        was found nowhere has the score 0 and lies at the origin, or where UDP's refinement takes that.
+        Shapes: `heatmaps` (k, h, w), `tags` (views, k, h, w) with 1 view, or 2 if the mirrored image ran too. Returns
+        keypoints (n, k, 2) xy relative to the map's size, their scores (n, k), and the score of each person (n,). With
+        `spacing`, lengths are measured between pixel centres, and keypoints are refined by UDP with a kernel of 3 px. A
+        missing keypoint has the score 0 and is at the origin, or where UDP's refinement moves it from there.
         """
         k, h, w = heatmaps.shape
         places, scores, totals = _native.group(
@@ -105,7 +106,7 @@ class Tags(ImageForm):
         return (places.reshape(-1, k, 2) / size).astype(np.float32), scores.reshape(-1, k), totals
 
     def _merged(self, runs: Sequence[Run], frame: WarpedFrame, skeleton: Skeleton) -> tuple[Floats, Floats]:
-        """The mean heatmaps (k, h, w) of all runs, and the tags (views, k, h, w) of those at scale 1."""
+        """The mean heatmaps (k, h, w) of all runs, and the tags (views, k, h, w) of the runs at scale 1."""
         orders = {False: np.arange(len(skeleton.keypoints)), True: np.array(skeleton.mirrored())}
         first = runs[0].outputs["heatmaps"]
         size = first.shape[1:] if frame.spacing else frame.canvas_size
@@ -121,5 +122,5 @@ class Tags(ImageForm):
 
 
 def _project(source: Floats, target: Floats, order: NDArray[np.int64], aligned: bool, mirrored: bool) -> None:
-    """Add maps (k, h, w), resized and mirrored back, to others."""
+    """Resize maps (k, h, w), mirror them back, and add them to `target`."""
     _native.project(np.ascontiguousarray(source, np.float32), target, order, aligned, mirrored)

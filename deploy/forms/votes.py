@@ -1,4 +1,4 @@
-"""A disc around every keypoint, each of whose pixels votes for it: G-RMI (Papandreou et al., arXiv 1701.01779)."""
+"""Hough voting with heatmaps and offsets: G-RMI (Papandreou et al., arXiv 1701.01779)."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -16,10 +16,11 @@ from .offsets import MAPS_AND_OFFSETS, both_views
 
 @dataclass(frozen=True)
 class Votes(KeypointForm):
-    """Discs of `radius` px: `heatmaps` (n, k, h, w) from 0 to 1, `offsets` (n, k, 2, h, w) px (equation 1).
+    """A disc of `radius` px around each keypoint: `heatmaps` (n, k, h, w), 0..1, `offsets` (n, k, 2, h, w) px.
 
-    Each pixel adds its probability, over the disc's area, where its offset points, split among four pixels (section
-    3.2). The keypoint is the largest pixel of the sum, and the score its value.
+    Each pixel adds its probability divided by the disc's area at the position that its offset points to, distributed
+    bilinearly over four pixels (equation 1, section 3.2). The keypoint is the largest pixel of the sum, and the score
+    is its value.
     """
 
     radius: float

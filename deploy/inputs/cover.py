@@ -1,4 +1,4 @@
-"""A whole image, warped onto a canvas that covers a size: what bottom-up networks see."""
+"""Warps a whole image onto a canvas that covers a given size, for bottom-up networks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from .geometry import USUAL_IMAGE, Geometry, Size
 from .resize import LONGEST
 
 _SMALL = 256
-"""Px that the canvas has in verification: the weights are the same at any size."""
+"""The canvas's size in px for verification; the weights are the same at any size."""
 
 
 @dataclass(frozen=True)
 class Cover(Geometry):
-    """The whole image on a canvas that covers `size` = (height, width), with sides of whole `multiple`.
+    """The whole image on a canvas that covers `size` = (height, width), with sides that are multiples of `multiple`.
 
-    The image fits one axis exactly. On the other the canvas is larger than the image, on both ends as in
-    BottomupResize of mmpose 1.x, or with `spacing` on the far end as in mmpose 0.x. `spacing` as in Crop.
+    The image fits one axis exactly. On the other axis the canvas is larger than the image: at both ends as in
+    BottomupResize of mmpose 1.x, or with `spacing` at the far end as in mmpose 0.x. `spacing` is as in Crop.
     """
 
     size: tuple[int, int]
@@ -36,13 +36,13 @@ class Cover(Geometry):
         return None
 
     def whole(self, image_size: Size, scale: float = 1.0, least_scale: float = 1.0) -> WarpedFrame:
-        """Sides are whole multiples at the least scale, and proportional at others: all show the same rectangle.
+        """The sides are multiples at the smallest scale and proportional at others, so all show the same rectangle.
 
-        InputError when a side becomes too long.
+        Raises InputError if a side becomes too long.
         """
         least = [int(-(-least_scale * side // self.multiple)) * self.multiple for side in self.size]
         axis = 0 if image_size[1] * least[0] > image_size[0] * least[1] else 1  # the one that fits exactly
-        # In whole numbers: the quotient of two floats may end just above a multiple.
+        # In integers, because a quotient of floats may be just above a multiple.
         other = -(-least[axis] * image_size[1 - axis] // (image_size[axis] * self.multiple)) * self.multiple
         least[1 - axis] = other
         lengths = [side - self.spacing for side in least]
@@ -54,7 +54,8 @@ class Cover(Geometry):
         if max(canvas) > LONGEST:
             shape = f"{image_size[1]}x{image_size[0]}"
             raise InputError(
-                f"image of {shape} px: too oblong, it would become {canvas[1]}x{canvas[0]} px; cut it in parts"
+                f"image of {shape} px: its aspect ratio is too extreme, it would become {canvas[1]}x{canvas[0]} px; "
+                "split it into parts"
             )
         return WarpedFrame(image_size, canvas, centre, (width, height), self.spacing)
 
@@ -62,10 +63,10 @@ class Cover(Geometry):
         return replace(self, size=(_SMALL, _SMALL))
 
     def fixed(self, canvas: Size) -> "Cover":
-        raise UsageError("this network sees images of any aspect whole, so that imgsz cannot fix its canvas")
+        raise UsageError("this network's canvas depends on the image's aspect ratio; leave out imgsz")
 
     def extremes(self, scales: Sequence[float]) -> tuple[Size, Size, Size]:
-        """One side is that of the size, the other grows with the image's aspect, here up to 2 to 1."""
+        """One side is that of `size`; the other depends on the image's aspect ratio, here at most 2 to 1."""
         tall, wide, usual = (
             [self.whole(size, scale, min(scales)).canvas_size for scale in scales]
             for size in ((1280, 640), (640, 1280), USUAL_IMAGE)

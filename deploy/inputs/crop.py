@@ -1,4 +1,4 @@
-"""A box of an image, warped onto a canvas: what top-down networks see."""
+"""Warps a box of an image onto a canvas, for top-down networks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ from .geometry import Frame, Geometry, Image, Normalization, Pixel, Size, check_
 from .resize import LONGEST
 
 FARTHEST = 1e6
-"""Px from the image's origin: no image is that large."""
+"""The largest valid coordinate in px; no image is that large."""
 
 
 @dataclass(frozen=True)
 class WarpedFrame(Frame):
     """A rectangle of the image and the canvas that it is warped onto.
 
-    `centre` (x, y) and `size` (w, h) are px of the image. A canvas of W px is as wide as `size`, or with `spacing` its
-    W - 1 steps from the first pixel's centre to the last one's are.
+    `centre` (x, y) and `size` (w, h) are in px of the image. The width of the rectangle corresponds to the W px of the
+    canvas, or with `spacing` to the W - 1 px between the centres of its first and last pixel.
     """
 
     image_size: Size
@@ -41,12 +41,12 @@ class WarpedFrame(Frame):
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """(2, 3): px of the canvas to px of the image."""
+        """The matrix (2, 3) from px of the canvas to px of the image."""
         origin, size = self._rectangle
         return np.concatenate((np.diag(size / self._steps), origin[:, None]), 1)
 
     def to_image(self, parts: NDArray[Any]) -> NDArray[np.float32]:
-        """Positions (..., 2) xy as parts of the canvas, 0..1, to px of the image."""
+        """Convert points (..., 2) xy relative to the canvas, 0..1, to px of the image."""
         origin, size = self._rectangle
         return (parts * size + origin).astype(np.float32)
 
@@ -68,10 +68,10 @@ class WarpedFrame(Frame):
 
 
 def fill_warped(canvases: NDArray[Any], image: Image, frames: Sequence[WarpedFrame], pixels: Normalization) -> None:
-    """Put parts of one image (h, w, 3) uint8 BGR, normalised, on canvases (n, 3, h, w).
+    """Warp parts of one image (h, w, 3) uint8 BGR onto canvases (n, 3, h, w) and normalise them.
 
-    Bilinear, and black outside the image, with the 8-bit results of OpenCV 4's warpAffine: weights of 1/32 px, rounded
-    to whole levels before the normalisation, as networks saw them in training.
+    The warp is bilinear, with black outside the image, and has the results of OpenCV 4's 8-bit warpAffine, as in
+    training: positions are rounded to 1/32 px, and values to integers before the normalisation.
     """
     if frames:
         matrices = np.stack([frame.matrix for frame in frames])
@@ -80,11 +80,11 @@ def fill_warped(canvases: NDArray[Any], image: Image, frames: Sequence[WarpedFra
 
 @dataclass(frozen=True)
 class Crop(Geometry):
-    """A box of the image: width and height times `enlarge`, then the shorter side widened to the aspect of `size`.
+    """A box of the image, with its sides multiplied by `enlarge` and then one of them enlarged to the aspect of `size`.
 
-    The result is warped onto exactly `size` = (height, width). The warp maps lengths in px, or with `spacing` from one
-    pixel's centre to another's, which makes the crop and its mirror image agree (UDP, arXiv 1911.07524, section 3.1).
-    A network takes sides that are multiples of `multiple` where another size is asked for.
+    The result is warped onto a canvas of `size` = (height, width). Lengths are in px, or with `spacing` measured
+    between pixel centres, so that the crop and its mirror image agree (UDP, arXiv 1911.07524, section 3.1). If another
+    size is requested, its sides must be multiples of `multiple`.
     """
 
     size: tuple[int, int]
@@ -103,10 +103,10 @@ class Crop(Geometry):
         return self.size
 
     def of_box(self, box: NDArray[Any], image_size: Size) -> WarpedFrame:
-        """The ResizedFrame of a box (4,) xyxy px.
+        """The Frame of a box (4,) xyxy px.
 
-        A box without extent counts as one px; one outside the image gives a black crop. UsageError for a side below
-        zero and for a box that is not finite or farther than any image reaches.
+        A side of 0 counts as 1 px. A box outside the image gives a black crop. Raises UsageError for a box with a
+        negative side, or one that is not finite or beyond any image.
         """
         x1, y1, x2, y2 = (float(value) for value in box)
         if not np.abs((x1, y1, x2, y2)).max() <= FARTHEST:
@@ -126,7 +126,7 @@ class Crop(Geometry):
         return self.of_box(np.array([0, 0, image_size[1], image_size[0]]), image_size)
 
     def typical(self, image_size: Size) -> Sequence[WarpedFrame]:
-        """A person in the image's middle, and one that leaves it."""
+        """The Frames of a box in the middle of the image and of one that extends beyond it."""
         height, width = image_size
         boxes = np.array([[0.3, 0.1, 0.6, 0.9], [-0.2, 0.2, 0.4, 0.8]]) * [width, height, width, height]
         return [self.of_box(box, image_size) for box in boxes]

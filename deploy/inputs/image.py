@@ -1,7 +1,8 @@
 """Image files to pixels and back."""
 
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,10 @@ import numpy as np
 from ..system.errors import DetforgeError, InputError
 from ..system.files import replacing
 from .geometry import Image
+from .heif import is_turned, pages_by_pillow
+from .jpeg_end import END, without_end
+from .kinds import HEAD, format_of
+from .pages import begins_with_preview, has_pages, more_pages
 
 Size = tuple[int, int]
 """Height and width in px."""
@@ -25,31 +30,71 @@ _TURNED = re.compile(
 """EXIF's entry for the orientation, little or big endian, with another value than 1."""
 _MOST_PIXELS = 1 << 30
 """As OpenCV has it."""
+_UNREAD = frozenset(["JPEG XL", "JPEG XR", "Photoshop", "OpenEXR", "DDS", "camera raw"])
+_FILLERS = tuple(byte * 64 for byte in (b"\0", b"\x55", b"\xaa", b"\xff\0"))
 
 
 def read_image(path: str | Path) -> Image:
-    """An image file as (h, w, 3) uint8 BGR, upright; InputError when it is missing, truncated or no image."""
+    """An image file as (h, w, 3) uint8 BGR, upright; InputError when it is missing, truncated or no image.
+
+    Of several pages it is the first.
+    """
     return decode_image(_bytes(path), str(path))
 
 
+def read_pages(path: str | Path) -> Iterator[Image]:
+    """Every page of an image file, as `decode_pages` has them."""
+    return decode_pages(_bytes(path), str(path))
+
+
 def decode_image(data: bytes, name: str) -> Image:
-    """The bytes of an image file as (h, w, 3) uint8 BGR, upright; InputError naming it `name`.
+    """The first page of an image file, as `decode_pages` has it."""
+    return next(decode_pages(data, name))
+
+
+def decode_pages(data: bytes, name: str) -> Iterator[Image]:
+    """The pages or frames of an image file's bytes as (h, w, 3) uint8 BGR, upright; InputError naming it `name`.
 
     Grey, alpha and 16 bit become 8-bit BGR and EXIF rotation is applied, all as `cv2.imread` does. That one
     fills what a truncated JPEG lacks with grey; `cv2.imdecode` refuses truncated files of every format.
     """
     if not data:
         raise InputError(f"{name}: the file is empty; copy it again")
+    kind = format_of(data[:HEAD])
+    if kind == "HEIC" or (kind == "AVIF" and is_turned(data)):
+        yield from pages_by_pillow(data, name, kind)
+        return
+    if kind == "TIFF" and begins_with_preview(data):
+        raise InputError(f"{name}: a camera's raw picture, of which only a preview is read here; save it as JPEG")
+    first = _decoded(data, name, kind)
+    yield first
+    if has_pages(data, kind):
+        yield from more_pages(data, name, first)
+
+
+def _decoded(data: bytes, name: str, kind: str | None) -> Image:
     if (plain := _plain_jpeg(data)) is not None:
         return plain[0]
+    if (image := _by_opencv(data, name)) is not None:
+        return image
+    if kind == "JPEG" and (body := without_end(data)) is not None:
+        # What is missing of a scan would be read from what comes next, so that the pictures differ.
+        one, *others = (_by_opencv(body + filler + END, name) for filler in _FILLERS)
+        if one is not None and all(np.array_equal(one, np.asarray(other)) for other in others):
+            warnings.warn(f"{name}: a JPEG without its end marker; all of the picture is there", stacklevel=2)
+            return one
+    if kind in _UNREAD:
+        raise InputError(f"{name}: {kind}, a format that is not read here; save it as JPEG or PNG")
+    raise InputError(f"{name}: not an image, or a truncated or corrupt one; check that it opens in a viewer")
+
+
+def _by_opencv(data: bytes, name: str) -> Image | None:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise InputError(f"{name}: too large or malformed; OpenCV says: {error.err}; save it anew") from error
     # The stubs of OpenCV promise an image, but what cannot be decoded is None.
-    if image is None:  # pyright: ignore[reportUnnecessaryComparison]
-        raise InputError(f"{name}: not an image, or a truncated or corrupt one; check that it opens in a viewer")
-    return image.astype(np.uint8, copy=False)
+    return None if image is None else image.astype(np.uint8, copy=False)  # pyright: ignore[reportUnnecessaryComparison]
 
 
 def _bytes(path: str | Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Images that a kernel on the GPU preprocesses, with the bytes that the CPU would give."""
+"""Preprocessing of images on the GPU, with the same results as on the CPU to the bit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .resize import ResizedFrame
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Images that a backend preprocesses by itself, and how each lies on its canvas; all canvases have one size."""
+    """Images for a backend to preprocess, with their Frames. All canvases have the same size."""
 
     images: Sequence[Image]
     frames: Sequence[ResizedFrame]
@@ -24,24 +24,24 @@ class ImageBatch:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the network's input, (n, 3, h, w)."""
+        """The shape (n, 3, h, w) of the network's input."""
         return len(self.images), 3, *self.frames[0].canvas_size
 
     @property
     def size(self) -> int:
-        """The bytes of all pixels."""
+        """The size of all images in bytes."""
         return sum(image.nbytes for image in self.images)
 
     def __getitem__(self, part: slice) -> "ImageBatch":
         return ImageBatch(self.images[part], self.frames[part], self.pixels)
 
     def filled_up(self, missing: int) -> "ImageBatch":
-        """With the first image again for each that is missing."""
+        """The batch padded with `missing` copies of the first image."""
         images, frames = (*self.images, *[self.images[0]] * missing), (*self.frames, *[self.frames[0]] * missing)
         return ImageBatch(images, frames, self.pixels)
 
     def write(self, pixels: NDArray[np.uint8]) -> None:
-        """All pixels, image by image and row by row, into `size` bytes."""
+        """Copy all images, one after the other in row order, to a buffer of `size` bytes."""
         start = 0
         for image in self.images:
             np.copyto(pixels[start : start + image.nbytes].reshape(image.shape), image)
@@ -49,18 +49,19 @@ class ImageBatch:
 
 
 def input_kernel(dtype: str) -> Library | None:
-    """The library that makes inputs of a dtype on the GPU; None where it was not built, or has no such dtype.
+    """The library that preprocesses on the GPU; None if it was not built or does not support the dtype.
 
-    The CPU makes them then. That is no other device than was asked for: the network runs on the GPU either way.
+    The CPU preprocesses then. The network runs on the requested GPU in both cases.
     """
     path = library("detforge_cuda")
     return None if path is None or dtype not in DTYPES else Library(path)
 
 
 def fill(kernel: Library, canvases: Buffer, dtype: Any, images: ImageBatch, pixels: int, stream: int) -> None:
-    """Make a batch (n, 3, h, w) on the current GPU, in order on a stream, of what `write` gave, at `pixels` there.
+    """Preprocess a batch on the current GPU into `canvases` (n, 3, h, w), asynchronously on a CUDA stream.
 
-    It holds what `ResizedFrame.fill` puts there.
+    `pixels` is the device address of the data from `ImageBatch.write`. The results equal those of `ResizedFrame.fill`.
+    Raises DetforgeError if the GPU fails.
     """
     canvas, norm = canvases.shape[1:], images.pixels
     step, address = int(np.prod(canvas)) * np.dtype(dtype).itemsize, canvases.address

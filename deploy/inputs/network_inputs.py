@@ -1,4 +1,4 @@
-"""The inputs of a network: what each is made from, and how."""
+"""The inputs of a network and how they are filled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +21,10 @@ from .resize import Resize, ResizedFrame
 
 @dataclass(frozen=True)
 class View:
-    """What a network looks at: an image (h, w, 3) uint8 BGR and how it lies on its canvas.
+    """One image (h, w, 3) uint8 BGR for a network, and its Frame.
 
-    A pair has a second image `other`, which lies there the same way. A network that refines poses also takes a given
-    pose `keypoints` (k, 3): x, y in px of the image and a score.
+    `other` is the second image of a pair, which has the same Frame. `keypoints` (k, 3), x, y in px of the image and a
+    score, are the given pose for networks that refine poses.
     """
 
     image: Image
@@ -35,9 +35,9 @@ class View:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """Pixels (n, 3, h, w) float32: an image, placed on its canvas by `place`, then normalised.
+    """Images (n, 3, h, w), placed on their canvases by `place` and normalised.
 
-    mean and std are in the channel order `color`, on the scale 0..255. `second` takes the other image of a pair.
+    `mean` and `std` are in the channel order `color`, on the scale 0..255. `second` selects the second image of a pair.
     """
 
     place: Resize | Crop | Cover
@@ -53,20 +53,20 @@ class ImageInput:
         require(all(s > 0 for s in self.std), "inputs.std", "positive values")
 
     def placed(self, **changes: Any) -> "ImageInput":
-        """The same input with changes to its geometry."""
+        """The same input with changed fields of its geometry."""
         return replace(self, place=replace(self.place, **changes))
 
     @property
     def pixels(self) -> Normalization:
-        """What happens to the values."""
+        """The normalisation of the pixels."""
         return Normalization(self.color, self.mean, self.std)
 
     def shape(self, canvas: Size) -> tuple[int, ...]:
-        """Of one view on a canvas of (height, width) px."""
+        """The shape for one view on a canvas of (height, width) px."""
         return (3, *canvas)
 
     def fill(self, batch: NDArray[Any], views: Sequence[View], threads: int) -> None:
-        """Put every view in its row of a batch (n, 3, h, w)."""
+        """Write each view to its row of a batch (n, 3, h, w)."""
         start = 0
         for _, same in groupby(views, lambda view: id(self.shown(view))):
             members = list(same)
@@ -80,15 +80,15 @@ class ImageInput:
             start += len(members)
 
     def mirrored(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The same batch with left and right exchanged."""
+        """The batch mirrored left to right."""
         return np.ascontiguousarray(batch[..., ::-1])
 
     def typical(self, view: View, seed: int) -> View:
-        """The view with what this input needs made up; the other image of a pair is the mirrored one."""
+        """The view with made-up data for verification: the second image of a pair becomes the mirrored image."""
         return replace(view, other=np.ascontiguousarray(view.image[:, ::-1])) if self.second else view
 
     def shown(self, view: View) -> Image:
-        """The image of a view that this input takes."""
+        """The image of a view that this input shows. Raises UsageError if the second image is missing."""
         if not self.second:
             return view.image
         if view.other is None:
@@ -98,17 +98,17 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class SizeInput:
-    """The (height, width) px of the image on its canvas, (n, 2) float32: two-stage networks clip boxes there."""
+    """The (height, width) px of the image on its canvas, (n, 2), to which two-stage networks clip boxes."""
 
     name: str = "image_size"
     kind: Literal["size"] = "size"
 
     def shape(self, canvas: Size) -> tuple[int, ...]:
-        """Of one view."""
+        """The shape for one view."""
         return (2,)
 
     def fill(self, batch: NDArray[Any], views: Sequence[View], threads: int) -> None:
-        """Put every view's size in its row of a batch (n, 2)."""
+        """Write the size of each view to its row of a batch (n, 2)."""
         batch[...] = [view.frame.content_size for view in views]
 
     def mirrored(self, batch: NDArray[Any]) -> NDArray[Any]:
@@ -116,16 +116,16 @@ class SizeInput:
         return batch
 
     def typical(self, view: View, seed: int) -> View:
-        """The view as it is."""
+        """The view unchanged."""
         return view
 
 
 @dataclass(frozen=True)
 class PoseInput:
-    """A given pose as maps (n, k, h, w) float32: `peak` times a Gaussian of `sigma` px at each keypoint.
+    """A given pose as maps (n, k, h, w): `peak` times a Gaussian of `sigma` px at each keypoint.
 
-    A keypoint whose score is not above `least_score` leaves its map empty. `mirrored_order` (k,) names for each
-    keypoint the one in its place in a mirrored image.
+    The map of a keypoint whose score is not above `least_score` is zero. `mirrored_order` (k,) is for each keypoint the
+    index of the one that replaces it in a mirrored image.
     """
 
     mirrored_order: tuple[int, ...]
@@ -142,31 +142,31 @@ class PoseInput:
         require(0 < self.sigma <= 64, "inputs.sigma", "px above 0, 64 at most")
 
     def shape(self, canvas: Size) -> tuple[int, ...]:
-        """Of one view on a canvas of (height, width) px."""
+        """The shape for one view on a canvas of (height, width) px."""
         return (len(self.mirrored_order), *canvas)
 
     def fill(self, batch: NDArray[Any], views: Sequence[View], threads: int) -> None:
-        """Put every view's maps in its row of a batch (n, k, h, w)."""
+        """Write the maps of each view to its row of a batch (n, k, h, w). Raises UsageError for an invalid pose."""
         for row, view in zip(batch, views, strict=True):
             if view.keypoints is None:
                 raise UsageError("this network refines poses; give them with `keypoints`")
             if view.keypoints.shape != ((count := len(self.mirrored_order)), 3):
                 raise UsageError(f"this network refines poses of {count} keypoints, each x, y and a score")
             places: NDArray[np.float32] = np.clip(view.frame.to_canvas(view.keypoints[:, :2]), -FARTHEST, FARTHEST)
-            across, down = (self._bells(places[:, axis], size) for axis, size in ((0, row.shape[2]), (1, row.shape[1])))
+            across, down = self._gaussians(places[:, 0], row.shape[2]), self._gaussians(places[:, 1], row.shape[1])
             peaks = np.where(view.keypoints[:, 2] > self.least_score, self.peak, 0.0)
             row[...] = peaks[:, None, None] * down[:, :, None] * across[:, None, :]
 
-    def _bells(self, centres: NDArray[np.float32], size: int) -> NDArray[np.float64]:
-        """A Gaussian around each centre (k,), at pixels 0 to `size` - 1: (k, size)."""
+    def _gaussians(self, centres: NDArray[np.float32], size: int) -> NDArray[np.float64]:
+        """Gaussians (k, size) around each centre (k,), at pixels 0 to `size` - 1."""
         return np.exp(-((np.arange(size) - centres[:, None].astype(np.float64)) ** 2) / (2 * self.sigma**2))
 
     def mirrored(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The maps of the mirrored pose, in which left and right keypoints change places."""
+        """The maps of the mirrored pose, in which left and right keypoints are swapped."""
         return np.ascontiguousarray(batch[:, self.mirrored_order, :, ::-1])
 
     def typical(self, view: View, seed: int) -> View:
-        """The view with a made-up pose somewhere in the image."""
+        """The view with a random pose in the image."""
         random = np.random.default_rng(seed)
         places = random.uniform(0, view.image.shape[1::-1], (len(self.mirrored_order), 2))
         return replace(view, keypoints=np.concatenate((places, np.ones((len(places), 1))), 1).astype(np.float32))
@@ -182,16 +182,16 @@ def feeds(
     canvases: Canvases,
     threads: int = 1,
 ) -> dict[str, Any]:
-    """What a network is fed for views that share a canvas size, input by input.
+    """The network's inputs by name for views with the same canvas size.
 
-    `ports` are the backend's inputs by name: a fixed batch is filled up with zeros, and a port that takes images gets
-    an ImageBatch.
+    `ports` are the backend's inputs by name. A fixed batch is padded with zeros. A port with `takes_images` gets an
+    ImageBatch if possible.
     """
     return {each.name: _feed(each, views, ports[each.name], canvases, threads) for each in inputs}
 
 
 def mirrored(inputs: Sequence[NetworkInput], fed: Mapping[str, Any]) -> dict[str, Any]:
-    """The same feeds with left and right of every canvas exchanged."""
+    """The network's inputs mirrored left to right."""
     return {each.name: each.mirrored(fed[each.name]) for each in inputs}
 
 

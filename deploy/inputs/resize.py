@@ -1,4 +1,4 @@
-"""An image resized and padded: what detectors see."""
+"""Resizes and pads a whole image, for detectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,19 +14,19 @@ from ..system.errors import InputError
 from .geometry import USUAL_IMAGE, Frame, Geometry, Image, Normalization, Pixel, Size, check_canvas
 
 LONGEST = 16384
-"""Px of a canvas on either side."""
-_LARGEST_KEPT = 1280  # px, of images that keep their size
+"""The largest side of a canvas in px."""
+_LARGEST_KEPT = 1280  # px, the largest side to expect of images that are not resized
 _SHORT_SIDE = 256
 
 
 @dataclass(frozen=True)
 class Pad:
-    """What surrounds a resized image.
+    """The padding of a resized image.
 
-    The canvas is `canvas` = (height, width), or each side is padded to a multiple of m = `multiple`: to the next one
-    with the rule "ceil", to side | (m - 1) with "or", as in CornerNet, and to one px more with "or+1", as in
-    CenterNet. Padding lies to the right and the bottom, or all around where `centered`. It is zero after the
-    normalisation, or `value` before.
+    The canvas has the size `canvas` = (height, width), or each side is padded by `rule` with m = `multiple`: "ceil"
+    pads to the next multiple of m; "or" pads to side | (m - 1), as in CornerNet; "or+1" to one px more, as in
+    CenterNet. Padding is at the right and the bottom, or on all sides if `centered`. Its value is 0 after the
+    normalisation, or `value` before it.
     """
 
     canvas: tuple[int, int] | None = None
@@ -43,13 +43,13 @@ class Pad:
         require(self.rule == "ceil" or is_power, "pad.multiple", f'a power of two, to pad to "{self.rule}"')
 
     def size_for(self, resized: Size) -> Size:
-        """The canvas (height, width) of an image of this size."""
+        """The canvas (height, width) of a resized image of this size."""
         if self.canvas is not None:
             return self.canvas
         return self.side_for(resized[0]), self.side_for(resized[1])
 
     def side_for(self, side: int) -> int:
-        """A side, padded to the multiple."""
+        """The padded length of a side."""
         if self.rule == "ceil":
             return -(-side // self.multiple) * self.multiple
         return (side | (self.multiple - 1)) + (self.rule == "or+1")
@@ -57,9 +57,10 @@ class Pad:
 
 @dataclass(frozen=True)
 class ResizedFrame(Frame):
-    """A resized image on its canvas: sizes as (height, width) px, its first pixel at `offset` = (top, left).
+    """A resized image on its canvas. Sizes are (height, width) px; `offset` is (top, left).
 
-    `fill_value` is the padding's, before the normalisation, or None for zero after it. `in_floats` as in Resize.
+    `fill_value` is the value of the padding before the normalisation, or None for 0 after it. `in_floats` is True for
+    the filter "float" of Resize.
     """
 
     image_size: Size
@@ -78,16 +79,16 @@ class ResizedFrame(Frame):
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Model px per image px, in x and in y."""
+        """The px of the canvas per px of the image, in x and y."""
         return self.resized_size[1] / self.image_size[1], self.resized_size[0] / self.image_size[0]
 
     def to_canvas(self, points: NDArray[Any]) -> NDArray[np.float32]:
         return (points * np.array(self.scale) + np.array(self.offset[::-1])).astype(np.float32)
 
     def fill(self, canvas: NDArray[Pixel], image: Image, pixels: Normalization, threads: int) -> None:
-        """The resize has the bytes of OpenCV's 8-bit bilinear one, as in the reference pipelines.
+        """Resize, normalise and pad. The resize equals OpenCV's 8-bit bilinear resize, as in the reference pipelines.
 
-        A float16 canvas holds the values rounded, a uint8 one rounded and cut to 0..255.
+        Values are rounded for a float16 canvas, and rounded and clipped to 0..255 for a uint8 canvas.
         """
         fill = self.padding(pixels)
         if self.in_floats:
@@ -99,7 +100,7 @@ class ResizedFrame(Frame):
         )
 
     def padding(self, pixels: Normalization) -> tuple[float, float, float]:
-        """The value of each plane of the canvas around the image."""
+        """The padding value of each channel of the canvas."""
         if self.fill_value is None:
             return 0.0, 0.0, 0.0
         first, second, third = (
@@ -123,10 +124,10 @@ class ResizedFrame(Frame):
 class Resize(Geometry):
     """The image resized to `size`, then padded.
 
-    `size` is what bounds the image: (height, width), or with `by` "edges" its (short, long) side; None keeps the
-    image's own size. The image keeps its aspect, or without `keep_aspect` becomes exactly `size`. Its sides are
-    rounded to the nearest px, or down with `rounding` "floor", which moves boxes. `filter` "opencv" is OpenCV's
-    bilinear filter on 8-bit values, "float" a bilinear filter on floats, as torchvision's transforms have it.
+    `size` is the largest (height, width), or with `by` "edges" the largest (short, long) side; None keeps the size of
+    the image. The image keeps its aspect ratio, or without `keep_aspect` becomes exactly `size`. Its sides are rounded
+    to the nearest px, or down with `rounding` "floor", which moves boxes. `filter` "opencv" is OpenCV's bilinear filter
+    on 8-bit values; "float" is a bilinear filter on floats, as in torchvision's transforms.
     """
 
     size: tuple[int, int] | None = None
@@ -155,20 +156,20 @@ class Resize(Geometry):
     def whole(self, image_size: Size, scale: float = 1.0, least_scale: float = 1.0) -> ResizedFrame:
         height, width = image_size
         across, down = (factor * scale for factor in self._factors(height, width))
-        # An extreme aspect may leave nothing of a side.
+        # An extreme aspect ratio may round a side to 0.
         half = 0.5 if self.rounding == "round" else 0.0
         resized = max(1, int(height * down + half)), max(1, int(width * across + half))
         canvas = self.pad.size_for(resized)
         if resized[0] > canvas[0] or resized[1] > canvas[1]:
             shapes = f"{resized[1]}x{resized[0]} px, more than the canvas of {canvas[1]}x{canvas[0]} px"
-            raise InputError(f"image of {width}x{height} px: it would become {shapes}; cut it in parts")
+            raise InputError(f"image of {width}x{height} px: it would become {shapes}; split it into parts")
         offset = (0, 0)
-        if self.pad.centered:  # the middle pixels meet; of an even and an odd side, the one before the middle
+        if self.pad.centered:  # aligns the middle pixels, size // 2, of both
             offset = canvas[0] // 2 - resized[0] // 2, canvas[1] // 2 - resized[1] // 2
         return ResizedFrame(image_size, resized, canvas, offset, self.pad.value, self.filter == "float")
 
     def _factors(self, height: int, width: int) -> tuple[float, float]:
-        """Model px per image px, in x and in y, before rounding."""
+        """The px of the canvas per px of the image, in x and y, before rounding."""
         if self.size is None:
             return 1.0, 1.0
         first, second = self.size
@@ -194,13 +195,13 @@ class Resize(Geometry):
         if self.canvas is not None:
             return self.canvas, self.canvas, self.canvas
         usual = self.whole(USUAL_IMAGE).canvas_size
-        # A square as large as the longest side holds wide and tall images alike.
+        # A square of the longest side covers both wide and tall images.
         long = int((_LARGEST_KEPT if self.size is None else max(self.size)) * max(scales))
         smallest, largest = self.pad.size_for((1, 1)), self.pad.size_for((long, long))
         return smallest, usual, largest
 
     def makes(self, side: int) -> bool:
-        """Padding gives this side: of itself, or, where it always adds, of one px less."""
+        """Whether padding can give a side of this length, from this side or from one px less."""
         return self.canvas is not None or side in (self.pad.side_for(side), self.pad.side_for(max(1, side - 1)))
 
     @property

@@ -1,6 +1,6 @@
-"""Functions of an ONNX file in place of the nodes that call them, for runtimes that know no functions.
+"""Inlines the functions of an ONNX model, for runtimes that do not support functions.
 
-A file of any ONNX version stays as it is but for these nodes. Numbers of fields are those of onnx.proto.
+Nothing else in the file changes, whatever its ONNX version. The field numbers are those of onnx.proto.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class _Function:
 
 
 def inline_functions(model: bytes) -> bytes:
-    """The same ONNX model without functions; ValueError for bytes that are no model."""
+    """The ONNX model with its functions inlined. Raises ValueError if the bytes are no model."""
     whole = list(fields(model))
     functions = {_key(f, name=1, domain=10): _function(f) for n, _, f in whole if n == _FUNCTIONS}
     if not functions:
@@ -37,7 +37,7 @@ def inline_functions(model: bytes) -> bytes:
 
 
 def port_names(model: bytes) -> tuple[list[str], list[str]]:
-    """The names of an ONNX model's inputs and outputs; ValueError for bytes that are no model."""
+    """The names of an ONNX model's inputs and outputs. Raises ValueError if the bytes are no model."""
     [graph] = (list(fields(as_bytes(value))) for n, _, value in fields(model) if n == _GRAPH)
     inputs, outputs = (
         [text(value, 1) for n, _, value in graph if n == part] for part in (_GRAPH_INPUTS, _GRAPH_OUTPUTS)
@@ -58,14 +58,14 @@ def _graph(graph: bytes | memoryview, functions: dict[tuple[str, str], _Function
 def _expand(
     node: bytes | memoryview, functions: dict[tuple[str, str], _Function], path: str
 ) -> Iterator[bytes | memoryview]:
-    """The node itself, or the nodes of the function that it calls; inner names begin with the node's first output."""
+    """The node, or the nodes of the function that it calls. Inner names are prefixed with the node's first output."""
     function = functions.get(_key(node, name=_OP, domain=_DOMAIN))
     if function is None:
         yield node
         return
     inputs, outputs = texts(node, _INPUT), texts(node, _OUTPUT)
     path = f"{path}{next(filter(None, outputs), '')}/"
-    names = dict.fromkeys(function.inputs, "")  # an input that the node leaves out stays left out
+    names = dict.fromkeys(function.inputs, "")  # inputs that the node leaves out stay empty
     names |= dict(zip(function.inputs, inputs, strict=False))
     names |= {inner: outer for inner, outer in zip(function.outputs, outputs, strict=False) if outer}
     given = function.defaults | {text(a, 1): bytes(as_bytes(a)) for n, _, a in fields(node) if n == _ATTRIBUTE}
@@ -92,7 +92,7 @@ def _renamed_node(
 def _attribute(
     attribute: bytes | memoryview, names: dict[str, str], path: str, given: dict[str, bytes] | None
 ) -> Iterator[bytes]:
-    """An attribute of a function's node: its own, the caller's where it refers to one, or none."""
+    """An attribute of a function's node. A reference becomes the caller's attribute, or is dropped without one."""
     if reference := text(attribute, _REFERENCE):
         source = (given or {}).get(reference)
         if source is not None:
@@ -110,7 +110,7 @@ def _attribute(
 def _renamed_graph(
     graph: bytes | memoryview, names: dict[str, str], path: str, given: dict[str, bytes] | None
 ) -> bytes:
-    """A loop's or branch's graph inside a function, whose values may be its own or the function's."""
+    """The subgraph of a loop or branch in a function, with the caller's names."""
     parts: list[bytes] = []
     for number, kind, value in fields(graph):
         new = value

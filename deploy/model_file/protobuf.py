@@ -1,16 +1,16 @@
-"""Protobuf messages as numbered fields, which is what an ONNX file is made of: the runtime does without onnx."""
+"""A minimal reader and writer of protobuf messages, because deploy/ does not import onnx."""
 
 from collections.abc import Iterator
 
 Value = int | bytes | memoryview
-"""Of a field: a whole number, else bytes, which may be a message of their own."""
+"""The value of a field: a whole number, or bytes, which may be a nested message."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types."""
 
 
 def fields(message: bytes | memoryview) -> Iterator[tuple[int, int, Value]]:
-    """Number, wire type and value of each field, in their order; ValueError where the bytes are no message."""
+    """The number, wire type and value of each field in order. Raises ValueError if the bytes are no message."""
     view, at = memoryview(message), 0
     while at < len(view):
         key, at = _read_varint(view, at)
@@ -24,7 +24,7 @@ def fields(message: bytes | memoryview) -> Iterator[tuple[int, int, Value]]:
         elif kind in (FIXED64, FIXED32):
             size = 8 if kind == FIXED64 else 4
         else:
-            raise ValueError(f"field {number} has the wire type {kind}")
+            raise ValueError(f"field {number} has the unknown wire type {kind}")
         if at + size > len(view):
             raise ValueError("it ends within a field")
         yield number, kind, view[at : at + size]
@@ -32,24 +32,24 @@ def fields(message: bytes | memoryview) -> Iterator[tuple[int, int, Value]]:
 
 
 def texts(message: Value, number: int) -> list[str]:
-    """Every text in the fields of that number."""
+    """The texts of all fields with this number."""
     return [str(as_bytes(value), "utf-8") for n, _, value in fields(as_bytes(message)) if n == number]
 
 
 def text(message: Value, number: int) -> str:
-    """The first text in a field of that number, "" without one."""
+    """The text of the first field with this number; "" without one."""
     return next(iter(texts(message, number)), "")
 
 
 def as_bytes(value: Value) -> bytes | memoryview:
-    """The value of a field that holds bytes; ValueError for a number."""
+    """The value if it is bytes. Raises ValueError for a number."""
     if isinstance(value, int):
         raise ValueError("a field has the wrong type")
     return value
 
 
 def encode(number: int, kind: int, value: Value) -> bytes:
-    """A field as bytes."""
+    """A field encoded as bytes."""
     head = _varint(number << 3 | kind)
     if isinstance(value, int):
         return head + _varint(value)

@@ -1,4 +1,4 @@
-// Which row takes which column so that the sum of the costs is least (Kuhn; Munkres): shortest augmenting paths, as in
+// The assignment of rows to columns with the least total cost (Kuhn; Munkres), by shortest augmenting paths as in
 // Crouse, "On implementing 2D rectangular assignment algorithms".
 #pragma once
 
@@ -12,23 +12,23 @@
 
 namespace detforge {
 
-// Where tags are about as near to several people most costs are equal, so that many assignments are best, and which of
-// them comes out decides who a keypoint belongs to. The choice among equals is that of the Python package munkres from
-// 3.0 on, with which the references' people were found:
+// If a tag is about equally close to several people, many assignments have the least cost, and the choice among them
+// decides which person gets a keypoint. We choose as the Python package munkres 3.0 and later does, because the
+// reference results were computed with it:
 //
-// - Rows in their order first take their least cost's first column that is free.
-// - A row that is left has a path to a free column. Its columns are looked at from the last to the first, the last one
-//   of the list moving to the place of one that is done; of equally near ones a free one comes first, and of those the
-//   last, else the first.
-// - Matrices of fewer than 16 costs are searched plainly: from the first column on, and the first of the nearest.
+// - First, each row in order takes the first free column among those with its least cost.
+// - Then each row without a column searches a path to a free column. It scans the remaining columns from the last to
+//   the first; a column that is done is replaced by the last one of the list. Among equally near columns it prefers the
+//   last free one, or the first if none is free.
+// - Matrices of fewer than 16 costs are scanned from the first column on, and the first of the nearest is taken.
 class Assignment {
 public:
-    // Costs (rows, cols), row by row, finite, as are their sums; no more rows than columns.
+    // Costs (rows, cols) in row-major order. They and their sums must be finite, and rows <= cols.
     Assignment(const std::vector<double>& costs, size_t rows, size_t cols)
         : costs_(costs), rows_(rows), cols_(cols), is_small_(rows * cols < 16), row_price_(rows), col_price_(cols, 0.0),
           row_of_(cols, none), col_of_(rows, none), distance_(cols), via_(cols) {}
 
-    // The column of each row.
+    // Returns the column of each row.
     std::vector<int64_t> solve() {
         for (size_t row = 0; row < rows_; ++row) take_first(row);
         for (size_t row = 0; row < rows_; ++row) {
@@ -53,7 +53,7 @@ private:
         }
     }
 
-    // The free column that is nearest to a row, by way of columns whose rows would move on; prices follow.
+    // Finds the free column nearest to a row along augmenting paths, and updates the prices.
     size_t find_path(size_t start) {
         std::vector<size_t> left(cols_), seen_rows, seen_cols;
         std::iota(left.begin(), left.end(), 0);
@@ -80,7 +80,7 @@ private:
         return col;
     }
 
-    // Brings the distances up to date with the ways through a row; gives the place in `left` of the nearest column.
+    // Updates the distances with paths through a row. Returns the index in `left` of the nearest column.
     size_t look_from(size_t row, double low, const std::vector<size_t>& left) {
         double nearest = std::numeric_limits<double>::infinity();
         size_t best = 0;
@@ -100,7 +100,7 @@ private:
         return best;
     }
 
-    // Every row on the path moves on to its next column.
+    // Assigns each row on the path its next column.
     void turn_path(size_t start, size_t col) {
         for (size_t row = none; row != start;) {
             row = via_[col];

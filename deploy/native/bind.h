@@ -1,4 +1,4 @@
-// What the files that bind the native runtime to Python share.
+// Declarations shared by the files that bind the native runtime to Python.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -13,7 +13,7 @@ using namespace nb::literals;
 template <typename T, typename... Rest>
 using Array = nb::ndarray<T, nb::numpy, nb::c_contig, nb::device::cpu, Rest...>;
 
-// An array that takes over the values.
+// A NumPy array that owns the values.
 template <typename T>
 nb::object array(std::vector<T> values) {
     auto* kept = new std::vector<T>(std::move(values));
@@ -21,7 +21,7 @@ nb::object array(std::vector<T> values) {
     return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(kept->data(), {kept->size()}, owner));
 }
 
-// Each adds its functions to the module.
+// Each function adds the functions of one file to the module.
 void bind_boxes(nb::module_& m);
 void bind_images(nb::module_& m);
 void bind_heatmaps(nb::module_& m);

@@ -1,4 +1,4 @@
-// Selection and suppression of boxes for Python: checks shapes, releases the interpreter lock, calls the kernels.
+// Python bindings for selection and suppression of boxes: check shapes, release the GIL, call the kernels.
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
@@ -20,7 +20,7 @@ using Boxes = Array<const float, nb::shape<-1, 4>>;
 using Scores = Array<const float, nb::ndim<1>>;
 using Labels = Array<const int64_t, nb::ndim<1>>;
 
-// The number of boxes, which scores and labels must share.
+// Checks that boxes, scores and labels have the same length, and returns it.
 size_t count(const Boxes& boxes, const Scores& scores, const Labels& labels) {
     const size_t n = boxes.shape(0);
     if (scores.shape(0) != n || labels.shape(0) != n) throw std::invalid_argument("boxes, scores and labels differ in length");

@@ -1,4 +1,4 @@
-// Keypoints from heatmaps, offsets and bins, for Python.
+// Python bindings for decoding keypoints from heatmaps, offsets and bins.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string_view.h>
 
@@ -31,14 +31,14 @@ detforge::Method method_of(std::string_view name) {
     throw std::invalid_argument("no such method");
 }
 
-// The size of a kernel that has a middle, and that is no longer than Cards allow.
+// Checks that a kernel's size is odd and in the range of a Card.
 ptrdiff_t odd(ptrdiff_t size) {
     const bool fits = size >= 1 && size <= 255 && size % 2 == 1;
     if (!fits) throw std::invalid_argument("a kernel's size is no odd number of 1..255");
     return size;
 }
 
-// Points xy and values of many maps, those of each found by `find(map index)`.
+// Points xy and values of many maps, computed by `find(map index)`.
 template <typename Find>
 nb::object each(size_t count, Find find) {
     std::vector<float> points(2 * count), values(count);
@@ -99,7 +99,7 @@ nb::object vote_peaks(Maps maps, Fields offsets, double radius) {
     });
 }
 
-// Of each row the best bin and its value; with a kernel size, moved by a step of DARK.
+// The best bin of each row and its value. With a kernel size, the bin is refined by a step of DARK.
 nb::object bin_peaks(Rows rows, std::optional<ptrdiff_t> blur) {
     const ptrdiff_t count = rows.shape(1);
     if (count == 0) throw std::invalid_argument("rows without bins");

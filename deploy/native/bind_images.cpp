@@ -1,4 +1,4 @@
-// Pixels to network inputs for Python.
+// Python bindings for preprocessing of images.
 #include <nanobind/stl/array.h>
 
 #include <algorithm>
@@ -41,7 +41,7 @@ void resize(Array<const uint8_t, nb::shape<-1, -1, 3>> image, Canvas canvas, std
     }
 }
 
-// Columns and rows in order, and places that fit the fixed point.
+// Checks that the matrix neither rotates nor mirrors, and that positions fit the fixed-point format.
 void check(const double* matrix, size_t height, size_t width) {
     const bool straight = matrix[0] >= 0 && matrix[4] >= 0 && matrix[1] == 0 && matrix[3] == 0;
     const double right = matrix[0] * static_cast<double>(width), down = matrix[4] * static_cast<double>(height);

@@ -1,4 +1,4 @@
-// Similarity and suppression of poses for Python: checks shapes, releases the interpreter lock, calls the kernels.
+// Python bindings for similarity and suppression of poses: check shapes, release the GIL, call the kernels.
 #include <nanobind/stl/optional.h>
 
 #include <optional>

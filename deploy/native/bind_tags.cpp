@@ -1,4 +1,4 @@
-// Grouping of keypoints by their tags, for Python: checks shapes, releases the interpreter lock, calls the kernels.
+// Python bindings for grouping of keypoints by tags: check shapes, release the GIL, call the kernels.
 #include <cmath>
 #include <stdexcept>
 #include <utility>
@@ -33,7 +33,7 @@ nb::object assign(Costs costs) {
     return array(std::move(columns));
 }
 
-// An order of `count` maps.
+// Checks that the order has one valid index for each of `count` maps.
 std::vector<ptrdiff_t> order_of(const Order& order, size_t count) {
     std::vector<ptrdiff_t> places(order.data(), order.data() + order.shape(0));
     if (places.size() != count) throw std::invalid_argument("not one place for each map");

@@ -1,4 +1,4 @@
-// Kept boxes, indexed by place and size, so that those which overlap a given box are found without a full scan.
+// A spatial index of kept boxes, to find those that overlap a given box without a full scan.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +17,12 @@ struct Box {
     float x1, y1, x2, y2;
 };
 
-// In double, whose range no area of floats leaves.
+// In double, because the area may overflow a float.
 DETFORGE_INLINE double area(const Box& box) {
     return (static_cast<double>(box.x2) - box.x1) * (static_cast<double>(box.y2) - box.y1);
 }
 
-// Intersection over union; 0 where there is no intersection, or a side is undefined or without end.
+// Intersection over union; 0 if the boxes do not intersect, or if a side is NaN or infinite.
 DETFORGE_INLINE double iou(const Box& a, const Box& b) {
     const double w = static_cast<double>(std::min(a.x2, b.x2)) - std::max(a.x1, b.x1);
     const double h = static_cast<double>(std::min(a.y2, b.y2)) - std::max(a.y1, b.y1);
@@ -31,13 +31,14 @@ DETFORGE_INLINE double iou(const Box& a, const Box& b) {
     return all > 0 && std::isfinite(all) ? shared / all : 0;
 }
 
-// An area to compare in float: too small rather than too large where it, or the sum of two, leaves the range of float.
+// The area as float for the coarse comparison, clamped so that the sum of two stays finite. Where it is inexact, it is
+// too small, never too large.
 DETFORGE_INLINE float area_in_range(const Box& box) {
     using Limits = std::numeric_limits<float>;
     return static_cast<float>(std::min<double>(area(box), Limits::max() / 2) - Limits::min());
 }
 
-// Eight boxes side by side; an unused place overlaps nothing.
+// Eight boxes as a structure of arrays. Unused entries overlap nothing.
 struct Block {
     static constexpr int kBoxes = 8;
     float x1[kBoxes], y1[kBoxes], x2[kBoxes], y2[kBoxes], area[kBoxes];
@@ -45,8 +46,8 @@ struct Block {
     int32_t count, next;
 };
 
-// Whether a box of that label overlaps by more than the threshold: of a chain of blocks, or of all up to the first. Eight
-// are compared at once, in float and generously; what may overlap is compared in double.
+// Whether any box of the label overlaps by more than the threshold. The boxes are those of a chain of blocks, or of all
+// blocks from `first` down. Eight are compared at once in float with a margin, and possible overlaps again in double.
 DETFORGE_CLONES static bool overlaps_any(const Block* blocks, int32_t first, bool chained, const Box& box, int64_t label,
                                          double threshold) {
     const float own = area_in_range(box), least = static_cast<float>(threshold * (1 - 1e-5));
@@ -69,10 +70,10 @@ DETFORGE_CLONES static bool overlaps_any(const Block* blocks, int32_t first, boo
     return false;
 }
 
-// Each box stands on the cell of its label, of its longer side's power of two, and of its centre's cell of that side.
-// The IoU of boxes is at most that of their extents on either axis, which for sides a and b exceeds t only if a > t b and
-// centres are less than (a + b) / 2 * (1 - t) / (1 + t) apart. Few cells have to be looked at. While there are
-// few boxes, each label has one cell.
+// A box is stored in a cell given by its label, its level (the power of two above its longer side), and the position of
+// its centre on a grid of that size. The IoU of two boxes is at most the IoU of their extents on either axis. For sides
+// a and b that exceeds t only if a > t b and the centres are less than (a + b) / 2 * (1 - t) / (1 + t) apart, so a
+// query visits few cells. While there are few boxes, each label has one cell.
 class BoxIndex {
 public:
     BoxIndex(size_t most, double threshold) : most_(most), threshold_(threshold), heads_(256, -1) {}
@@ -90,13 +91,13 @@ public:
         put(box, label, slot(label, level, cell(centre(box.x1, box.x2), level), cell(centre(box.y1, box.y2), level)));
     }
 
-    // Whether a box of that label here overlaps by more than the threshold.
+    // Whether a stored box of the label overlaps by more than the threshold.
     bool overlaps(const Box& box, int64_t label) const {
         if (!is_solid(box)) return false;
         if (is_flat_) return is_on(slot(label, 0, 0, 0), box, label);
         const double slack = 1 + 1e-6, part = (1 - threshold_) / (1 + threshold_) / 2 * slack;
         for (int level = lowest_; level <= highest_; ++level) {
-            const double most = std::ldexp(1, level);  // the longer sides here are of half this to this
+            const double most = std::ldexp(1, level);  // longer sides of this level are in [most / 2, most)
             if (most * slack < side(box) * threshold_ || side(box) * slack < most / 2 * threshold_) continue;
             const Range columns(box.x1, box.x2, most, threshold_, part), rows(box.y1, box.y2, most, threshold_, part);
             if (columns.count() * rows.count() > static_cast<double>(blocks_.size())) {
@@ -112,9 +113,9 @@ public:
     }
 
 private:
-    static constexpr size_t kFew = 32;  // blocks, which are scanned as fast as the cells of one box
+    static constexpr size_t kFew = 32;  // blocks; scanning them is as fast as visiting the cells
 
-    // The cells on one axis in which a box's centre lies that overlaps this one.
+    // The cells on one axis that may hold the centres of overlapping boxes.
     struct Range {
         double low, high;
         Range(float from, float to, double most, double threshold, double part) {
@@ -127,7 +128,7 @@ private:
         int64_t last() const { return static_cast<int64_t>(high); }
     };
 
-    // From one slot for a label to a slot for every cell.
+    // Switches from one slot per label to one slot per cell.
     void sort() {
         is_flat_ = false;
         size_t size = heads_.size();
@@ -138,7 +139,7 @@ private:
         }
     }
 
-    // What is empty, undefined or without end overlaps nothing.
+    // Empty, NaN or infinite boxes overlap nothing.
     static bool is_solid(const Box& box) { return box.x2 > box.x1 && box.y2 > box.y1 && std::isfinite(side(box)); }
     static double side(const Box& box) {
         return std::max(static_cast<double>(box.x2) - box.x1, static_cast<double>(box.y2) - box.y1);
@@ -147,7 +148,7 @@ private:
     static int level_of(double side) { return std::ilogb(side) + 1; }
     static int64_t cell(double place, int level) { return static_cast<int64_t>(std::floor(std::ldexp(place, -level))); }
 
-    // Two cells may share a slot of the table: that costs time and nothing else.
+    // Hash collisions cost time but do not change results.
     size_t slot(int64_t label, int level, int64_t x, int64_t y) const {
         uint64_t hash = static_cast<uint64_t>(label) * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(level);
         for (const int64_t at : {x, y}) hash = (hash ^ static_cast<uint64_t>(at)) * 0xff51afd7ed558ccdu;

@@ -1,4 +1,4 @@
-// A rectangle of uint8 HWC pixels, warped to a normalised float32 CHW canvas in one pass.
+// Warps a rectangle of uint8 HWC pixels to a normalised float32 CHW canvas in one pass.
 #pragma once
 
 #include <algorithm>
@@ -9,14 +9,15 @@
 
 namespace detforge {
 
-// Where the canvas's columns or rows lie in the image: between pixel `at` and the next, whose weight is `weight` / 32.
+// Positions of the canvas's columns or rows in the image: between pixel `at` and the next, whose weight is `weight` /
+// 32.
 struct Axis {
     std::vector<int64_t> at;
     std::vector<uint16_t> weight;
-    size_t begin, end;  // the part of the canvas that some pixel of the image reaches
+    size_t begin, end;  // the part of the canvas that the image covers
 
-    // Pixel i of the canvas lies at step * i + origin, of an image of `pixels`. The fixed point is that of OpenCV 4's
-    // warpAffine: 1/1024 px, for columns with origin and way rounded `apart`, then 1/32 px.
+    // Pixel i of the canvas is at step * i + origin in an image of `pixels`. Positions are rounded as by OpenCV 4's
+    // warpAffine: to 1/1024 px, where step and origin of columns are rounded `apart`, then to 1/32 px.
     Axis(double step, double origin, size_t count, size_t pixels, bool apart)
         : at(count), weight(count), begin(count), end(0) {
         for (size_t i = 0; i < count; ++i) {
@@ -33,7 +34,7 @@ struct Axis {
     }
 };
 
-// The levels 0..255 of a plane, normalised. The division is kept, as in resize.h.
+// The normalised values of the levels 0..255. They are divided, not multiplied by a reciprocal, as in resize.h.
 struct Levels {
     float of[256];
     Levels(float mean, float std) {
@@ -49,7 +50,7 @@ public:
           channel_{channel[0], channel[1], channel[2]},
           levels_{{mean[0], std[0]}, {mean[1], std[1]}, {mean[2], std[2]}} {}
 
-    // The canvas (3, height, width) of a matrix (2, 3), canvas px to image px, without rotation and mirroring.
+    // Fills a canvas (3, height, width). The matrix (2, 3) maps canvas px to image px, without rotation or mirroring.
     void operator()(const double* matrix, float* canvas, size_t height, size_t width) {
         const Axis columns(matrix[0], matrix[2], width, static_cast<size_t>(width_), true);
         const Axis rows(matrix[4], matrix[5], height, static_cast<size_t>(height_), false);
@@ -71,11 +72,11 @@ private:
         for (int c = 0; c < 3; ++c) std::fill(row + c * plane + begin, row + c * plane + end, levels_[c].of[0]);
     }
 
-    // Pixels first..last of two rows, times 32, into `blended_`; black where the image has none.
+    // Blends pixels first..last of two rows, times 32, into `blended_`; black outside the image.
     void blend(int64_t row, uint16_t weight, int64_t first, int64_t last) {
         blended_.assign(static_cast<size_t>(last - first + 1) * 3, 0);
         const int64_t begin = std::max<int64_t>(first, 0), end = std::min(last + 1, width_);
-        // A row that the image lacks counts as the other one, without a weight.
+        // A row outside the image is replaced by the other row with weight 0.
         const uint16_t below = row + 1 < height_ ? weight : 0, above = row >= 0 ? 32 - weight : 0;
         const uint8_t* a = image_ + (std::max<int64_t>(row, 0) * width_ + begin) * 3;
         const uint8_t* b = image_ + (std::min(row + 1, height_ - 1) * width_ + begin) * 3;

@@ -1,4 +1,4 @@
-// DARK and its relatives: Newton's step on the logarithm of a smoothed map (Zhang et al., arXiv 1910.06278).
+// DARK and its variants: a Newton step on the logarithm of a smoothed map (Zhang et al., arXiv 1910.06278).
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 
 namespace detforge {
 
-// Smoothing makes a peak lower, and the reference multiplies the map until its maximum is what it was. That factor
-// cancels in every derivative of the logarithm unless a limit cuts a value, so it is only worked out there. It is never
-// below 1, and no smoothed value times it exceeds the maximum.
+// Limits of values before the logarithm. Smoothing lowers a peak, and the reference rescales the map to its former
+// maximum. The factor cancels in the derivatives of the logarithm unless a value is clamped, so it is computed only
+// then. It is at least 1, and no smoothed value times it exceeds the maximum.
 struct Limits {
     double low, high;
     bool cut(const double* values, size_t count, double maximum) const {
@@ -29,9 +29,8 @@ double rescaling(double maximum, const T* smooth, ptrdiff_t count) {
     return most > 0 ? maximum / most : 1;
 }
 
-// Logarithms of the smoothed map at the peak and up to `reach` px from it. Without a rescaler the map is not
-// multiplied, and goes on mirrored beyond its border instead of with zeros: as mmpose 0.x smooths the maps of bottom-up
-// networks.
+// Logarithms of the smoothed map up to `reach` px around the peak. Without a rescaler the map is not rescaled, and is
+// padded by reflection instead of with zeros, as mmpose 0.x does for bottom-up networks.
 template <ptrdiff_t reach>
 class Surroundings {
 public:
@@ -76,7 +75,7 @@ private:
     double values_[side * side];
 };
 
-// DARK: derivatives over two pixels each, away from the border.
+// DARK: second derivatives over a distance of two pixels. Peaks near the border are not refined.
 inline void step_dark(const Map& map, Peak& peak, const std::vector<double>& kernel, double scale,
                       Smoother& smoother) {
     if (peak.x <= 1 || peak.x >= map.w - 2 || peak.y <= 1 || peak.y >= map.h - 2) return;
@@ -90,10 +89,10 @@ inline void step_dark(const Map& map, Peak& peak, const std::vector<double>& ker
     peak.y += step[1];
 }
 
-// UDP's variant (Huang et al., arXiv 1911.07524): derivatives over one pixel, border pixels repeated beyond the border.
+// UDP's variant (Huang et al., arXiv 1911.07524): second derivatives over one pixel, with border pixels repeated.
 inline void step_udp(const Map& map, Peak& peak, const std::vector<double>& kernel, double scale,
                      Smoother* rescaler) {
-    constexpr double ridge = 1.1920929e-07;  // as in mmpose, so that a flat map has an inverse
+    constexpr double ridge = 1.1920929e-07;  // as in mmpose, so that the Hessian of a flat map is invertible
     const Surroundings<1> log(map, peak, kernel, scale, udp_limits, rescaler);
     const ptrdiff_t left = peak.x > 0 ? -1 : 0, right = peak.x < map.w - 1 ? 1 : 0;
     const ptrdiff_t up = peak.y > 0 ? -1 : 0, down = peak.y < map.h - 1 ? 1 : 0;

@@ -1,4 +1,4 @@
-// The Gaussian that fits a peak best.
+// The least-squares Gaussian of a peak.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,8 @@
 
 namespace detforge {
 
-// Solves a x = b for a symmetric positive definite `a` of n rows, by Cholesky in place. Gives false where it is none.
+// Solves a x = b for a symmetric positive definite n x n `a` by Cholesky decomposition, in place. Returns false if `a`
+// is not positive definite.
 template <int n>
 bool solve(double (&a)[n][n], double (&b)[n]) {
     for (int i = 0; i < n; ++i) {
@@ -19,7 +20,7 @@ bool solve(double (&a)[n][n], double (&b)[n]) {
             if (i != j) {
                 a[i][j] = rest / a[j][j];
             } else {
-                // What cancels to nearly nothing is a column that the others already span.
+                // A pivot near 0 means that the column depends linearly on the others.
                 if (!(rest > 1e-12 * a[i][i])) return false;
                 a[i][i] = std::sqrt(rest);
             }
@@ -36,8 +37,8 @@ bool solve(double (&a)[n][n], double (&b)[n]) {
     return true;
 }
 
-// Least squares of f log f = f (c0 + c1 x + c2 y + c3 x^2 + c4 y^2) over the window that holds 3 sigma, where f > 0:
-// the weight f keeps the noise of the tails out. A quarter of a pixel where that is no peak with its top in the window.
+// Least squares of f log f = f (c0 + c1 x + c2 y + c3 x^2 + c4 y^2) over a window of 3 sigma where f > 0. The weight f
+// suppresses the noise of the tails. Falls back to step_quarter if the fit has no maximum in the window.
 inline void step_gaussfit(const Map& map, Peak& peak, double sigma) {
     const ptrdiff_t reach = static_cast<ptrdiff_t>(3 * sigma + 0.5);
     const ptrdiff_t x = std::lround(peak.x), y = std::lround(peak.y);

@@ -1,4 +1,4 @@
-// Smoothing of heatmaps with Gaussian kernels that are those of OpenCV 4, whatever OpenCV is installed.
+// Gaussian smoothing of heatmaps with the kernels of OpenCV 4, independent of the installed OpenCV.
 #pragma once
 
 #include <algorithm>
@@ -10,17 +10,17 @@
 
 namespace detforge {
 
-// One map of n, row by row.
+// One heatmap in row-major order.
 struct Map {
     const float* values;
     ptrdiff_t h, w;
 };
 
-// Networks are not trusted to give numbers: what is none, infinite, or so large that sums overflow counts as nothing.
+// Networks may give any values: NaN, infinite, or so large that sums overflow, count as 0.
 inline float finite(float value) { return std::abs(value) <= 1e30f ? value : 0.f; }
 
-// The right half of a kernel of odd `size` from its middle on. Up to 7 px OpenCV has a table of small dyadic numbers;
-// above, sigma = 0.3 (half - 1) + 0.8 px, where half = (size - 1) / 2.
+// The right half of a kernel of odd `size`, from its centre on. Up to 7 px OpenCV uses fixed values; above,
+// sigma = 0.3 (half - 1) + 0.8 px, where half = (size - 1) / 2.
 inline std::vector<double> gaussian(ptrdiff_t size) {
     if (size == 1) return {1.0};
     if (size == 3) return {0.5, 0.25};
@@ -37,7 +37,7 @@ inline std::vector<double> gaussian(ptrdiff_t size) {
     return kernel;
 }
 
-// The place in a row of n that stands at i where the row goes on as its own mirror image, ends not repeated.
+// The index in a row of n for position i, with reflection at the ends without repeating them.
 inline ptrdiff_t reflected(ptrdiff_t i, ptrdiff_t n) {
     if (n == 1) return 0;
     const ptrdiff_t period = 2 * (n - 1), within = ((i % period) + period) % period;
@@ -46,23 +46,23 @@ inline ptrdiff_t reflected(ptrdiff_t i, ptrdiff_t n) {
 
 enum class Beyond { zero, mirror };
 
-// Smooths whole maps, one after the other, in memory that it keeps.
+// Smooths whole maps and reuses its memory.
 class Smoother {
 public:
-    // `margin` px all around the map are smoothed with it.
+    // The result includes `margin` px around the map.
     Smoother(ptrdiff_t size, Beyond beyond, ptrdiff_t margin = 0) : beyond_(beyond), margin_(margin) {
         for (const double weight : gaussian(size)) half_.push_back(static_cast<float>(weight));
     }
 
-    // Sets one value of the last smoothed map to 0.
+    // Sets one value of the last result to 0.
     void erase(ptrdiff_t index) { smooth_[index] = 0; }
 
-    // Changes the sign of the last smoothed map.
+    // Negates the last result.
     void turn_over() {
         for (float& value : smooth_) value = -value;
     }
 
-    // The smoothed map, its margin included; it is overwritten by the next one.
+    // Returns the smoothed map with its margin. The next call overwrites it.
     Map operator()(const Map& map) {
         const ptrdiff_t reach = half_.size() - 1, pad = margin_ + reach;
         const ptrdiff_t h = map.h + 2 * margin_, w = map.w + 2 * margin_, wide = map.w + 2 * pad;

@@ -1,4 +1,4 @@
-// One keypoint from one heatmap, by the methods of HeatmapDecode.
+// Decoding of one keypoint from one heatmap, by the methods in forms/heatmaps.py.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace detforge {
 
 enum class Method { argmax, quarter, parabola, paraboloid, dark, udp, megvii, second_peak, gaussfit, integral };
 
-// What HeatmapDecode says.
+// The parameters of Heatmaps in forms/heatmaps.py.
 struct HeatmapRules {
     Method method;
     ptrdiff_t blur;
@@ -33,7 +33,7 @@ public:
         : rules_(rules), kernel_(gaussian(rules.blur)),
           smoother_(rules.blur, Beyond::zero, rules.method == Method::second_peak ? second_peak_margin : 0) {}
 
-    // The place in px of the map, and the score.
+    // The position in px of the map, and the score.
     Peak operator()(const Map& map) {
         if (rules_.method == Method::integral) return integral_(map, rules_.beta, rules_.debias, rules_.scale);
         Peak peak = top(map);
@@ -58,9 +58,9 @@ private:
         }
     }
 
-    // mmpose's reading of MSPN's rule: the top of the smoothed map, a quarter of a pixel on, and to the pixel's middle.
-    // It scales the smoothed map to the largest value of before. Where smoothing leaves nothing above 0 that factor is
-    // negative and turns the map over, which networks without training show.
+    // MSPN's rule as mmpose implements it: the largest pixel of the smoothed map, moved by a quarter of a pixel, plus
+    // 0.5. mmpose rescales the smoothed map to its former maximum. If no smoothed value is above 0, as with untrained
+    // networks, that factor is negative and negates the map.
     void step_megvii(const Map& map, Peak& peak) {
         const Map smooth = smoother_(map);
         const ptrdiff_t count = smooth.h * smooth.w;
@@ -78,8 +78,8 @@ private:
         peak.y += 0.25 * sign(at(smooth, x, y + 1) - at(smooth, x, y - 1)) + 0.5;
     }
 
-    // The authors' rule of MSPN and RSN: from the top of the smoothed map, which goes on 10 px beyond its border, a
-    // quarter of a pixel towards the second largest value. The value is the map's own there.
+    // The rule of the authors of MSPN and RSN: the largest pixel of the smoothed map, padded by 10 px, moved by a
+    // quarter of a pixel towards the second largest. The value is that of the unsmoothed map there.
     void step_second_peak(const Map& map, Peak& peak) {
         const Map smooth = smoother_(map);
         const ptrdiff_t count = smooth.h * smooth.w, first = argmax(smooth.values, count);

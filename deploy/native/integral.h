@@ -1,4 +1,4 @@
-// The mean place under a softmax of a map.
+// Soft-argmax: the expected position under a softmax of a map.
 #pragma once
 
 #include <cmath>
@@ -13,13 +13,13 @@
 
 namespace detforge {
 
-// exp(x) of -87 <= x <= 0, below which normal numbers end, to float32's last digit but one. Compilers make several at
-// once of it where no branch comes with it. Splits x into n log 2 + r with |r| <= log(2) / 2.
+// exp(x) for -87 <= x <= 0, accurate to about 2 ulp; below -87 results are not normal numbers. It has no branches, so
+// that compilers vectorise it. x is split into n log 2 + r with |r| <= log(2) / 2.
 DETFORGE_INLINE float exp_below(float x) {
-    constexpr float round = 12582912.f;  // 1.5 * 2^23: adding and subtracting it leaves whole numbers
+    constexpr float round = 12582912.f;  // 1.5 * 2^23: adding and subtracting it rounds to integers
     const float n = (x * 1.44269504f + round) - round;
     const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    // Taylor's coefficients: the first one left out is r^7 / 5040 < 2e-7 of 1.
+    // Taylor series; the first omitted term is r^7 / 5040 < 2e-7.
     const float tail = 1.f / 24 + r * (1.f / 120 + r * (1.f / 720));
     const float value = 1.f + r * (1.f + r * (0.5f + r * (1.f / 6 + r * tail)));
     const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
@@ -28,12 +28,12 @@ DETFORGE_INLINE float exp_below(float x) {
     return value * power;
 }
 
-// Of each column of a map (h, w) the sum of exp(factor (value - most)), and of the same times y. `powers` is of w.
+// For each column of a map (h, w), sums of exp(factor (value - most)) and of the same times y. `powers` has length w.
 DETFORGE_CLONES static void add_powers(const float* values, ptrdiff_t h, ptrdiff_t w, float most, float factor,
                                        float* powers, double* sums, double* moments) {
     for (ptrdiff_t y = 0; y < h; ++y, values += w) {
         for (ptrdiff_t x = 0; x < w; ++x) {
-            // Stated so that what is no number weighs as little as can be.
+            // The comparison gives NaN the smallest weight.
             const float power = factor * (values[x] - most);
             powers[x] = power > -87.f ? power : -87.f;
         }
@@ -45,9 +45,9 @@ DETFORGE_CLONES static void add_powers(const float* values, ptrdiff_t h, ptrdiff
 
 class Integral {
 public:
-    // Soft-argmax (Sun et al., arXiv 1711.08229) of `beta` times the map over `scale`. Debiased, the floor of the
-    // softmax is taken away: C / (C - 1) (x - w / 2C) with C = sum exp(map / scale), without `beta` as in mmpose (Gu
-    // et al., arXiv 2107.13788). The value is 1 of every map that has numbers: a softmax says where, not whether.
+    // Soft-argmax (Sun et al., arXiv 1711.08229) of `beta` times the map over `scale`. With debiasing (Gu et al., arXiv
+    // 2107.13788) the background of the softmax is removed: C / (C - 1) (x - w / 2C) with C = sum exp(map / scale),
+    // without `beta` as in mmpose. The value is always 1, because a softmax has no score, unless all values are NaN.
     Peak operator()(const Map& map, double beta, bool debias, double scale) {
         const ptrdiff_t index = argmax(map.values, map.h * map.w);
         if (index < 0 || !std::isfinite(map.values[index])) return empty(0);
@@ -65,7 +65,7 @@ public:
         double whole = 0;
         for (const double column : sums_) whole += column;
         const double floor = std::exp(-most / scale) / whole;  // 1 / C
-        if (floor < 1) {  // of C below 1 there is no floor to take away
+        if (floor < 1) {  // for C <= 1 there is no background to remove
             peak.x = (peak.x - floor * map.w / 2) / (1 - floor);
             peak.y = (peak.y - floor * map.h / 2) / (1 - floor);
         }

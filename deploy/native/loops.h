@@ -1,4 +1,4 @@
-// The loops over whole maps in which decoding spends its time, for the instruction sets of every x86-64 processor.
+// The loops over whole maps that take most of the decoding time, compiled for several x86-64 instruction sets.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,11 @@
 
 namespace detforge {
 
-// The first of the largest values; what is no number is never it. Gives -1 where all are none.
+// The index of the first largest value, ignoring NaN; -1 if all are NaN.
 DETFORGE_CLONES static ptrdiff_t argmax(const float* values, ptrdiff_t count) {
     constexpr ptrdiff_t lanes = 16, block = 16 * lanes;
     float most = -std::numeric_limits<float>::infinity();
-    ptrdiff_t start = 0;  // of the block in which that value comes first
+    ptrdiff_t start = 0;  // of the first block with that value
     for (ptrdiff_t i = 0; i < count; i += block) {
         float best[lanes];
         const ptrdiff_t end = i + block < count ? i + block : count;
@@ -33,8 +33,8 @@ DETFORGE_CLONES static ptrdiff_t argmax(const float* values, ptrdiff_t count) {
     return start == count ? -1 : start;
 }
 
-// Values and their neighbours, `step` apart, under a symmetric kernel, whose `half` goes from its middle to `reach`.
-// Neighbours are added to one another first: what is symmetric stays so to the last bit, and compares as equal.
+// Convolves values with a symmetric kernel; neighbours are `step` apart, and `half` is the kernel from its centre to
+// `reach`. Neighbours at the same distance are added first, so that symmetric maps stay symmetric to the last bit.
 DETFORGE_CLONES static void sum_pairs(const float* half, ptrdiff_t reach, const float* from, ptrdiff_t step, float* to,
                                       ptrdiff_t count) {
     for (ptrdiff_t x = 0; x < count; ++x) to[x] = half[0] * from[x];

@@ -1,12 +1,12 @@
-// What a network sees in an image and in its mirror image, together.
+// Averages the outputs for an image and for its mirror image.
 #pragma once
 
 #include <cstddef>
 
 namespace detforge {
 
-// The mean of a map and of the map of the mirrored image, which is mirrored back and moved right by `shift` px, 0 to 1;
-// nothing moves into its first column.
+// The mean of a map and the map of the mirrored image, which is mirrored back and moved right by `shift` px, 0..1.
+// The shift leaves its first column as it is.
 inline void average_views(const float* plain, const float* mirrored, size_t h, size_t w, float shift, float* out) {
     if (w == 0) return;
     const float near = 0.5f * (1 - shift), far = 0.5f * shift;

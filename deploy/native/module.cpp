@@ -1,4 +1,4 @@
-// The Python face of the native runtime.
+// The Python module of the native runtime.
 #include "bind.h"
 
 NB_MODULE(_native, m) {

@@ -14,8 +14,8 @@
 
 namespace detforge {
 
-// Indices of the boxes that stay, best first, at most `limit`. Equal scores keep the order of the input.
-// A box is suppressed by a better one of its own label whose IoU with it exceeds the threshold.
+// The indices of the kept boxes, best first, at most `limit`. Equal scores keep the order of the input.
+// A box is suppressed by a better one of the same label if their IoU exceeds the threshold.
 inline std::vector<int64_t> nms(const Box* boxes, const float* scores, const int64_t* labels, size_t n, double threshold,
                                 size_t limit) {
     std::vector<int64_t> order = best_first(scores, n);
@@ -34,10 +34,10 @@ inline std::vector<int64_t> nms(const Box* boxes, const float* scores, const int
     return kept;
 }
 
-// The indices that stay and their final scores, best first.
+// The kept indices and their final scores, best first.
 using Scored = std::pair<std::vector<int64_t>, std::vector<float>>;
 
-// IoU-guided NMS: boxes go by their quality, and one that stays takes the best score of those that it suppresses.
+// IoU-guided NMS: boxes are ordered by quality, and a kept box takes the best score of those that it suppresses.
 inline Scored guided_nms(const Box* boxes, const float* scores, const float* quality, const int64_t* labels, size_t n,
                          double threshold, size_t limit) {
     Scored kept;
@@ -62,15 +62,15 @@ inline Scored guided_nms(const Box* boxes, const float* scores, const float* qua
     return best;
 }
 
-// The best is taken and lowers the scores of the others, (best, other) -> factor of at most 1, again and again, until
-// `limit` are taken. They go when their score no longer exceeds `floor`; of equal scores the first in the input is taken
-// first.
+// Soft suppression: takes the best item and multiplies the scores of the others by a factor (best, other) <= 1, until
+// `limit` are taken. Items whose score is not above `floor` are dropped. Of equal scores the first in the input is
+// taken first.
 template <typename Factor>
 Scored lower_others(const float* scores, size_t n, float floor, size_t limit, Factor factor) {
     struct Rival {
         double score;
         int64_t index;
-        size_t seen;  // so many of those taken have lowered it
+        size_t seen;  // the number of taken items already applied to its score
     };
     const auto is_worse = [](const Rival& a, const Rival& b) {
         return a.score != b.score ? a.score < b.score : a.index > b.index;
@@ -81,7 +81,7 @@ Scored lower_others(const float* scores, size_t n, float floor, size_t limit, Fa
     }
     std::make_heap(rivals.begin(), rivals.end(), is_worse);
     Scored kept;
-    // A score only falls, so a rival is compared with those taken when it comes first, not before.
+    // Scores only decrease, so factors are applied lazily, when an item reaches the top.
     while (!rivals.empty() && kept.first.size() < limit) {
         std::pop_heap(rivals.begin(), rivals.end(), is_worse);
         Rival rival = rivals.back();
@@ -101,8 +101,8 @@ Scored lower_others(const float* scores, size_t n, float floor, size_t limit, Fa
     return kept;
 }
 
-// Soft-NMS of boxes, each lowering others of its label. An overlap lowers by exp(-IoU^2 / sigma), or without a sigma by
-// 1 - IoU from `threshold` on.
+// Soft-NMS of boxes of the same label. The factor is exp(-IoU^2 / sigma), or without a sigma 1 - IoU if the IoU is at
+// least `threshold`.
 inline Scored soft_nms(const Box* boxes, const float* scores, const int64_t* labels, size_t n, double threshold,
                         std::optional<double> sigma, float floor, size_t limit) {
     return lower_others(scores, n, floor, limit, [&](int64_t best, int64_t other) {

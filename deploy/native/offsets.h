@@ -1,4 +1,4 @@
-// Keypoints from maps that come with offsets: UDP's best pixel and G-RMI's votes.
+// Decoding of keypoints from heatmaps with offsets: UDP's largest pixel and G-RMI's Hough voting.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace detforge {
 
-// The smoothed value of one pixel, the map mirrored at its border.
+// The smoothed value of one pixel, with reflection at the border.
 inline double smoothed(const Map& map, ptrdiff_t x, ptrdiff_t y, const std::vector<double>& kernel) {
     const ptrdiff_t half = kernel.size() - 1;
     double sum = 0;
@@ -24,7 +24,7 @@ inline double smoothed(const Map& map, ptrdiff_t x, ptrdiff_t y, const std::vect
     return sum;
 }
 
-// UDP's combined maps: the top of the smoothed map and `radius` times the smoothed offset there.
+// UDP's combined maps: the largest pixel of the smoothed map plus `radius` times the smoothed offset there.
 inline Peak offset_peak(const Map& map, const Map& dx, const Map& dy, double radius, Smoother& smoother,
                         const std::vector<double>& kernel) {
     Peak peak = top(smoother(map));
@@ -35,19 +35,20 @@ inline Peak offset_peak(const Map& map, const Map& dx, const Map& dy, double rad
     return peak;
 }
 
-// The largest whole number that is not above the value.
+// The largest integer that is not above the value.
 inline ptrdiff_t below(float value) {
     const ptrdiff_t cut = static_cast<ptrdiff_t>(value);
     return cut - (value < cut);
 }
 
-// G-RMI's fusion, f(p) = sum_q h(q) G(q + offset(q) - p) / (pi radius^2), where G is the bilinear kernel: the top of f.
+// G-RMI's fusion, f(p) = sum_q h(q) G(q + offset(q) - p) / (pi radius^2), where G is the bilinear kernel: the maximum
+// of f.
 inline Peak vote_peak(const Map& map, const Map& dx, const Map& dy, double radius, std::vector<float>& votes) {
     votes.assign(map.h * map.w, 0.f);
     for (ptrdiff_t y = 0, i = 0; y < map.h; ++y) {
         for (ptrdiff_t x = 0; x < map.w; ++x, ++i) {
             const float weight = finite(map.values[i]), to_x = x + dx.values[i], to_y = y + dy.values[i];
-            // Stated so that an offset that is no number votes for nothing.
+            // The comparison excludes NaN offsets.
             if (!(weight > 0) || !(to_x > -1 && to_x < map.w && to_y > -1 && to_y < map.h)) continue;
             const ptrdiff_t column = below(to_x), row = below(to_y);
             const float u = to_x - column, v = to_y - row;

@@ -13,7 +13,7 @@
 
 namespace detforge {
 
-// `n` poses of keypoints (n, k, 3), x y px and score, with the areas (n,) of their people in px^2.
+// n poses: keypoints (n, k, 3) with x, y in px and a score, and areas (n,) of the people in px^2.
 class Poses {
 public:
     Poses(const float* keypoints, const double* areas, const double* sigmas, size_t n, size_t k,
@@ -25,8 +25,8 @@ public:
     size_t size() const { return n_; }
 
     // The mean over keypoints of exp(-d^2 / (2 (2 sigma)^2 area)), with the mean of both areas, in double precision.
-    // With `least_score` only keypoints count that score more in both poses; 0 without any. One whose place is undefined
-    // counts as far away.
+    // With `least_score` the mean is over keypoints with higher scores in both poses; 0 if there are none. A keypoint
+    // with an undefined position counts as infinitely far away.
     double oks(size_t a, size_t b) const {
         const float* one = keypoints_ + a * k_ * 3;
         const float* two = keypoints_ + b * k_ * 3;
@@ -44,7 +44,7 @@ public:
     }
 
 private:
-    // exp(-50) is 2e-22: nothing beside 1, and people apart consist of such keypoints.
+    // exp(-50) is 2e-22, which is negligible. Distant people have only such keypoints, so this saves time.
     static constexpr double kVanishes = 50;
 
     const float* keypoints_;
@@ -54,8 +54,8 @@ private:
     std::vector<double> scale_;
 };
 
-// Indices of the poses that stay, best first, at most `limit`: of those that score above `floor`, the ones that no
-// better one resembles by an OKS above the threshold.
+// The indices of the kept poses, best first, at most `limit`. A pose is kept if its score is above `floor` and its OKS
+// with every better kept pose is at most the threshold.
 inline std::vector<int64_t> oks_nms(const Poses& poses, const float* scores, double threshold, float floor,
                                     size_t limit) {
     std::vector<int64_t> kept;
@@ -67,7 +67,8 @@ inline std::vector<int64_t> oks_nms(const Poses& poses, const float* scores, dou
     return kept;
 }
 
-// Soft-NMS of poses: lower_others by exp(-OKS^2 / sigma), or without a sigma by 1 - OKS from the threshold on.
+// Soft-NMS of poses: the factor is exp(-OKS^2 / sigma), or without a sigma 1 - OKS if the OKS is at least the
+// threshold.
 inline Scored soft_oks_nms(const Poses& poses, const float* scores, double threshold, std::optional<double> sigma,
                             float floor, size_t limit) {
     return lower_others(scores, poses.size(), floor, limit, [&](int64_t best, int64_t other) {

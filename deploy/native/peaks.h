@@ -1,4 +1,4 @@
-// Where a map is largest, and rules that look at the pixels around it.
+// The peak of a map, and its refinement from the pixels around it.
 #pragma once
 
 #include <algorithm>
@@ -10,16 +10,16 @@
 
 namespace detforge {
 
-// A place in px of its map, and a value.
+// A position in px of its map, and a value.
 struct Peak {
     double x, y;
     float value;
 };
 
-// Of a map without a value above 0.
+// The peak of a map without a value above 0.
 inline Peak empty(float value) { return {-1, -1, value}; }
 
-// The pixel of the largest value. A map of no numbers is empty, with 0.
+// The pixel with the largest value. A map of NaN gives the empty peak with the value 0.
 inline Peak top(const Map& map) {
     const ptrdiff_t index = argmax(map.values, map.h * map.w);
     if (index < 0) return empty(0);
@@ -39,7 +39,7 @@ inline void step_quarter(const Map& map, Peak& peak) {
     if (y > 1 && y < map.h - 1 && x > 0) peak.y += 0.25 * sign(at(map, x, y + 1) - at(map, x, y - 1));
 }
 
-// The top of the parabola through the largest of three values and its neighbours, from the middle one.
+// The vertex of the parabola through three values, the middle one the largest, relative to the middle.
 inline double parabola_top(double before, double middle, double after) {
     const double bend = before - 2 * middle + after;
     return bend < 0 ? 0.5 * (before - after) / bend : 0;
@@ -51,7 +51,7 @@ inline void step_parabola(const Map& map, Peak& peak) {
     if (y > 0 && y < map.h - 1) peak.y += parabola_top(at(map, x, y - 1), peak.value, at(map, x, y + 1));
 }
 
-// Newton's step to where the gradient is zero. Gives false, and no step, where the Hessian has no inverse.
+// The Newton step to a zero of the gradient. Returns false without a step if the Hessian is singular.
 inline bool newton(double dx, double dy, double dxx, double dxy, double dyy, double step[2]) {
     const double det = dxx * dyy - dxy * dxy;
     step[0] = -(dyy * dx - dxy * dy) / det;
@@ -59,7 +59,8 @@ inline bool newton(double dx, double dy, double dxx, double dxy, double dyy, dou
     return det != 0 && std::isfinite(step[0]) && std::isfinite(step[1]);
 }
 
-// The top of the paraboloid that is closest to the 3x3 pixels, a pixel away at most; a quarter where it has no top.
+// The vertex of the least-squares paraboloid of the 3x3 pixels, at most a pixel away. Falls back to step_quarter if it
+// has no maximum.
 inline void step_paraboloid(const Map& map, Peak& peak) {
     const ptrdiff_t x = std::lround(peak.x), y = std::lround(peak.y);
     if (x < 1 || x >= map.w - 1 || y < 1 || y >= map.h - 1) return step_quarter(map, peak);

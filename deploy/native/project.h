@@ -1,4 +1,4 @@
-// Maps of several runs of a network, added up at one size.
+// Resizes the maps of several runs of a network to one size and adds them.
 #pragma once
 
 #include <algorithm>
@@ -7,10 +7,10 @@
 
 namespace detforge {
 
-// The two pixels between which each of `to` samples of a row of `from` lies, and how far it is from the first.
+// The two pixels in a row of `from` between which each of `to` samples is, and its distance from the first.
 class Samples {
 public:
-    // Pixels are areas, or where `aligned` points, the first and last of which stay where they are.
+    // Pixels are areas; or with `aligned` points, and the first and last pixels of both rows coincide.
     Samples(ptrdiff_t from, ptrdiff_t to, bool aligned) : first(to), second(to), weight(to) {
         const double step = aligned ? (to > 1 ? double(from - 1) / (to - 1) : 0) : double(from) / to;
         for (ptrdiff_t i = 0; i < to; ++i) {
@@ -25,8 +25,8 @@ public:
     std::vector<float> weight;
 };
 
-// Adds maps (k, h, w) to others (k, target h, target w), resized bilinearly and, where `mirrored`, left and right
-// exchanged.
+// Adds maps (k, h, w) to a target (k, target h, target w), resized bilinearly and with `mirrored` mirrored left to
+// right.
 class Projection {
 public:
     Projection(ptrdiff_t h, ptrdiff_t w, ptrdiff_t target_h, ptrdiff_t target_w, bool aligned, bool mirrored)

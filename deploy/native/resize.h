@@ -1,7 +1,8 @@
-// uint8 HWC pixels to a resized, normalised and padded CHW canvas, in one pass.
+// Resizes, normalises and pads uint8 HWC pixels to a CHW canvas in one pass.
 //
-// The resize is OpenCV's 8-bit bilinear one, to the last bit: weights of 1/2048, columns first, whose sums lose their last
-// 4 bits, then rows, whose products lose 16 bits each. Another rounding moves detections.
+// The resize equals OpenCV's 8-bit bilinear resize to the last bit: weights are multiples of 1/2048; columns come
+// first, whose sums lose their last 4 bits; then rows, whose products lose 16 bits each. Other rounding would move
+// detections.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +25,7 @@
 
 namespace detforge {
 
-// Where the resized rows or columns lie: between pixel `at` and the next one, with `near` and `far` 2048ths of each.
+// Positions of the resized rows or columns: between pixel `at` and the next, with weights `near` and `far` in 1/2048.
 struct Taps {
     struct Tap {
         int64_t at;
@@ -39,7 +40,7 @@ struct Taps {
             const auto place = static_cast<float>((static_cast<double>(i) + 0.5) * step - 0.5);
             auto at = static_cast<int64_t>(std::floor(place));
             float far = place - static_cast<float>(at);
-            // Beyond the first and the last pixel, columns are those pixels; of rows the same one counts twice.
+            // Columns beyond the first and last pixel take that pixel; rows blend the border pixel with itself.
             if (held && (at < 0 || at >= last)) {
                 at = std::clamp<int64_t>(at, 0, last);
                 far = 0;
@@ -51,20 +52,20 @@ struct Taps {
     static int16_t weight(float part) { return static_cast<int16_t>(std::lrint(part * 2048)); }
 };
 
-// How pixels become values: plane c is (level of channel[c] - mean[c]) / std[c], and fill[c] around the image. The
-// division is kept, since a product with the reciprocal rounds differently from the reference implementations.
+// The normalisation: plane c is (level of channel[c] - mean[c]) / std[c], and fill[c] around the image. It divides,
+// because a product with the reciprocal rounds differently from the reference implementations.
 struct Planes {
     std::array<int, 3> channel;
     std::array<float, 3> mean, std, fill;
 };
 
-// Values in the canvas's type; what is no float is rounded, and levels end at 0 and 255.
+// Converts values to the canvas's type. They are rounded, and clamped to 0..255 for uint8.
 inline void store(const float* from, Half* to, size_t count) { to_half(from, to, static_cast<int64_t>(count)); }
 DETFORGE_CLONES static void store(const float* from, uint8_t* to, size_t count) {
     for (size_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(std::min(std::max(0.f, from[i]), 255.f) + 0.5f);
 }
 
-// Two rows of sums, weighted and normalised.
+// Blends two rows of sums and normalises the result.
 DETFORGE_CLONES static void blend(const int16_t* upper, const int16_t* lower, int16_t near, int16_t far, float mean,
                                   float std, float* values, size_t count) {
     for (size_t x = 0; x < count; ++x) {
@@ -73,7 +74,7 @@ DETFORGE_CLONES static void blend(const int16_t* upper, const int16_t* lower, in
     }
 }
 
-// A part of the canvas's rows, made one after the other.
+// Fills a range of the canvas's rows in order.
 template <typename T>
 class Resizer {
 public:
@@ -83,7 +84,7 @@ public:
         for (Row& row : kept_) row.sums.resize(3 * stride_);
     }
 
-    // Row y of the resized image, to that of each plane.
+    // Writes row y of the resized image to each plane.
     void operator()(size_t y, T* row, size_t plane) {
         const Taps::Tap& tap = rows_[y];
         const int64_t above = std::clamp<int64_t>(tap.at, 0, height_ - 1), below = std::clamp<int64_t>(tap.at + 1, 0, height_ - 1);
@@ -106,10 +107,10 @@ public:
 private:
     struct Row {
         int64_t at = -1;
-        std::vector<int16_t> sums;  // of each plane
+        std::vector<int16_t> sums;  // for each plane
     };
 
-    // A row of the image at the canvas's columns: made once for all rows of the canvas that it is part of.
+    // A row of the image resized to the canvas's columns. It is cached for all rows of the canvas that use it.
     const int16_t* sums(int64_t at, int64_t other) {
         for (Row& row : kept_) {
             if (row.at == at) return row.sums.data();
@@ -129,7 +130,7 @@ private:
     }
 
 #ifdef DETFORGE_SSE2
-    // The first columns, four at a time; gives their number. Eight bytes are read for a pixel and the next.
+    // Processes columns four at a time and returns their number. Eight bytes are read for a pixel and the next.
     size_t quads(const uint8_t* pixels, int16_t* sums) const {
         const __m128i zero = _mm_setzero_si128();
         const auto sum = [&](const Taps::Tap& tap) {
@@ -167,15 +168,15 @@ private:
     Row kept_[2];
 };
 
-// An image (height, width) on a canvas, where the resized one's first pixel lies at (top, left).
+// An image (height, width) and the position (top, left) of the resized image on the canvas.
 struct Layout {
     size_t canvas_height, canvas_width, top, left, height, width;
 };
 
-// Pixels of the rows that a thread makes, at least: for fewer, its start costs about what it saves.
+// The least number of pixels per thread; for fewer, starting a thread costs about as much as it saves.
 constexpr size_t kLeastPixels = 1 << 18;
 
-// The whole canvas (3, height, width), on at most so many threads.
+// Fills the whole canvas (3, height, width) with at most this number of threads.
 template <typename T>
 void resize(const uint8_t* image, size_t height, size_t width, T* canvas, const Layout& layout, const Planes& planes,
             size_t threads) {

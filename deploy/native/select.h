@@ -1,4 +1,4 @@
-// Score fusion, and which of a pyramid's predictions go on: a threshold, then the best of each level.
+// Score fusion and selection of dense predictions: a threshold, then the top k of each level.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct Fusion {
         return power(score, score_exponent) * power(quality, quality_exponent);
     }
 
-    // No score that is this or less, or none at all where it is infinite, is fused with the quality to more than `least`.
+    // A lower bound: a score must be above it for the fused score to exceed `least`. Infinite if no score can.
     float least_score(float least, float quality) const {
         const float part = power(quality, quality_exponent);
         if (least < 0) return kNothing;
@@ -38,12 +38,12 @@ private:
     }
 };
 
-// The `count` largest of what is offered; of equal ones the first.
+// Keeps the `count` largest offered keys; of equal keys the first.
 class Best {
 public:
     explicit Best(size_t count) : count_(count) {}
 
-    // Nothing that is this or less goes on.
+    // Keys at or below this are not kept.
     float cut() const { return cut_; }
 
     void offer(float key, int64_t index) {
@@ -52,7 +52,7 @@ public:
         if (items_.size() / 2 == count_) trim();  // twice the count may overflow
     }
 
-    // Their indices, rising.
+    // Returns the indices in ascending order.
     std::vector<int64_t> take() {
         if (items_.size() > count_) trim();
         std::vector<int64_t> indices;
@@ -79,7 +79,7 @@ private:
     std::vector<Item> items_;
 };
 
-// The largest value; what is no number does not count.
+// The largest value, ignoring NaN.
 DETFORGE_CLONES static float largest(const float* values, size_t count) {
     constexpr size_t lanes = 16;
     float best[lanes];
@@ -95,7 +95,7 @@ DETFORGE_CLONES static float largest(const float* values, size_t count) {
     return best[0];
 }
 
-// Where the next value above `least` is, or the end.
+// The index of the next value above `least`, or the end.
 DETFORGE_CLONES static size_t next_above(const float* values, size_t begin, size_t end, float least) {
     constexpr size_t lanes = 32;
     for (; begin + lanes <= end; begin += lanes) {
@@ -127,7 +127,7 @@ struct Predictions {
     }
 };
 
-// Indices point * classes + label, rising, and fused scores.
+// Indices point * classes + label in ascending order, and fused scores.
 struct Selected {
     std::vector<int64_t> pairs;
     std::vector<float> scores;
@@ -137,7 +137,7 @@ class Selector {
 public:
     Selector(const Predictions& given, const Rule& rule) : given_(given), rule_(rule) {}
 
-    // Of the points from `begin` to `end`, the pairs whose score exceeds `conf`: of those the `top_k` best.
+    // The `top_k` best pairs above the threshold, of the points from `begin` to `end`.
     void pairs(size_t begin, size_t end) {
         Best best(rule_.top_k);
         const auto offer = [&](size_t pair, float score, float fused) {
@@ -157,7 +157,7 @@ public:
         }
     }
 
-    // All such pairs of the `top_k` points that rank best by their best class.
+    // All pairs above the threshold of the `top_k` points that rank best by their best class.
     void points(size_t begin, size_t end) {
         Best best(rule_.top_k);
         for (size_t point = begin; point < end; ++point) best.offer(rank(point), static_cast<int64_t>(point));
@@ -178,7 +178,7 @@ private:
         return given_.quality ? rule_.fusion(given_.scores[pair], given_.quality_of(pair)) : given_.scores[pair];
     }
 
-    // No pair of the point with a class score that is this or less can pass the threshold and exceed `cut`.
+    // A lower bound: a class score of the point must be above it to pass the threshold and exceed `cut`.
     float least_score(size_t point, float cut) const {
         const float by_score = std::max(rule_.threshold_fused ? kNothing : rule_.conf,
                                         rule_.rank_fused ? kNothing : cut);
@@ -187,8 +187,8 @@ private:
         return std::max(by_score, rule_.fusion.least_score(by_fused, given_.best_quality(point)));
     }
 
-    // Calls with every pair of these points whose class score exceeds `least()` and that passes the threshold; what has no
-    // fused score, for the quality is undefined, does not.
+    // Calls a function for every pair of these points whose class score exceeds `least()` and that passes the
+    // threshold. Pairs whose fused score is NaN, because the quality is undefined, do not pass.
     template <typename Least, typename Visit>
     void each_above(size_t begin, size_t end, Least least, Visit visit) const {
         const size_t last = end * given_.classes;

@@ -1,4 +1,4 @@
-// A coordinate from its row of bins.
+// Decoding of a coordinate from its row of bins.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace detforge {
 
-// Newton's step from the best bin on the logarithm of the smoothed row, with derivatives over two bins, as in DARK.
+// The Newton step from the best bin on the logarithm of the smoothed row, with derivatives over two bins, as in DARK.
 // `kernel` is the right half of a Gaussian.
 inline double step_bins(const float* bins, ptrdiff_t count, ptrdiff_t best, const std::vector<double>& kernel,
                         std::vector<double>& smooth) {

@@ -1,4 +1,4 @@
-// What is done to the keypoints of grouped people: they are moved between pixels, and looked for where they are missing.
+// Refinement of the keypoints of grouped people, and the search for missing ones.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +13,12 @@
 namespace detforge {
 
 struct StepRules {
-    bool udp;     // places are those of pixel centres, and are refined as UDP does
-    bool mmpose;  // as mmpose 1.x has it, else as the authors of HigherHRNet
+    bool udp;     // positions are relative to pixel centres, and refined by UDP
+    bool mmpose;  // as in mmpose 1.x, else as in the authors' HigherHRNet
 };
 
-// A quarter of a px towards the larger neighbour, and where both are as large to the left and up, never nowhere.
-// Beyond the border the map goes on as it ends.
+// Moves a keypoint by 0.25 px towards the larger neighbour on each axis, to the left or up if both are equal. Border
+// pixels are repeated beyond the border.
 inline void step_back_or_on(const Map& map, Joint& joint) {
     const ptrdiff_t x = static_cast<ptrdiff_t>(joint.x), y = static_cast<ptrdiff_t>(joint.y);
     const float *row = map.values + y * map.w, *column = map.values + x;
@@ -29,9 +29,9 @@ inline void step_back_or_on(const Map& map, Joint& joint) {
     joint.y += below > above ? 0.25f : -0.25f;
 }
 
-constexpr ptrdiff_t smoothing = 3;  // px of the kernel of UDP's refinement
+constexpr ptrdiff_t smoothing = 3;  // px, the kernel size of UDP's refinement
 
-// Moves the keypoints that were found off their pixels. Half a px more leads from a pixel's corner to its centre.
+// Refines the keypoints that were found. Half a px is added to convert from a pixel's corner to its centre.
 inline void adjust(const TagMaps& maps, const StepRules& rules, std::vector<Person>& people) {
     const std::vector<double> kernel = gaussian(smoothing);
     Smoother smoother(smoothing, Beyond::zero);
@@ -39,7 +39,7 @@ inline void adjust(const TagMaps& maps, const StepRules& rules, std::vector<Pers
         const Map map = maps.heatmap(keypoint);
         for (Person& person : people) {
             Joint& joint = person.joints[keypoint];
-            // UDP's refinement takes missing ones, which are at the origin, along.
+            // UDP's refinement also moves missing keypoints, which are at the origin.
             if (!(joint.score > 0) && !rules.udp) continue;
             if (!rules.udp && !rules.mmpose) {
                 step_back_or_on(map, joint);
@@ -57,7 +57,7 @@ inline void adjust(const TagMaps& maps, const StepRules& rules, std::vector<Pers
     }
 }
 
-// The maps as UDP's refinement leaves them in both references, which work in place: smoothed, and their logarithms.
+// The logarithms of the smoothed maps. UDP's refinement replaces the maps by them in both reference implementations.
 inline std::vector<float> logarithms(const TagMaps& maps, const StepRules& rules) {
     std::vector<float> logs;
     Smoother smoother(smoothing, rules.mmpose ? Beyond::zero : Beyond::mirror);
@@ -75,10 +75,10 @@ inline std::vector<float> logarithms(const TagMaps& maps, const StepRules& rules
 
 constexpr float nothing = -std::numeric_limits<float>::infinity();
 
-// Half to even, as nearbyint does it, but in any lane: a float near 1.5 * 2^23 has no place for fractions.
+// Rounds half to even like nearbyint, but can be vectorised: a float near 1.5 * 2^23 has no fraction bits.
 inline float rounded(float value) { return (value + 12582912.f) - 12582912.f; }
 
-// The largest of values that are in runs of 16, in as many lanes; what is no number is never it.
+// The largest value, ignoring NaN, computed in 16 lanes. The count must be a multiple of 16.
 inline float largest(const float* values, ptrdiff_t count, float sign = 1) {
     constexpr ptrdiff_t lanes = 16;
     float most[lanes];
@@ -89,12 +89,12 @@ inline float largest(const float* values, ptrdiff_t count, float sign = 1) {
     return *std::max_element(most, most + lanes);
 }
 
-// Looks for one keypoint of one person after the other: where its map is high and its tags are like the person's.
-// Runs of pixels are passed by where the best heat with the nearest tag of the run would not do.
+// Searches a missing keypoint for one person after the other: a pixel with a high heatmap value and a similar tag.
+// A run of pixels is skipped if its largest value combined with its nearest tag is not better.
 class Search {
 public:
     Search(const TagMaps& maps, ptrdiff_t keypoint, float weight) : weight_(weight) {
-        // Copies end in whole runs. There is nothing beyond the map, nor where its heat is infinite.
+        // Copies are padded to whole runs. Padding and infinite heatmap values are never found.
         const ptrdiff_t size = maps.h * maps.w, whole = (size + run - 1) / run * run;
         heat_.assign(whole, nothing);
         std::copy_n(maps.heatmap(keypoint).values, size, heat_.begin());
@@ -111,7 +111,7 @@ public:
         }
     }
 
-    // The first pixel at which heat - weight * round(distance of the tags) is largest, -1 where it is no number anywhere.
+    // The first pixel with the largest heat - weight * round(distance of the tags), or -1 if all are NaN.
     ptrdiff_t operator()(const std::vector<float>& tag) const {
         float best = nothing;
         ptrdiff_t pixel = -1;
@@ -134,7 +134,7 @@ private:
         std::vector<float> values, most, least;
     };
 
-    // No value of a run is above it: its steps are those of `rate`, none of which changes what is larger.
+    // An upper bound of the values of a run. It has the operations of `rate`, all of which are monotonic.
     float bound(const std::vector<float>& tag, size_t i) const {
         float sum = 0;
         for (size_t view = 0; view < tags_.size(); ++view) {
@@ -159,7 +159,7 @@ private:
     std::vector<View> tags_;
 };
 
-// The mean tag at the pixels of the keypoints that a person has; it is read where they were moved to, cut to whole px.
+// The mean tag of a person's keypoints, read at their refined positions truncated to whole px.
 inline std::vector<float> tag_of(const TagMaps& maps, const Person& person) {
     MeanTag mean(maps.views);
     for (ptrdiff_t keypoint = 0; keypoint < maps.k; ++keypoint) {
@@ -172,10 +172,10 @@ inline std::vector<float> tag_of(const TagMaps& maps, const Person& person) {
     return mean.value();
 }
 
-// Gives people the keypoints that they miss. The authors of HigherHRNet set a tag's distance of 1 against a heat of 1,
-// move what they find like any other, if also where UDP refines the rest, and keep it where there is heat. mmpose 1.x
-// sets it against 100 and keeps whatever it finds, at its pixel's corner. With UDP the heat is a logarithm by then, so
-// that the former keeps next to nothing, and the latter gives scores below 0.
+// Fills in the missing keypoints of people. The authors of HigherHRNet weight a tag distance of 1 like a heatmap value
+// of 1, refine what they find with step_back_or_on even with UDP, and keep it if the heatmap value is above 0. mmpose
+// 1.x weights the distance by 100 and keeps everything it finds, at the pixel's corner. With UDP the map is a logarithm
+// by now, so the former keeps almost nothing, and the latter gives scores below 0.
 inline void fill(const TagMaps& maps, const StepRules& rules, std::vector<Person>& people) {
     std::vector<std::vector<float>> tags;
     for (const Person& person : people) tags.push_back(tag_of(maps, person));

@@ -1,6 +1,6 @@
-// Keypoints of all people at once, grouped by their tags: associative embedding (Newell et al., arXiv 1611.05424).
+// Grouping of the keypoints of all people by their tags: associative embedding (Newell et al., arXiv 1611.05424).
 //
-// What was published with it is the whole of its quirks, which are kept, each where it acts.
+// The peculiarities of the published code are reproduced; comments mark each of them.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace detforge {
 
-// Heatmaps (k, h, w) and tags (views, k, h, w): one view, or a second one of the mirrored image.
+// Heatmaps (k, h, w) and tags (views, k, h, w), where views is 1, or 2 with the mirrored image.
 struct TagMaps {
     const float* heatmaps;
     const float* tags;
@@ -33,12 +33,12 @@ struct TagRules {
     double distance;
 };
 
-// A place in px of the map; one with the score 0 is missing.
+// A keypoint in px of the map. It is missing if its score is 0.
 struct Joint {
     float x = 0, y = 0, score = 0;
 };
 
-// The mean of tags, one value for each view.
+// The mean of tags, with one value per view.
 class MeanTag {
 public:
     explicit MeanTag(ptrdiff_t views) : sum_(views) {}
@@ -65,7 +65,7 @@ struct Person {
     MeanTag tag;
 };
 
-// Whether no pixel of the 5x5 around one is larger or no number; equal neighbours are all of them peaks.
+// Whether no pixel in the 5x5 neighbourhood is larger or NaN. Equal neighbours are all peaks.
 inline bool is_peak(const Map& map, ptrdiff_t y, ptrdiff_t x) {
     constexpr ptrdiff_t reach = 2;
     const float value = map.values[y * map.w + x];
@@ -78,8 +78,8 @@ inline bool is_peak(const Map& map, ptrdiff_t y, ptrdiff_t x) {
     return true;
 }
 
-// The peaks of a keypoint's map above the rules' least, among the `top_k` best, best first. What is no finite number, or
-// has such a tag, is none.
+// The peaks of a keypoint's map among its `top_k` best that are above `least_peak`, best first. A peak must be finite
+// and have finite tags.
 inline std::vector<Candidate> candidates(const TagMaps& maps, ptrdiff_t keypoint, const TagRules& rules) {
     const Map map = maps.heatmap(keypoint);
     const auto score = [&](ptrdiff_t pixel) {
@@ -102,7 +102,7 @@ class Grouping {
 public:
     Grouping(const TagMaps& maps, const TagRules& rules) : maps_(maps), rules_(rules) {}
 
-    // Goes through the keypoints in the rules' order; those of the first that has any are one person each.
+    // Processes the keypoint types in the given order. Each peak of the first type that has any starts a person.
     std::vector<Person> operator()() {
         for (const ptrdiff_t keypoint : rules_.order) {
             const std::vector<Candidate> found = candidates(maps_, keypoint, rules_);
@@ -125,9 +125,9 @@ private:
             for (size_t i = 0; i < rows; ++i) {
                 const double apart = distance(keypoint, found[i].pixel, mean);
                 distances[i * known + j] = apart;
-                // Rounded: all tags within a half are as near. The score is the same for all of a row and so weighs
-                // nothing in a sum of all rows; it only breaks ties, where a row ends in the columns of 1e10 that stand
-                // for nobody when there are more candidates than people.
+                // The distance is rounded, so all tags within 0.5 are equally near. The score is the same for a whole
+                // row. It only matters if there are more candidates than people: then it decides which rows get the
+                // columns of 1e10, which stand for nobody.
                 costs[i * cols + j] = std::nearbyint(apart) * 100 - found[i].score;
             }
         }
@@ -143,7 +143,7 @@ private:
         }
     }
 
-    // A new person. One with the very same first tag is taken for it: it gets the keypoint, and its tag starts anew.
+    // Adds a person. If one with exactly the same first tag exists, it gets the keypoint instead, and its tag is reset.
     void found_person(ptrdiff_t keypoint, const Candidate& candidate) {
         const float key = maps_.tag(0, keypoint)[candidate.pixel];
         auto person = std::find_if(people_.begin(), people_.end(), [&](const Person& p) { return p.key == key; });
@@ -175,7 +175,7 @@ private:
     std::vector<Person> people_;
 };
 
-// A person's score: the mean of all keypoint scores, those of missing ones counted as 0, before they are filled in.
+// A person's score: the mean of all keypoint scores before missing ones are filled in, which count as 0.
 inline float mean_score(const Person& person) {
     double sum = 0;
     for (const Joint& joint : person.joints) sum += joint.score;

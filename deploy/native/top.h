@@ -1,4 +1,4 @@
-// The largest of many values, in the order that torch.topk gives them.
+// The largest of many values, in the order of torch.topk.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@ struct Candidate {
     ptrdiff_t pixel;
 };
 
-// Puts a value into the place `hole` of a heap whose root is its least: the hole goes down along the lesser children to
-// a leaf, and the value up again from there.
+// Puts a value into the position `hole` of a min-heap: the hole moves down along the smaller children to a leaf, and
+// the value moves up from there.
 inline void sift(std::vector<Candidate>& heap, size_t hole, size_t length, Candidate value) {
     const size_t top = hole;
     while (2 * hole + 2 < length) {
@@ -32,9 +32,9 @@ inline void sift(std::vector<Candidate>& heap, size_t hole, size_t length, Candi
     heap[hole] = value;
 }
 
-// The `count` largest of the scores of n pixels, best first. Which of equal ones go on, and in what order, is what the
-// partial sort of libstdc++ leaves, on which torch.topk is built where there are 64 values or more for each to be found:
-// the references' people depend on it. `bound` is never below a score above 0, and cheaper to look at.
+// The `count` largest scores of n pixels, best first. Ties are resolved as by the partial sort of libstdc++, which
+// torch.topk uses if n is at least 64 * count, because the reference results depend on it. `bound` is an upper bound of
+// positive scores that is cheaper to evaluate.
 template <typename Score>
 std::vector<Candidate> largest_scores(const float* bound, ptrdiff_t n, size_t count, Score score) {
     std::vector<Candidate> heap;
@@ -45,7 +45,7 @@ std::vector<Candidate> largest_scores(const float* bound, ptrdiff_t n, size_t co
     while (pixel < n) {
         const ptrdiff_t end = std::min(pixel + run, n);
         const float least = heap[0].score;
-        int above = least < 0;  // most of a map is background, and whole runs of it are passed by
+        int above = least < 0;  // most of a map is background, and whole runs of it are skipped
         for (ptrdiff_t i = pixel; i < end; ++i) above |= bound[i] > least;
         for (; above && pixel < end; ++pixel) {
             if (!(bound[pixel] > heap[0].score) && heap[0].score >= 0) continue;

@@ -1,4 +1,4 @@
-"""One network that sees boxes of an image: every box becomes a crop, and all crops of a call run together."""
+"""Top-down networks: each box becomes a crop, and all crops of a call run together."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -22,14 +22,14 @@ from ..system.errors import UsageError
 from .pipeline import Pipeline, check_ports, checked, no_time, timed
 
 Rows = Sequence[ArrayLike]
-"""An array for each image."""
+"""One array per image."""
 
 _MOST_CROPS = 64
-"""So many crops run at once: more are no faster and take memory."""
+"""The largest batch of crops. Larger ones are not faster and need more memory."""
 
 
 class PoseEstimator(Pipeline):
-    """A network for boxes of an image, with everything around it; safe to call from several threads."""
+    """Runs a top-down network on boxes of images. It is thread-safe."""
 
     takes_boxes: ClassVar[bool] = True
 
@@ -56,15 +56,15 @@ class PoseEstimator(Pipeline):
     def __call__(
         self, image: Image | Sequence[Image], boxes: Any = None, scores: Any = None
     ) -> Instances | list[Instances]:
-        """What is in each box, in the order of the boxes: none is dropped, whatever its score.
+        """Run on each box. All results are returned, in the order of the boxes, whatever their scores.
 
-        Shapes: image (h, w, 3) uint8 BGR, boxes (n, 4) xyxy px, scores (n,), 1 by default; or a list of each. The score
-        of a result is that of its box times that of what was found, by the Card's fusion. Raises UsageError for what is
-        no image or no box.
+        Shapes: image (h, w, 3) uint8 BGR, boxes (n, 4) xyxy px, scores (n,), 1 by default; or a list of each. The
+        score of a result is the fusion of the score of its box and the quality that the network gives. Raises
+        UsageError for an invalid image or box.
         """
         if boxes is None:
             raise UsageError(
-                f"{self.card.model} looks at boxes; give them with `boxes`, or make it the pose model of a detector"
+                f"{self.card.model} needs boxes; give them with `boxes`, or use it as the pose model of a detector"
             )
         if isinstance(image, np.ndarray):
             return self.estimate(checked([image]), [self._given(image, boxes, scores)])[0]
@@ -76,7 +76,7 @@ class PoseEstimator(Pipeline):
         return self(images, boxes=boxes)
 
     def estimate(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
-        """What is in every box of `found`, one of them an image, whose other fields stay."""
+        """Run on the boxes of each image's detections. Scores are fused and columns added; other fields are kept."""
         timing = no_time()
         with timed(timing, "pre"):
             views = [
@@ -93,7 +93,7 @@ class PoseEstimator(Pipeline):
         return [replace(one, timing={stage: ms * len(one) for stage, ms in share.items()}) for one in results]
 
     def suppressed(self, found: Instances) -> Instances:
-        """The results that stay by the Card's suppression, best first."""
+        """The results after the Card's suppression, best first."""
         return suppress(found, self.card.suppress, self._form.compares)
 
     def _parts(self, views: Sequence[View]) -> Iterator[Sequence[View]]:
@@ -101,7 +101,7 @@ class PoseEstimator(Pipeline):
         return (views[start : start + step] for start in range(0, len(views), step))
 
     def _read(self, views: Sequence[View], timing: dict[str, float]) -> Reading:
-        """Run some crops, and what the form makes of their outputs."""
+        """Run the network on a batch of crops and decode its outputs with the form."""
         outputs: list[Arrays] = []
         fed: dict[str, Any] = {}
         for is_mirrored in self._form.views:
@@ -116,7 +116,7 @@ class PoseEstimator(Pipeline):
             return self._form.read(outputs[0], outputs[1] if len(outputs) > 1 else None, frames, self.card)
 
     def _with(self, found: Instances, readings: Sequence[Reading], rows: slice) -> Instances:
-        """Detections of one image with what was read in their boxes."""
+        """The detections of one image with the columns and fused scores of their boxes."""
         if not readings:
             return found.with_columns(*self._form.nothing(self.card))
         quality = np.concatenate([reading.quality for reading in readings])[rows]
@@ -127,16 +127,16 @@ class PoseEstimator(Pipeline):
         return replace(found, scores=scores.astype(np.float32)).with_columns(*columns)
 
     def _given(self, image: Image, boxes: ArrayLike, scores: ArrayLike | None) -> Instances:
-        """Boxes of a caller as detections of the first label."""
+        """The caller's boxes as Instances with the first label."""
         rows = np.array(boxes, np.float32).reshape(-1, 4)
         own = np.ones(len(rows), np.float32) if scores is None else np.array(scores, np.float32)
         if own.shape != (len(rows),):
-            raise UsageError(f"{len(rows)} boxes need as many scores, not an array of {own.shape}")
+            raise UsageError(f"{len(rows)} boxes need as many scores, not an array of shape {own.shape}")
         size = (image.shape[1], image.shape[0])
         return Instances(rows, own, np.zeros(len(rows), np.int64), self.card.labels, size)
 
 
 def _poses(found: Instances) -> Sequence[NDArray[np.float32] | None]:
-    """The pose that is known of each box, for networks that refine poses."""
+    """The given pose of each box or None, for networks that refine poses."""
     known: NDArray[np.float32] | None = found.keypoints
     return [None] * len(found) if known is None else list(known)

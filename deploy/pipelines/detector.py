@@ -1,4 +1,4 @@
-"""One network that sees whole images, at one or several scales, or pairs of images."""
+"""Networks that run on whole images at one or several scales, or on pairs of images."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -20,14 +20,14 @@ from .pipeline import Pipeline, check_ports, checked, no_time, timed
 from .tiles import find_in_tiles
 
 _MOST_PIXELS = 1 << 22
-"""So many px of canvases run at once at several scales: the maps of such networks take 400 bytes a px."""
+"""The largest batch at several scales, in px of the canvases: such networks need about 400 bytes per px."""
 
 
 class Detector(Pipeline):
-    """A network that sees whole images, with everything around it; images that share a canvas run together.
+    """Runs a network on whole images. Images with the same canvas size run as one batch. It is thread-safe.
 
-    `classes` limits the labels that are kept. `threads` may prepare an image, by default one for each processor. Where
-    the backend preprocesses by itself, its time for that counts as "infer".
+    `classes` are the indices of the labels to keep, None for all. `threads` is the number of threads that preprocess an
+    image, by default the number of processors. If the backend preprocesses images, that time counts as "infer".
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Detector(Pipeline):
     @overload
     def __call__(self, image: Sequence[Image], against: Sequence[Image] | None = None) -> list[Instances]: ...
     def __call__(self, image: Image | Sequence[Image], against: Any = None) -> Instances | list[Instances]:
-        """What is in one image (h, w, 3) uint8 BGR, or in each of a list of them.
+        """The detections in one image (h, w, 3) uint8 BGR, or in each of a list.
 
-        A network that compares two images takes the other one, of the same size, or a list of them as `against`.
-        Images of a list run together where they can; the result never depends on what runs beside.
+        A network that compares two images takes the other image, of the same size, or a list of them as `against`.
+        Images of a list run in batches where possible; the result does not depend on the batch.
         """
         if isinstance(image, np.ndarray):
             return self.find([image], None if against is None else [against])[0]
@@ -64,7 +64,7 @@ class Detector(Pipeline):
         return self._look(images, against, self._finished)
 
     def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
-        """Tiles and the whole image are looked at first, and what all of them show is suppressed together."""
+        """Run on the whole image and on tiles of it, and suppress the candidates of all of them together."""
         return find_in_tiles(self._candidates, self._suppressed, checked([image])[0], tile, overlap)
 
     def needed(self) -> Callable[[Size], Size]:
@@ -72,14 +72,14 @@ class Detector(Pipeline):
         return lambda size: self.card.input.place.whole(size, scales[0], scales[-1]).content_size
 
     def _candidates(self, images: Sequence[Image]) -> list[Instances]:
-        """What is in each image before suppression, in px of the image."""
+        """The candidates in each image before suppression, in px of the image."""
         return self._look(images, None, lambda found, size: self._of_classes(found).scaled(size))
 
     def _suppressed(self, found: Instances) -> Instances:
         return suppress(found, self.card.suppress, self._form.compares)
 
     def _finished(self, found: Instances, image_size: tuple[int, int]) -> Instances:
-        """The final findings, in px of an image of (width, height)."""
+        """The final detections in px of an image of (width, height)."""
         return self._suppressed(self._of_classes(found)).scaled(image_size)
 
     def _of_classes(self, found: Instances) -> Instances:
@@ -91,7 +91,7 @@ class Detector(Pipeline):
         against: Sequence[Image] | None,
         finish: Callable[[Instances, tuple[int, int]], Instances],
     ) -> list[Instances]:
-        """What is in each image; those that share a canvas run together."""
+        """The detections in each image. Images with the same canvas size run as one batch."""
         others = checked(against) if against is not None else [None] * len(checked(images))
         for image, other in zip(images, others, strict=True):
             if other is not None and other.shape != image.shape:
@@ -109,7 +109,7 @@ class Detector(Pipeline):
         return [found[i] for i in range(len(images))]
 
     def _most(self, canvas: Size, count: int) -> int:
-        """How many images run at once."""
+        """The batch size for `count` images on canvases of this size."""
         scales = self._form.all_scales
         if len(self._form.views) * len(scales) == 1:
             return count
@@ -120,7 +120,7 @@ class Detector(Pipeline):
         pairs: Sequence[tuple[Image, Image | None]],
         finish: Callable[[Instances, tuple[int, int]], Instances],
     ) -> list[Instances]:
-        """Of images that share their canvases: the network at every scale and view, then the form."""
+        """Run the network on images with the same canvas size at every scale and view, and decode with the form."""
         timing = no_time()
         runs: list[list[Run]] = [[] for _ in pairs]
         for scale in self._form.all_scales:
@@ -151,7 +151,7 @@ class Detector(Pipeline):
         plain: dict[str, Any],
         is_mirrored: bool,
     ) -> dict[str, Any]:
-        """The network's inputs. A mirrored view mirrors the `plain` canvases, or the images where the geometry asks."""
+        """The network's inputs. A mirrored view mirrors the `plain` inputs, or the images if the geometry needs it."""
         if is_mirrored and self.card.input.place.mirrors_canvas:
             return mirrored(self.card.inputs, plain)
         step = -1 if is_mirrored else 1

@@ -1,9 +1,11 @@
-"""Images in, Instances out: what all pipelines have in common."""
+"""The base class of pipelines, which turn images into Instances."""
 
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar, overload
 
@@ -12,69 +14,91 @@ import numpy as np
 from ..card import Card
 from ..contract.port import Backend
 from ..inputs.geometry import Image, Size
-from ..inputs.sources import pictures
+from ..inputs.listing import find_items
+from ..inputs.sources import Picture, open_each
 from ..results.instances import Instances
-from ..system.errors import IncompatibleError, UsageError
+from ..system.errors import IncompatibleError, InputError, UsageError
 from ..system.overlap import ahead
+from .each import found_in_each
 
 
 class Pipeline(ABC):
-    """One or two networks with everything around them; safe to call from several threads."""
+    """One or two networks with preprocessing and postprocessing. Pipelines are thread-safe."""
 
     takes_boxes: ClassVar[bool] = False
-    """Whether each call needs the boxes to look at."""
+    """Whether each call needs boxes."""
 
     @property
     @abstractmethod
     def card(self) -> Card:
-        """The Card of the network that finds things."""
+        """The Card of the network, or of the detector if there are two."""
 
     @overload
     def __call__(self, image: Image) -> Instances: ...
     @overload
     def __call__(self, image: Sequence[Image]) -> list[Instances]: ...
     def __call__(self, image: Image | Sequence[Image]) -> Instances | list[Instances]:
-        """What is in one image (h, w, 3) uint8 BGR, or in each of a list of them.
+        """The detections in one image (h, w, 3) uint8 BGR, or in each of a list.
 
-        Images of a list run together where they can; the result never depends on what runs beside.
+        Images of a list run in batches where possible; the result does not depend on the batch.
         """
         if isinstance(image, np.ndarray):
             return self.find(checked([image]))[0]
         return self.find(checked(image))
 
     def stream(self, source: str, batch: int = 1) -> Iterator[Instances]:
-        """What is in every frame of a video, camera, folder or image, `batch` frames a run, in order.
+        """Yield the detections in every frame of a video, camera, folder or image, in order.
 
-        The next frames are read, and the network runs, while the caller works on what it has got.
+        `batch` frames run together. The next frames are read and run while the caller uses the current results. Each
+        result has its file as `source` and, if the file has several pictures, its index as `frame`. In a folder, a file
+        that cannot be used is skipped with a warning; a single file raises InputError.
         """
-        frames = pictures(source)
-        groups = iter(lambda: [picture.image for picture in islice(frames, batch)], [])
-        for found in ahead((self(group) for group in ahead((group for group in groups), 1)), 1):
-            yield from found
+        items = find_items(source).items
+
+        def report(error: InputError) -> None:
+            if len(items) == 1:
+                raise error
+            warnings.warn(str(error), stacklevel=2)
+
+        pictures = open_each(items, report)
+        groups = (group for group in iter(lambda: list(islice(pictures, batch)), []))
+        found = ((group, found_in_each(group, self._find_in)) for group in ahead(groups, 1))
+        for group, each in ahead(found, 1):
+            for picture, one in zip(group, each, strict=True):
+                if isinstance(one, InputError):
+                    report(one)
+                else:
+                    yield replace(one, source=picture.name, frame=picture.index)
+
+    def _find_in(self, pictures: list[Picture]) -> list[Instances]:
+        return self([picture.image for picture in pictures])
 
     @abstractmethod
     def find(self, images: Sequence[Image]) -> list[Instances]:
-        """The same for images that were checked; a network for boxes sees each whole image as its one box."""
+        """The detections in valid images. A network that needs boxes takes each whole image as a box."""
 
     def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
-        """What is in the image and in overlapping tiles of it; UsageError where the network cannot do so."""
-        raise UsageError(f"{self.card.model} is no detector of boxes, and only those run in tiles")
+        """The detections in the image and in overlapping tiles of it. Raises UsageError if that is not supported."""
+        raise UsageError(f"{self.card.model} is not a detector, and only detectors run in tiles")
 
     def needed(self) -> Callable[[Size], Size]:
-        """How many px (height, width) the network needs of an image's; UsageError where it may need all."""
-        raise UsageError(f"{self.card.model} looks at parts of an image, so that it needs all pixels")
+        """A function from an image's size to the resolution that the network needs, both (height, width) px.
+
+        Raises UsageError if the network may need the full resolution.
+        """
+        raise UsageError(f"{self.card.model} crops boxes of an image, so it needs the full resolution")
 
 
 def checked(images: Sequence[Image]) -> Sequence[Image]:
-    """The images; UsageError for one that is none."""
+    """Return the images. Raises UsageError for one of the wrong shape or dtype."""
     for image in images:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise UsageError(f"an image is (height, width, 3) uint8 BGR, not {image.shape} {image.dtype}")
+            raise UsageError(f"an image must be (height, width, 3) uint8 BGR, not {image.shape} {image.dtype}")
     return images
 
 
 def check_ports(backend: Backend, card: Card) -> None:
-    """IncompatibleError unless the model takes the Card's inputs and gives what its form and suppression read."""
+    """Raise IncompatibleError if the model lacks an input of the Card, or an output that postprocessing reads."""
     lacking = {
         "output": card.missing({port.name for port in backend.outputs}),
         "input": sorted({each.name for each in card.inputs} - {port.name for port in backend.inputs}),
@@ -82,7 +106,7 @@ def check_ports(backend: Backend, card: Card) -> None:
     for kind, names in lacking.items():
         if names:
             raise IncompatibleError(
-                f"the model lacks the {kind} {names[0]} that its Card names; export it anew with detexport"
+                f"the model lacks the {kind} {names[0]} that its Card names; export it again with detexport"
             )
 
 
@@ -90,13 +114,13 @@ STAGES = ("pre", "infer", "post")
 
 
 def no_time() -> dict[str, float]:
-    """Seconds of each stage, to be added to."""
+    """0 seconds for each stage."""
     return dict.fromkeys(STAGES, 0.0)
 
 
 @contextmanager
 def timed(timing: dict[str, float], stage: str) -> Generator[None]:
-    """Adds the seconds of a block to a stage."""
+    """Add the seconds that the block takes to a stage."""
     started = time.perf_counter()
     yield
     timing[stage] += time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Overlapping tiles of an image, for objects that are small in a large image."""
+"""Detection in overlapping tiles, for small objects in large images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,10 +18,11 @@ def find_in_tiles(
     tile: int,
     overlap: float,
 ) -> Instances:
-    """Look at the whole image (h, w, 3) uint8 BGR and at square tiles of it, and suppress what all of them show.
+    """Run on the whole image (h, w, 3) uint8 BGR and on square tiles of it, and suppress all candidates together.
 
-    `tile` is the side in px and `overlap` the part of it that neighbours share. An object smaller than that lies whole
-    in some tile; one larger than a tile is found in the whole image. `look` gives candidates, not yet suppressed.
+    `tile` is the side in px and `overlap` the fraction of it that neighbours share. An object smaller than the overlap
+    is complete in at least one tile; one larger than a tile is found in the whole image. `look` returns the candidates
+    of each image before suppression.
     """
     height, width = image.shape[:2]
     corners = [(x, y) for y in _starts(height, tile, overlap) for x in _starts(width, tile, overlap)]
@@ -41,7 +42,7 @@ def find_in_tiles(
 
 
 def _starts(size: int, tile: int, overlap: float) -> list[int]:
-    """Where tiles begin along one axis, evenly spread, the last one ending with the image."""
+    """The starts of evenly spaced tiles along one axis. The last tile ends at the border of the image."""
     if size <= tile:
         return [0]
     step = max(1, int(tile * (1 - overlap)))
@@ -50,7 +51,7 @@ def _starts(size: int, tile: int, overlap: float) -> list[int]:
 
 
 def _is_cut(part: Instances, corner: tuple[int, int], image_size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Of the boxes in one tile, which touch a border of it that is not the image's."""
+    """Which boxes of a tile touch one of its borders inside the image."""
     (x, y), (width, height) = corner, part.image_size
     inner = np.array([x > 0, y > 0, x + width < image_size[0], y + height < image_size[1]])
     near = np.concatenate([part.boxes[:, :2] < 1, part.boxes[:, 2:] > np.array([width, height]) - 1], axis=1)
@@ -58,7 +59,7 @@ def _is_cut(part: Instances, corner: tuple[int, int], image_size: tuple[int, int
 
 
 def _is_fragment(boxes: NDArray[np.float32], labels: NDArray[np.int64], cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which cut boxes lie for more than half in an uncut one of their label: parts of what is known whole."""
+    """Which cut boxes are fragments: more than half of their area is in one uncut box of the same label."""
     fragment = np.zeros(len(boxes), np.bool_)
     for i in np.flatnonzero(cut):
         others = boxes[~cut & (labels == labels[i])]

@@ -1,4 +1,4 @@
-"""A detector, and a network that looks at its boxes."""
+"""A detector and a pose network that runs on its boxes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +14,9 @@ from .pipeline import Pipeline, no_time, timed
 
 
 class TopDown(Pipeline):
-    """A detector, and a pose network on those of its boxes that have a label of the pose network's.
+    """Runs a detector, and a pose network on its boxes whose label the pose network knows.
 
-    The pose network's Card says which of two poses so alike that they are one person's stays.
+    Duplicate poses are suppressed by the rule in the pose network's Card.
     """
 
     def __init__(self, detector: Pipeline, estimator: PoseEstimator) -> None:
@@ -25,8 +25,8 @@ class TopDown(Pipeline):
         self._labels = np.array([names.get(name, -1) for name in detector.card.labels])
         if (self._labels < 0).all():
             raise UsageError(
-                f"{estimator.card.model} looks at {', '.join(estimator.card.labels)}, which {detector.card.model} "
-                "does not find; choose a detector that does"
+                f"{estimator.card.model} needs boxes of {', '.join(estimator.card.labels)}, which "
+                f"{detector.card.model} does not detect; choose another detector"
             )
 
     @property
@@ -40,7 +40,7 @@ class TopDown(Pipeline):
         return self.complete([image], [self.detector.find_tiled(image, tile, overlap)])[0]
 
     def complete(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
-        """Detections to poses, best first; the time of both counts."""
+        """Estimate a pose for each detection and suppress duplicates, best first. `timing` includes the detector's."""
         boxes = [self._of_interest(one) for one in found]
         poses = self.estimator.estimate(images, boxes)
         extra = no_time()

@@ -1,4 +1,4 @@
-"""Findings drawn on their image, legible at any size."""
+"""Draws detections on an image, legibly at any image size."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,12 +20,12 @@ def draw(
     captions: Sequence[str],
     columns: Mapping[str, Column],
 ) -> Image:
-    """A copy of `image` (h, w, 3) uint8 BGR with boxes (n, 4), columns and captions drawn to its size, best on top."""
+    """A copy of `image` (h, w, 3) uint8 BGR with boxes (n, 4), columns and captions, the best detection on top."""
     canvas = np.ascontiguousarray(image).copy()
     size = (canvas.shape[0] + canvas.shape[1]) / 2
     line = max(1, round(size / 280))
     worst_first = range(len(labels) - 1, -1, -1)
-    # Boxes may go beyond the image, but OpenCV counts no further than 32 bits.
+    # Boxes may extend beyond the image, but OpenCV takes 32-bit coordinates only.
     corners: list[list[int]] = np.clip(np.rint(np.nan_to_num(boxes)), -1e6, 1e6).astype(int).tolist()
     # All boxes before all captions, so that no line crosses a caption.
     for i in worst_first:
@@ -42,7 +42,7 @@ def draw(
 
 
 def _caption(canvas: Image, text: str, box: tuple[int, int, int], color: Color, size: float, line: int) -> None:
-    """A plate above the box at (x1, y1, y2), else inside its top, fitted into the image."""
+    """Draw a caption above the box (x1, y1, y2), or inside its top edge, so that it fits in the image."""
     height, width = canvas.shape[:2]
     scale, weight = max(0.34, size / 1250), max(1, round(size / 700))
     (text_width, text_height), pad = _extent(text, scale, weight), line + 1
@@ -51,24 +51,24 @@ def _caption(canvas: Image, text: str, box: tuple[int, int, int], color: Color, 
         text_width, text_height = _extent(text, scale, weight)
     plate_width, plate_height = text_width + 2 * pad, text_height + 2 * pad
     if scale < 0.2 or plate_height > height:
-        return  # no letter could be read
+        return  # it would not be legible
     x1, y1, y2 = box
     above = y1 - plate_height
     left = min(max(0, x1 - line // 2), width - plate_width)
     top = min(max(0, above if above >= 0 else min(y1, y2)), height - plate_height)
     cv2.rectangle(canvas, (left, top), (left + plate_width - 1, top + plate_height - 1), color, cv2.FILLED)
-    # 0.26 of the height are what letters like g need below the line.
+    # The lower 0.26 of the height is for descenders.
     origin = left + pad, top + pad + round(text_height * 0.74)
     cv2.putText(canvas, text, origin, _FONT, scale, _ink(color), weight, cv2.LINE_AA)
 
 
 def _extent(text: str, scale: float, weight: int) -> tuple[int, int]:
-    """Width and height in px, the height that of any letter."""
+    """The width of a text and the height of its font in px."""
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, weight)
     return max(1, width), max(1, round(scale * 32))
 
 
 def _ink(color: Color) -> Color:
-    """Black or white, whichever stands out more from a BGR colour."""
+    """Black or white, whichever has more contrast with a BGR colour."""
     blue, green, red = ((channel / 255) ** 2.2 for channel in color)
     return (0, 0, 0) if 0.0722 * blue + 0.7152 * green + 0.2126 * red > 0.18 else (255, 255, 255)

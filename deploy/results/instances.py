@@ -1,4 +1,4 @@
-"""What a model found in one image."""
+"""The result of a model for one image."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +16,13 @@ from .draw import draw
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """The findings of one image, best first.
+    """The detections of one image, best first.
 
-    boxes (n, 4) float32 xyxy in px of the original image, scores (n,) float32, labels (n,) int64 indices into
-    `names`; `image_size` is (width, height); `timing` gives milliseconds per stage. Everything else that is known of a
-    finding is a column, an attribute by its name: `keypoints` (n, k, 3) float32, each x, y in px and a score. A column
-    that the model does not have is None. Behaves like a list whose items are Instances of one.
+    `boxes` (n, 4) float32 are xyxy in px of the original image, `scores` (n,) are float32, `labels` (n,) int64 are
+    indices into `names`. `image_size` is (width, height). `timing` has the milliseconds of each stage. Columns hold
+    further attributes and are read by name: `keypoints` (n, k, 3) float32 are x, y in px and a score. A column that the
+    model does not have is None. A stream sets `source` to the file and `frame` to the index of its frame or page.
+    Instances behave like a list; each item is an Instances with one detection.
     """
 
     boxes: NDArray[np.float32]
@@ -31,6 +32,8 @@ class Instances:
     image_size: tuple[int, int]
     timing: Mapping[str, float] = field(default_factory=dict[str, float])
     columns: Mapping[str, Column] = field(default_factory=dict[str, Column])
+    source: str = ""
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         for array in (self.boxes, self.scores, self.labels):
@@ -45,7 +48,7 @@ class Instances:
         names: tuple[str, ...],
         image_size: tuple[int, int],
     ) -> "Instances":
-        """Findings that have no boxes of their own: each box is the bounds of the columns, or the whole image."""
+        """Detections without boxes: each box becomes the bounds of the columns, or the whole image without any."""
         bounds = [own for own in (column.bounds() for column in columns) if own is not None]
         if bounds:
             low, high = (pick([own[:, part] for own in bounds], 0) for pick, part in _CORNERS)
@@ -57,7 +60,7 @@ class Instances:
 
     @classmethod
     def joined(cls, parts: Sequence["Instances"]) -> "Instances":
-        """The findings of all parts, which show one picture and have the same columns; there is one part at least."""
+        """The detections of all parts, at least one, which must be of one image and have the same columns."""
         first = parts[0]
         if len({frozenset(part.columns) for part in parts}) > 1:
             raise ValueError("parts with different columns cannot be joined")
@@ -68,7 +71,7 @@ class Instances:
         return replace(first, **rows, columns=columns)
 
     def __getattr__(self, name: str) -> Any:
-        # Looked up in the instance's own dict: while a copy is made, there is no `columns` yet.
+        # Read from __dict__, because `columns` does not exist yet while the object is being copied.
         column = self.__dict__.get("columns", {}).get(name)
         if column is not None:
             return column.values
@@ -80,7 +83,7 @@ class Instances:
         return len(self.scores)
 
     def __getitem__(self, index: int | slice | NDArray[Any]) -> "Instances":
-        """The chosen findings; an int outside the range raises IndexError."""
+        """The selected detections. Raises IndexError for an int out of range."""
         if isinstance(index, int):
             index = np.array([range(len(self))[index]])
         rows = {name: getattr(self, name)[index] for name in _ROWS}
@@ -90,26 +93,26 @@ class Instances:
         return (self[i] for i in range(len(self)))
 
     def with_columns(self, *columns: Column) -> "Instances":
-        """The same findings with more columns, or other ones of the same names."""
+        """The same detections with columns added, or replaced if the name exists."""
         return replace(self, columns={**self.columns, **{column.name: column for column in columns}})
 
     def mapped(self, transform: Transform) -> "Instances":
-        """The same findings in another picture."""
+        """The same detections in px of another image."""
         columns = {name: column.mapped(transform) for name, column in self.columns.items()}
         return replace(self, boxes=transform.boxes(self.boxes), columns=columns, image_size=transform.size)
 
     def scaled(self, image_size: tuple[int, int]) -> "Instances":
-        """The same in an image of another (width, height) that shows the same."""
+        """The same detections in the image resized to (width, height)."""
         if image_size == self.image_size:
             return self
         (width, height), (own_width, own_height) = image_size, self.image_size
         return self.mapped(Transform(image_size, (width / own_width, height / own_height)))
 
     def to_coco(self, image: str = "") -> list[dict[str, Any]]:
-        """COCO-results-style records: bbox is [x, y, width, height] in px, rounded to 3 decimals.
+        """Records in the style of COCO results: bbox is [x, y, width, height] in px, rounded to 3 decimals.
 
-        Columns add their own fields: poses have `keypoints`, [x, y, score, ...] in the skeleton's order. COCO's own
-        tools want `image_id` and `category_id` as well, which the data set knows.
+        Columns add their own fields: poses have `keypoints`, [x, y, score, ...] in the skeleton's order. COCO's tools
+        also need `image_id` and `category_id`, which depend on the data set.
         """
         records: list[dict[str, Any]] = [
             {
@@ -130,7 +133,7 @@ class Instances:
         return records
 
     def to_supervision(self) -> Any:
-        """The same as `supervision.Detections`, or `KeyPoints` for poses; needs the package supervision, 0.29."""
+        """The detections as `supervision.Detections`, or `KeyPoints` for poses. Needs the package supervision 0.29."""
         import supervision
 
         names = np.array(self.names)[self.labels] if len(self) else np.empty(0, str)
@@ -142,7 +145,7 @@ class Instances:
         return supervision.Detections(xyxy=self.boxes.copy(), confidence=scores, class_id=labels, data=data)
 
     def draw(self, image: Image) -> Image:
-        """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn on it."""
+        """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn."""
         labels = self.labels.tolist()
         scores = self.scores.tolist()
         captions = [f"{self.names[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]

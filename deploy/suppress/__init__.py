@@ -1,4 +1,4 @@
-"""Suppression of duplicates: one file for each thing that is compared."""
+"""Suppression of duplicate detections, by boxes or by poses."""
 
 from ..contract.suppression import Suppress
 from ..results.instances import Instances
@@ -8,5 +8,5 @@ RULES = {"boxes": boxes.RULES, "poses": poses.RULES}
 
 
 def suppress(found: Instances, rule: Suppress, compares: str = "boxes") -> Instances:
-    """The findings that stay, best first, at most `max_det`; equal scores keep their order."""
+    """The detections left after suppression, best first, at most `max_det`. Equal scores keep their order."""
     return RULES[compares][rule.kind](found, rule)

@@ -1,4 +1,4 @@
-"""Suppression of duplicates by their boxes."""
+"""Suppression of duplicates by the overlap of their boxes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,32 +12,32 @@ from ..results.instances import Instances
 
 
 def hard(found: Instances, rule: Suppress) -> Instances:
-    """NMS: a box goes when a better one of its class overlaps it by an IoU above `iou`."""
+    """NMS: removes a box if its IoU with a better one of its class is above `iou`."""
     return _nms(found, found.boxes, rule, rule.iou)
 
 
 def visible(found: Instances, rule: Suppress) -> Instances:
-    """NMS by the visible parts of both objects."""
+    """NMS by the IoU of the visible boxes."""
     return _nms(found, found.visible, rule, rule.iou)
 
 
 def none(found: Instances, rule: Suppress) -> Instances:
-    """Only the order and the limit apply: no IoU reaches 2."""
-    return _nms(found, found.boxes, rule, 2.0)
+    """No suppression, only the order and `max_det`."""
+    return _nms(found, found.boxes, rule, 2.0)  # no IoU is above 1
 
 
 def linear(found: Instances, rule: Suppress) -> Instances:
-    """Soft-NMS: an overlap from `iou` on lowers the score by 1 - IoU."""
+    """Soft-NMS: an overlap of at least `iou` multiplies the score by 1 - IoU."""
     return _soft_nms(found, rule, None)
 
 
 def gaussian(found: Instances, rule: Suppress) -> Instances:
-    """Soft-NMS: every overlap lowers the score by exp(-IoU^2 / `sigma`)."""
+    """Soft-NMS: every overlap multiplies the score by exp(-IoU^2 / `sigma`)."""
     return _soft_nms(found, rule, rule.sigma)
 
 
 def guided(found: Instances, rule: Suppress) -> Instances:
-    """IoU-guided NMS: a box goes when one of better quality overlaps it, which takes the better score of both."""
+    """IoU-guided NMS: removes a box if one of better quality overlaps it, which takes the higher score of both."""
     boxes, labels = _compared(found.boxes, rule), _classes(found, rule)
     kept, scores = _native.guided_nms(boxes, found.scores, found.quality, labels, rule.iou, rule.max_det)
     return replace(found[kept], scores=scores)
@@ -59,10 +59,10 @@ def _soft_nms(found: Instances, rule: Suppress, sigma: float | None) -> Instance
 
 
 def _compared(boxes: NDArray[np.float32], rule: Suppress) -> NDArray[np.float32]:
-    """Boxes whose sides are x2 - x1, however the rule counts them."""
+    """Boxes with sides x2 - x1, converted if the rule counts them as x2 - x1 + 1."""
     return boxes + np.array([0, 0, 1, 1], np.float32) if rule.inclusive else np.ascontiguousarray(boxes)
 
 
 def _classes(found: Instances, rule: Suppress) -> NDArray[np.int64]:
-    """The classes that are compared among themselves."""
+    """The labels, or zeros if all classes are compared with each other."""
     return np.zeros_like(found.labels) if rule.class_agnostic else found.labels

@@ -1,4 +1,4 @@
-"""How alike poses are, and suppression of those that are another's duplicates."""
+"""The similarity of poses (OKS), and suppression of duplicates by it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,12 +16,12 @@ from ..results.instances import Instances
 def oks(
     keypoints: NDArray[Any], areas: NDArray[Any], sigmas: Sequence[float], least_score: float | None = None
 ) -> NDArray[np.float64]:
-    """The object keypoint similarity (n, n) of poses with each other, 0..1.
+    """The object keypoint similarity (n, n) of each pair of poses, 0..1.
 
-    `keypoints` (n, k, 3) are x and y in px and a score, `areas` (n,) px^2, `sigmas` (k,) a Skeleton's. It is the mean
-    over keypoints of exp(-d^2 / (2 (2 sigma)^2 area)), as in COCO's evaluation, with the mean of both areas. With
-    `least_score` it is that of the keypoints that score more in both poses, 0 without any, as mmpose's `vis_thr`. A
-    keypoint whose place is undefined is like none.
+    `keypoints` (n, k, 3) are x and y in px and a score, `areas` (n,) are in px^2, `sigmas` (k,) are a Skeleton's. The
+    OKS is the mean over keypoints of exp(-d^2 / (2 (2 sigma)^2 area)), as in COCO's evaluation, with the mean of both
+    areas. With `least_score` the mean is over the keypoints whose score is above it in both poses, 0 if there are none,
+    as with mmpose's `vis_thr`. A keypoint with an undefined position contributes 0.
     """
     similarities = np.empty((len(keypoints), len(keypoints)))
     _native.oks(*_poses(keypoints, areas, sigmas), least_score, similarities)
@@ -29,31 +29,31 @@ def oks(
 
 
 def hard(found: Instances, rule: Suppress) -> Instances:
-    """NMS: a pose goes when a better one resembles it by an OKS above `rule.oks`."""
+    """NMS: removes a pose if its OKS with a better one is above `rule.oks`."""
     return _nms(found, rule, rule.oks)
 
 
 def none(found: Instances, rule: Suppress) -> Instances:
-    """Only the order and the limits apply: no OKS reaches 2."""
-    return _nms(found, rule, 2.0)
+    """No suppression, only the order, `conf` and `max_det`."""
+    return _nms(found, rule, 2.0)  # no OKS is above 1
 
 
 def linear(found: Instances, rule: Suppress) -> Instances:
-    """Soft-NMS: poses of an OKS from `rule.oks` on are lowered by 1 - OKS."""
+    """Soft-NMS: an OKS of at least `rule.oks` multiplies the score by 1 - OKS."""
     return _soft_nms(found, rule, None)
 
 
 def gaussian(found: Instances, rule: Suppress) -> Instances:
-    """Soft-NMS: all poses are lowered by exp(-OKS^2 / `rule.sigma`), which mmpose's `soft_oks_nms` calls its threshold.
+    """Soft-NMS: every OKS multiplies the score by exp(-OKS^2 / `rule.sigma`).
 
-    On the boxes of a detector that did not suppress, this is the soft-NMS of keypoints of CCM (Zhang et al., arXiv
-    2002.00537).
+    `sigma` is the threshold of mmpose's `soft_oks_nms`. On unsuppressed detections this is the soft-NMS of keypoints in
+    CCM (Zhang et al., arXiv 2002.00537).
     """
     return _soft_nms(found, rule, rule.sigma)
 
 
-# mmpose and the Microsoft code use lowered scores for the order alone, and report what they were before.
-# Where the latter have a visibility threshold, only the second pose's keypoints are held to it.
+# mmpose and Microsoft's code use the decayed scores for ordering only, and report the original scores. The visibility
+# threshold of Microsoft's code applies to the keypoints of the second pose only.
 RULES: dict[str, Callable[[Instances, Suppress], Instances]] = {
     "oks": hard,
     "oks_linear": linear,
@@ -69,7 +69,7 @@ def _nms(found: Instances, rule: Suppress, threshold: float) -> Instances:
 
 
 def _soft_nms(found: Instances, rule: Suppress, sigma: float | None) -> Instances:
-    """The best that is left is taken before it lowers the next ones, until `rule.max_det` are taken."""
+    """Take the best remaining pose and decay the scores of the others, until `rule.max_det` are taken."""
     poses, areas, sigmas = _compared(found)
     kept, scores = _native.soft_oks_nms(
         poses, found.scores, areas, sigmas, None, rule.oks, sigma, rule.conf, rule.max_det

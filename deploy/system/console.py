@@ -1,4 +1,4 @@
-"""What the three commands share: arguments, one-line errors, exit codes."""
+"""Shared parts of the three commands: argument parsing, one-line errors, exit codes."""
 
 import argparse
 import contextlib
@@ -15,16 +15,16 @@ from .errors import DetforgeError
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does: cleanly."""
+    """Raised for SIGTERM, which ends a command as cleanly as Ctrl-C does."""
 
 
 def ended_by(stop: KeyboardInterrupt) -> int:
-    """The exit code that shells expect of a program that was told to end."""
+    """The exit code of a program that a signal ended, by the convention of shells."""
     return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line and exit with 2; flags are never abbreviated."""
+    """An argument parser that prints errors as one line and exits with 2. Flags cannot be abbreviated."""
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
@@ -36,28 +36,28 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(command: Callable[[argparse.Namespace], int], parser: Parser, argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments, run the command, and turn what it raises into one line and the exit code."""
+    """Parse the arguments, run the command and return its exit code. Exceptions are printed as one line."""
+    warnings.showwarning = _show_warning
     arguments = parser.parse_args(argv)
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(errors="backslashreplace")  # a file name need not be text
-    warnings.showwarning = _show_warning
+        reconfigure(errors="backslashreplace")  # file names may not be valid UTF-8
     try:
-        with _told_to_end():
+        with _signals_raise():
             code = command(arguments)
             sys.stdout.flush()
             return code
     except KeyboardInterrupt as stop:
         return ended_by(stop)
     except BrokenPipeError:
-        return 1  # the reader of stdout went away; stop quietly
+        return 1  # the reader of stdout has closed it
     except Exception as error:
         return complain(error, arguments.debug)
     finally:
-        _settle_stdout()
+        _flush_stdout()
 
 
 def complain(error: Exception, debug: bool = False) -> int:
-    """Print an error as one line on stderr, after its traceback when `debug`; gives its exit code."""
+    """Print an error as one line to stderr and return its exit code. With `debug` its traceback is printed first."""
     if debug:
         traceback.print_exception(error)
     line, code = _describe(error)
@@ -67,10 +67,10 @@ def complain(error: Exception, debug: bool = False) -> int:
 
 @contextlib.contextmanager
 def native_code_muted() -> Generator[None]:
-    """Keep what C libraries (libpng, libjpeg, FFmpeg, OpenCV) write about bad files off stderr.
+    """Suppress what C libraries (libpng, libjpeg, FFmpeg, OpenCV) write to stderr about bad files.
 
-    They write to descriptor 2 whatever their own settings say, so for a while that leads nowhere and
-    `sys.stderr` has a descriptor of its own. For commands only: the whole process falls silent.
+    They write to descriptor 2 regardless of their settings. In this context it is redirected to the null device, and
+    `sys.stderr` uses another descriptor. For commands only, because it affects the whole process.
     """
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -89,10 +89,11 @@ def native_code_muted() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _told_to_end() -> Generator[None]:
-    """SIGINT and SIGTERM as an exception, so that temporary files go and processes end.
+def _signals_raise() -> Generator[None]:
+    """Raise SIGINT and SIGTERM as exceptions, so that temporary files are deleted and child processes end.
 
-    Once: a second one would cut that short. Only the main thread may ask for it.
+    Only the first signal raises, because a second one would interrupt the cleanup. Does nothing outside the main
+    thread, because only the main thread can set signal handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -116,12 +117,12 @@ def _told_to_end() -> Generator[None]:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
-    """One line, as errors are: where in our code it was noticed helps nobody."""
+    """Print a warning as one line without its place in our code, as errors are."""
     print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def _settle_stdout() -> None:
-    """Keep Python from complaining at exit about a stdout that takes no more."""
+def _flush_stdout() -> None:
+    """Flush stdout. If it is closed, replace it, so that Python prints no error at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -131,7 +132,7 @@ def _settle_stdout() -> None:
 def _descriptor(stream: TextIO) -> int | None:
     try:
         return stream.fileno()
-    except (OSError, ValueError):  # replaced by something that is no file, in tests and notebooks
+    except (OSError, ValueError):  # not a file, as in tests and notebooks
         return None
 
 
@@ -143,6 +144,6 @@ def _describe(error: Exception) -> tuple[str, int]:
         return f"{where}: {error.strerror}; check the path, its permissions and the free space", 1
     message = " ".join(str(error).split()) or type(error).__name__
     return (
-        f"{message}; a failure of our own ({type(error).__name__}); run again with --debug and report it",
+        f"{message}; internal error ({type(error).__name__}); run again with --debug and report it",
         1,
     )

@@ -1,8 +1,8 @@
-"""Errors that a user can mend, each with the exit code that the three commands give it."""
+"""Errors that a user can fix, each with the exit code of the three commands."""
 
 
 class DetforgeError(Exception):
-    """One line: what, why, what to do. Base of every error that detforge raises on purpose."""
+    """Base of all errors that detforge raises on purpose. The message is one line: what, why, what to do."""
 
     exit_code = 1
 
@@ -20,7 +20,7 @@ class InputError(DetforgeError):
 
 
 class IncompatibleError(DetforgeError):
-    """A model file that is not ours or newer than this version, or an absent device or backend."""
+    """A model file is not from detforge or is newer than this version, or a device or backend is missing."""
 
     exit_code = 4
 
@@ -30,9 +30,13 @@ class AbsentError(IncompatibleError):
 
 
 class ExportError(DetforgeError):
-    """The export failed."""
+    """The export failed; `reason` is the middle part of the message, for tables."""
 
     exit_code = 5
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class RefusedError(ExportError):

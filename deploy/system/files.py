@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writes files atomically."""
 
 import contextlib
 import os
@@ -10,36 +10,42 @@ from pathlib import Path
 
 from .errors import DetforgeError, UsageError
 
+_MOST_CHARACTERS = 32
+
 
 def check_place(path: Path) -> None:
-    """UsageError for a file that could not be written when the work is done."""
+    """Raise UsageError if a file cannot be written here, before the work that produces it starts."""
     if _is_special(path):
         return
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir():
         raise UsageError(f"{path}: cannot be written; it is a folder; name a file in it")
     if not folder.is_dir():
-        raise UsageError(f"{path}: cannot be written; {folder} is no folder; choose another place")
+        raise UsageError(f"{path}: cannot be written; {folder} is not a folder; choose another path")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"{path}: cannot be written; check the permissions of {folder}")
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A temporary path beside `path`, with its suffix, which becomes `path` when the block succeeds.
+    """A temporary path in the same folder and with the same suffix, which replaces `path` if the block succeeds.
 
-    Folders are made. A link stays, and what it leads to is replaced; a pipe or a device is written to. When the block
-    fails nothing is left; DetforgeError says why a file cannot be written.
+    Missing folders are created. The target of a link is replaced, not the link; a pipe or a device is written to. If
+    the block fails, the temporary file is deleted. Raises DetforgeError if the file cannot be written.
     """
     target = Path(os.path.realpath(path))
-    folder = Path(tempfile.gettempdir()) if _is_special(path) else target.parent
-    # Named before it is made: whenever a signal comes, it is known what has to go.
-    temporary = folder / f".{path.stem}-{secrets.token_hex(4)}{path.suffix}"
+    # The name is chosen before the file is created, so that it can be deleted whenever a signal comes. It is shorter
+    # than the longest name that file systems allow.
+    temporary = target.parent / f".{path.stem[:_MOST_CHARACTERS]}-{secrets.token_hex(4)}{path.suffix}"
     try:
+        is_special = _is_special(path)
+        if is_special:
+            temporary = Path(tempfile.gettempdir()) / temporary.name
+        folder = temporary.parent
         folder.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
         yield temporary
-        if _is_special(path):
+        if is_special:
             with temporary.open("rb") as source, path.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
         else:
@@ -52,11 +58,11 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file whole or not at all."""
+    """Write a UTF-8 file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def _is_special(path: Path) -> bool:
-    """Whether it is there and neither a file nor a folder, like a pipe or /dev/stdout, which must not be replaced."""
+    """Whether the path is a pipe or a device, like /dev/stdout, which must not be replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()

@@ -1,4 +1,4 @@
-"""Options as dataclasses: one field is a keyword of a function, a flag of a command, its help and its check."""
+"""Options as dataclasses: each field defines a keyword of a function and a command-line flag with help and checks."""
 
 import argparse
 import re
@@ -7,17 +7,18 @@ from dataclasses import Field, field, fields
 from typing import Any, TypeVar
 
 from .errors import UsageError
+from .processors import at_most_available
 
 T = TypeVar("T")
 
 
 def option(help: str, default: Any = None, **argument: Any) -> Any:
-    """A field of a frozen dataclass whose flag takes these arguments of argparse; without any it has no flag."""
+    """A dataclass field whose flag has these arguments of `add_argument`; without arguments it has no flag."""
     return field(default=default, metadata={"help": help, "argument": argument})
 
 
 def options_of(kind: type[T], given: dict[str, Any]) -> T:
-    """The dataclass from keywords; UsageError names one that is unknown."""
+    """The dataclass with values from keywords. Raises UsageError that names an unknown keyword."""
     known = [each.name for each in _fields(kind)]
     if unknown := [name for name in given if name not in known]:
         raise UsageError(f"unknown option '{unknown[0]}'; choose from {', '.join(known)}")
@@ -25,7 +26,7 @@ def options_of(kind: type[T], given: dict[str, Any]) -> T:
 
 
 def add_flags(kind: Any, parser: Any, default: str = "") -> None:
-    """A flag for each option that has one; `default` says what holds where the flag is absent."""
+    """Add the flag of each option to a parser; `default` is appended to the help texts."""
     for each in _with_flag(kind):
         argument = each.metadata["argument"]
         flags = [*argument.get("short", ()), f"--{each.name.replace('_', '-')}"]
@@ -36,12 +37,12 @@ def add_flags(kind: Any, parser: Any, default: str = "") -> None:
 
 
 def read_flags(kind: type[T], arguments: argparse.Namespace, **more: Any) -> T:
-    """What the flags say, and more options by keyword."""
+    """The dataclass with values from parsed flags, and from more keywords."""
     return kind(**{each.name: getattr(arguments, each.name) for each in _with_flag(kind)}, **more)
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
-    """The type of a flag that takes a number of low..high."""
+    """The argparse type of a number from low to high."""
 
     def parse(text: str) -> float:
         try:
@@ -56,7 +57,7 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """The type of a flag that takes a whole number of low..high."""
+    """The argparse type of a whole number from low to high."""
 
     def parse(text: str) -> int:
         if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
@@ -66,13 +67,18 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def threads(text: str) -> int:
+    """The type of --threads."""
+    return at_most_available(whole(1, 1024)(text))
+
+
 def names(text: str) -> list[str]:
-    """The type of a flag that takes names between commas."""
+    """The argparse type of names separated by commas."""
     return [name.strip() for name in text.split(",")]
 
 
 def device(text: str) -> str:
-    """The type of --device."""
+    """The argparse type of --device."""
     if not re.fullmatch("cpu|cuda(:[0-9]{1,3})?", text):
         raise argparse.ArgumentTypeError(f"'{text}' is neither cpu nor cuda:N")
     return text

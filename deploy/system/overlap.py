@@ -1,4 +1,4 @@
-"""Stages of work that overlap: each goes ahead in a thread of its own while the next one works on what came before."""
+"""Overlaps stages of work: a generator runs ahead in a thread while its consumer works."""
 
 import threading
 from collections.abc import Generator
@@ -11,10 +11,10 @@ _PATIENCE_S = 5.0
 
 
 def ahead(items: Generator[T], depth: int) -> Generator[T]:
-    """The same items in the same order, made in a thread of their own, at most `depth` of them before they are wanted.
+    """Yield the same items in the same order, but produce up to `depth` of them ahead in a thread.
 
-    An error comes where its item would have come. When the caller is done, or closes this, the thread ends with the
-    item that it is making, and `items` is closed there.
+    An error of `items` is raised in the place of its item. If the caller closes this generator, the thread finishes its
+    current item, closes `items` and ends.
     """
     ready: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
     room, over = threading.Semaphore(depth), threading.Event()
@@ -28,7 +28,7 @@ def ahead(items: Generator[T], depth: int) -> Generator[T]:
                 if over.is_set():
                     break
             items.close()
-        except BaseException as error:  # whatever it is, it belongs to the caller
+        except BaseException as error:  # raised in the caller's thread
             end = error
         ready.put(end)
 
@@ -43,4 +43,4 @@ def ahead(items: Generator[T], depth: int) -> Generator[T]:
     finally:
         over.set()
         room.release()
-        worker.join(_PATIENCE_S)  # a camera that hangs is not waited for
+        worker.join(_PATIENCE_S)  # do not wait for a camera that hangs

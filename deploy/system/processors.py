@@ -1,7 +1,8 @@
-"""How many processors this process may use: its affinity, and the container's quota (cgroup v1 and v2)."""
+"""The number of processors available to this process, from its affinity and its cgroup's quota (v1 and v2)."""
 
 import math
 import os
+import warnings
 from pathlib import Path
 
 _OWN = Path("/proc/self/cgroup")
@@ -9,14 +10,22 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_processors() -> int:
-    """Whole processors, at least one."""
+    """The number of processors available to this process, at least 1."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return count if quota is None else max(1, min(count, math.floor(quota)))
 
 
+def at_most_available(threads: int) -> int:
+    """So many threads, or one for each processor where that is fewer: more only take turns. It warns of that."""
+    if threads <= (available := available_processors()):
+        return threads
+    warnings.warn(f"{threads} threads: this process may use {available} processors; it runs {available}", stacklevel=2)
+    return available
+
+
 def cpu_quota() -> float | None:
-    """The processors' worth of time that the container may use, by the tightest of its limits; None without any."""
+    """The smallest CPU quota of the process's cgroups, in processors; None without a quota."""
     quotas: list[float] = []
     for group in _groups():
         v1 = (read_system_file(group / "cpu.cfs_quota_us"), read_system_file(group / "cpu.cfs_period_us"))
@@ -27,7 +36,7 @@ def cpu_quota() -> float | None:
 
 
 def throttled_periods() -> int | None:
-    """How many periods the container was stopped in because its quota was used up; None where it has none."""
+    """The number of periods in which the cgroup was throttled by its quota; None without a quota."""
     for group in _groups():
         lines = (read_system_file(group / "cpu.stat") or "").splitlines()
         counts = dict(line.split() for line in lines)
@@ -37,7 +46,7 @@ def throttled_periods() -> int | None:
 
 
 def _groups() -> list[Path]:
-    """Where the limits may be: this process's own group and those around it (cgroup v2), or the one of v1."""
+    """The folders that may hold limits: the process's cgroup and its parents (v2), or the root (v1)."""
     lines = (read_system_file(_OWN) or "").splitlines()
     own = [_CGROUPS / line[len("0::/") :] for line in lines if line.startswith("0::/")]
     around = [group for path in own for group in (path, *path.parents) if group.is_relative_to(_CGROUPS)]
@@ -45,7 +54,7 @@ def _groups() -> list[Path]:
 
 
 def read_system_file(path: Path) -> str | None:
-    """The text of a file of /proc or /sys; None where the system has no such file or does not show it."""
+    """The text of a file in /proc or /sys; None if it does not exist or is not readable."""
     try:
         return path.read_text()
     except OSError:

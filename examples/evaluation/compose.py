@@ -1,10 +1,10 @@
-"""Renders pictures of codes and markers in three dimensions, and writes where each symbol is seen.
+"""Render 3-D scenes of codes and markers, and write the box of each symbol.
 
     node symbols.mjs SYMBOLS && python compose.py SYMBOLS PHOTOGRAPHS OUT
 
-Blender's path tracer (`pip install bpy zxing-cpp opencv-python-headless pillow`) lights printed slips, labels,
-cartons, cans and posters with measured surroundings, and looks at them through a lens with depth of field and
-distortion. Nothing here is shared with the generator that the model was trained on.
+Blender's path tracer (`pip install bpy zxing-cpp opencv-python-headless pillow`) renders printed slips, labels,
+cartons, cans and posters under measured environment light, through a lens with depth of field and distortion. It
+shares no code with the generator of the training data.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What is printed: symbols on slips, labels, sheets and posters."""
+"""Prints: symbols on slips, labels, sheets and posters."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ WORDS = "handle with care hinges brass keep dry museum of tools fragile this sid
 
 
 def symbol(rng, label, folder):
-    """A symbol in black on white without quiet zone, and its outline x0, y0, x1, y1 on that drawing."""
+    """A symbol in black on white without quiet zone, and its outline x0, y0, x1, y1 in that image."""
     if label == "chessboard":
         cols, rows = sorted(rng.choice(np.arange(4, 11), 2, replace=False))[:: rng.choice([-1, 1])]
         squares = np.add.outer(np.arange(rows), np.arange(cols)) % 2
@@ -29,14 +29,14 @@ def symbol(rng, label, folder):
     image = image[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     if label != "barcode":
         return image, (0, 0, image.shape[1], image.shape[0])
-    # Digits may stand below the bars and beside them: the outline ends where the first bar does.
+    # Digits may be below the bars and next to them, so the outline follows the first bar.
     bars = np.flatnonzero(image[len(image) * 3 // 10] < 128)
     end = int(np.argmax(image[:, bars[0] + 1] >= 128)) or len(image)
     return image, (int(bars[0]), 0, int(bars[-1]) + 1, end)
 
 
 def slip(rng, label, folder, quiet=None):
-    """One symbol on its paper: picture, and [(label, outline)]."""
+    """One symbol on its paper: the image and [(label, outline)]."""
     drawing, (x0, y0, x1, y1) = symbol(rng, label, folder)
     unit = {"qr_code": 8 * 4, "barcode": 50, "aruco": 40, "chessboard": 30}[label]
     pad = int(unit * (quiet or rng.uniform(1, 2)))
@@ -81,7 +81,7 @@ def label_sheet(rng, folder, wanted=("barcode", "qr_code")):
 
 
 def text_sheet(rng, stripes=False):
-    """No symbol: a page of text, or a striped cloth."""
+    """A page of text or a striped cloth, without a symbol."""
     page = np.full((1100, 800, 3), 240, np.uint8)
     if stripes:
         edges = np.cumsum(rng.integers(6, 60, 60))

@@ -1,4 +1,4 @@
-"""Where it stands: things, light and lens, and where each symbol is seen."""
+"""The 3-D stage: objects, light, lens, and the projection of each symbol."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ LENS_MM, SENSOR_MM = 36, 36
 
 
 def material(name, color=(0.8, 0.8, 0.8), rough=0.6, texture=None, bump=0.0):
-    """A surface of one colour, of a printed picture, or ("wood", "stone", "brick") of a procedural pattern."""
+    """A material of one colour, with a printed image, or with a procedural pattern ("wood", "stone", "brick")."""
     made = bpy.data.materials.new(name)
     made.use_nodes = True
     nodes, links = made.node_tree.nodes, made.node_tree.links
@@ -53,7 +53,7 @@ def picture(name, rgb):
 
 
 class Stage:
-    """A scene under construction: objects, and the outlines of the symbols on them in world coordinates."""
+    """A scene under construction: its objects, and the outlines of their symbols in world coordinates."""
 
     def __init__(self, rng, size):
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -61,7 +61,7 @@ class Stage:
         self.scene = bpy.context.scene
 
     def sheet(self, drawn, width, at, turn=(0, 0, 0), bend=0.0, rough=0.5):
-        """Hang a printed sheet, `width` metres wide; bend: the radius of the cylinder that it follows."""
+        """Add a printed sheet, `width` metres wide. `bend` is the radius of the cylinder that it follows."""
         image, marks = drawn
         height = width * image.shape[0] / image.shape[1]
         place = Matrix.Translation(at) @ Euler(turn).to_matrix().to_4x4()
@@ -111,7 +111,7 @@ class Stage:
         bpy.context.object.data.materials.append(material("box", color, 0.7, texture))
 
     def on_box(self, drawn, width, size, at, yaw=0.0, face="front", shift=(0.0, 0.0), spin=0.0):
-        """Stick a sheet on a face of the box that `box` made with the same size, place and yaw."""
+        """Put a sheet on a face of the box that `box` made with the same size, place and yaw."""
         base = Matrix.Translation((at[0], at[1], 0)) @ Euler((0, 0, yaw)).to_matrix().to_4x4()
         if face == "front":
             local = Matrix.Translation((shift[0], -size[1] / 2 - 0.001, size[2] / 2 + shift[1]))
@@ -125,7 +125,7 @@ class Stage:
         self.sheet(drawn, width, place.to_translation(), place.to_euler())
 
     def can(self, drawn, radius, height, at, yaw=0.0, color=(0.7, 0.7, 0.72)):
-        """A can with a sheet wrapped around a part of it, facing the viewer when yaw is 0."""
+        """Add a can with a sheet wrapped around a part of it, which faces the viewer at yaw 0."""
         bpy.ops.mesh.primitive_cylinder_add(radius=radius, depth=height, location=(*at, height / 2), vertices=96)
         bpy.ops.object.shade_smooth_by_angle()
         bpy.context.object.data.materials.append(material("can", color, 0.3))
@@ -182,14 +182,14 @@ class Stage:
         bpy.context.view_layer.update()
 
     def project(self, points):
-        """World to pixels of the lens without distortion."""
+        """Project world coordinates to px, without distortion."""
         into = self.camera.matrix_world.inverted()
         seen = np.array([into @ p for p in points])
         w, h = self.size
         return np.stack([w / 2 - self.focal * seen[:, 0] / seen[:, 2], h / 2 + self.focal * seen[:, 1] / seen[:, 2]], 1)
 
     def visible(self, points):
-        """The share of the points that nothing hides and that lie in the picture."""
+        """The fraction of the points that lie in the image and are not hidden."""
         graph, (w, h), seen = bpy.context.evaluated_depsgraph_get(), self.size, 0
         for point, (x, y) in zip(points, self.project(points), strict=True):
             way = point - self.eye
@@ -198,7 +198,7 @@ class Stage:
         return seen / len(points)
 
     def annotations(self, bulge):
-        """[(label, x0, y0, x1, y1)] of the symbols that are seen, and whether all are well seen or not at all."""
+        """[(label, x0, y0, x1, y1)] of the visible symbols, and whether every symbol is either clear or invisible."""
         found, clean = [], True
         for label, ring, inner in self.outlines:
             share = self.visible(inner)
@@ -237,7 +237,7 @@ class Stage:
 
 
 def distort(xy, size, bulge):
-    """Barrel (bulge < 0) or pincushion distortion about the centre; the corners stay where they are."""
+    """Barrel (bulge < 0) or pincushion distortion around the centre. The corners do not move."""
     centre = np.array(size) / 2
     flat = (xy - centre) / np.linalg.norm(centre)
     squared = (flat**2).sum(axis=1, keepdims=True)

@@ -99,7 +99,7 @@ def _dense(model: Section) -> Network:
 
 
 def _top_down(model: Section) -> Network:
-    backbone, head_keys = _below(model, "backbone"), _below(model, "head")
+    backbone, head_keys = _below(model, "backbone").with_defaults(_scope_="mmpose"), _below(model, "head")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
     head = _known(POSE_HEADS, head_keys, "top-down heads")(head_keys, trunk)
 

@@ -16,6 +16,9 @@ _TRAINING = frozenset("init_cfg pretrained frozen_stages norm_eval with_cp zero_
 """Keys that mean nothing to a trained network wherever they stand."""
 
 
+_PACKAGES = ("mmdet", "mmpose", "mmcv", "mmengine", "torch")
+
+
 class Section:
     """A `dict(...)` by its path, such as "model.backbone".
 
@@ -31,12 +34,12 @@ class Section:
 
     @property
     def type(self) -> str:
-        """The name of what the section configures, without the package that it is from."""
-        return self.text("type").rpartition(".")[2]
+        """The name of what the section configures, without the package that it is from where that is a known one."""
+        return _named(self.text("type"))
 
     def typed(self, *names: str, default: Any = _ALL) -> str:
         """The same where nothing but these is supported."""
-        name = self.text("type", default).rpartition(".")[2]
+        name = _named(self.text("type", default))
         return name if name in names else self.refuse("type", ", ".join(names))
 
     def __contains__(self, key: str) -> bool:
@@ -193,6 +196,12 @@ def shown(value: Any) -> str:
     """A value in a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _named(type_name: str) -> str:
+    """Other packages may mean other things by a name."""
+    package, _, _ = type_name.partition(".")
+    return type_name.rpartition(".")[2] if package in _PACKAGES else type_name
 
 
 def _spelled(key: Any) -> str:

@@ -1,4 +1,4 @@
-"""What BorderAlign is tested with."""
+"""Test cases of BorderAlign."""
 
 from functools import partial
 
@@ -37,13 +37,13 @@ def _random(shape: tuple[int, ...], count: int) -> Arrays:
 
 
 def _on_pixels() -> Arrays:
-    """Samples on pixels, on the last place inside and on the first one outside."""
+    """Samples exactly on pixels, at the last position inside and at the first one outside."""
     (x, boxes), _ = _features((1, 8, 6, 7), 40)
     return x, boxes.round()
 
 
 def _far_out() -> Arrays:
-    """Boxes that are far away, infinite or not a number, in part or as a whole."""
+    """Boxes that are far away, infinite or NaN, in part or as a whole."""
     (x, boxes), rng = _features((1, 8, 6, 7), 40)
     far = np.array([1e30, -1e30, np.inf, -np.inf, np.nan], np.float32)
     boxes[:, :20, :] = np.where(rng.random((20, 4)) < 0.4, rng.choice(far, (20, 4)), boxes[:, :20])
@@ -59,10 +59,10 @@ def _no_area() -> Arrays:
 
 
 def _not_a_number() -> Arrays:
-    """A NaN is the largest sample of the borders that see it, and of no other."""
+    """A NaN is the maximum of the borders that sample it, and of no other."""
     (x, boxes), rng = _features((1, 8, 6, 7), 20)
     x.ravel()[rng.choice(x.size, 10, replace=False)] = np.nan
-    x[..., 0, 0] = np.nan  # where a careless clamp sends the samples outside
+    x[..., 0, 0] = np.nan  # A wrong clamp would move outside samples here.
     return x, boxes
 
 

@@ -83,7 +83,7 @@ struct BorderAlign {
     static Shape<Dim> shape(const Shape<Dim>* inputs) {
         return {{inputs[0][0], inputs[0][1] / 4, inputs[1][1], inputs[1][2]}, 4};
     }
-    static const char* problem(const Call& call) {
+    static const char* problem(const Call& call, DType) {
         const Tensor &x = call.inputs[0], &boxes = call.inputs[1];
         if (x.shape.rank != 4 || x[1] % kBorderSides != 0) return "x is not (n, 4 * c, h, w)";
         const bool fits = x[2] >= 1 && x[3] >= 1 && x[2] <= kLargestSize && x[3] <= kLargestSize;

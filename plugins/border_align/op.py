@@ -1,13 +1,13 @@
 """BorderAlign (Qiu et al., "BorderDet", arXiv 2007.11056, equation 2).
 
-The features of a box's four borders. Each border is sampled bilinearly at `pool_size` + 1 points, evenly from corner
-to corner, and keeps the largest value of every channel:
+Pools the features along a box's four borders. Each border is sampled bilinearly at `pool_size` + 1 equidistant points
+from corner to corner, and the maximum of each channel is kept:
 
     y(c, box, side) = max over t = 0..pool_size of x_side(c, start_side + t / pool_size * (end_side - start_side))
 
-The channels of x lie in four groups: top, left, bottom, right. Top and left start at (x1, y1), bottom and right
-at (x2, y2). A point more than one pixel outside gives 0, one less far outside takes the outermost pixel.
-A NaN is the largest sample.
+The channels of x form four groups: top, left, bottom, right. Top and left start at (x1, y1), bottom and right at
+(x2, y2). A point more than one pixel outside is 0; a point up to one pixel outside takes the outermost pixel. NaN is
+the largest value.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from ..core.node import node
 
 @torch.library.custom_op("detforge::border_align", mutates_args=())
 def border_align(x: Tensor, boxes: Tensor, pool_size: int) -> Tensor:
-    """Border features of boxes, the reference in plain torch.
+    """Border features of boxes. Reference implementation in plain torch.
 
     Shapes: x (n, 4 * c, h, w), boxes (n, k, 4) xyxy in cells of x, result (n, c, k, 4): top, left, bottom, right.
     """
@@ -47,7 +47,7 @@ def _(x: Tensor, boxes: Tensor, pool_size: int) -> Tensor:
 def _bilinear(values: Tensor, px: Tensor, py: Tensor) -> Tensor:
     """Values (n, c, h, w) at points (n, k, t) in cells: (n, c, k, t)."""
     n, channels, height, width = values.shape
-    # Written so that a NaN is outside.
+    # This form of the comparison treats NaN as outside.
     inside = (px >= -1) & (px <= width) & (py >= -1) & (py <= height)
     px = px.where(inside, px.new_zeros(())).clamp(0, width - 1)
     py = py.where(inside, py.new_zeros(())).clamp(0, height - 1)
@@ -65,10 +65,10 @@ def _bilinear(values: Tensor, px: Tensor, py: Tensor) -> Tensor:
     return (upper * (1 - fy) + lower * fy).where(inside[:, None], values.new_zeros(()))
 
 
-# GridSample in coordinates whose -1 and 1 are the outer edges of the first and the last pixel. Points are clamped to
-# the outermost pixels' centres; those more than one pixel outside go to 10, far out, where GridSample gives 0. Its mode
-# is linear by default, and is not named: TensorRT 10 and 11 know the name from before opset 20, and take the nearest
-# pixel for any other (NVIDIA/TensorRT#4646). The sum is there because ReduceMax may lose a NaN.
+# GridSample coordinates: -1 and 1 are the outer edges of the first and the last pixel. Points are clamped to the
+# centres of the outermost pixels; those more than one pixel outside go to 10, where GridSample returns 0. Its mode is
+# linear by default and must not be written: TensorRT 10 and 11 know only the name from before opset 20, and use the
+# nearest pixel for any other (NVIDIA/TensorRT#4646). The sum detects NaN, which ReduceMax may lose.
 FUNCTIONS = (
     """
     <domain: "detforge", opset_import: ["" : 20]>
@@ -148,7 +148,7 @@ _NODE = node(FUNCTIONS[0])
 
 
 def to_onnx(x: Any, boxes: Any, pool_size: int) -> Any:
-    """The node that stands for `border_align` in an exported graph."""
+    """Add the node of `border_align` to an exported graph."""
     return _NODE(x, boxes, pool_size=pool_size)
 
 

@@ -52,7 +52,7 @@ const char* dispatch(const Arguments& given, DType last_dtype, const Run& run) {
             shapes[i] = inputs[i].shape;
         }
         Call call{inputs.data(), {}, given.attributes};
-        if ((problem = Op::problem(call)) != nullptr) return;
+        if ((problem = Op::problem(call, static_cast<DType>(given.dtype))) != nullptr) return;
         call.output.shape = Op::shape(shapes.data());
         call.output.data = given.output->data;
         given.output->rank = call.output.shape.rank;

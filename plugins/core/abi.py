@@ -1,4 +1,4 @@
-"""The C functions of a compiled library (abi.h), over addresses: of NumPy arrays, or of tensors on a GPU."""
+"""The C functions of a compiled library (abi.h), which take addresses of NumPy arrays or of tensors on a GPU."""
 
 import ctypes
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
 
 @dataclass(frozen=True)
 class Buffer:
-    """A contiguous tensor: where it starts, and its shape."""
+    """A contiguous tensor: its address and shape."""
 
     address: int
     shape: tuple[int, ...]
@@ -35,7 +35,7 @@ class _Picture(ctypes.Structure):
 
 
 class Library:
-    """libdetforge_cpu or libdetforge_cuda. Every method raises ValueError with the library's own words."""
+    """libdetforge_cpu or libdetforge_cuda. Every method raises ValueError with the library's message."""
 
     def __init__(self, path: Path) -> None:
         self._library: Any = ctypes.CDLL(str(path))
@@ -44,7 +44,7 @@ class Library:
                 getattr(self._library, name).restype = ctypes.c_char_p
 
     def ops(self) -> list[str]:
-        """The names of the operators inside."""
+        """The names of the library's operators."""
         names: list[str] = []
         while name := self._library.detforge_op(len(names)):
             names.append(name.decode())
@@ -67,13 +67,13 @@ class Library:
         return size.value
 
     def run_cuda(self, call: "Call", output: Buffer, workspace: Buffer, stream: int = 0) -> None:
-        """Run on the current GPU, in order on a stream; `workspace` is bytes, (`workspace(call)`,)."""
+        """Run on a stream of the current GPU. `workspace` is a buffer of `workspace(call)` bytes."""
         size = ctypes.c_size_t(workspace.shape[0])
         arguments, address = call.arguments(_Tensor.of(output)), ctypes.c_void_p(workspace.address)
         _check(self._library.detforge_run_cuda(*arguments, address, ctypes.byref(size), ctypes.c_void_p(stream)))
 
     def preprocess_cuda(self, picture: "Picture", dtype: str, canvas: Buffer, stream: int = 0) -> None:
-        """Make a network's input (3, h, w) on the current GPU, in order on a stream."""
+        """Make a network's input (3, h, w) on a stream of the current GPU."""
         given, address = picture.argument(canvas), ctypes.c_void_p(canvas.address)
         call = self._library.detforge_preprocess_cuda
         _check(call(ctypes.byref(given), DTYPES[dtype], address, ctypes.c_void_p(stream)))
@@ -81,9 +81,9 @@ class Library:
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels (h, w, 3) uint8 on a GPU, and how they lie on a canvas: sizes (h, w), `offset` (top, left), px.
+    """Pixels (h, w, 3) uint8 on a GPU and their placement on a canvas: sizes (h, w), `offset` (top, left), px.
 
-    mean, std and fill are the planes' own; `swap` reverses the channels.
+    mean, std and fill have one value per plane; `swap` reverses the channels.
     """
 
     pixels: Buffer
@@ -95,7 +95,7 @@ class Picture:
     swap: bool
 
     def argument(self, canvas: Buffer) -> "_Picture":
-        """What the C function takes."""
+        """The argument of the C function."""
         sizes = (self.pixels.shape[:2], self.resized, canvas.shape[1:], self.offset)
         planes = (self.mean, self.std, self.fill)
         longs, floats = ctypes.c_int64 * 2, ctypes.c_float * 3
@@ -114,7 +114,7 @@ class Call:
     attributes: Mapping[str, int | tuple[int, ...]]
 
     def arguments(self, output: _Tensor) -> list[Any]:
-        """What both C functions take first."""
+        """The first arguments of both C functions."""
         values = self.attributes.values()
         numbers = [number for value in values for number in (value if isinstance(value, tuple) else (value,))]
         return [

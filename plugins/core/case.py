@@ -1,4 +1,4 @@
-"""The inputs that every form of an operator is tested with."""
+"""Test cases that all implementations of an operator share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Arrays = tuple[NDArray[np.float32], ...]
 
 @dataclass(frozen=True)
 class Case:
-    """One call of a node: its inputs, made when asked for, and its attributes, both in the node's order."""
+    """One call of a node: a function that makes its inputs, and its attributes, both in the node's order."""
 
     name: str
     op: str

@@ -12,19 +12,19 @@ _TYPES = ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"]
 
 @cache
 def function(text: str) -> onnx.FunctionProto:
-    """The function that a text in ONNX's own syntax describes."""
+    """Parse a function in ONNX's text syntax."""
     return onnx.parser.parse_function(text)
 
 
 def node(text: str) -> Callable[..., Any]:
-    """What adds the node of a function to a graph that is being exported: inputs, then attributes by name."""
+    """A callable that adds the node of a function to an exported graph. Takes inputs, then attributes by name."""
 
     def add(*inputs: Any, **attributes: int | Sequence[int]) -> Any:
-        from onnxscript import values  # only an export needs it
+        from onnxscript import values  # Only exports need onnxscript.
 
         definition = function(text)
         op = values.Op(values.Opset(DOMAIN, VERSION), definition.name, _schema(definition, attributes))
-        # TensorRT's parser finds a plugin by these two.
+        # TensorRT's parser looks plugins up by these two attributes.
         return op(*inputs, **attributes, plugin_version=str(VERSION), plugin_namespace=DOMAIN)
 
     return add

@@ -7,7 +7,7 @@
 //         static constexpr int inputs = 1;
 //         static constexpr std::array<Field, 0> fields{};          // its attributes
 //         template <class Dim> static Shape<Dim> shape(const Shape<Dim>* inputs);
-//         static const char* problem(const Call& call);            // why the inputs do not fit, or nullptr
+//         static const char* problem(const Call& call, DType dtype);  // why the inputs do not fit, or nullptr
 //         static void cpu(const Call& call, Context& context);     // fp32
 //         static size_t workspace(const Call& call, DType dtype);  // bytes on the device
 //         static int cuda(const Call& call, DType dtype, void* workspace, void* stream);  // a cudaError_t

@@ -206,7 +206,7 @@ class Kernel {
                 shapes[i] = inputs[i].shape;
             }
             Call call{inputs.data(), {}, attributes_.data()};
-            if (const char* problem = Op::problem(call)) throw std::runtime_error(problem);
+            if (const char* problem = Op::problem(call, kDType)) throw std::runtime_error(problem);
             call.output.shape = Op::shape(shapes.data());
             call.output.data = output(context, call.output.shape);
             execute<Op>({api_, context, where_.get()}, call, kDType);

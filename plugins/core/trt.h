@@ -129,7 +129,7 @@ class Plugin final : public trt::IPluginV3,
                     if (axis < 4) shapes[i][axis] = {dim, builder};
                 }
             }
-            if (all_known) Request(*this, [&](size_t i) { return known[i]; });
+            if (all_known) Request(*this, [&](size_t i) { return known[i]; }, DType::kFloat);  // it is not told yet
             const Shape<Dim> shape = Op::shape(shapes.data());
             outputs[0].nbDims = shape.rank;
             for (int axis = 0; axis < shape.rank; ++axis) outputs[0].d[axis] = shape[axis].expression(builder);
@@ -148,7 +148,7 @@ class Plugin final : public trt::IPluginV3,
                             const trt::DynamicPluginTensorDesc*, int32_t) noexcept override {
         return result([&] {
             check_count(count, Op::inputs);
-            Request(*this, [&](size_t i) { return inputs[i].opt; });
+            Request(*this, [&](size_t i) { return inputs[i].opt; }, dtype_of(inputs[0].desc.type));
         });
     }
 
@@ -156,8 +156,9 @@ class Plugin final : public trt::IPluginV3,
                             int32_t) const noexcept override {
         size_t bytes = 0;
         guarded<Op>([&] {
-            const Request request(*this, [&](size_t i) { return inputs[i].max; }, Check::kNone);
-            bytes = Op::workspace(request.call, dtype_of(inputs[0].desc.type));
+            const DType dtype = dtype_of(inputs[0].desc.type);
+            const Request request(*this, [&](size_t i) { return inputs[i].max; }, dtype, Check::kNone);
+            bytes = Op::workspace(request.call, dtype);
         });
         return bytes;
     }
@@ -171,16 +172,17 @@ class Plugin final : public trt::IPluginV3,
 
     int32_t onShapeChange(const trt::PluginTensorDesc* inputs, int32_t, const trt::PluginTensorDesc*,
                           int32_t) noexcept override {
-        return result([&] { Request(*this, [&](size_t i) { return inputs[i].dims; }); });
+        return result([&] { Request(*this, [&](size_t i) { return inputs[i].dims; }, dtype_of(inputs[0].type)); });
     }
 
     int32_t enqueue(const trt::PluginTensorDesc* descriptions, const trt::PluginTensorDesc*, const void* const* inputs,
                     void* const* outputs, void* workspace, cudaStream_t stream) noexcept override {
         return result([&] {
-            Request request(*this, [&](size_t i) { return descriptions[i].dims; });
+            const DType dtype = dtype_of(descriptions[0].type);
+            Request request(*this, [&](size_t i) { return descriptions[i].dims; }, dtype);
             for (size_t i = 0; i < kInputs; ++i) request.inputs[i].data = const_cast<void*>(inputs[i]);
             request.call.output.data = outputs[0];
-            const int error = Op::cuda(request.call, dtype_of(descriptions[0].type), workspace, stream);
+            const int error = Op::cuda(request.call, dtype, workspace, stream);
             if (error != 0) throw std::runtime_error(cudaGetErrorString(static_cast<cudaError_t>(error)));
         });
     }
@@ -196,7 +198,7 @@ class Plugin final : public trt::IPluginV3,
         Call call;
 
         template <class DimsOf>
-        Request(const Plugin& plugin, const DimsOf& dims_of, Check check = Check::kFits)
+        Request(const Plugin& plugin, const DimsOf& dims_of, DType dtype, Check check = Check::kFits)
             : call{inputs.data(), {}, plugin.attributes_.data()} {
             std::array<Shape<int64_t>, kInputs> shapes;
             for (size_t i = 0; i < kInputs; ++i) {
@@ -204,7 +206,7 @@ class Plugin final : public trt::IPluginV3,
                 shapes[i] = inputs[i].shape;
             }
             if (check == Check::kFits) {
-                if (const char* problem = Op::problem(call)) refuse(problem, inputs.data(), Op::inputs);
+                if (const char* problem = Op::problem(call, dtype)) refuse(problem, inputs.data(), Op::inputs);
             }
             call.output.shape = Op::shape(shapes.data());
         }

@@ -1,4 +1,4 @@
-"""What the four corner pools are tested with."""
+"""Test cases of the four corner pools."""
 
 from functools import partial
 

@@ -22,7 +22,7 @@ struct CornerPool {
     static Shape<Dim> shape(const Shape<Dim>* inputs) {
         return inputs[0];
     }
-    static const char* problem(const Call& call) {
+    static const char* problem(const Call& call, DType) {
         return call.inputs[0].shape.rank == 4 ? nullptr : "x is not (n, c, h, w)";
     }
     static void cpu(const Call& call, Context& context);

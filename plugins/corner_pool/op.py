@@ -1,13 +1,13 @@
 """Corner pooling (Law and Deng, "CornerNet", arXiv 1808.01244, equations 6 and 7).
 
-A corner of a box lies where nothing of the object is, so each place takes the largest value on its way to one border:
+A corner of a box often lies outside the object, so each position takes the maximum of all values towards one border:
 
-    top_pool     y[i, j] = max x[i:, j]     what is at or below
+    top_pool     y[i, j] = max x[i:, j]     at or below
     bottom_pool  y[i, j] = max x[:i + 1, j]  at or above
     left_pool    y[i, j] = max x[i, j:]     at or right of
     right_pool   y[i, j] = max x[i, :j + 1]  at or left of
 
-Shapes: (n, c, h, w) to the same. A NaN stays on its whole way.
+Shapes: (n, c, h, w) to the same. A NaN propagates to every later position.
 """
 
 import torch
@@ -18,25 +18,25 @@ from ..core.node import node
 
 @torch.library.custom_op("detforge::top_pool", mutates_args=())
 def top_pool(x: Tensor) -> Tensor:
-    """The largest value at or below each place, the reference in plain torch."""
+    """The maximum at or below each position. Reference implementation in plain torch."""
     return _from_the_end(x, 2)
 
 
 @torch.library.custom_op("detforge::bottom_pool", mutates_args=())
 def bottom_pool(x: Tensor) -> Tensor:
-    """The largest value at or above each place, the reference in plain torch."""
+    """The maximum at or above each position. Reference implementation in plain torch."""
     return x.cummax(2).values
 
 
 @torch.library.custom_op("detforge::left_pool", mutates_args=())
 def left_pool(x: Tensor) -> Tensor:
-    """The largest value at or right of each place, the reference in plain torch."""
+    """The maximum at or right of each position. Reference implementation in plain torch."""
     return _from_the_end(x, 3)
 
 
 @torch.library.custom_op("detforge::right_pool", mutates_args=())
 def right_pool(x: Tensor) -> Tensor:
-    """The largest value at or left of each place, the reference in plain torch."""
+    """The maximum at or left of each position. Reference implementation in plain torch."""
     return x.cummax(3).values
 
 
@@ -49,8 +49,8 @@ for _pool in (top_pool, bottom_pool, left_pool, right_pool):
 
 
 def _function(name: str, axis: int, rest: str, direction: int) -> str:
-    """A scan along `axis`, forward (0) or backward (1), whose state holds the maximum at the `rest` of the axes."""
-    # An empty map goes around the scan: ONNX Runtime 1.31 divides by its length.
+    """A Scan along `axis`, forward (0) or backward (1). Its state is the maximum over the `rest` of the axes."""
+    # Empty maps bypass the Scan, since ONNX Runtime 1.31 divides by its length.
     return f"""
         <domain: "detforge", opset_import: ["" : 20]>
         {name} <plugin_version, plugin_namespace> (x) => (y) {{

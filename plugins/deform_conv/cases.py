@@ -1,4 +1,4 @@
-"""What deformable convolution is tested with."""
+"""Test cases of deformable convolution."""
 
 from functools import partial
 from typing import NamedTuple
@@ -57,7 +57,7 @@ def _attributes(size: _Size) -> dict[str, int | tuple[int, ...]]:
 
 
 def _random(size: _Size, modulated: bool, largest: float = 2.0) -> Arrays:
-    """Offsets of up to `largest` pixels each way."""
+    """Offsets of up to `largest` pixels in each direction."""
     rng = np.random.default_rng(0)
     n, channels = size.x[:2]
     height, width = (
@@ -80,7 +80,7 @@ _SMALL = _Size((1, 6, 7, 8), 5, offset_group=2)
 
 
 def _on_pixels(modulated: bool) -> Arrays:
-    """Whole offsets: samples on pixels, on the last place outside and on the first one inside."""
+    """Integer offsets: samples on pixels, at the last position outside and at the first one inside."""
     x, offset, *others = _random(_SMALL, modulated, 3.0)
     return x, offset.round(), *others
 
@@ -92,11 +92,18 @@ def _no_offsets(modulated: bool) -> Arrays:
 
 
 def _far_out(modulated: bool) -> Arrays:
-    """Huge offsets: their samples are 0."""
+    """Huge offsets, whose samples are 0."""
     x, offset, *others = _random(_SMALL, modulated)
     rng = np.random.default_rng(1)
     far = np.array([1e4, -1e4, 1e9, -1e9, 1e30, -1e30], np.float32)
     return x, np.where(rng.random(offset.shape) < 0.1, rng.choice(far, offset.shape), offset), *others
+
+
+def _infinite_mask() -> Arrays:
+    """Positive values and an infinite mask at one point, so that its results are infinite and not NaN."""
+    x, offset, mask, *others = _random(_SIZES["typical"], True)
+    mask[:, :, 3, 4] = np.inf
+    return np.abs(x), np.zeros_like(offset), mask, *map(np.abs, others)
 
 
 _OTHERS = {
@@ -114,3 +121,4 @@ CASES = tuple(
         *(Case(name, op, partial(inputs, modulated), _attributes(_SMALL)) for name, inputs in _OTHERS.items()),
     )
 )
+CASES += (Case("infinite mask", "ModulatedDeformConv", _infinite_mask, _attributes(_SIZES["typical"])),)

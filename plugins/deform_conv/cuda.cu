@@ -137,6 +137,7 @@ class Producer {
             tap_now_ = find<T>(call_, image_, first / call_.offset_group_channels(), tap_, point_);
         }
         const int64_t channel = step_ * kStep + part() * kVector;
+        mask_ = channel < layout_.segment ? tap_now_.mask : 0.0f;  // an infinite one would make NaN of no channel's 0
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             pixels_[i] = V{};
@@ -164,7 +165,7 @@ class Producer {
             float value = 0.0f;
 #pragma unroll
             for (int i = 0; i < 4; ++i) value += tap_now_.sample.weight[i] * to_float(pixels_[i].values[v]);
-            samples.values[v] = from_float<T>(value * tap_now_.mask);
+            samples.values[v] = from_float<T>(value * mask_);
         }
         panel[kOutputs + threadIdx.x / kParts][part()] = samples;
         for (int i = 0; i < 2; ++i) panel[row(i)][part()] = weights_[i];
@@ -182,6 +183,7 @@ class Producer {
     int64_t group_, image_, point_, segment_ = 0, tap_ = 0, step_ = 0;
     bool is_output_[2];
     Tap tap_now_{{{-1, -1, -1, -1}, {0.0f, 0.0f, 0.0f, 0.0f}}, 0.0f};
+    float mask_ = 0.0f;
     V pixels_[4], weights_[2];
 };
 
@@ -208,6 +210,7 @@ __global__ void __launch_bounds__(kThreads, 2) convolve(const DeformConvCall cal
         for (int64_t step = 0; step < steps; ++step) {
             const bool is_last = step + 1 == steps;
             if (!is_last) producer.fetch();
+            __syncwarp();  // matrices are loaded by whole warps, and fetch() branches
             multiply_panel<T>(panels[step % 2], sums, warp_output, warp_point, lane);
             if (!is_last) producer.store(panels[(step + 1) % 2]);
             __syncthreads();

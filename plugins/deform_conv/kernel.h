@@ -75,7 +75,7 @@ struct DeformConvBase {
     static Shape<Dim> shape(const Shape<Dim>* inputs) {
         return {{inputs[0][0], inputs[kWeight][0], inputs[1][2], inputs[1][3]}, 4};
     }
-    static const char* problem(const Call& call) {
+    static const char* problem(const Call& call, DType) {
         const Tensor &x = call.inputs[0], &offset = call.inputs[1], &weight = call.inputs[kWeight];
         const Tensor& bias = call.inputs[kWeight + 1];
         for (int i = 0; i < 8; ++i) {  // strides, pads, dilations

@@ -2,8 +2,8 @@
 
     y(p) = sum_k w_k * m_k(p) * x(p + p_k + d_k(p)) + b
 
-x is sampled bilinearly and is zero outside the image; d_k(p) is the learned offset of tap k, stored as (dy, dx)
-pairs, tap by tap in row-major order, offset group by offset group; m_k(p) is the mask (1 when absent).
+x is sampled bilinearly and is zero outside the image. d_k(p) is the learned offset of tap k, stored as (dy, dx) pairs,
+ordered by offset group and then by tap in row-major order. m_k(p) is the mask (1 if absent).
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def deform_conv(
     groups: int,
     offset_groups: int,
 ) -> Tensor:
-    """Deformable convolution, the reference in plain torch.
+    """Deformable convolution. Reference implementation in plain torch.
 
     Shapes: x (n, c, h, w), offset (n, 2 * offset_groups * kh * kw, h', w') in input pixels, weight
     (c', c / groups, kh, kw), mask (n, offset_groups * kh * kw, h', w') or None, bias (c',) or None, result
@@ -45,10 +45,10 @@ def deform_conv(
         return (start[None, :] + torch.arange(kernel, device=x.device)[:, None] * dilation[axis]).to(x.dtype)
 
     shift = offset.reshape(n * offset_groups, taps, 2, out_h, out_w)
-    # A place far outside, infinite or not a number, gives 0 as one just outside does.
+    # Positions far outside, infinite or NaN give 0, as those just outside do.
     y = (positions(0, out_h, kh).repeat_interleave(kw, 0)[:, :, None] + shift[:, :, 0]).clamp(-2, height + 1)
     x_ = (positions(1, out_w, kw).repeat(kh, 1)[:, None, :] + shift[:, :, 1]).clamp(-2, width + 1)
-    # grid_sample's own coordinates: -1 and 1 are the outer edges of the first and the last pixel.
+    # Coordinates of grid_sample: -1 and 1 are the outer edges of the first and the last pixel.
     grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), -1).nan_to_num(-3)
     samples = F.grid_sample(
         x.reshape(n * offset_groups, channels // offset_groups, height, width),
@@ -69,10 +69,10 @@ def _(x: Tensor, offset: Tensor, weight: Tensor, *_: Any) -> Tensor:
 
 
 class DeformConv(nn.Module):
-    """A deformable convolution whose offsets, and masks when `modulated`, a plain convolution predicts.
+    """A deformable convolution. A plain convolution predicts its offsets, and if `modulated` its masks.
 
-    Shapes as for `nn.Conv2d`. Parameters: `weight`, `bias` and `conv_offset.*`, as OpenMMLab stores them;
-    `conv_offset` gives 2 * offset_groups * kernel^2 offsets, then a mask logit for every tap.
+    Shapes as for `nn.Conv2d`. Parameters: `weight`, `bias` and `conv_offset.*`, as OpenMMLab stores them. `conv_offset`
+    has 2 * offset_groups * kernel^2 offset channels, then one mask logit per tap.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class DeformConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.conv_offset = nn.Conv2d(in_channels, (3 if modulated else 2) * taps, kernel, stride, padding)
         nn.init.kaiming_normal_(self.weight)
-        nn.init.zeros_(self.conv_offset.weight)  # training starts from a plain convolution
+        nn.init.zeros_(self.conv_offset.weight)  # Training starts from a plain convolution.
         nn.init.zeros_(self.conv_offset.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def _function(name: str, inputs: str, standard_inputs: str) -> str:
         }}"""
 
 
-# ONNX's own operator takes the same inputs in another order.
+# ONNX's DeformConv takes the same inputs in another order.
 FUNCTIONS = (
     _function("DeformConv", "x, offset, weight, bias", "x, weight, offset, bias"),
     _function("ModulatedDeformConv", "x, offset, mask, weight, bias", "x, weight, offset, bias, mask"),
@@ -141,8 +141,8 @@ def to_onnx(
     groups: int,
     offset_groups: int,
 ) -> Any:
-    """The node that stands for `deform_conv` in an exported graph; its bias is an input, so none is zeros."""
-    from onnxscript import opset20 as op  # only an export needs it
+    """Add the node of `deform_conv` to an exported graph. The node needs a bias, so zeros replace a missing one."""
+    from onnxscript import opset20 as op  # Only exports need onnxscript.
 
     if bias is None:
         bias = op.CastLike(op.Constant(value_floats=[0.0] * weight.shape[0]), weight)

@@ -1,4 +1,4 @@
-"""What the DFL decoders are tested with."""
+"""Test cases of the DFL decoders."""
 
 from functools import partial
 
@@ -27,7 +27,7 @@ def _logits(n: int, a: int, r: int, scale: float = 3.0) -> Arrays:
 
 
 def _hostile() -> Arrays:
-    """Sides with one strange logit, sides with several, and sides of one value."""
+    """Sides with one special logit, sides with several, and sides of one value."""
     rng = np.random.default_rng(0)
     (logits,) = _logits(1, 24, 5)
     rows = logits.reshape(-1, 5)
@@ -39,7 +39,7 @@ def _hostile() -> Arrays:
 
 
 def _with_points(logits: Arrays) -> Arrays:
-    """A grid of points, four to a row, of strides 8 and 16."""
+    """A grid of points, four per row, with strides 8 and 16."""
     a = logits[0].shape[1]
     strides = np.where(np.arange(a) < a // 2, 8, 16).astype(np.float32)[:, None]
     points = (np.stack((np.arange(a) % 4, np.arange(a) // 4), -1) + 0.5) * strides

@@ -5,7 +5,8 @@
 //
 // Bytes: 4r logits in, 4 values out per point (3 more in for boxes). Operations: an exponential, 2 additions, a product
 // and 2 comparisons per logit. Floor for 8400 points of 17 bins at 4.8 TB/s: 0.5 us in float, so that one image is the
-// time of a launch; large batches are expected within 20 % of a copy. Not measured here.
+// time of a launch. Large batches reach 70 % of a copy's speed in float and 40 % in half precision by a count of the
+// machine code's instructions. Not measured.
 #include <cmath>
 
 #include "../core/device.h"

@@ -42,7 +42,7 @@ struct Dfl {
     static Shape<Dim> shape(const Shape<Dim>* inputs) {
         return {{inputs[0][0], inputs[0][1], Dim(4)}, 3};
     }
-    static const char* problem(const Call& call) { return problem_of_logits(call.inputs[0]); }
+    static const char* problem(const Call& call, DType) { return problem_of_logits(call.inputs[0]); }
     static void cpu(const Call& call, Context& context);
     static size_t workspace(const Call&, DType) { return 0; }
     static int cuda(const Call& call, DType dtype, void* workspace, void* stream);
@@ -57,7 +57,7 @@ struct DflBoxes {
     static Shape<Dim> shape(const Shape<Dim>* inputs) {
         return Dfl::shape(inputs);
     }
-    static const char* problem(const Call& call) {
+    static const char* problem(const Call& call, DType) {
         const Tensor &logits = call.inputs[0], &points = call.inputs[1], &strides = call.inputs[2];
         if (const char* problem = problem_of_logits(logits)) return problem;
         if (points.shape.rank != 2 || points[0] != logits[1] || points[1] != 2) return "points is not (a, 2)";

@@ -1,10 +1,10 @@
-"""Decoding of box sides that are distributions (Li et al., "Generalized Focal Loss", arXiv 2006.04388, equation 5).
+"""Decoding of box sides from distributions (Li et al., "Generalized Focal Loss", arXiv 2006.04388, equation 5).
 
 A side's distance is the expectation over its r bins, in strides:
 
     d = sum over b = 0..r - 1 of b * softmax(logits)_b
 
-`dfl_boxes` goes on to the box around each point: (x - l s, y - t s, x + r s, y + b s) for point (x, y) of stride s.
+`dfl_boxes` returns the box around each point: (x - l s, y - t s, x + r s, y + b s) for point (x, y) of stride s.
 """
 
 import torch
@@ -14,23 +14,23 @@ from ..core.node import node
 
 
 def expectation(logits: Tensor) -> Tensor:
-    """The expectation over the last axis, r bins, which goes; differentiable, for training."""
+    """The expectation over the r bins of the last axis, which is removed. Differentiable, for training."""
     bins = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
     return logits.softmax(-1) @ bins
 
 
 @torch.library.custom_op("detforge::dfl", mutates_args=())
 def dfl(logits: Tensor) -> Tensor:
-    """Distances of box sides, the reference in plain torch.
+    """Distances of box sides. Reference implementation in plain torch.
 
-    Shapes: logits (n, a, 4 * r) side by side (left, top, right, bottom), result (n, a, 4) in strides.
+    Shapes: logits (n, a, 4 * r) in the order left, top, right, bottom; result (n, a, 4) in strides.
     """
     return expectation(logits.reshape(*logits.shape[:2], 4, logits.shape[2] // 4))
 
 
 @torch.library.custom_op("detforge::dfl_boxes", mutates_args=())
 def dfl_boxes(logits: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Boxes around points, the reference in plain torch.
+    """Boxes around points. Reference implementation in plain torch.
 
     Shapes: logits (n, a, 4 * r), points (a, 2) xy px, strides (a, 1) px, result (n, a, 4) xyxy px.
     """
@@ -48,7 +48,7 @@ def _(logits: Tensor, points: Tensor, strides: Tensor) -> Tensor:
     return logits.new_empty((*logits.shape[:2], 4))
 
 
-# `ltrb` from `logits`, in float: half the bits of a probability are not enough for its share of a box.
+# `ltrb` from `logits`, in float, since half-precision probabilities are too coarse for box sides.
 _DISTANCES = """
         zero = Constant <value_int = 0> ()
         one = Constant <value_int = 1> ()

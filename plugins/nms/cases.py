@@ -1,4 +1,4 @@
-"""What non-maximum suppression is tested with."""
+"""Test cases of non-maximum suppression."""
 
 from functools import partial
 
@@ -13,13 +13,13 @@ _SIZES = {
     "typical": (2, 60),
     "one box": (1, 1),
     "a word and one more": (1, 65),
-    "several blocks": (1, 300),
+    "as many as bfloat16 tells apart": (1, 256),
     "no boxes": (1, 0),
 }
 
 
 def _crowded(n: int, k: int) -> Arrays:
-    """Boxes about a few places, so that most overlap others of their label; scores repeat, and some are 0 or less."""
+    """Boxes around a few centres, so that most overlap others of their label. Scores repeat; some are 0 or less."""
     rng = np.random.default_rng(0)
     centres = rng.uniform(10, 90, (6, 2))[rng.integers(0, 6, (n, k))] + rng.normal(0, 4, (n, k, 2))
     sides = rng.uniform(8, 30, (n, k, 2))
@@ -30,7 +30,7 @@ def _crowded(n: int, k: int) -> Arrays:
 
 
 def _strange() -> Arrays:
-    """Boxes without an area, equal ones, one inside the other, one of another label, scores that rank last."""
+    """Boxes without area, equal boxes, nested boxes, a box of another label, and scores that rank last."""
     boxes = [
         [
             [0, 0, 8, 8],
@@ -48,7 +48,7 @@ def _strange() -> Arrays:
 
 
 def _far_apart() -> Arrays:
-    """Nothing overlaps, so that the limit alone ends it."""
+    """No boxes overlap, so only the limit ends the suppression."""
     corner = np.arange(40.0)[None, :, None] * [10, 0]
     boxes = np.concatenate((corner, corner + 4), -1)
     return _float(boxes, np.random.default_rng(0).permutation(40)[None] / 64, np.zeros((1, 40)), [_IOU])

@@ -32,15 +32,20 @@ struct Nms {
     static constexpr const char* name = "Nms";
     static constexpr int inputs = 4;  // boxes (n, k, 4), scores (n, k), labels (n, k), iou (1)
     static constexpr std::array<Field, 2> fields{{{"classes", 1}, {"limit", 1}}};  // the function alone asks for classes
-    static constexpr int64_t kMost = 1 << 24;  // positions that a float tells apart
 
+    // How many positions a type tells apart.
+    static constexpr int64_t positions(DType dtype) {
+        return int64_t{1} << (dtype == DType::kHalf ? 11 : dtype == DType::kBFloat16 ? 8 : 24);
+    }
     template <class Dim>
     static Shape<Dim> shape(const Shape<Dim>* inputs) {
         return {{inputs[1][0], inputs[1][1], Dim(2)}, 3};
     }
-    static const char* problem(const Call& call) {
+    static const char* problem(const Call& call, DType dtype) {
         const Tensor &boxes = call.inputs[0], &scores = call.inputs[1], &labels = call.inputs[2], &iou = call.inputs[3];
-        if (scores.shape.rank != 2 || scores[1] > kMost) return "scores is not (n, k), k up to 2^24";
+        if (scores.shape.rank != 2 || scores[1] > positions(dtype)) {
+            return "scores is not (n, k), k up to 2^24 in float, 2048 in half, 256 in bfloat16";
+        }
         const bool are_boxes =
             boxes.shape.rank == 3 && boxes[0] == scores[0] && boxes[1] == scores[1] && boxes[2] == 4;
         if (!are_boxes) return "boxes is not (n, k, 4)";

@@ -1,10 +1,10 @@
-"""Class-aware non-maximum suppression, and what stays in order.
+"""Class-aware non-maximum suppression with a sorted result.
 
-Greedily, from the best score down, a box stays unless a better box of its own label that stayed overlaps it by
+In order of decreasing score, a box is kept unless a kept box of the same label overlaps it by
 
     intersection / union > iou
 
-Equal scores rank by their position; a score that is not above 0 never stays.
+Equal scores rank by position. Boxes with scores of 0 or less are dropped.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ from ..core.node import node
 
 @torch.library.custom_op("detforge::nms", mutates_args=())
 def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: Tensor, classes: int, limit: int) -> Tensor:
-    """The scores of what stays and its positions, best first, the reference in plain torch.
+    """The scores and positions of the kept boxes, best first. Reference implementation in plain torch.
 
-    Shapes: boxes (n, k, 4) xyxy with x1 <= x2 and y1 <= y2, scores (n, k), labels (n, k) whole numbers below `classes`,
-    iou (1,), result (n, k, 2): score and position. At most `limit` of an image stay; the other rows are 0. All are of
-    one dtype; half precision tells positions up to 2048 apart.
+    Shapes: boxes (n, k, 4) xyxy with x1 <= x2 and y1 <= y2, scores (n, k), labels (n, k) integers below `classes`,
+    iou (1,), result (n, k, 2): score and position. At most `limit` boxes per image are kept; the other rows are 0. All
+    tensors have one dtype. Positions are exact for k up to 2048 in half precision and up to 256 in bfloat16.
     """
     rows = scores.new_zeros((*scores.shape, 2))
     for image in range(len(boxes)):
@@ -43,14 +43,14 @@ def _(boxes: Tensor, scores: Tensor, labels: Tensor, iou: Tensor, classes: int, 
 
 
 def _iou(box: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union of one box (4,) with others (m, 4); 0 where they do not meet."""
+    """Intersection over union of one box (4,) with others (m, 4); 0 without intersection."""
     size = (torch.minimum(box[2:], others[:, 2:]) - torch.maximum(box[:2], others[:, :2])).clamp(min=0)
     shared = size.prod(1)
     union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1) - shared
     return torch.where(shared > 0, shared / union, 0.0)
 
 
-# ONNX suppresses class by class over boxes that all classes share: a box scores 0 in every class but its own.
+# NonMaxSuppression shares the boxes between all classes, so a box scores 0 in every class but its own.
 FUNCTIONS = (
     """
     <domain: "detforge", opset_import: ["" : 20]>
@@ -107,7 +107,7 @@ _NODE = node(FUNCTIONS[0])
 
 
 def to_onnx(boxes: Any, scores: Any, labels: Any, iou: Any, classes: int, limit: int) -> Any:
-    """The node that stands for `nms` in an exported graph."""
+    """Add the node of `nms` to an exported graph."""
     return _NODE(boxes, scores, labels, iou, classes=classes, limit=limit)
 
 

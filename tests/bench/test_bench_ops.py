@@ -41,4 +41,4 @@ def test_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 
 def test_flags_of_models_have_no_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--ops", "--streams", "2"]) == 2
-    assert "--streams has no meaning with --ops" in capsys.readouterr().err
+    assert "--streams has no effect with --ops" in capsys.readouterr().err

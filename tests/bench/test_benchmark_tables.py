@@ -37,7 +37,7 @@ def test_a_table_by_hand(script: ModuleType, tmp_path: Path, monkeypatch: pytest
         "| boxes | ours | 1.23 | 1.00 | 4 stay |",
         "|  | theirs | 252 | 17.3 |  |",
         "",
-        "Medians of 9 rounds on 2 threads of Abacus; others took 0.5 processors meanwhile; numpy 2.4.",
+        "Medians of 9 rounds on 2 threads of Abacus; other processes used 0.5 processors; numpy 2.4.",
         *("", "<!-- end -->", "after"),
     ]
     with pytest.raises(KeyError, match="no place for nms"):

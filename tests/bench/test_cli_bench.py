@@ -53,13 +53,16 @@ def cases(report: BenchmarkReport) -> list[tuple[str, int]]:
 
 
 def error_of(capfd: pytest.CaptureFixture[str]) -> str:
-    said = ("model: ", "backend: ", "warning: other processes took")
+    said = ("model: ", "backend: ", "warning: other processes used")
     lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith(said)]
     assert len(lines) == 1
     return lines[0]
 
 
-def test_every_model_and_batch_is_measured(opened: list[Any], capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_model_and_batch_is_measured(
+    opened: list[Any], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detforge.deploy.system.processors.available_processors", lambda: 3)
     argv = ("--model", "a.onnx", "--model", "b.onnx", "--batch", "1,8", "--threads", "3", "--streams", "2")
     assert bench(*argv, "--json", "r.json", "--csv", "r.csv") == 0
     out, err = capfd.readouterr()
@@ -78,7 +81,7 @@ def test_every_model_and_batch_is_measured(opened: list[Any], capfd: pytest.Capt
     assert report.settings["images"] == {"folder": "photos", "count": 3}
     assert [line for line in err.splitlines() if line.startswith("model")] == ["model: a.onnx", "model: b.onnx"]
     assert err.count("backend: ort, the fastest") == 2
-    assert "latency, ms for a whole batch" in out and "threads used" in out and "\x1b" not in out
+    assert "latency, ms per batch" in out and "threads used" in out and "\x1b" not in out
 
 
 def test_runtimes_take_turns(opened: list[Any]) -> None:
@@ -118,7 +121,7 @@ def test_images_in_several_network_sizes_are_noted(
     )
     monkeypatch.setattr(loader, "open_backend", lambda *_, **__: backend)
     assert bench("--model", "a.onnx", "--batch", "2") == 0
-    assert "note: a.onnx sees these images in 2 sizes" in capfd.readouterr().err
+    assert "note: a.onnx resizes these images to 2 different sizes" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("streams", ["1", "2"])

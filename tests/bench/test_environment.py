@@ -26,8 +26,8 @@ def test_processors_beside_and_stolen_follow_by_hand(monkeypatch: pytest.MonkeyP
     # 30 s of work in 10 s, 10 of them ours; 2 s stolen.
     assert (facts["processors_beside"], facts["processors_stolen"], facts["thermal_events"]) == (2.0, 0.2, 2)
     lines = dict(environment.describe(facts))
-    assert lines["beside"] == "other processes took 2.0 processors, other guests of the host 0.2"
-    assert "2 times too hot" in lines["throttled"]
+    assert lines["others"] == "other processes used 2.0 processors, other guests of the host 0.2"
+    assert "2 times by heat" in lines["throttled"]
 
 
 def test_a_system_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,4 +35,4 @@ def test_a_system_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch
     facts = environment.Watch().environment(1)
     assert facts["processors_beside"] is None and facts["processors_stolen"] is None
     assert {"cpu", "versions"} <= dict(environment.describe(facts)).keys()
-    assert "beside" not in dict(environment.describe(facts))
+    assert "others" not in dict(environment.describe(facts))

@@ -67,7 +67,7 @@ def test_every_figure_is_there() -> None:
         for metric in ("mean", "p50", "p90", "p99"):
             assert f"{getattr(one.ms[stage], metric):.3f}" in texts
     assert "Some [bold] CPU, 2 processors, quota 1.5, 2 threads used" in texts
-    assert "3 periods without quota, 2 times too hot" in texts
+    assert "3 periods by the CPU quota, 2 times by heat" in texts
 
 
 def test_bars_are_parted_as_stages_are() -> None:
@@ -81,7 +81,7 @@ def test_a_peer_tells_how_many_times_as_long_it_takes() -> None:
     both = report(result(), peer)
     [ratio] = both.ratios()
     assert (ratio.peer, ratio.infer, ratio.e2e) == (peer.case, 1.5, 1.5)
-    assert "1.50 times as long as the file" in to_html(both)
+    assert "1.50 times as long as the exported file" in to_html(both)
 
 
 def test_changes_and_nodes_have_their_sections() -> None:

@@ -28,7 +28,7 @@ def test_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> None:
         {"image": "deep/a.jpg", "bbox": [5, 6.5, 7, 8], "category": "dog"},
         {"image": "a.jpg", "bbox": [0, 0, 9, 9], "category": "cat"},
     ]
-    found = read_boxes(write(tmp_path, entries), LABELS).of(Picture("photos/a.jpg", IMAGE))
+    found = read_boxes(write(tmp_path, entries), LABELS).of(Picture("photos/deep/a.jpg", IMAGE))
     assert found.boxes.tolist() == [[1, 2, 4, 6], [5, 6.5, 12, 14.5]]
     assert found.scores.tolist() == [0.5, 1.0]
     assert found.labels.tolist() == [0, 1]

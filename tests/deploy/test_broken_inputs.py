@@ -106,7 +106,7 @@ def card_with(old: str, new: str) -> str:
         (card_with('"conf": 0.25', '"conf": 1.5'), "'suppress.conf'"),
         (card_with('"kind": "dense"', '"kind": "magic"'), "'form.kind'"),
         (card_with('"ops": []', '"ops": [], "extra": 1'), "'extra'"),
-        (card_with('"strides": [32]', '"strides": [16]'), "export it anew"),
+        (card_with('"strides": [32]', '"strides": [16]'), "export it again"),
         (
             card_with(
                 '"anchors": 1, "clip": "image", "kind": "dense", "strides": [32], "top_k": 1000, "unit": "pairs"',
@@ -176,8 +176,9 @@ def test_a_full_disk_for_video(capfd: pytest.CaptureFixture[str], monkeypatch: p
     writer.write(np.zeros((60, 80, 3), np.uint8))
     writer.release()
     # OpenCV only writes less than it was given and says nothing.
-    monkeypatch.setattr("detforge.deploy.detinfer.save._VideoWriter.write", lambda *_: None)
-    monkeypatch.setattr("detforge.deploy.detinfer.save._VideoWriter.close", lambda self: 1)
+    monkeypatch.setattr("detforge.deploy.detinfer.video.has_h264", lambda: False)
+    monkeypatch.setattr("detforge.deploy.detinfer.video.VideoWriter.write", lambda *_: None)
+    monkeypatch.setattr("detforge.deploy.detinfer.video.VideoWriter.close", lambda self: 1)
     assert "free some space" in check_one_error(capfd, 1, "clip.avi", "--model", "model.onnx")
 
 
@@ -206,6 +207,6 @@ def test_debug_shows_where_it_happened(
 ) -> None:
     monkeypatch.setattr("detforge.deploy.loader.load", failing)
     line = check_one_error(capfd, 1, "good.png", "--model", "model.onnx")
-    assert "two lines; a failure of our own (RuntimeError)" in line
+    assert "two lines; internal error (RuntimeError)" in line
     assert cli.main(["good.png", "--model", "model.onnx", "--debug"]) == 1
     assert "Traceback" in capfd.readouterr().err

@@ -83,7 +83,7 @@ def test_the_boxes_of_a_detector(color_model: Path, capfd: pytest.CaptureFixture
     assert "red.png: 128x128, 1 found" in out and "of 3 keypoints" in out
     assert "pose model: lights.onnx" in err
     label, *numbers = Path("runs/infer/labels/red.txt").read_text().split()
-    assert label == "0" and len(numbers) == 4 + 1 + 3 * 3
+    assert label == "0" and len(numbers) == 4 + 3 * 3
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_every_way_to_read_heatmaps(method: str, capfd: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        (("--model", "lights.onnx"), 2, "lights looks at boxes; give them with --boxes FILE"),
+        (("--model", "lights.onnx"), 2, "lights needs boxes; give them with --boxes FILE"),
         (("--model", "lights.onnx", "--boxes", "none.json"), 3, "none.json: the boxes cannot be read"),
         (("--model", "lights.onnx", "--boxes", "other.json"), 3, "has no box for any of these pictures"),
         (("--model", "COLORS", "--boxes", "other.json"), 2, "--boxes is for a pose network"),
@@ -109,11 +109,11 @@ def test_every_way_to_read_heatmaps(method: str, capfd: pytest.CaptureFixture[st
             2,
             "decode has no effect on outputs of the form 'dense'",
         ),
-        (("--model", "COLORS", "--nms", "oks"), 2, "colors compares boxes; as nms choose hard, "),
+        (("--model", "COLORS", "--nms", "oks"), 2, "colors compares boxes; choose nms from hard, "),
         (
             ("--model", "lights.onnx", "--boxes", "other.json", "--nms", "hard"),
             2,
-            "compares poses; as nms choose oks, ",
+            "compares poses; choose nms from oks, ",
         ),
         (
             ("--model", "lights.onnx", "--boxes", "other.json", "--classes", "red"),
@@ -126,7 +126,7 @@ def test_every_way_to_read_heatmaps(method: str, capfd: pytest.CaptureFixture[st
             "poses by OKS; leave out iou",
         ),
         (("--model", "lights.onnx", "--pose-model", "lights.onnx"), 2, "finds poses itself"),
-        (("--model", "COLORS", "--pose-model", "COLORS"), 2, "not a network for crops"),
+        (("--model", "COLORS", "--pose-model", "COLORS"), 2, "not a top-down pose network"),
         (("--model", "COLORS", "--pose-model", "none.onnx"), 3, "no such model file"),
     ],
 )

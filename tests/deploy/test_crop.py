@@ -76,7 +76,7 @@ def test_sizes_of_whole_images(shape: tuple[int, int], scale: float, least: floa
 
 
 def test_an_image_that_is_too_oblong_is_refused() -> None:
-    with pytest.raises(InputError, match="5000x3 px: too oblong, it would become 213376x128 px"):
+    with pytest.raises(InputError, match="5000x3 px: its aspect ratio is too extreme, it would become 213376x128 px"):
         WHOLE.whole((3, 5000))
 
 

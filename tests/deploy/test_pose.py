@@ -84,7 +84,7 @@ def test_a_fixed_batch_hides_its_padding() -> None:
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
-        (None, "lights looks at boxes; give them with `boxes`"),
+        (None, "lights needs boxes; give them with `boxes`"),
         ([(0, 0, np.nan, 1)], "not finite"),
         ([(5, 0, 1, 1)], "ends before it begins"),
         ([(0, 0, 1e9, 1)], "beyond any image"),
@@ -150,7 +150,7 @@ def test_a_detector_that_finds_nothing_of_interest() -> None:
 
 def test_a_detector_of_other_things_is_refused() -> None:
     finder = detector([(8, 8, 32, 48)], [0.9], [0])
-    with pytest.raises(UsageError, match="looks at person, which colors does not find"):
+    with pytest.raises(UsageError, match="needs boxes of person, which colors does not detect"):
         TopDown(finder, PoseEstimator(Lights(), replace(POSE_CARD, labels=("person",))))
 
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from detforge.deploy.inputs import sources
-from detforge.deploy.inputs.sources import items, pictures
+from detforge.deploy.inputs.listing import Found, find_items, is_live
+from detforge.deploy.inputs.sources import pictures
 from detforge.deploy.system.errors import InputError
 
 
@@ -28,8 +28,8 @@ def write_images(folder: Path, *names: str) -> None:
         cv2.imwrite(str(folder / name), np.zeros((4, 5, 3), np.uint8))
 
 
-def names(found: list[str]) -> list[str]:
-    return [Path(item).name for item in found]
+def names(found: Found) -> list[str]:
+    return [item.name for item in found.items]
 
 
 def test_a_folder_gives_its_images_and_videos_in_natural_order(tmp_path: Path) -> None:
@@ -37,28 +37,28 @@ def test_a_folder_gives_its_images_and_videos_in_natural_order(tmp_path: Path) -
     write_video(tmp_path / "img3.avi", 1)
     (tmp_path / "notes.txt").write_text("not a picture")
     write_images(tmp_path / "deeper", "no.png")
-    assert names(items(str(tmp_path))) == ["img1.png", "img2.JPG", "img3.avi", "img10.png"]
+    assert names(find_items(str(tmp_path))) == ["img1.png", "img2.JPG", "img3.avi", "img10.png"]
 
 
 def test_a_glob_and_a_name_that_looks_like_one(tmp_path: Path) -> None:
     write_images(tmp_path, "a1.png", "a[1].png", "b.png")
-    assert names(items(str(tmp_path / "a*.png"))) == ["a1.png", "a[1].png"]
-    assert names(items(str(tmp_path / "a[1].png"))) == ["a[1].png"]
+    assert names(find_items(str(tmp_path / "a*.png"))) == ["a1.png", "a[1].png"]
+    assert names(find_items(str(tmp_path / "a[1].png"))) == ["a[1].png"]
 
 
 @pytest.mark.parametrize("source", ["nothing.jpg", "no*.png", "empty"])
 def test_nothing_there_is_an_error(source: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"; .*"):
-        items(str(tmp_path / source))
+        find_items(str(tmp_path / source))
 
 
 def test_a_number_is_a_camera_unless_a_file_has_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert sources.is_live("0") and sources.is_live("rtsp://host/x")
+    assert is_live("0") and is_live("rtsp://host/x")
     write_images(tmp_path, "0.png")
     (tmp_path / "0.png").rename(tmp_path / "0")
-    assert not sources.is_live("0")
+    assert not is_live("0")
     assert [picture.image.shape for picture in pictures("0")] == [(4, 5, 3)]
 
 

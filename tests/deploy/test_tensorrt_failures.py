@@ -97,7 +97,7 @@ def test_descriptions_that_lie_are_refused(plan: Path, capfd: Any) -> None:
     edit(plan_sha256=runtime.sha256(Path("a.png")))
     Path("m.engine").write_bytes(Path("a.png").read_bytes())
     error = detinfer(capfd, "--model", str(plan), code=4)
-    assert f"does not take this plan; Serialization assertion plan failed; {REMEDY}" in error
+    assert f"cannot load this engine; Serialization assertion plan failed; {REMEDY}" in error
 
 
 def test_compatible_engines_run_on_others(plan: Path) -> None:

@@ -23,7 +23,7 @@ from detforge.deploy.backends.tensorrt import TensorrtBackend
 from detforge.deploy.detinfer import cli
 from detforge.deploy.inputs.network_inputs import SizeInput
 from detforge.deploy.inputs.resize import Pad, Resize
-from detforge.deploy.system.errors import IncompatibleError, UsageError
+from detforge.deploy.system.errors import DetforgeError, IncompatibleError, UsageError
 
 pytestmark = pytest.mark.usefixtures("standin")
 
@@ -85,6 +85,65 @@ def test_memory_is_reused(model: Path) -> None:
     assert [name for name in calls() if "Malloc" in name] == before
 
 
+def device_memory() -> int:
+    """How much of it is alive."""
+    return sum(place == "device" for place, _ in sys.modules["cuda.bindings.runtime"]._memory.values())
+
+
+def test_a_run_that_fails_leaves_nothing_behind(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session: Any = open_backend(engine(model))
+    cuda = sys.modules["cuda.bindings.runtime"]
+    for _ in range(3):
+        assert_same(session.run({"image": images(1)}), model, images(1))
+    with monkeypatch.context() as full, pytest.raises(DetforgeError, match="use smaller batches"):
+        full.setattr(cuda, "cudaMalloc", lambda size: (cuda.cudaError_t.cudaErrorMemoryAllocation, 0))
+        session.run({"image": images(4)})
+    for _ in range(3):  # the shape of before, of which the context must be told again
+        assert_same(session.run({"image": images(1)}), model, images(1))
+    with pytest.raises(UsageError, match="not a dense array"):
+        session.run({"image": OnDevice(images(2).astype(np.float64))})
+    assert_same(session.run({"image": images(1)}), model, images(1))
+
+
+def test_what_the_gpu_reads_stays_until_a_failed_run_is_over(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session: Any = open_backend(engine(model))
+    cuda = sys.modules["cuda.bindings.runtime"]
+    exported = Exported(images(1))
+    with monkeypatch.context() as full, pytest.raises(DetforgeError, match="use smaller batches"):
+        full.setattr(cuda, "cudaMallocHost", lambda size: (cuda.cudaError_t.cudaErrorMemoryAllocation, 0))
+        session.run({"image": exported})  # fails when there is no place for the results
+    assert exported.work_left == [0]
+
+
+@pytest.mark.parametrize("fault", ["wait", "no instance"])
+def test_what_cannot_be_captured_runs_without_a_graph(model: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", fault)
+    path = engine(model)
+    session = open_backend(path)
+    for seed in range(4):
+        assert_same(session.run({"image": images(2, seed)}), model, images(2, seed))
+    cuda = sys.modules["cuda.bindings.runtime"]
+    assert "cudaGraphLaunch" not in calls() and calls().count("cudaGraphInstantiate") <= 1
+    assert not cuda._graphs
+    assert cuda.cudaGetLastError() == (cuda.cudaError_t.cudaSuccess,)  # kernels look for errors of their own
+
+
+def test_an_old_driver_is_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = engine(model)
+    monkeypatch.setenv("STANDIN_FAULT", "old driver")
+    with pytest.raises(IncompatibleError, match=r"the driver is older .*; update the driver, or pip install 'cuda-bin"):
+        open_backend(path)
+
+
+def test_a_type_that_numpy_lacks_is_told(model: Path) -> None:
+    made = onnx.load(model)
+    made.graph.node.append(helper.make_node("Cast", ["means"], ["brief"], to=TensorProto.BFLOAT16))
+    made.graph.output.append(helper.make_tensor_value_info("brief", TensorProto.BFLOAT16, ["n", 3, 2, 2]))
+    onnx.save(made, model)
+    with pytest.raises(IncompatibleError, match="tensor brief of the engine is BF16, which NumPy lacks; build it from"):
+        open_backend(engine(model))
+
+
 def test_a_larger_batch_runs_in_parts_and_a_smaller_one_is_filled_up(model: Path) -> None:
     session = open_backend(engine(model, batch=(2, 2, 3)))
     for count in (1, 2, 3, 4, 8):
@@ -144,13 +203,19 @@ def write_means_model(path: Path, card: str, positive: bool = False) -> None:
 def test_an_output_of_unknown_size_is_allocated_in_the_run(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     write_means_model(path, COLOR_CARD.to_json(), positive=True)
-    session = open_backend(engine(path))
+    session: Any = open_backend(engine(path))
+    alive: set[int] = set()
     for seed, parts in ((0, 0.1), (1, 0.9), (1, 0.9), (2, 0.5)):
         image = np.where(images(2, seed) < parts, 1, 0).astype(np.float32)
         got = session.run({"image": image})
         assert np.array_equal(got["places"], np.array(np.nonzero(image)))
         assert np.allclose(got["means"], image.mean((2, 3)))
+        alive.add(device_memory())
+    assert len(alive) == 1  # though the context keeps every allocator
     assert "cudaGraphLaunch" not in calls()
+    kept = [session.run({"image": image}, on_device=True) for image in (images(1), images(2))]
+    for count, found in zip((1, 2), kept, strict=True):  # each has memory of its own
+        assert np.array_equal(np.asarray(found["places"]), np.array(np.nonzero(images(count))))
 
 
 class OnDevice:
@@ -183,6 +248,7 @@ class Exported:
     def __init__(self, values: np.ndarray) -> None:
         self._values, self.shape = values, values.shape
         self.streams: list[int | None] = []
+        self.work_left: list[int] = []  # of the GPU, each time that what was exported goes
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, 0  # kDLCUDA
@@ -193,7 +259,12 @@ class Exported:
         shown = np.empty_like(self._values)
         there = OnDevice(self._values)
         raw = sys.modules["cuda.bindings.runtime"].device_bytes(there.address, self._values.nbytes)
-        weakref.finalize(shown, lambda _: raw.__setitem__(slice(None), b"\xff" * len(raw)), there)
+
+        def go(_: OnDevice) -> None:
+            self.work_left.append(sum(map(len, sys.modules["cuda.bindings.runtime"]._pending.values())))
+            raw[:] = b"\xff" * len(raw)
+
+        weakref.finalize(shown, go, there)
         capsule = shown.__dlpack__()
         pointer = ctypes.pythonapi.PyCapsule_GetPointer
         pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
@@ -257,7 +328,9 @@ def test_threads_share_the_streams(streams: int, model: Path) -> None:
 def test_weights_stream_when_built_so(model: Path) -> None:
     session: Any = TensorrtBackend(engine(model, weight_streaming=True))
     assert session._engine.weight_streaming_budget_v2 == 500
-    assert_same(session.run({"image": images(1)}), model, images(1))
+    for _ in range(3):
+        assert_same(session.run({"image": images(1)}), model, images(1))
+    assert "cudaGraphLaunch" not in calls()  # the host waits for weights within a run
 
 
 def test_a_full_memory_is_told(model: Path) -> None:
@@ -288,4 +361,4 @@ def test_detinfer_runs_an_engine(model: Path, tmp_path: Path, monkeypatch: pytes
     assert "TensorRT runs on a GPU, not on the CPU; use --device cuda:0" in capfd.readouterr().err
     assert cli.main(["a.png", "--model", path, "--no-save", "--backend", "ort"]) == 2
     assert cli.main(["a.png", "--model", path, "--no-save", "--backend", "tensorrt-rtx"]) == 2
-    assert "an engine of tensorrt, not tensorrt-rtx" in capfd.readouterr().err
+    assert "an engine for tensorrt, not tensorrt-rtx" in capfd.readouterr().err

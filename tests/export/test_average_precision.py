@@ -87,8 +87,8 @@ def test_annotations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{", "not annotations as COCO has them"),
-        ("[]", "not annotations as COCO has them"),
+        ("{", "not in COCO's annotation format"),
+        ("[]", "not in COCO's annotation format"),
         ('{"images": [], "annotations": [{}], "categories": []}', "category_id"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "zebra"}]}', "no label 'zebra'"),
     ],

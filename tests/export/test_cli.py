@@ -29,7 +29,7 @@ def test_main_job(tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        ("", 2, "--model is missing"),
+        ("", 2, "model is missing"),
         ("--model gfl_r51", 2, "gfl_r50"),
         ("--model gfl_test", 2, "--checkpoint"),
         ("--model gfl_test --imgsz 650 640", 2, "640 or 672"),
@@ -63,7 +63,7 @@ def test_missing_packages_are_named_with_their_extra():
 
 def test_the_file_of_an_export_is_onnx(capsys):
     assert main("--model gfl_test --checkpoint random -o m.engine".split()) == 2
-    assert "-o m.engine: the name of the ONNX file ends with .onnx" in capsys.readouterr().err
+    assert "the name of an ONNX file must end with .onnx" in capsys.readouterr().err
 
 
 @pytest.mark.slow

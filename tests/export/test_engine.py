@@ -92,7 +92,7 @@ def test_every_input_has_its_own_shapes() -> None:
         "image": ((1, 3, 256, 32), (2, 3, 256, 1088), (4, 3, 256, 1344)),
         "image_size": ((1, 2), (2, 2), (4, 2)),
     }
-    with pytest.raises(IncompatibleError, match="takes no such input as image_size, not n x 2; export it anew"):
+    with pytest.raises(IncompatibleError, match="takes no such input as image_size, not n x 2; export it again"):
         profile(ports[1:], sized)
 
 
@@ -105,15 +105,15 @@ def test_contradictions_are_refused() -> None:
         profile(image(1, 3, 96, 100), EDGES)
     with pytest.raises(IncompatibleError, match=r"takes 1x3x128x255 and .* padded to 128; export"):
         profile(image(1, 3, 128, 255), KEPT)
-    with pytest.raises(IncompatibleError, match="takes 1x5 as image, not n x 3x64x64; export it anew"):
+    with pytest.raises(IncompatibleError, match="takes 1x5 as image, not n x 3x64x64; export it again"):
         profile(image(1, 5), COLOR_CARD)
 
 
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ("--min-batch 2 --opt-batch 1 --max-batch 4", "have to rise"),
-        ("--batch 2 --max-batch 4", "--batch 2 leaves no other"),
+        ("--min-batch 2 --opt-batch 1 --max-batch 4", "must not decrease"),
+        ("--batch 2 --max-batch 4", "--batch 2 fixes --min"),
         ("--sm 89", "--sm is for --runtime tensorrt-rtx"),
         ("--runtime tensorrt-rtx --hw-compat", "--hw-compat is for --runtime tensorrt; TensorRT-RTX has no"),
         ("--runtime tensorrt-rtx --version-compat", "--version-compat is for --runtime tensorrt"),
@@ -276,7 +276,7 @@ def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @rtx
-@pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no TensorRT headers, or no nvcc")
+@pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no nvcc")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("shape", ["--imgsz 128 128 --batch 1", "--max-batch 2"])
 def test_a_real_engine_that_suppresses(shape: str, precision: str, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_without_a_configuration_the_weights_name_candidates(tmp_path):
     torch.manual_seed(0)
     torch.save({"state_dict": find("gfl_test").build(2).state_dict()}, tmp_path / "mine.pth")
     with pytest.raises(
-        UsageError, match=r"mine\.pth: it holds no configuration; its weights fit gfl_test; choose with"
+        UsageError, match=r"mine\.pth: the checkpoint has no configuration; its weights fit gfl_test; choose with"
     ):
         choose(None, ExportOptions(checkpoint=str(tmp_path / "mine.pth")))
     with pytest.raises(UsageError, match="its weights fit no model"):

@@ -117,16 +117,49 @@ def test_resnet_v1d_is_written_out() -> None:
     assert averaged_shortcuts(R18()).layer1[0].downsample is not None
 
 
+def kinds(layers) -> list[str]:
+    return [type(layer).__name__ for layer in layers]
+
+
+def test_resnet_v1d_of_mmpose_has_other_names() -> None:
+    """Three blocks of convolution and norm begin, and shortcuts that halve nothing are not averaged."""
+    network = read(pose(SIMPLE, TRUNK | {"type": "ResNetV1d", "depth": 18}))
+    model = network.build(5)
+    assert [type(layer).__name__ for layer in model.backbone.layer2[0].downsample] == [
+        "AvgPool2d",
+        "Conv2d",
+        "BatchNorm2d",
+    ]
+    assert [network.mapping[f"^backbone.stem.{i}.conv."] for i in range(3)] == [
+        f"backbone.stem.{i}." for i in (0, 3, 6)
+    ]
+    assert [network.mapping[f"^backbone.stem.{i}.bn."] for i in range(3)] == [f"backbone.stem.{i}." for i in (1, 4, 7)]
+    deep = {"type": "ResNetV1d", "depth": 50, "base_channels": 8}
+    bottlenecks = read(pose(SIMPLE | {"in_channels": 256}, deep)).build(5).backbone
+    assert kinds(bottlenecks.layer1[0].downsample) == ["Conv2d", "BatchNorm2d"]
+    in_mmdet = read(dense("GFLHead", backbone=deep, neck={"in_channels": (32, 64, 128, 256)})).build(3).backbone
+    assert kinds(in_mmdet.layer1[0].downsample) == ["AvgPool2d", "Conv2d", "BatchNorm2d"]
+
+
+def test_groups_are_what_each_framework_takes_for_usual() -> None:
+    """mmpose's ResNeXt has 32 groups where nothing is said, mmdet's has one."""
+    deep = {"type": "ResNeXt", "depth": 50, "base_channels": 8}
+    posed = read(pose(SIMPLE | {"in_channels": 256}, deep)).build(5).backbone
+    assert posed.layer1[0].conv2.groups == 32
+    in_mmdet = read(dense("GFLHead", backbone=deep, neck={"in_channels": (32, 64, 128, 256)})).build(3).backbone
+    assert in_mmdet.layer1[0].conv2.groups == 1
+
+
 def test_norms_of_other_kinds_and_widths() -> None:
     norm = {"type": "GN", "num_groups": 4, "eps": 1e-3}
     network = read(dense("FCOSHead", backbone={"norm_cfg": norm}, norm_cfg=norm, neck={"norm_cfg": norm}))
     model = network.build(3)
-    kinds = {
+    found = {
         type(module)
         for module in model.modules()
         if "Norm" in type(module).__name__ and "Conv" not in type(module).__name__
     }
-    assert kinds == {nn.GroupNorm}
+    assert found == {nn.GroupNorm}
     norms = [module for module in model.modules() if isinstance(module, nn.GroupNorm)]
     assert {(module.num_groups, module.eps) for module in norms} == {(4, 1e-3)}
     assert network.mapping[".gn1."] == ".bn1."
@@ -224,6 +257,7 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
     [
         (dense("GFLHead") | {"type": "FasterRCNN"}, "model.type is 'FasterRCNN'; supported networks: SingleStage"),
         (dense("GFLHead", backbone={"type": "Mine"}), "model.backbone.type is 'Mine'; supported backbones: ResNet"),
+        (dense("GFLHead", backbone={"type": "mmpretrain.ResNet"}), "type is 'mmpretrain.ResNet'; supported"),
         (dense("GFLHead", neck={"type": "BiFPN"}), "model.neck.type is 'BiFPN'; supported necks: FPN"),
         (dense("GFLHead", type="MyHead"), "model.bbox_head.type is 'MyHead'; supported dense heads: GFLHead"),
         (dense("GFLHead") | {"neck": ({"type": "FPN"}, {"type": "DyHead"})}, "model.neck is ({'type': 'FPN'}"),

@@ -71,6 +71,12 @@ def test_paddings(steps, divisor, expected):
     assert clip == ("canvas" if steps else "image")  # a Pad makes mmdet 3.x take the canvas for the image
 
 
+def test_only_mmdet_3_takes_the_padding_for_the_image():
+    steps = (resize(scale=(640, 640)), pad(size=(640, 640)))
+    assert images(new(*steps), None)[1] == "canvas"
+    assert images(old(*steps), None)[1] == "image"
+
+
 def test_pixels_that_are_left_as_they_are():
     image, _ = images(new(resize()), {"type": "mmdet.DetDataPreprocessor", "pad_size_divisor": 32})
     assert (image.color, image.mean, image.std) == ("bgr", (0, 0, 0), (1, 1, 1))

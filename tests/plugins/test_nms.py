@@ -1,7 +1,5 @@
 """The suppression operator keeps what the runtime's own suppression keeps, of more boxes than TensorRT looks at."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from emulator.build import build
@@ -15,6 +13,11 @@ from detforge.plugins.core.libraries import library
 IOU = np.full(1, 0.5, np.float32)
 
 
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(build(tmp_path_factory.mktemp("emulated")))
+
+
 def candidates(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Boxes about as many places as there are for a third of them, scores that repeat and are never 0, three labels."""
     rng = np.random.default_rng(count)
@@ -26,7 +29,7 @@ def candidates(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32], ND
     return boxes, scores, rng.integers(0, 3, count).astype(np.float32)
 
 
-def kept(run_on: str, count: int, limit: int, folder: Path) -> list[int]:
+def kept(run_on: str, count: int, limit: int, emulated: Library) -> list[int]:
     """What the operator keeps, best first."""
     boxes, scores, labels = candidates(count)
     inputs = [np.ascontiguousarray(x) for x in (boxes[None], scores[None], labels[None], IOU)]
@@ -37,9 +40,8 @@ def kept(run_on: str, count: int, limit: int, folder: Path) -> list[int]:
         assert path is not None
         Library(path).run_cpu(call, buffer(output))
     else:
-        kernels = Library(build(folder))
-        workspace = np.empty(kernels.workspace(call), np.uint8)
-        kernels.run_cuda(call, buffer(output), Buffer(workspace.ctypes.data, workspace.shape))
+        workspace = np.empty(emulated.workspace(call), np.uint8)
+        emulated.run_cuda(call, buffer(output), Buffer(workspace.ctypes.data, workspace.shape))
     found = output[0, :, 0] > 0
     assert not output[0, ~found].any()
     return output[0, found, 1].astype(int).tolist()
@@ -48,8 +50,20 @@ def kept(run_on: str, count: int, limit: int, folder: Path) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "limit"), [(6000, 6000), (6000, 100)])
 @pytest.mark.parametrize("run_on", ["cpu", "emulated GPU"])
-def test_equals_the_runtime(run_on: str, count: int, limit: int, tmp_path: Path) -> None:
+def test_equals_the_runtime(run_on: str, count: int, limit: int, emulated: Library) -> None:
     boxes, scores, labels = candidates(count)
     expected = _native.nms(boxes, scores, labels.astype(np.int64), float(IOU[0]), limit).tolist()
     assert 90 < len(expected) < count
-    assert kept(run_on, count, limit, tmp_path) == expected
+    assert kept(run_on, count, limit, emulated) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1 << 24), ("float16", 2048), ("bfloat16", 256)])
+def test_more_than_a_type_tells_apart_is_refused(dtype: str, most: int, emulated: Library) -> None:
+    def call(count: int) -> Call:
+        shapes = ((1, count, 4), (1, count), (1, count), (1,))
+        return Call("Nms", dtype, [Buffer(0, shape) for shape in shapes], {"classes": 3, "limit": 100})
+
+    assert emulated.workspace(call(most)) > 0
+    with pytest.raises(ValueError, match=r"scores is not .* 2048 in half, 256 in bfloat16"):
+        emulated.workspace(call(most + 1))

@@ -23,6 +23,7 @@ from detforge.deploy.inputs.image_batch import ImageBatch, input_kernel
 from detforge.deploy.inputs.network_inputs import ImageInput, View, feeds
 from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.system.errors import DetforgeError
+from detforge.export.doctor_images import prepare_on_gpu
 from detforge.plugins.core.abi import Buffer, Library, Picture
 
 pytestmark = pytest.mark.slow
@@ -146,3 +147,13 @@ def test_what_the_kernel_refuses_is_told(install: Callable[[], None], tmp_path: 
     (image,) = images((64, 64))
     with pytest.raises(DetforgeError, match="the GPU cannot preprocess; an illegal memory access; see detexport"):
         assert_same_input(session, CARD.input, image)
+
+
+def test_the_doctor_prepares_an_image_on_the_gpu(install: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    install()
+    kernel = input_kernel("float32")
+    assert kernel is not None
+    assert prepare_on_gpu(kernel) == "the same bytes as on the CPU"
+    monkeypatch.setattr(type(kernel), "preprocess_cuda", lambda *_: None)
+    with pytest.raises(DetforgeError, match=r"differs from the CPU by .*; report it with detexport --doctor --json"):
+        prepare_on_gpu(kernel)

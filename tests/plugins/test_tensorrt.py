@@ -26,7 +26,7 @@ from detforge.plugins.core.libraries import library
 LIBRARY = library("detforge_trt")
 ROOTS = [Path(root) for root in os.environ.get("TENSORRT_ROOT", "").split(os.pathsep) if root]
 HEADERS = [*OURS, *map(tensorrt, ROOTS)]
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")]
 
 INT32, INT64, FLOAT32 = 5, 10, 1  # of TensorRT's PluginFieldType
 
@@ -117,6 +117,14 @@ def test_integers_of_both_widths_are_attributes(each: Plugins, kind: int) -> Non
 def test_wrong_attributes_are_refused(each: Plugins, given: list[Field], problem: str) -> None:
     with pytest.raises(ValueError, match=f"detforge BorderAlign: attribute {problem}; export the model again"):
         each.make("BorderAlign", given)
+
+
+def test_a_logger_of_unknown_class_is_not_called(tmp_path: Path, kernels: Path, capfd: pytest.CaptureFixture) -> None:
+    """A TensorRT that was built without run-time types gives one."""
+    plugins = emulate(tmp_path, kernels, replace(OURS[-1], flags=("-fno-rtti",)))
+    with pytest.raises(ValueError, match=r"^no plugin was made$"):
+        plugins.make("BorderAlign", [])
+    assert "detforge BorderAlign: attribute pool_size is missing" in capfd.readouterr().err
 
 
 def test_inputs_that_do_not_fit_are_refused(each: Plugins) -> None:

@@ -43,6 +43,7 @@ _TYPES = {
     onnx.TensorProto.INT32: ("INT32", np.int32, "Int32"),
     onnx.TensorProto.INT8: ("INT8", np.int8, "Int8"),
     onnx.TensorProto.BOOL: ("BOOL", np.bool_, "Bool"),
+    onnx.TensorProto.BFLOAT16: ("BF16", None, "Row major linear BF16"),
 }
 _KINDS = {
     "Conv": "CONVOLUTION",
@@ -54,7 +55,10 @@ _KINDS = {
 
 
 def nptype(trt_type: Any) -> Any:
-    return next(np_type for name, np_type, _ in _TYPES.values() if name == trt_type.name)
+    np_type = next(np_type for name, np_type, _ in _TYPES.values() if name == trt_type.name)
+    if np_type is None:
+        raise TypeError("Could not resolve TensorRT datatype to an equivalent numpy datatype.")
+    return np_type
 
 
 class _Real:

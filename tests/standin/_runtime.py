@@ -3,6 +3,9 @@
 
 import ctypes
 import json
+import os
+import threading
+import time
 import zlib
 from typing import Any
 
@@ -68,6 +71,7 @@ class ICudaEngine(_Real):
         self.num_optimization_profiles = max(1, len(asked["profiles"]))
         self.streamable_weights_size = 1000 if "WEIGHT_STREAMING" in asked["flags"] else 0
         self.weight_streaming_budget_v2 = 1000
+        self._used = threading.Lock()
 
     def get_weight_streaming_automatic_budget(self) -> int:
         return 500
@@ -94,6 +98,9 @@ class ICudaEngine(_Real):
         return IRuntimeConfig()
 
     def create_execution_context(self, config: IRuntimeConfig | None = None) -> "IExecutionContext":
+        assert self._used.acquire(blocking=False), "two threads use the engine"
+        time.sleep(0.01)
+        self._used.release()
         return IExecutionContext(self, config)
 
 
@@ -103,6 +110,7 @@ class IExecutionContext(_Real):
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, Any] = {}
+        self._kept: list[Any] = []
         self._profile = 0
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
@@ -140,9 +148,13 @@ class IExecutionContext(_Real):
 
     def set_output_allocator(self, name: str, output_allocator: Any) -> bool:
         self._allocators[name] = output_allocator
+        self._kept.append(output_allocator)  # as the bindings do, for as long as the context lives
         return True
 
     def execute_async_v3(self, stream_handle: int) -> bool:
+        waits = self.engine.streamable_weights_size > self.engine.weight_streaming_budget_v2
+        if (waits or os.environ.get("STANDIN_FAULT") == "wait") and cuda.invalidate(stream_handle):
+            return False
         shapes, addresses, allocators = dict(self._shapes), dict(self._addresses), dict(self._allocators)
         cuda.enqueue(stream_handle, lambda: self._execute(shapes, addresses, allocators, stream_handle))
         return True

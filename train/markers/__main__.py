@@ -1,6 +1,6 @@
-"""Reproduce the weights that ship: `python -m detforge.train.markers --model gfl_markers`, or `corners_markers`.
+"""Reproduce the bundled weights: `python -m detforge.train.markers --model gfl_markers`, or `corners_markers`.
 
-Draws the training scenes (about 30 ms each on one core), trains (seeded; on a GPU where there is one), and writes
+Draws the training scenes (about 30 ms each on one core), trains (seeded; on a GPU if there is one), and writes
 `<model>.safetensors`. Then `detexport --model <model>` exports it, and `benchmarks/markers.py` or `corners.py` measures
 it.
 """
@@ -27,14 +27,14 @@ BATCH = 16
 CORNERS_SEED = 20_261_131
 CORNERS_BATCH = 32
 CORNERS_SIDES = (256, 192, 128)
-"""Px of a crop; each batch has one of them."""
+"""Sides of the crops, px. Each batch uses one of them."""
 
 
 def main() -> None:
-    """Run the training with the numbers that made the weights that ship."""
+    """Run the training with the settings of the bundled weights."""
     parser = argparse.ArgumentParser(description="Train a bundled model on generated photographs.")
     parser.add_argument("--model", choices=_TRAINED, default="gfl_markers", help="(default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=Path("runs/markers"), help="where scenes are kept (16 GB)")
+    parser.add_argument("--cache", type=Path, default=Path("runs/markers"), help="folder for the scenes (16 GB)")
     parser.add_argument("-o", "--output", type=Path, help="(default: models/weights/<model>.safetensors)")
     arguments = parser.parse_args()
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def train_detector(variant: Variant, cache: Path, device: str) -> nn.Module:
-    """Two stages: scenes at the network's own size, then also larger ones reduced to it, at a lower rate."""
+    """Train in two stages: scenes at the network's size, then also larger ones reduced to it, at a lower rate."""
     scenes = draw_scenes(cache, 16_000, SEED)
     stream = batches(scenes, variant.input, BATCH, (288, 416), SEED)
     model = fit(random_model(variant, SEED), stream, gfl_losses, steps=3_000, rate=2e-3, device=device)
@@ -57,7 +57,7 @@ def train_detector(variant: Variant, cache: Path, device: str) -> nn.Module:
 
 
 def train_corners(variant: Variant, cache: Path, device: str) -> nn.Module:
-    """One stage, on the symbols of the scenes as crops of three sizes."""
+    """Train in one stage, on crops of the symbols in three sizes."""
     markers = corners.draw_markers(cache, 6_000, CORNERS_SEED)
     stream = corners.batches(markers, variant.input, CORNERS_BATCH, CORNERS_SIDES, CORNERS_SEED)
     model = random_model(variant, CORNERS_SEED)

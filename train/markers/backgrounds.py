@@ -1,8 +1,8 @@
-"""What lies behind the symbols: photographs, surfaces, and look-alikes.
+"""Backgrounds of the symbols: photographs, surfaces and look-alikes.
 
-The photographs come inside packages that pip installs, so nothing is downloaded. Their licences:
-scikit-image's are in the public domain, CC0 or without known restrictions, as `skimage.data` says picture by
-picture; scikit-learn's `china` and `flower` are CC BY 2.0, by danielbuechele and vultilion on Flickr.
+The photographs are part of installed packages, so nothing is downloaded. Licences: those of scikit-image are in the
+public domain, CC0 or without known restrictions, as documented in `skimage.data`; `china` and `flower` of
+scikit-learn are CC BY 2.0, by danielbuechele and vultilion on Flickr.
 """
 
 from functools import cache
@@ -27,7 +27,7 @@ _PHOTOGRAPHS = {
 
 
 def background(rng: Rng, size: int) -> Image:
-    """A photograph half of the time, otherwise a surface or a look-alike. (size, size, 3) uint8 BGR."""
+    """A photograph with probability 1/2, else a surface or a look-alike. (size, size, 3) uint8 BGR."""
     kind = rng.random()
     if kind < 0.5:
         return photograph(rng, size)
@@ -39,7 +39,7 @@ def background(rng: Rng, size: int) -> Image:
 
 
 def photograph(rng: Rng, size: int) -> Image:
-    """A crop of a bundled photograph, flipped, turned and recoloured. (size, size, 3) uint8 BGR."""
+    """A crop of a photograph, flipped, rotated and recoloured. (size, size, 3) uint8 BGR."""
     source = _photographs()[int(rng.integers(len(_photographs())))]
     rows, cols = source.shape[:2]
     side = min(rows, cols) * rng.uniform(0.25, 1.0)
@@ -83,7 +83,7 @@ def clutter(rng: Rng, size: int) -> Image:
 
 
 def _wood(rng: Rng, size: int) -> np.ndarray:
-    # Rings of a trunk, cut lengthwise: bands across, stretched and bent along the grain.
+    # Growth rings cut lengthwise: bands across, stretched and bent along the grain.
     across = np.arange(size, dtype=np.float32)[:, None] / rng.uniform(4, 30)
     bent = across + rng.uniform(0.3, 2) * noise(rng, size, size, size / 2, 2)
     fibres = cv2.resize(rng.standard_normal((size, 8), dtype=np.float32), (size, size))
@@ -93,7 +93,7 @@ def _wood(rng: Rng, size: int) -> np.ndarray:
 def _tilted(rng: Rng, picture: Image) -> Image:
     size = len(picture)
     square = np.array([(0, 0), (size, 0), (size, size), (0, size)], np.float32)
-    # Pulling the corners of what is seen towards the middle never shows the picture's edge.
+    # Moving the corners of the view towards the centre never shows the edge of the image.
     seen = square + np.sign(size / 2 - square) * rng.uniform(0, 0.35, (4, 2)) * size
     matrix = cv2.getPerspectiveTransform(seen.astype(np.float32), square)
     turned = cv2.warpPerspective(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)

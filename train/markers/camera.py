@@ -1,4 +1,4 @@
-"""What light and a camera do to a scene: shadows, glare, exposure, blur, noise, JPEG."""
+"""Effects of light and camera on a scene: shadows, glare, exposure, blur, noise, JPEG."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from .paint import Image, Rng, chance, ramp
 
 @dataclass(frozen=True)
 class Lens:
-    """How sharp the photograph will be, known before anything is painted, so that nothing illegible is.
+    """The sharpness of the photograph. Chosen before painting, so that no illegible symbol is painted.
 
     defocus: sigma, px. motion: length of the camera's path during the exposure, px.
-    shrink: the share of the resolution that is kept, 0..1.
+    shrink: scale of the resolution, 0..1.
     """
 
     defocus: float
@@ -22,12 +22,12 @@ class Lens:
 
     @property
     def spread(self) -> float:
-        """The standard deviation, px, of what one point of the scene is smeared to."""
+        """The standard deviation of the blur, px."""
         return float(np.sqrt(self.defocus**2 + self.motion**2 / 12 + 0.2 * (1 / self.shrink**2 - 1)))
 
 
 def random_lens(rng: Rng) -> Lens:
-    """Sharp in two photographs out of five, otherwise out of focus, shaken or of low resolution."""
+    """Sharp with probability 2/5, else out of focus, shaken or of low resolution."""
     defocus = float(np.exp(rng.uniform(np.log(0.4), np.log(2.6)))) if chance(rng, 0.4) else 0.0
     motion = rng.uniform(2, 9) if chance(rng, 0.15) else 0.0
     shrink = rng.uniform(0.45, 1.0) if chance(rng, 0.25) else 1.0
@@ -47,7 +47,7 @@ def shoot(rng: Rng, scene: Image, lens: Lens) -> Image:
 
 
 def _illuminate(rng: Rng, scene: Image) -> Image:
-    """Uneven light: a slope, a dark rim, shadows with soft or hard edges, highlights."""
+    """Uneven light: a gradient, vignetting, shadows with soft or hard edges, highlights."""
     height, width = scene.shape[:2]
     rows, cols = height // 2, width // 2
     gain = np.ones((rows, cols), np.float32)
@@ -69,7 +69,7 @@ def _illuminate(rng: Rng, scene: Image) -> Image:
 
 
 def _patch(rng: Rng, rows: int, cols: int, vertices: int, largest: float = 0.8) -> np.ndarray:
-    """A polygon's or (with many vertices) a round patch, its edge blurred; (rows, cols) float32 in 0..1."""
+    """A polygonal or (with many vertices) round patch with a blurred edge, (rows, cols) float32 in 0..1."""
     angles = np.sort(rng.uniform(0, 2 * np.pi, vertices))
     radii = rng.uniform(0.08, largest, 2) * cols
     centre = rng.uniform(0, 1, 2) * (cols, rows)
@@ -77,16 +77,16 @@ def _patch(rng: Rng, rows: int, cols: int, vertices: int, largest: float = 0.8) 
     patch = np.zeros((rows, cols), np.float32)
     cv2.fillPoly(patch, [outline.astype(np.int32)], 1.0)
     softness = 2 * int(rng.uniform(0.005, 0.1) * cols) + 1
-    # Twice a box is close to a Gaussian, at a cost that its width does not matter to.
+    # Two box filters are close to a Gaussian, and their cost does not depend on the width.
     return cv2.blur(cv2.blur(patch, (softness, softness)), (softness, softness))
 
 
 def _develop(rng: Rng, scene: Image) -> Image:
-    """Exposure, gamma, contrast and colour cast, all in one table per channel."""
+    """Exposure, gamma, contrast and colour cast, in one lookup table per channel."""
     levels = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
     exposure = np.exp(rng.normal(0, 0.22))
     cast = np.exp(rng.normal(0, 0.07, 3))
-    # Haze lifts black; it and a steep gamma are what makes a photograph flat or dark.
+    # Haze lifts black and makes a photograph flat; a steep gamma makes it dark.
     haze = rng.uniform(0, 0.25) if chance(rng, 0.2) else 0.0
     curve = haze + (1 - haze) * (levels * exposure * cast) ** np.exp(rng.normal(0, 0.25))
     table = (curve.clip(0, 1) * 255).astype(np.uint8)
@@ -121,7 +121,7 @@ def _streak(length: float, angle: float) -> np.ndarray:
 
 
 def _add_noise(rng: Rng, photograph: Image) -> Image:
-    """A sensor's grain: brightness per pixel, colour in coarser spots."""
+    """Sensor noise: brightness per pixel, colour in coarser spots."""
     height, width = photograph.shape[:2]
     sigma = np.float32(np.exp(rng.uniform(np.log(1), np.log(18))))
     grain = sigma * rng.standard_normal((height, width), dtype=np.float32)

@@ -1,8 +1,8 @@
-"""Crops of generated symbols and where their corners are, for a network that sees one symbol in a crop.
+"""Crops of generated symbols and the positions of their corners, for a network that sees one symbol per crop.
 
-Corners are called by where they lie in the image, so that a turn or a mirror only gives them other names, and are
-positions as the rest of the pose code has them: px of which the first one's centre is 0. Outlines come as continuous
-px, whose first centre is 0.5.
+Corners are named by their position in the image, so a rotation or a mirror image only changes their names. As in the
+rest of the pose code, the centre of the first pixel is at 0. Outlines are in continuous px: the centre of the first
+pixel is at 0.5.
 """
 
 import multiprocessing
@@ -23,24 +23,24 @@ from ...deploy.inputs.network_inputs import ImageInput
 from .scene import compose
 
 SIZES = (416, 624, 832, 1040)
-"""The sides of the scenes, px."""
+"""Sides of the scenes, px."""
 STRIDE = 4
-"""Px of the crop that a px of the network's maps stands for."""
+"""Stride of the network's maps, px of the crop."""
 
-_LARGEST = 480  # px; larger surroundings are reduced as the runtime reduces a photograph
-_TIE = 0.6  # two names of a corner fit about equally well from here on: 38 degrees, for a square
-_REACH = 1.0  # how much of its longer side is kept around a symbol's centre, to every side
+_LARGEST = 480  # px; larger surroundings are reduced with the runtime's resize
+_TIE = 0.6  # ratio of errors from which two orders of the corners are ambiguous: 38 degrees for a square
+_REACH = 1.0  # surroundings kept on every side of a symbol's centre, in its longer sides
 
 Corners = NDArray[np.float32]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Images (n, 3, h, w), corners (n, 4, 2) xy in px of the maps, their weights (n, 4), and (n,) by how many places the
-names may as well be moved on."""
+"""Images (n, 3, h, w), corners (n, 4, 2) xy in px of the maps, their weights (n, 4), and ties (n,): the shift of the
+corner order that fits about equally well."""
 
 
 @dataclass(frozen=True)
 class Marker:
-    """A symbol and what surrounds it: image (h, w, 3) uint8 BGR, its box (4,) xyxy px, and corners (4, 2), in the order
-    of the outline, of which some are not `seen` (4,)."""
+    """A symbol and its surroundings: image (h, w, 3) uint8 BGR, box (4,) xyxy px, corners (4, 2) in the order of the
+    outline, and whether each corner is `seen` (4,)."""
 
     image: NDArray[np.uint8]
     box: NDArray[np.float32]
@@ -49,11 +49,10 @@ class Marker:
 
 
 def named(corners: Corners) -> tuple[NDArray[np.int64], int]:
-    """Which of the corners (4, 2) is the top left, top right, bottom right and bottom left one.
+    """The indices of the top left, top right, bottom right and bottom left corner among the corners (4, 2).
 
-    Of the four ways to go around clockwise it is the one whose corners lie closest to those of the bounding box, by
-    the sum of squared distances. Then by how many places, 1 or 3, the second best way is moved on from there, or 0
-    where it is clearly worse.
+    Of the four clockwise orders, the one whose corners lie closest to those of the bounding box, by the sum of squared
+    distances. Also returns the shift, 1 or 3, to the second best order, or 0 if that is clearly worse.
     """
     (x1, y1), (x2, y2) = corners.min(0), corners.max(0)
     places = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
@@ -69,15 +68,15 @@ def named(corners: Corners) -> tuple[NDArray[np.int64], int]:
 
 
 def draw_markers(path: Path, scenes: int, seed: int) -> Sequence[Marker]:
-    """The symbols of `scenes` scenes, drawn into the folder `path`, or read back when they are there.
+    """The symbols of `scenes` scenes, drawn into the folder `path`, or read from it if it exists.
 
-    Scene i depends on (seed, i) alone and is composed at one of SIZES in turn.
+    Scene i depends only on (seed, i). Its size is one of SIZES in turn.
     """
     pixels_file, table_file = path / f"corners-{seed}-{scenes}.bin", path / f"corners-{seed}-{scenes}.npz"
     if not table_file.exists():
         path.mkdir(parents=True, exist_ok=True)
         rows: list[tuple[NDArray[np.float32], ...]] = []
-        # Spawned, not forked: a fork of a process in which PyTorch has threads may wait for ever.
+        # Spawn, because a fork of a process in which PyTorch has threads may deadlock.
         with multiprocessing.get_context("spawn").Pool() as pool, pixels_file.open("wb") as file:
             drawn = pool.imap(_draw, [(seed, i, SIZES[i % len(SIZES)]) for i in range(scenes)], chunksize=8)
             for markers in track(drawn, "drawing", total=scenes, console=Console(stderr=True)):
@@ -94,7 +93,7 @@ def draw_markers(path: Path, scenes: int, seed: int) -> Sequence[Marker]:
 
 
 def _draw(key: tuple[int, int, int]) -> list[Marker]:
-    cv2.setNumThreads(1)  # one process a core already
+    cv2.setNumThreads(1)  # There is one process per core.
     seed, index, size = key
     scene = compose(np.random.default_rng((seed, index)), size)
     columns = zip(scene.boxes, scene.corners - np.float32(0.5), scene.seen, strict=True)
@@ -102,7 +101,7 @@ def _draw(key: tuple[int, int, int]) -> list[Marker]:
 
 
 def _surroundings(marker: Marker) -> Marker:
-    """What any crop of the marker may show of its scene, at most 480 px a side."""
+    """The part of the scene that a crop of the marker may show, at most 480 px per side."""
     low, high = marker.box[:2], marker.box[2:]
     reach = _REACH * (high - low).max()
     left, top = np.maximum(np.floor((low + high) / 2 - reach), 0).astype(int)
@@ -119,9 +118,9 @@ def _surroundings(marker: Marker) -> Marker:
 
 
 def batches(markers: Sequence[Marker], spec: ImageInput, size: int, sides: Sequence[int], seed: int) -> Iterator[Batch]:
-    """Endless shuffled batches of crops as the runtime cuts them, of boxes as a detector may give them.
+    """Endless shuffled batches of crops, cut as in the runtime from boxes as a detector may predict them.
 
-    Every batch has one of `sides`, so that the network serves all of them. Crops are turned by right angles, mirrored,
+    Every batch has one of `sides`, so that the network learns all of them. Crops are rotated by right angles, mirrored
     and tinted.
     """
     rng = np.random.default_rng(seed)
@@ -139,7 +138,7 @@ def batches(markers: Sequence[Marker], spec: ImageInput, size: int, sides: Seque
 def cut(
     markers: Sequence[Marker], boxes: Sequence[NDArray[np.float32]], spec: ImageInput, side: int
 ) -> tuple[NDArray[np.float32], Corners]:
-    """Crops (n, 3, side, side) of one box each, normalised, and the corners (n, 4, 2) as parts of them."""
+    """Normalised crops (n, 3, side, side), one per box, and the corners (n, 4, 2) as fractions of the crop."""
     assert isinstance(spec.place, Crop)
     place = replace(spec.place, size=(side, side))
     canvases = np.empty((len(markers), 3, side, side), np.float32)
@@ -152,7 +151,7 @@ def cut(
 
 
 def jittered(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The box (4,) as a detector may give it: its sides some percent off, and now and then much too large or small."""
+    """The box (4,) as a detector may predict it: sides some percent off, and sometimes much too large or small."""
     low, high = box[:2], box[2:]
     centre, half = (low + high) / 2, (high - low) / 2 * np.exp(np.clip(rng.normal(0, 0.08), -0.25, 0.25))
     off = np.clip(rng.normal(0, 0.04, (2, 2)), -0.12, 0.12) * half
@@ -160,8 +159,8 @@ def jittered(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.f
 
 
 def labelled(images: NDArray[np.float32], parts: Corners, seen: NDArray[np.bool_]) -> Batch:
-    """The batch of crops whose outlines' corners are `parts` (n, 4, 2) of them, each in the order of its names."""
-    steps = images.shape[-1] // STRIDE - 1  # from the first px of the maps to the last, as with Crop.spacing
+    """The batch of crops with outline corners `parts` (n, 4, 2), as fractions of the crop, sorted by name."""
+    steps = images.shape[-1] // STRIDE - 1  # from the first to the last px of the maps, as with Crop.spacing
     orders, ties = zip(*(named(outline) for outline in parts), strict=True)
     order = np.stack(orders)
     corners = np.take_along_axis(parts, order[..., None], 1)
@@ -174,7 +173,7 @@ def labelled(images: NDArray[np.float32], parts: Corners, seen: NDArray[np.bool_
 def _turned(
     rng: np.random.Generator, image: NDArray[np.float32], parts: Corners
 ) -> tuple[NDArray[np.float32], Corners]:
-    """Turned counter-clockwise by a random number of right angles, and mirrored half of the time."""
+    """Rotate counter-clockwise by a random number of right angles, and mirror with probability 1/2."""
     for _ in range(int(rng.integers(4))):
         image, parts = np.rot90(image, axes=(1, 2)), np.stack((parts[:, 1], 1 - parts[:, 0]), 1)
     if rng.random() < 0.5:
@@ -183,7 +182,7 @@ def _turned(
 
 
 def _tinted(rng: np.random.Generator, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """In other colours and of other contrast, each image in its own."""
+    """Change colours and contrast, differently for each image."""
     shape = (len(images), 3, 1, 1)
     gains = rng.uniform(0.75, 1.25, (len(images), 1, 1, 1)) * rng.uniform(0.9, 1.1, shape)
     return images * gains.astype(np.float32) + rng.normal(0, 0.2, shape).astype(np.float32)

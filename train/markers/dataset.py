@@ -1,4 +1,4 @@
-"""Batches of generated scenes: drawn once into a file, then read back with cheap variation."""
+"""Batches of generated scenes, which are drawn once into a file and then read with cheap augmentation."""
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ from ...deploy.inputs.network_inputs import ImageInput
 from .scene import Scene, compose
 
 SIZE = 416
-"""The side of a scene, px."""
+"""Side of a scene, px."""
 
 Batch = tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]
-"""Images (n, 3, h, w), and for each its boxes (g, 4) xyxy px and labels (g,)."""
+"""Images (n, 3, h, w), and for each image boxes (g, 4) xyxy px and labels (g,)."""
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Images (416, 416, 3) uint8 BGR and, for each, boxes (g, 4) xyxy px and labels (g,)."""
+    """Images (416, 416, 3) uint8 BGR, and for each image boxes (g, 4) xyxy px and labels (g,)."""
 
     images: Sequence[NDArray[np.uint8]]
     boxes: list[NDArray[np.float32]]
@@ -35,10 +35,10 @@ class Scenes:
 
 
 def draw_scenes(path: Path, count: int, seed: int, sizes: tuple[int, ...] = (SIZE,)) -> Scenes:
-    """Draw `count` scenes into the folder `path`, or read them back when they are there.
+    """Draw `count` scenes into the folder `path`, or read them if it exists.
 
-    Scene i depends on (seed, i) alone, so any number of processes draws the same ones. It is composed at one of
-    `sizes` px in turn and then reduced to 416 px as the runtime reduces a photograph.
+    Scene i depends only on (seed, i), so any number of processes draws the same scenes. It is composed at one of
+    `sizes` px in turn and reduced to 416 px with the runtime's resize.
     """
     name = "-".join(map(str, (seed, count, *sizes)))
     images_file, boxes_file = path / f"images-{name}.npy", path / f"boxes-{name}.npz"
@@ -46,7 +46,7 @@ def draw_scenes(path: Path, count: int, seed: int, sizes: tuple[int, ...] = (SIZ
         path.mkdir(parents=True, exist_ok=True)
         images = np.lib.format.open_memmap(images_file, "w+", np.uint8, (count, SIZE, SIZE, 3))
         rows: list[tuple[float, ...]] = []
-        # Spawned, not forked: a fork of a process in which PyTorch has threads may wait for ever.
+        # Spawn, because a fork of a process in which PyTorch has threads may deadlock.
         with multiprocessing.get_context("spawn").Pool() as pool:
             scenes = pool.imap(_draw, [(seed, i, sizes[i % len(sizes)]) for i in range(count)], chunksize=16)
             for i, scene in enumerate(track(scenes, "drawing", total=count, console=Console(stderr=True))):
@@ -64,20 +64,20 @@ def draw_scenes(path: Path, count: int, seed: int, sizes: tuple[int, ...] = (SIZ
 
 
 def _draw(key: tuple[int, int, int]) -> Scene:
-    cv2.setNumThreads(1)  # one process a core already
+    cv2.setNumThreads(1)  # There is one process per core.
     seed, index, size = key
     scene = compose(np.random.default_rng((seed, index)), size)
-    # The runtime's bilinear resize skips pixels when it reduces, and fine modules turn into other patterns.
+    # The runtime's bilinear resize skips pixels when it reduces, which changes the pattern of fine modules.
     image = cv2.resize(scene.image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     scale = np.float32(SIZE / size)
     return replace(scene, image=image, boxes=scene.boxes * scale, corners=scene.corners * scale)
 
 
 def batches(scenes: Scenes, spec: ImageInput, size: int, sides: tuple[int, int], seed: int) -> Iterator[Batch]:
-    """Endless shuffled batches, normalised as the Card says, turned by right angles and scaled.
+    """Endless shuffled batches, normalised as in the Card, rotated by right angles and scaled.
 
-    Every batch has one side, a multiple of 32 px within `sides`, so that the network meets a symbol at several
-    sizes. There is no mirroring: a mirrored code is not a code.
+    Every batch has one side, a multiple of 32 px within `sides`, so that the network sees a symbol at several sizes.
+    Images are not mirrored, since a mirrored code is not a code.
     """
     rng = np.random.default_rng(seed)
     mean = np.array(spec.mean, np.float32)
@@ -103,7 +103,7 @@ def batches(scenes: Scenes, spec: ImageInput, size: int, sides: tuple[int, int],
 def _turn(
     image: NDArray[np.uint8], boxes: NDArray[np.float32], quarters: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Turn a square image and its boxes counter-clockwise by quarters of a full turn."""
+    """Rotate a square image and its boxes counter-clockwise by multiples of 90 degrees."""
     for _ in range(quarters):
         x1, y1, x2, y2 = boxes.T
         boxes = np.stack((y1, SIZE - x2, y2, SIZE - x1), 1)

@@ -1,4 +1,4 @@
-"""COCO's measures of detections."""
+"""COCO's evaluation of detections."""
 
 import contextlib
 import io
@@ -14,9 +14,9 @@ from ...deploy.results.instances import Instances
 def average_precision(
     found: Sequence[Instances], boxes: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int64]]
 ) -> dict[str, float]:
-    """AP over IoU 0.50..0.95, AP50, AP75, and the AP50 of every label that occurs.
+    """AP over IoU 0.50..0.95, AP50, AP75, and AP50 of every label that occurs.
 
-    One Instances, with low scores too, and one array of true boxes (g, 4) xyxy px and labels (g,) an image.
+    Takes for each image one Instances, low scores included, and arrays of true boxes (g, 4) xyxy px and labels (g,).
     """
     from faster_coco_eval import COCO, COCOeval_faster
 

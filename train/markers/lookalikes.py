@@ -1,6 +1,6 @@
-"""Things that look like codes and are none: what the detector must learn to leave alone.
+"""Patterns that look like codes but are none, which the detector must learn to reject.
 
-Each function draws one flat picture of the given size, (height, width, 3) uint8 BGR.
+Each function draws one flat image of the given size, (height, width, 3) uint8 BGR.
 """
 
 from itertools import pairwise
@@ -12,7 +12,7 @@ from .paint import Image, Rng, blank, blend, chance, color, noise, write_lines
 
 
 def lookalike(rng: Rng, height: int, width: int) -> Image:
-    """A random picture of this module."""
+    """A random look-alike."""
     return _ALL[int(rng.integers(len(_ALL)))](rng, height, width)
 
 
@@ -44,7 +44,7 @@ def stripes(rng: Rng, height: int, width: int) -> Image:
 
 
 def gingham(rng: Rng, height: int, width: int) -> Image:
-    """Checked cloth of three tones, unlike a chessboard's two."""
+    """Checked cloth. It has three tones, while a chessboard has two."""
     period = int(rng.integers(6, max(width // 4, 8)))
     bands_x = (np.arange(width) // period) % 2
     bands_y = (np.arange(height) // period) % 2
@@ -52,7 +52,7 @@ def gingham(rng: Rng, height: int, width: int) -> Image:
 
 
 def tiles(rng: Rng, height: int, width: int) -> Image:
-    """Tiles or bricks with joints: one tone each, sometimes shifted row by row."""
+    """Tiles or bricks of one tone each, with joints, sometimes shifted row by row."""
     tile_h, tile_w = (int(rng.integers(8, max(side // 3, 10))) for side in (height, width))
     rows, cols = height // tile_h + 1, width // tile_w + 2
     tones = rng.uniform(90, 220) + rng.uniform(2, 40) * rng.standard_normal((rows, cols))
@@ -69,7 +69,7 @@ def tiles(rng: Rng, height: int, width: int) -> Image:
 
 
 def crossword(rng: Rng, height: int, width: int) -> Image:
-    """A grid of lined cells, a few of them black."""
+    """A grid of outlined cells, a few of them black."""
     cell = max(min(height, width) // int(rng.integers(5, 16)), 4)
     rows, cols = height // cell + 1, width // cell + 1
     dark = rng.random((rows, cols)) < rng.uniform(0.05, 0.35)
@@ -80,7 +80,7 @@ def crossword(rng: Rng, height: int, width: int) -> Image:
 
 
 def static(rng: Rng, height: int, width: int) -> Image:
-    """Random black and white cells: as dense as a QR code, without its finder patterns."""
+    """Random black and white cells, as dense as a QR code but without finder patterns."""
     cell = int(rng.integers(3, 14))
     dark = rng.random((height // cell + 1, width // cell + 1)) < rng.uniform(0.25, 0.6)
     mask = np.repeat(np.repeat(dark.astype(np.uint8) * 255, cell, 0), cell, 1)
@@ -100,7 +100,7 @@ def piano(rng: Rng, height: int, width: int) -> Image:
 
 
 def windows(rng: Rng, height: int, width: int) -> Image:
-    """A front of windows, keys of a keyboard or goods on a shelf: rounded boxes in rows."""
+    """Rounded boxes in rows: a window front, a keyboard or goods on a shelf."""
     picture = blank(color(rng, 60, 220, 0.3), height, width)
     rows, cols = int(rng.integers(2, 9)), int(rng.integers(2, 12))
     step_y, step_x = height / rows, width / cols
@@ -117,7 +117,7 @@ def windows(rng: Rng, height: int, width: int) -> Image:
 
 
 def grille(rng: Rng, height: int, width: int) -> Image:
-    """Holes in rows: perforated metal, loudspeakers, vents."""
+    """Rows of holes: perforated metal, loudspeakers, vents."""
     step = int(rng.integers(5, max(width // 8, 7)))
     offset = np.arange(step) - (step - 1) / 2
     disc = np.add.outer(offset**2, offset**2) <= (rng.uniform(0.2, 0.45) * step) ** 2
@@ -126,7 +126,7 @@ def grille(rng: Rng, height: int, width: int) -> Image:
 
 
 def rings(rng: Rng, height: int, width: int) -> Image:
-    """Nested squares and circles: lone finder patterns, targets, icons, washing symbols."""
+    """Nested squares and circles: single finder patterns, targets, icons, laundry symbols."""
     picture = blank(color(rng, 150, 255, 0.3), height, width)
     ink = color(rng, 0, 90, 0.6).tolist()
     for _ in range(int(rng.integers(2, 9))):

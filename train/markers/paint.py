@@ -1,6 +1,6 @@
-"""What every drawing in this folder shares: colours, smooth noise, and lines of text.
+"""Drawing functions shared by this folder: colours, smooth noise and lines of text.
 
-Images are (h, w, 3) uint8 BGR; a mask is (h, w) uint8, 255 where there is ink or matter.
+Images are (h, w, 3) uint8 BGR. Masks are (h, w) uint8, 255 for ink or matter.
 """
 
 from functools import cache
@@ -22,28 +22,28 @@ def chance(rng: Rng, probability: float) -> bool:
 
 
 def color(rng: Rng, low: float, high: float, tint: float = 0.3) -> np.ndarray:
-    """A colour of a brightness within low..high, mostly greyish, at tint 1 vivid. (3,) float32 BGR."""
+    """A colour with a brightness in low..high, mostly greyish, vivid at tint 1. (3,) float32 BGR."""
     hue = rng.random(3)
     grey = rng.uniform(low, high)
-    # The tint keeps the mean brightness, so that contrast stays what the caller asked for.
+    # The tint keeps the mean brightness, so that the contrast is the requested one.
     shifted = grey * (1 + 2 * tint * rng.random() * (hue - hue.mean()))
     return np.clip(shifted, 0, 255).astype(np.float32)
 
 
 def blank(tone: np.ndarray, height: int, width: int) -> Image:
-    """A picture of one colour."""
+    """An image of one colour."""
     return cv2.merge([np.full((height, width), channel, np.uint8) for channel in tone.astype(np.uint8)])
 
 
 def blend(mask: np.ndarray, ink: np.ndarray, paper: np.ndarray) -> Image:
-    """Print: `ink` (3,) where the mask is 255, `paper` (3,) where it is 0, a mixture in between."""
+    """Blend `ink` (3,) at mask 255 with `paper` (3,) at mask 0."""
     levels = np.arange(256, dtype=np.float32)[:, None] / 255
     table = (paper + levels * (ink - paper)).astype(np.uint8)
     return cv2.LUT(cv2.merge([mask] * 3), table[None])
 
 
 def noise(rng: Rng, height: int, width: int, cell: float, octaves: int = 3) -> np.ndarray:
-    """Value noise about 0, mostly within -1..1; its coarsest bumps are `cell` px wide. (h, w) float32."""
+    """Value noise around 0, mostly within -1..1, with its coarsest bumps `cell` px wide. (h, w) float32."""
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
         step = max(cell / 2**octave, 1.0)
@@ -53,7 +53,7 @@ def noise(rng: Rng, height: int, width: int, cell: float, octaves: int = 3) -> n
 
 
 def ramp(rng: Rng, height: int, width: int) -> np.ndarray:
-    """A linear slope in a random direction, from 0 to 1. (h, w) float32."""
+    """A linear gradient in a random direction, from 0 to 1. (h, w) float32."""
     angle = rng.uniform(0, 2 * np.pi)
     x = np.linspace(-1, 1, width, dtype=np.float32) * np.float32(np.cos(angle))
     y = np.linspace(-1, 1, height, dtype=np.float32) * np.float32(np.sin(angle))
@@ -62,7 +62,7 @@ def ramp(rng: Rng, height: int, width: int) -> np.ndarray:
 
 
 def write_lines(rng: Rng, canvas: Image, ink: np.ndarray, height: int, leading: float = 1.5) -> None:
-    """Fill `canvas`, in place, with left-aligned lines of text of the given height in px."""
+    """Fill `canvas`, in place, with left-aligned lines of text, `height` px high."""
     rows, cols = canvas.shape[:2]
     font = int(rng.integers(len(_atlas())))
     for top in range(0, rows - height, max(int(height * leading), 1)):
@@ -75,7 +75,7 @@ def write_lines(rng: Rng, canvas: Image, ink: np.ndarray, height: int, leading: 
 
 
 def text_line(rng: Rng, height: int, width: int, font: int | None = None) -> np.ndarray:
-    """A random stretch of words, `height` px high, at most `width` px long. (height, <= width) mask."""
+    """A line of random words, `height` px high, at most `width` px long. (height, <= width) mask."""
     lines = _atlas()[int(rng.integers(len(_atlas()))) if font is None else font]
     line = lines[int(rng.integers(len(lines)))]
     span = min(max(int(width * _LINE_HEIGHT / height), 1), line.shape[1])
@@ -91,7 +91,7 @@ def _stain(patch: Image, mask: np.ndarray, ink: np.ndarray) -> None:
 
 @cache
 def _atlas() -> list[list[np.ndarray]]:
-    """Long lines of made-up words in each of OpenCV's fonts: drawing letters anew is too slow for a scene."""
+    """Long lines of made-up words in each of OpenCV's fonts. Cached, since drawing letters is slow."""
     rng = np.random.default_rng(7)
     fonts = []
     for font in range(8):

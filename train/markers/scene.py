@@ -1,7 +1,7 @@
-"""A generated photograph of symbols, and the boxes that a detector should find on it.
+"""Generated photographs of symbols and the boxes that a detector should find in them.
 
-The same state of the random generator gives the same scene. A symbol that could not be told apart any
-more, because it is too small, too blurred or hidden, is not labelled, and if possible not even painted.
+The state of the random generator determines the scene. A symbol that is illegible because it is too small, too
+blurred or hidden is not labelled, and if possible not painted.
 """
 
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ _COUNT_SHARES = (0.36, 0.24, 0.16, 0.11, 0.07, 0.06)
 _LEAST_SIDE = 10  # px
 _LEAST_VISIBLE = 0.5  # of a symbol's area, to be labelled
 _ATTEMPTS = 8
-# The smallest module that still tells: in px, and in standard deviations of the blur.
+# The smallest legible module: in px, and in standard deviations of the blur.
 _LEAST_MODULE = {QR_CODE: (0.7, 0.5), BARCODE: (0.65, 0.7), ARUCO: (1.2, 0.55), CHESSBOARD: (1.5, 1.3)}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What to show a network, and what it should answer.
+    """A training image and its ground truth.
 
     image: (size, size, 3) uint8 BGR. boxes: (n, 4) float32 xyxy px. labels: (n,) int64, indices of LABELS.
-    corners: (n, 4, 2) float32 px, each symbol's outline in its own order, which may leave the frame. seen: (n, 4) bool,
-    which corners lie within it and under nothing.
+    corners: (n, 4, 2) float32 px, each symbol's outline in its own order, which may leave the frame. seen: (n, 4)
+    bool, whether a corner lies within the frame and is not covered.
     """
 
     image: Image
@@ -42,7 +42,7 @@ class Scene:
 
 
 def compose(rng: Rng, size: int = 416) -> Scene:
-    """A scene of size x size px with up to six labelled symbols; about one in eight has none."""
+    """A scene of size x size px with up to six labelled symbols. About one in eight scenes has none."""
     image, lens = background(rng, size), random_lens(rng)
     placed: list[_Placed] = []
     for _ in range(int(rng.integers(1, 3)) if chance(rng, 0.25) else 0):
@@ -65,7 +65,7 @@ def compose(rng: Rng, size: int = 416) -> Scene:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A symbol in the photograph: its outline, and the border of its slip, both (n, 2) float32 px.
+    """A symbol in the photograph: its outline and the border of its slip, both (n, 2) float32 px.
 
     Both may leave the frame.
     """
@@ -76,22 +76,22 @@ class _Placed:
 
     @property
     def corners(self) -> np.ndarray:
-        """(4, 2) px: where the outline's four sides begin."""
+        """(4, 2) px, the start of each side of the outline."""
         return self.outline[:: len(self.outline) // 4]
 
     def box(self, size: int) -> np.ndarray:
-        """Tight around the outline, clipped to the photograph: (4,) xyxy px."""
+        """The bounding box of the outline, clipped to the photograph. (4,) xyxy px."""
         return np.concatenate([self.outline.min(0), self.outline.max(0)]).clip(0, size)
 
     def visible(self, size: int, hidden: np.ndarray) -> float:
-        """The share of the symbol's area that lies within the frame and is not hidden."""
+        """The fraction of the symbol's area that lies within the frame and is not hidden."""
         mask = np.zeros((size, size), np.uint8)
         cv2.fillPoly(mask, [np.round(self.outline).astype(np.int32)], 255)
         return cv2.countNonZero(mask & ~hidden) / max(cv2.contourArea(self.outline), 1)
 
 
 def _place(rng: Rng, image: Image, slip: Slip, lens: Lens, placed: list[_Placed], wanted: int) -> None:
-    """Paint the slip where its symbols are legible and cover no earlier ones; leave it out if that fails."""
+    """Paint the slip so that its symbols are legible and cover no earlier ones, or skip it if no place is found."""
     bend = random_bend(rng)
     for _ in range(_ATTEMPTS):
         pose = _random_pose(rng, slip, bend, len(image), wanted)
@@ -112,10 +112,10 @@ def _random_pose(rng: Rng, slip: Slip, bend: Bend, size: int, wanted: int) -> Po
     centre, half = np.float32((width / 2, height / 2)), max(height, width) / 2
     view = random_view(rng, height, width)
     corners = slip.marks[0].corners if slip.marks else frame(slip.image)
-    # First at any scale, to see how large it comes out; then at the scale and place wanted.
+    # First at any scale, to measure its size, then at the desired scale and place.
     outline = Pose(view, bend, centre, half).outline(corners)
     largest = 0.92 * size / np.sqrt(max(wanted - 1, 1))
-    # A speck that looks like a code could as well be one: a slip without symbols comes larger.
+    # A small look-alike cannot be told from a code, so a slip without symbols is larger.
     smallest = 0.05 * size if slip.marks else 0.15 * size
     target = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
     scale = target / max(np.linalg.norm(side[-1] - side[0]) for side in np.split(outline, 4))
@@ -130,7 +130,7 @@ def _random_pose(rng: Rng, slip: Slip, bend: Bend, size: int, wanted: int) -> Po
 
 
 def _acceptable(rng: Rng, one: _Placed, mark: Mark, lens: Lens, size: int) -> bool:
-    """Whether a symbol is legible, and not mostly beyond the frame (a few such remain, unlabelled)."""
+    """Whether a symbol is legible and mostly within the frame. A few outside remain, unlabelled."""
     sides = [np.linalg.norm(np.diff(side, axis=0), axis=1).sum() for side in np.split(one.outline, 4)]
     across, along = min(sides[0], sides[2]), min(sides[1], sides[3])
     absolute, relative = _LEAST_MODULE[mark.label]
@@ -154,7 +154,7 @@ def _covers(border: np.ndarray, outline: np.ndarray) -> bool:
 
 
 def _seen(one: _Placed, placed: list[_Placed], hidden: np.ndarray) -> list[bool]:
-    """Which of its corners lie within the photograph, under no later slip and nothing else."""
+    """Whether each corner lies within the photograph and is not covered."""
     size = len(hidden)
     first = next(i for i, other in enumerate(placed) if other is one)
     later = [other.border for other in placed[first:] if other.border is not one.border]
@@ -168,7 +168,7 @@ def _seen(one: _Placed, placed: list[_Placed], hidden: np.ndarray) -> list[bool]
 
 
 def _occlude(rng: Rng, image: Image, hidden: np.ndarray, placed: list[_Placed]) -> None:
-    """Put a finger, a bar or a blob over a part of one symbol, in place in `image` and in `hidden`."""
+    """Cover a part of one symbol with a finger, a bar or a blob, in place in `image` and `hidden`."""
     size = len(image)
     target = placed[int(rng.integers(len(placed)))].outline
     mask = np.zeros((size, size), np.uint8)
@@ -188,7 +188,7 @@ def _occlude(rng: Rng, image: Image, hidden: np.ndarray, placed: list[_Placed]) 
     too_much = any(one.visible(size, mask) < 0.62 * one.visible(size, hidden) for one in placed)
     if too_much and not chance(rng, 0.05):
         return
-    # Lit from one side, like anything round.
+    # Shade it as a round object lit from one side.
     softness = (2 * int(width / 4) + 1, 2 * int(width / 4) + 1)
     relief = cv2.blur(cv2.blur(mask, softness), softness)
     shade = 0.75 + 0.35 * relief / 255 + 0.05 * noise(rng, size, size, 6, 2)

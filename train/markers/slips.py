@@ -1,4 +1,4 @@
-"""What symbols are printed on: bare slips, labels with text, sheets of several, posters.
+"""Slips that symbols are printed on: bare slips, labels with text, sheets with several symbols, posters.
 
 Coordinates are continuous pixels: pixel i covers i..i+1.
 """
@@ -13,14 +13,14 @@ from .lookalikes import lookalike
 from .paint import Image, Rng, blank, chance, color, noise, text_line, write_lines
 from .symbols import ARUCO, LABELS, Mark, Symbol, draw
 
-_LABEL_SHARES = (0.28, 0.34, 0.17, 0.21)  # barcodes are the soonest illegible, so more of them are tried
+_LABEL_SHARES = (0.28, 0.34, 0.17, 0.21)  # More barcodes, since they become illegible first.
 
 
 @dataclass(frozen=True)
 class Slip:
-    """A flat thing with symbols on it.
+    """A flat object with symbols on it.
 
-    image: (h, w, 3) uint8 BGR. alpha: (h, w) uint8, 0 where the slip ends. marks: its symbols.
+    image: (h, w, 3) uint8 BGR. alpha: (h, w) uint8, 0 outside the slip. marks: its symbols.
     """
 
     image: Image
@@ -29,7 +29,7 @@ class Slip:
 
 
 def symbol_slip(rng: Rng) -> Slip:
-    """A random slip with one symbol, or, one time in seven, a sheet of up to six."""
+    """A random slip with one symbol or, with probability 1/7, a sheet of up to six."""
     label = int(rng.choice(len(LABELS), p=_LABEL_SHARES))
     kind = rng.random()
     if kind < 0.36:
@@ -43,13 +43,13 @@ def symbol_slip(rng: Rng) -> Slip:
 
 
 def empty_slip(rng: Rng) -> Slip:
-    """A slip with no symbol, only something that looks like one."""
+    """A slip with a look-alike instead of a symbol."""
     height, width = (int(side) for side in rng.integers(80, 320, 2))
     return _cut(rng, lookalike(rng, height, width), ())
 
 
 def _label(rng: Rng, symbol: Symbol) -> Slip:
-    """A label: the symbol somewhere among lines of text, sometimes with a coloured band and a frame."""
+    """A label: the symbol among lines of text, sometimes with a coloured band and a frame."""
     height, width = symbol.image.shape[:2]
     before = (rng.uniform(0.02, 0.7, 2) * (height, width)).astype(int)
     after = (rng.uniform(0.02, 0.7, 2) * (height, width)).astype(int)
@@ -89,7 +89,7 @@ def _sheet(rng: Rng, label: int) -> Slip:
 
 
 def _poster(rng: Rng, symbol: Symbol) -> Slip:
-    """The symbol, with its quiet zone, printed into a picture."""
+    """The symbol, with its quiet zone, printed on an image."""
     height, width = symbol.image.shape[:2]
     side = int(max(height, width) * rng.uniform(1.1, 2.2))
     canvas = photograph(rng, side) if chance(rng, 0.6) else lookalike(rng, side, side)
@@ -122,7 +122,7 @@ def _headline(rng: Rng, band: Image) -> None:
 
 
 def _cut(rng: Rng, image: Image, marks: tuple[Mark, ...]) -> Slip:
-    """Cut the slip out: square, with round corners, or torn along its edges, never into a symbol."""
+    """Cut out the slip, rectangular, with round corners or with torn edges, without cutting into a symbol."""
     height, width = image.shape[:2]
     alpha = np.full((height, width), 255, np.uint8)
     inner = [(m.corners.min(0), m.corners.max(0)) for m in marks]

@@ -1,7 +1,7 @@
-"""Clean printed symbols of the four classes, each with the outline of the symbol itself.
+"""Clean printed symbols of the four classes, with their outlines.
 
-A symbol is made of modules, the smallest squares or bars that its standard speaks of. It is drawn at a whole
-number of pixels per module, upright, in one ink on one paper, within its quiet zone.
+A symbol consists of modules, the smallest squares or bars of its standard. It is drawn upright at an integer number of
+pixels per module, in one ink on one paper, within its quiet zone.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from .paint import Image, Rng, blend, chance, color, text_line
 LABELS = ("qr_code", "barcode", "aruco", "chessboard")
 QR_CODE, BARCODE, ARUCO, CHESSBOARD = range(len(LABELS))
 
-_LONG_SIDE = 256  # px, about; scenes shrink a symbol more often than they enlarge it
-_CODE39 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # its alphabet but for the punctuation
+_LONG_SIDE = 256  # approximate px; scenes shrink a symbol more often than they enlarge it
+_CODE39 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # its alphabet without punctuation
 _PAYLOAD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:/?=&"
 _QR_CAPACITY_H = (7, 14, 24, 34, 44, 58, 64, 84, 98, 119)  # bytes, versions 1..10, level H (ISO/IEC 18004)
 _DICTIONARIES = tuple(
@@ -38,10 +38,10 @@ _EAN_GUARDS = {
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a symbol lies on an image: the truth that a box is made from.
+    """The position of a symbol in an image, from which its box is computed.
 
-    corners: (4, 2) float32 px, clockwise from the symbol's own top left; no quiet zone.
-    modules: how many modules the symbol counts from left to right and from top to bottom.
+    corners: (4, 2) float32 px, clockwise from the symbol's own top left, without quiet zone.
+    modules: number of modules from left to right and from top to bottom.
     """
 
     label: int
@@ -51,7 +51,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A drawn symbol with its quiet zone, and what is known about it.
+    """A drawn symbol with its quiet zone.
 
     image: (h, w, 3) uint8 BGR. paper: (3,) float32, the colour of its quiet zone.
     """
@@ -67,7 +67,7 @@ def draw(rng: Rng, label: int) -> Symbol:
 
 
 def qr_code(rng: Rng) -> Symbol:
-    """A QR code of version 1 to 10: square, round or joined modules, sometimes with a logo in its middle."""
+    """A QR code of version 1 to 10 with square, round or joined modules, sometimes with a logo in its centre."""
     dark = _qr_modules(rng)
     count = len(dark)
     scale = _scale(count)
@@ -87,7 +87,7 @@ def qr_code(rng: Rng) -> Symbol:
 
 
 def barcode_lines(rng: Rng) -> Symbol:
-    """A one-dimensional barcode of six kinds, often with digits below, which are not part of the symbol."""
+    """A one-dimensional barcode of one of six kinds, often with digits below, which are not part of the symbol."""
     kind = str(rng.choice(_BARCODES))
     bars = np.array([bit == "1" for bit in _barcode_modules(rng, kind)])
     count = len(bars)
@@ -124,7 +124,7 @@ def aruco(rng: Rng) -> Symbol:
 
 
 def chessboard(rng: Rng) -> Symbol:
-    """A calibration board of 3..14 squares a side; a quarter are ChArUco, markers in the white squares."""
+    """A calibration board of 3..14 squares per side. A quarter are ChArUco boards, with markers in white squares."""
     cols, rows = int(rng.integers(3, 11)), int(rng.integers(3, 15))
     if chance(rng, 0.6):
         cols, rows = rows, cols
@@ -157,7 +157,7 @@ def _qr_modules(rng: Rng) -> np.ndarray:
         modules = cv2.QRCodeEncoder.create().encode(text) == 0
         rows, cols = np.flatnonzero(modules.any(axis=1)), np.flatnonzero(modules.any(axis=0))
         return modules[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    # A given mask spares segno the search for the best of eight, most of its time.
+    # A fixed mask skips segno's search for the best of eight, which takes most of its time.
     error, pattern = str(rng.choice(list("LMQH"))), int(rng.integers(8))
     code = segno.make_qr(text, version=version, error=error, mask=pattern, boost_error=False)
     return np.array(code.matrix, dtype=bool)
@@ -174,7 +174,7 @@ def _barcode_modules(rng: Rng, kind: str) -> str:
 
 
 def _inks(rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """Ink and paper: black on white more often than not, then tinted, then faint."""
+    """Ink and paper: mostly black on white, else tinted or faint."""
     kind = rng.random()
     if kind < 0.55:
         return color(rng, 0, 45, 0.1), color(rng, 215, 255, 0.04)
@@ -193,7 +193,7 @@ def _enlarge(dark: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _rounded(mask: np.ndarray, scale: int) -> np.ndarray:
-    # Blur and threshold: neighbours melt into one another, corners turn into arcs.
+    # Blur and threshold join neighbours and round corners.
     soft = cv2.GaussianBlur(mask, (0, 0), scale * 0.25)
     return cv2.threshold(soft, 120, 255, cv2.THRESH_BINARY)[1]
 
@@ -226,11 +226,11 @@ def _finish(
     paper: np.ndarray,
     quiet: tuple[float, float],
 ) -> Symbol:
-    """Put the quiet zone, `quiet` (least, most) modules wide, around the drawing, and outline the symbol."""
+    """Add a quiet zone, `quiet` (least, most) modules wide, around the drawing, and outline the symbol."""
     left = int(rng.uniform(*quiet) * scale)
     top = int(rng.uniform(*quiet) * scale) if label == BARCODE else left
     framed = cv2.copyMakeBorder(image, top, top, left, left, cv2.BORDER_CONSTANT, value=paper.tolist())
-    # Only a barcode's drawing is larger than the symbol: digits stand below its bars.
+    # Only the drawing of a barcode is larger than the symbol, because of the digits below its bars.
     right, bottom = left + modules[0] * scale, top + modules[1] * scale
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
     return Symbol(framed, Mark(label, corners, modules), paper)

@@ -1,9 +1,8 @@
-"""From a flat slip to its place in the photograph: bends, then perspective.
+"""Mapping of a flat slip into the photograph: bends, then perspective.
 
-A point goes from the flat slip to the bent slip (both in slip pixels) and through a homography to the
-photograph. A bend is given backwards, flat = bent + displacement(bent), which is what sampling a picture
-needs; outlines go forwards by iterating bent = flat - displacement(bent), which converges since
-displacements are gentle.
+A point maps from the flat slip to the bent slip (both in slip pixels) and through a homography to the photograph. A
+bend is defined backwards, flat = bent + displacement(bent), as sampling an image needs. Outlines map forwards by
+iterating bent = flat - displacement(bent), which converges since displacements are smooth.
 """
 
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ _POINTS_PER_SIDE = 24
 
 @dataclass(frozen=True)
 class Bend:
-    """A sum of waves and, where `radius` is finite, a cylinder. The unit is half the slip's long side.
+    """A sum of waves and, if `radius` is finite, a cylinder. The unit is half the slip's long side.
 
-    waves: (n, 6) float32, each direction x, y, shift x, y, wave number, phase.
+    waves: (n, 6) float32, each direction x, y, shift x, y, wavenumber, phase.
     axis: unit vector across the cylinder.
     """
 
@@ -35,7 +34,7 @@ class Bend:
         return not len(self.waves) and np.isinf(self.radius)
 
     def displacement(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What to add to bent coordinates x, y to reach the flat ones, and the light gain of the slope."""
+        """The displacement from bent coordinates x, y to flat ones, and the light gain of the slope."""
         dx, dy, gain = np.zeros_like(x), np.zeros_like(y), np.ones_like(x)
         for along_x, along_y, shift_x, shift_y, number, phase in self.waves:
             angle = number * (along_x * x + along_y * y) + phase
@@ -55,7 +54,7 @@ class Bend:
 
 @dataclass(frozen=True)
 class Pose:
-    """How a slip of `half` (half its long side, px) around `centre` lies in the photograph.
+    """The pose in the photograph of a slip around `centre`. `half` is half its long side, px.
 
     matrix: (3, 3) float64 homography from bent slip px to photograph px.
     """
@@ -66,7 +65,7 @@ class Pose:
     half: float
 
     def outline(self, corners: np.ndarray) -> np.ndarray:
-        """The outline of a quadrilateral on the slip, (4, 2) px, in the photograph. (96, 2) float32 px."""
+        """The outline in the photograph, (96, 2) float32 px, of a quadrilateral (4, 2) px on the slip."""
         steps = np.linspace(0, 1, _POINTS_PER_SIDE, endpoint=False, dtype=np.float32)[:, None]
         sides = [a + steps * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
         flat = (np.concatenate(sides) - self.centre) / self.half
@@ -78,7 +77,7 @@ class Pose:
         return cv2.perspectiveTransform(points[None], self.matrix)[0]
 
     def sample(self, left: int, top: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where each pixel of a window lies on the flat slip, x and y in px, and its light gain.
+        """The position of each pixel of a window on the flat slip, x and y in px, and its light gain.
 
         Each is (height, width) float32.
         """
@@ -93,13 +92,13 @@ class Pose:
 
 
 def frame(picture: Image) -> np.ndarray:
-    """The corners of a picture, clockwise from its top left. (4, 2) float32 px."""
+    """The corners of an image, clockwise from its top left. (4, 2) float32 px."""
     height, width = picture.shape[:2]
     return np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
 
 
 def random_bend(rng: Rng) -> Bend:
-    """Flat more often than not; else a cylinder, a wave, or crumpled paper."""
+    """Mostly flat, else a cylinder, a wave or crumpled paper."""
     kind = rng.random()
     waves, radius = np.zeros((0, 6), np.float32), np.inf
     axis = np.eye(2, dtype=np.float32)[int(rng.integers(2))]
@@ -115,7 +114,7 @@ def random_bend(rng: Rng) -> Bend:
 
 
 def random_view(rng: Rng, height: int, width: int) -> np.ndarray:
-    """A camera's view of a slip turned in space, its scale and place left open. (3, 3) float64 homography."""
+    """A camera's view of a slip rotated in space, at any scale and place. (3, 3) float64 homography."""
     roll = rng.uniform(-np.pi, np.pi) if chance(rng, 0.55) else rng.normal(0, 0.12)
     tilt = (0.0, 0.0) if chance(rng, 0.25) else np.clip(rng.normal(0, 0.42, 2), -1.05, 1.05)
     turn = np.eye(3)
@@ -132,19 +131,19 @@ def random_view(rng: Rng, height: int, width: int) -> np.ndarray:
 
 
 def paste(photograph: Image, picture: Image, alpha: np.ndarray, pose: Pose) -> None:
-    """Paint a slip into the photograph, in place, lit by its bends; uint8 BGR, alpha (h, w) uint8."""
+    """Paint a slip into the photograph, in place, shaded by its bends. Images uint8 BGR, alpha (h, w) uint8."""
     height, width = picture.shape[:2]
     border = pose.outline(frame(picture))
     left, top = np.maximum(np.floor(border.min(0)).astype(int) - 1, 0)
     right, bottom = np.minimum(np.ceil(border.max(0)).astype(int) + 1, photograph.shape[1::-1])
     if right <= left or bottom <= top:
         return
-    # Shrunk to about the size it will have, since sampling alone would alias.
+    # Shrink to about the final size, since sampling alone would alias.
     edges = [np.linalg.norm(np.diff(side, axis=0), axis=1).sum() for side in np.split(border, 4)]
     fit = ((edges[0] + edges[2]) / 2 / width, (edges[1] + edges[3]) / 2 / height)
     size = tuple(max(min(int(1.3 * f * side), side), 2) for f, side in zip(fit, (width, height), strict=True))
     layers = cv2.resize(cv2.merge([*cv2.split(picture), alpha]), size, interpolation=cv2.INTER_AREA)
-    # Colours weighed by their opacity: what lies outside the slip then counts as nothing, not as black.
+    # Weight colours by opacity, so that pixels outside the slip do not count as black.
     layers[..., :3] = layers[..., :3] * (layers[..., 3:] / np.float32(255))
 
     x, y, gain = pose.sample(left, top, right - left, bottom - top)

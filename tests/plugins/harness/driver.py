@@ -49,6 +49,7 @@ class Headers:
     name: str
     folders: tuple[Path, ...]
     loggers: str = "nvinfer1"
+    flags: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.folders[0].name} {self.loggers}"
@@ -67,7 +68,7 @@ def build(folder: Path, headers: Headers) -> Path:
     """Compile the harness into a folder."""
     names = [f'-DHEADER="{headers.name}"', f"-DLOGGERS={headers.loggers}"]
     folders = [part for path in headers.folders for part in ("-isystem", path)]
-    return _compile(folder / "libharness.so", _HERE / "harness.cpp", *names, *folders, "-ldl")
+    return _compile(folder / "libharness.so", _HERE / "harness.cpp", *names, *folders, *headers.flags, "-ldl")
 
 
 def build_plugins(folder: Path, kernels: Path) -> Path:

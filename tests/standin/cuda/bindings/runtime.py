@@ -16,8 +16,10 @@ class cudaError_t(enum.IntEnum):
     cudaSuccess = 0
     cudaErrorInvalidValue = 1
     cudaErrorMemoryAllocation = 2
+    cudaErrorInsufficientDriver = 35
     cudaErrorNoDevice = 100
     cudaErrorInvalidDevice = 101
+    cudaErrorStreamCaptureInvalidated = 901
 
 
 class cudaMemcpyKind(enum.IntEnum):
@@ -39,7 +41,9 @@ Work = Callable[[], None]
 
 _memory: dict[int, tuple[str, Any]] = {}  # address: where it plays, and the bytes
 _pending: dict[int, list[Work]] = {}  # of each stream, until somebody waits
-_captured: dict[int, list[Work]] = {}  # of each stream that is capturing
+_captured: dict[int, list[Work] | None] = {}  # of each stream that is capturing; None once that is invalid
+_graphs: list[list[Work]] = []  # that are not destroyed
+_last = [OK]  # the last error, until somebody asks for it
 _handles = itertools.count(1)
 calls: list[str] = []
 """The functions that were called, for tests."""
@@ -47,7 +51,14 @@ calls: list[str] = []
 
 def enqueue(stream: int, work: Work) -> None:
     """Not in CUDA: work for a stream, as TensorRT's kernels are."""
-    (_captured.get(stream) if stream in _captured else _pending[stream]).append(work)
+    (_captured[stream] if stream in _captured else _pending[stream]).append(work)  # type: ignore[union-attr]
+
+
+def invalidate(stream: int) -> bool:
+    """Not in CUDA: what waits for the stream makes its capture invalid; whether there was one."""
+    if stream in _captured:
+        _captured[stream] = None
+    return stream in _captured
 
 
 def device_bytes(address: int, size: int) -> Any:
@@ -66,7 +77,23 @@ def _gpu() -> list[str]:
     return [gpu.strip() for gpu in os.environ.get("STANDIN_GPU", "").split(";") if gpu.strip()]
 
 
+def _failed(error: cudaError_t) -> cudaError_t:
+    _last[0] = error
+    return error
+
+
+def cudaGetLastError() -> tuple[cudaError_t]:
+    error, _last[0] = _last[0], OK
+    return (error,)
+
+
+def cudaDriverGetVersion() -> tuple[cudaError_t, int]:
+    return OK, 12080
+
+
 def cudaGetDeviceCount() -> tuple[cudaError_t, int]:
+    if os.environ.get("STANDIN_FAULT") == "old driver":
+        return _failed(cudaError_t.cudaErrorInsufficientDriver), 0
     return (OK, len(_gpu())) if _gpu() else (cudaError_t.cudaErrorNoDevice, 0)
 
 
@@ -102,7 +129,7 @@ def cudaStreamSynchronize(stream: int) -> tuple[cudaError_t]:
 
 def _allocate(size: int, place: str) -> tuple[cudaError_t, int]:
     if size > 1 << 32:
-        return cudaError_t.cudaErrorMemoryAllocation, 0
+        return _failed(cudaError_t.cudaErrorMemoryAllocation), 0
     raw = (ctypes.c_uint8 * size)(*([0xAB] * min(size, 64)))
     _memory[address := ctypes.addressof(raw)] = place, raw
     return OK, address
@@ -153,12 +180,16 @@ def cudaStreamBeginCapture(stream: int, mode: cudaStreamCaptureMode) -> tuple[cu
     return (OK,)
 
 
-def cudaStreamEndCapture(stream: int) -> tuple[cudaError_t, list[Work]]:
-    return OK, _captured.pop(stream)
+def cudaStreamEndCapture(stream: int) -> tuple[cudaError_t, list[Work] | None]:
+    work = _captured.pop(stream)
+    return (_failed(cudaError_t.cudaErrorStreamCaptureInvalidated) if work is None else OK), work
 
 
 def cudaGraphInstantiate(graph: list[Work], flags: int) -> tuple[cudaError_t, list[Work]]:
     calls.append("cudaGraphInstantiate")
+    _graphs.append(graph)
+    if os.environ.get("STANDIN_FAULT") == "no instance":
+        return _failed(cudaError_t.cudaErrorMemoryAllocation), []
     return OK, list(graph)
 
 
@@ -170,6 +201,7 @@ def cudaGraphLaunch(graph: list[Work], stream: int) -> tuple[cudaError_t]:
 
 
 def cudaGraphDestroy(graph: list[Work]) -> tuple[cudaError_t]:
+    _graphs.remove(graph)
     return (OK,)
 
 
