@@ -1,7 +1,7 @@
-"""Writes the table of all networks, docs/models.md: `python docs/models.py`.
+"""Write the table of all networks, docs/models.md: `python docs/models.py`.
 
-`--measure NAME...` exports those models with random weights, measures the files, and keeps the figures in
-docs/models.json; the table shows what is there. What does not depend on weights is what random ones can tell.
+`--measure NAME...` exports the models with random weights, measures the files, and stores the results in
+docs/models.json, which the table shows. These results do not depend on the weights.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def table() -> str:
 
 
 def _goldens() -> set[str]:
-    """The networks, by name or alias, whose goldens the tests read."""
+    """The networks, by name or alias, that have goldens."""
     sys.path.append(str(TESTS))
     from golden.catalog import OPERATOR, TRUNK, kind, read_by_tests
 
@@ -76,7 +76,7 @@ def _goldens() -> set[str]:
 
 
 def measure(name: str) -> dict[str, Any]:
-    """What a model's files weigh, take, and differ by from PyTorch, with random weights."""
+    """The size, the time and the difference from PyTorch of a model's files, with random weights."""
     import numpy as np
 
     from detforge.deploy.backends.ort import OrtBackend
@@ -105,7 +105,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def _engine(path: Path, card: Any) -> str:
-    """Whether TensorRT-RTX builds the file, or why not."""
+    """Whether TensorRT-RTX builds the file, or the reason why not."""
     from detforge.deploy.system.errors import ExportError
     from detforge.export.engine import EngineOptions, build_engine
 
