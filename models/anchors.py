@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .config.section import Section
 from .points import grid_points
@@ -81,3 +82,61 @@ class Anchors:
         reach = (side - self.inclusive) / 2
         low, high = round(centre - reach), round(centre + reach)
         return (low + high) / 2, high - low + self.inclusive
+
+
+Sides = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SizedAnchors:
+    """Anchors of given sizes: for each level the (width, height) px of those around the middle of every cell.
+
+    Where levels have different numbers, `evened` makes them equal.
+    """
+
+    strides: tuple[int, ...]
+    sides: tuple[tuple[Sides, ...], ...]
+
+    @property
+    def per_cell(self) -> int:
+        """The largest number of anchors in a cell of any level."""
+        return max(map(len, self.sides))
+
+    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """All anchors (a, 4) cxcywh px, cell by cell, for each level's (h, w)."""
+        levels: list[Tensor] = []
+        for size, stride, sides in zip(sizes, self.strides, self.sides, strict=True):
+            cells, _ = grid_points([size], [stride], like, 0.5)
+            boxes = like.new_tensor(sides).expand(len(cells), -1, -1)
+            levels.append(torch.cat((cells[:, None].expand_as(boxes), boxes), -1).reshape(-1, 4))
+        return torch.cat(levels)
+
+    def each(self, values: Sequence[float], sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """One value a level, once for each of its anchors: (a, 1)."""
+        counts = [len(sides) * h * w for sides, (h, w) in zip(self.sides, sizes, strict=True)]
+        return torch.cat([like.new_full((count, 1), value) for count, value in zip(counts, values, strict=True)])
+
+    def evened(self, values: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
+        """Values (n, a, c) of all anchors with zeros behind those of every cell that has fewer than `per_cell`."""
+        levels: list[Tensor] = []
+        counts = [len(sides) * size[0] * size[1] for sides, size in zip(self.sides, sizes, strict=True)]
+        for level, sides in zip(values.split(counts, 1), self.sides, strict=True):
+            cells = level.unflatten(1, (-1, len(sides)))
+            levels.append(F.pad(cells, (0, 0, 0, self.per_cell - len(sides))).flatten(1, 2))
+        return torch.cat(levels, 1)
+
+
+def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence[Sequence[float]]) -> SizedAnchors:
+    """SSD's anchors: squares of a level's size and of its mean with the next one, and boxes of the ratios.
+
+    Liu et al., arXiv 1512.02325, section 2.2. There is one size more than there are levels.
+    """
+    levels: list[tuple[tuple[float, float], ...]] = []
+    for size, larger, level in zip(sizes, sizes[1:], ratios, strict=False):
+        mean = math.sqrt(size * larger)
+        boxes = [(size, size), (mean, mean)]
+        for ratio in level:
+            root = math.sqrt(ratio)
+            boxes += [(size * root, size / root), (size / root, size * root)]
+        levels.append(tuple(boxes))
+    return SizedAnchors(tuple(strides), tuple(levels))

@@ -99,6 +99,15 @@ def tower(
     )
 
 
+def level_towers(levels: int, channels: int, depth: int) -> nn.ModuleList:
+    """One `tower` a level with batch norms of its own; the convolutions are the same ones in all of them."""
+    first, *others = (tower(channels, depth, norm="bn") for _ in range(levels))
+    for other in others:
+        for block, shared in zip(other, first, strict=True):
+            block.conv = shared.conv
+    return nn.ModuleList([first, *others])
+
+
 def start_head(head: nn.Module, classifier: nn.Conv2d, prior: float = 0.01) -> None:
     """Initialise a head for training: small weights, and a score of `prior` for every class (RetinaNet, 4.1)."""
     for module in head.modules():

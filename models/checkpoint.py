@@ -1,6 +1,6 @@
 """Load checkpoints into networks. Files are untrusted: weights are read and checked, and no code in them runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..deploy.system.errors import InputError
 from .config.labels import read_labels
+from .darknet import VALUES, name_weights, read_weights
 from .download import digest_in, fetch, sha256
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
@@ -37,7 +38,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a .pth (OpenMMLab 2.x and 3.x, official repositories) or .safetensors file.
+    """Read a .pth (OpenMMLab 2.x and 3.x, official repositories), a .safetensors or one of Darknet's .weights.
 
     The weights are those under `state_dict` or `model`, or the file itself; a `module.` prefix is dropped.
     Raises InputError when the file is missing, corrupt, renamed or of another kind.
@@ -53,7 +54,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 f"{path}: corrupt or renamed; its sha256 starts with {digest[:8]}, its name says {expected}; "
                 "download it again, or drop the digits from the name if the file is your own"
             )
-        state, meta = _read_safetensors(path) if path.suffix == ".safetensors" else read_pth(path)
+        state, meta = _READERS.get(path.suffix, read_pth)(path)
         if not state:
             raise MalformedError("without weights")
     except OSError as error:
@@ -80,7 +81,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
 
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite, and the `remedy`.
     """
-    state = _adapted(checkpoint.state, variant)
+    state = _adapted(_named(checkpoint, variant, remedy), variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
@@ -128,6 +129,28 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], None]:
         return load_file(path), None
     except SafetensorError as error:
         raise MalformedError(f"damaged ({error})") from error
+
+
+def _read_darknet(path: Path) -> tuple[dict[str, Tensor], None]:
+    return read_weights(path), None
+
+
+_READERS: dict[str, Callable[[Path], tuple[dict[str, Tensor], Any]]] = {
+    ".safetensors": _read_safetensors,
+    ".weights": _read_darknet,
+}
+"""Of files that are no pickles, by the ends of their names."""
+
+
+def _named(checkpoint: Checkpoint, variant: Variant, remedy: str) -> dict[str, Tensor]:
+    """A checkpoint's weights by name, those of Darknet in the order of the variant's layers."""
+    values = checkpoint.state.get(VALUES)
+    if values is None:
+        return checkpoint.state
+    try:
+        return name_weights(values, variant)
+    except MalformedError as error:
+        raise InputError(f"{checkpoint.name}: does not fit {variant.name}; {error}; {remedy}") from error
 
 
 def _adapted(state: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]:

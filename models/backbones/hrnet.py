@@ -14,15 +14,21 @@ from .resnet import GROUP_NORMS, BasicBlock, Bottleneck
 
 
 class HRNet(nn.Module):
-    """Image to one level at stride 4, after exchange with levels at strides 8, 16 and 32 all along the network.
+    """Image to the first `outputs` levels at strides 4, 8, 16 and 32, which exchange all along the network.
 
-    Shapes: (n, 3, h, w) to one (n, width, h / 4, w / 4), h and w multiples of 32. The branches have `width` channels,
-    twice, four and eight times as many; `modules` is how often they exchange in stages 2, 3 and 4, `blocks` how many
-    blocks come before every exchange and in stage 1, whose stem has `stem` channels.
+    Shapes: (n, 3, h, w), h and w multiples of 32, to (n, channels[i], h / stride, w / stride). The branches have
+    `width` channels, twice, four and eight times as many; `modules` is how often they exchange in stages 2, 3 and 4,
+    `blocks` how many blocks come before every exchange and in stage 1, whose stem has `stem` channels.
     """
 
     def __init__(
-        self, width: int, *, modules: tuple[int, int, int] = (1, 4, 3), blocks: int = 4, stem: int = 64
+        self,
+        width: int,
+        *,
+        modules: tuple[int, int, int] = (1, 4, 3),
+        blocks: int = 4,
+        stem: int = 64,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
@@ -37,10 +43,10 @@ class HRNet(nn.Module):
             channels = [width << branch for branch in range(i + 2)]
             setattr(self, f"transition{i + 1}", _transition(before, channels))
             ends = (len(modules) - 1, count - 1)
-            stage = (Exchange(channels, blocks, 1 if (i, j) == ends else len(channels)) for j in range(count))
+            stage = (Exchange(channels, blocks, outputs if (i, j) == ends else len(channels)) for j in range(count))
             setattr(self, f"stage{i + 2}", nn.Sequential(*stage))
             before = channels
-        self.channels = (width,)
+        self.channels = tuple(width << branch for branch in range(outputs))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = torch.relu(self.bn1(self.conv1(image)))
