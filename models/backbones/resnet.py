@@ -150,12 +150,18 @@ def _deep_stem(width: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def averaged_shortcuts(backbone: ResNet) -> ResNet:
-    """The network with shortcuts that downsample by average pooling instead of striding (ResNet-D, figure 2c)."""
+def averaged_shortcuts(backbone: ResNet, *, least: int = 2) -> ResNet:
+    """The network with shortcuts that downsample by average pooling instead of striding (ResNet-D, figure 2c).
+
+    Shortcuts with a stride below `least` are unchanged. Averaging one pixel would only change the number of a layer.
+    """
     for block in backbone.modules():
         if isinstance(block, BasicBlock | Bottleneck) and isinstance(block.downsample, nn.Sequential):
             convolution, norm = block.downsample
-            (stride, _), convolution.stride = convolution.stride, (1, 1)
+            stride = convolution.stride[0]
+            if stride < least:
+                continue
+            convolution.stride = (1, 1)
             pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
             block.downsample = nn.Sequential(pool, convolution, norm)
     return backbone
@@ -205,34 +211,42 @@ def from_config(section: Section) -> Trunk:
     deep_stem = section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d"))
     averaged = section.flag("avg_down", section.type == "ResNetV1d")
     norm = trunk_norm(section)
+    in_mmpose = section.text("_scope_", "mmdet") == "mmpose"
     network = partial(
         ResNet,
         depth,
         width=width,
         style=section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch"),
-        groups=_groups(section),
+        groups=_groups(section, in_mmpose),
         deformable=_deformable(section, depth),
         deep_stem=deep_stem,
     )
 
     def build() -> nn.Module:
         backbone = network()
-        return renorm(averaged_shortcuts(backbone) if averaged else backbone, norm)
+        return renorm(averaged_shortcuts(backbone, least=1 + in_mmpose) if averaged else backbone, norm)
 
-    return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS)
+    return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS | (_STEM if in_mmpose else {}))
 
 
 GROUP_NORMS = {f".gn{i}.": f".bn{i}." for i in (1, 2, 3)}
 """For `Variant.mapping`: the network has one name for every kind of normalisation."""
 
 
-def _groups(section: Section) -> tuple[int, int] | None:
+_STEM = {
+    **{f"^backbone.stem.{i}.conv.": f"backbone.stem.{3 * i}." for i in range(3)},
+    **{f"^backbone.stem.{i}.bn.": f"backbone.stem.{3 * i + 1}." for i in range(3)},
+}
+"""mmpose's names of a deep stem's layers; mmdet has one flat sequence."""
+
+
+def _groups(section: Section, in_mmpose: bool) -> tuple[int, int] | None:
     """The number of groups and their width in the first stage, by the keys of mmdet or mmpose."""
     if section.type != "ResNeXt":
         return None
-    width = "width_per_group" if "width_per_group" in section else "base_width"
-    groups = section.integer("groups", 32)
-    return None if groups == 1 else (groups, section.integer(width, 4))
+    groups = section.integer("groups", 32 if in_mmpose else 1)
+    width = section.integer("width_per_group" if in_mmpose else "base_width", 4)
+    return None if groups == 1 else (groups, width)
 
 
 def _deformable(section: Section, depth: int) -> Stages:
