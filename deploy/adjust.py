@@ -41,17 +41,17 @@ def adjusted(card: Card, options: Options, outputs: set[str]) -> Card:
 
 
 def check_limits(card: Card, conf: float | None, max_det: int | None) -> None:
-    """UsageError where a file that suppresses by itself has dropped what these would keep."""
+    """Raises UsageError if a file that runs NMS in its graph has dropped what these would keep."""
     if not card.form.suppresses:
         return
     if conf is not None and conf < card.form.least_conf:
         raise UsageError(
-            f"conf {conf:g}: this file suppresses by itself, and drops scores up to {card.form.least_conf:g}; give "
+            f"conf {conf:g}: this file runs NMS in its graph and drops scores up to {card.form.least_conf:g}; give "
             "more, or export it with nms 'none'"
         )
     if max_det is not None and max_det > card.suppress.max_det:
         raise UsageError(
-            f"max_det {max_det}: this file suppresses by itself, and has {card.suppress.max_det} rows; give fewer, or "
+            f"max_det {max_det}: this file runs NMS in its graph and has {card.suppress.max_det} rows; give fewer, or "
             f"export it with max_det {max_det}"
         )
 

@@ -1,7 +1,7 @@
-"""Writes the table of all networks, docs/models.md: `python docs/models.py`.
+"""Write the table of all networks, docs/models.md: `python docs/models.py`.
 
-`--measure NAME...` exports those models with random weights, measures the files, and keeps the figures in
-docs/models.json; the table shows what is there. What does not depend on weights is what random ones can tell.
+`--measure NAME...` exports the models with random weights, measures the files, and stores the results in
+docs/models.json, which the table shows. These results do not depend on the weights.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def table() -> str:
 
 
 def _goldens() -> set[str]:
-    """The networks, by name or alias, whose goldens the tests read."""
+    """The networks, by name or alias, that have goldens."""
     sys.path.append(str(TESTS))
     from golden.catalog import OPERATOR, TRUNK, kind, read_by_tests
 
@@ -76,7 +76,7 @@ def _goldens() -> set[str]:
 
 
 def measure(name: str) -> dict[str, Any]:
-    """What a model's files weigh, take, and differ by from PyTorch, with random weights."""
+    """The size, the time and the difference from PyTorch of a model's files, with random weights."""
     import numpy as np
 
     from detforge.deploy.backends.ort import OrtBackend
@@ -94,7 +94,8 @@ def measure(name: str) -> dict[str, Any]:
         figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
         backend = OrtBackend(str(path), threads=THREADS)
         canvas = report.card.input.place.canvas or CANVAS
-        image = {"image": np.random.default_rng(0).standard_normal((1, 3, *canvas), np.float32)}
+        random = np.random.default_rng(0)
+        image = {each.name: random.standard_normal((1, *each.shape(canvas)), np.float32) for each in report.card.inputs}
         times = []
         for _ in range(RUNS + 2):
             start = time.perf_counter()
@@ -105,18 +106,20 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def _engine(path: Path, card: Any) -> str:
-    """Whether TensorRT-RTX builds the file, or why not."""
+    """Whether TensorRT-RTX builds the file, or the reason why not."""
     from detforge.deploy.system.errors import ExportError
     from detforge.export.engine import EngineOptions, build_engine
 
     try:
         build_engine(path, card, EngineOptions("tensorrt-rtx", ("89",)))
     except ExportError as error:
-        return str(error).split("; ")[1]
+        return error.reason
     return "builds"
 
 
 def _row(entry: Any, figures: dict[str, Any], goldens: set[str]) -> str:
+    from detforge.models.zoo import find
+
     archive, number = entry.paper.split()
     cells = [
         f"`{entry.name}`",
@@ -126,7 +129,7 @@ def _row(entry: Any, figures: dict[str, Any], goldens: set[str]) -> str:
         f"[file]({entry.url})" if entry.url else "comes with it" if entry.checkpoint == "bundled" else "",
         f"{entry.parameters / 1e6:.1f} M",
         "yes" if goldens & {entry.name, *entry.aliases} else "",
-        *(_parity(figures.get(precision, {})) for precision in ("fp32", "fp16")),
+        *(_parity(find(entry.name).form, figures.get(precision, {})) for precision in ("fp32", "fp16")),
         f"{figures['milliseconds']} ms" if figures else "",
         f"{figures['megabytes']} MB" if figures else "",
         figures.get("engine", ""),
@@ -134,9 +137,10 @@ def _row(entry: Any, figures: dict[str, Any], goldens: set[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _parity(differences: dict[str, float]) -> str:
-    units = {"boxes": " px", "tl_points": " px", "scores": "", "tl_scores": "", "heatmaps": "", "tags": "", "x": ""}
-    return ", ".join(f"{differences[name]:.0e}{unit}" for name, unit in units.items() if name in differences)
+def _parity(form: Any, differences: dict[str, float]) -> str:
+    """The largest differences of the two outputs that the form declares first."""
+    shown = [output for output in form.outputs[:2] if output.name in differences]
+    return ", ".join(f"{differences[o.name]:.0e}{' px' if o.unit == 'px' else ''}" for o in shown)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class GraphNms(nn.Module):
         if self.form.clip != "none":
             sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
             boxes = boxes.clamp(min=0).minimum(sides - last)
-        is_candidate = (values >= 0) & (boxes[..., 2:] + last > boxes[..., :2]).all(-1)
+        is_candidate = (values >= 0) & (boxes[..., 2:] + int(self.suppress.inclusive) > boxes[..., :2]).all(-1)
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
         # Corners one pixel further out give sides and overlaps that include the last pixel.
         areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if self.suppress.inclusive else boxes

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .config.section import Section
 from .points import grid_points
@@ -16,9 +17,9 @@ from .points import grid_points
 class Anchors:
     """The anchors of every cell: each ratio (height / width) with each scale (size / stride), ratios outermost.
 
-    They lie around (index + centre) * stride, or half a pixel before the middle of a cell where `inclusive`: the
-    frameworks of before 2020 counted a box's last pixel in, so that its width is x2 - x1 + 1. Those also rounded:
-    mmdet 1.x the "corners" of the first cell's anchors, maskrcnn-benchmark the sides of the "ratios" at scale 1.
+    They are centred at (index + centre) * stride, or half a pixel before the centre of a cell if `inclusive`:
+    frameworks before 2020 included the last pixel of a box, so that its width is x2 - x1 + 1. They also rounded: mmdet
+    1.x the "corners" of the first cell's anchors, maskrcnn-benchmark the sides of the "ratios" at scale 1.
     """
 
     strides: tuple[int, ...] = (8, 16, 32, 64, 128)
@@ -75,9 +76,67 @@ class Anchors:
         return torch.cat(levels)
 
     def _rounded(self, centre: float, side: float) -> tuple[float, float]:
-        """One axis of an anchor, its corners on whole pixels if they were rounded."""
+        """One axis of an anchor, with integer corners if they were rounded."""
         if self.rounded != "corners":
             return centre, side
         reach = (side - self.inclusive) / 2
         low, high = round(centre - reach), round(centre + reach)
         return (low + high) / 2, high - low + self.inclusive
+
+
+Sides = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SizedAnchors:
+    """Anchors of given sizes: for each level the (width, height) px of those around the middle of every cell.
+
+    Where levels have different numbers, `evened` makes them equal.
+    """
+
+    strides: tuple[int, ...]
+    sides: tuple[tuple[Sides, ...], ...]
+
+    @property
+    def per_cell(self) -> int:
+        """The largest number of anchors in a cell of any level."""
+        return max(map(len, self.sides))
+
+    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """All anchors (a, 4) cxcywh px, cell by cell, for each level's (h, w)."""
+        levels: list[Tensor] = []
+        for size, stride, sides in zip(sizes, self.strides, self.sides, strict=True):
+            cells, _ = grid_points([size], [stride], like, 0.5)
+            boxes = like.new_tensor(sides).expand(len(cells), -1, -1)
+            levels.append(torch.cat((cells[:, None].expand_as(boxes), boxes), -1).reshape(-1, 4))
+        return torch.cat(levels)
+
+    def each(self, values: Sequence[float], sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """One value a level, once for each of its anchors: (a, 1)."""
+        counts = [len(sides) * h * w for sides, (h, w) in zip(self.sides, sizes, strict=True)]
+        return torch.cat([like.new_full((count, 1), value) for count, value in zip(counts, values, strict=True)])
+
+    def evened(self, values: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
+        """Values (n, a, c) of all anchors with zeros behind those of every cell that has fewer than `per_cell`."""
+        levels: list[Tensor] = []
+        counts = [len(sides) * size[0] * size[1] for sides, size in zip(self.sides, sizes, strict=True)]
+        for level, sides in zip(values.split(counts, 1), self.sides, strict=True):
+            cells = level.unflatten(1, (-1, len(sides)))
+            levels.append(F.pad(cells, (0, 0, 0, self.per_cell - len(sides))).flatten(1, 2))
+        return torch.cat(levels, 1)
+
+
+def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence[Sequence[float]]) -> SizedAnchors:
+    """SSD's anchors: squares of a level's size and of its mean with the next one, and boxes of the ratios.
+
+    Liu et al., arXiv 1512.02325, section 2.2. There is one size more than there are levels.
+    """
+    levels: list[tuple[tuple[float, float], ...]] = []
+    for size, larger, level in zip(sizes, sizes[1:], ratios, strict=False):
+        mean = math.sqrt(size * larger)
+        boxes = [(size, size), (mean, mean)]
+        for ratio in level:
+            root = math.sqrt(ratio)
+            boxes += [(size * root, size / root), (size / root, size * root)]
+        levels.append(tuple(boxes))
+    return SizedAnchors(tuple(strides), tuple(levels))

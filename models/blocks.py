@@ -16,7 +16,7 @@ from ..plugins.deform_conv.op import DeformConv
 class Norm:
     """A normalisation of channels: "bn" over the batch, or "gn" in `groups`; `eps` is added to variances.
 
-    There are 32 groups unless `groups` says otherwise, and fewer in narrow layers.
+    `groups` defaults to 32, and to fewer in narrow layers.
     """
 
     kind: Literal["bn", "gn"]
@@ -30,7 +30,7 @@ class Norm:
 
 
 def renorm(network: nn.Module, norm: Norm) -> nn.Module:
-    """The network with another normalisation in the place of each that it has, under the same names."""
+    """Replace every normalisation of the network, keeping the names."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d | nn.GroupNorm):
@@ -43,8 +43,8 @@ class ConvNorm(nn.Module):
     """Convolution, optional normalisation, optional ReLU.
 
     Shapes: (n, in_channels, h, w) to (n, out_channels, h', w'); the padding keeps the size at stride 1.
-    `norm` is None, "bn", or "gn" as in `Norm`; the convolution has a bias where there is no norm, unless `bias` says
-    otherwise. A `deformable` one is modulated (Zhu et al., arXiv 1811.11168).
+    `norm` is None, "bn", or "gn" as in `Norm`. By default the convolution has a bias if there is no norm; `bias`
+    overrides this. A `deformable` one is modulated (Zhu et al., arXiv 1811.11168).
     Parameters are stored as `conv.*` and `bn.*` or `gn.*`.
     """
 
@@ -86,9 +86,9 @@ def tower(
     deformable: bool = False,
     in_channels: int | None = None,
 ) -> nn.Sequential:
-    """A branch of a dense head: `depth` 3x3 convolutions with norm and ReLU; `deformable` speaks of the last one.
+    """A branch of a dense head: `depth` 3x3 convolutions with norm and ReLU, the last one optionally `deformable`.
 
-    All are as wide as what they see, unless `in_channels` says how wide that is.
+    The input has `in_channels` channels, by default as many as the output.
     """
     widths = [in_channels or channels] + [channels] * depth
     return nn.Sequential(
@@ -99,8 +99,17 @@ def tower(
     )
 
 
+def level_towers(levels: int, channels: int, depth: int) -> nn.ModuleList:
+    """One `tower` a level with batch norms of its own; the convolutions are the same ones in all of them."""
+    first, *others = (tower(channels, depth, norm="bn") for _ in range(levels))
+    for other in others:
+        for block, shared in zip(other, first, strict=True):
+            block.conv = shared.conv
+    return nn.ModuleList([first, *others])
+
+
 def start_head(head: nn.Module, classifier: nn.Conv2d, prior: float = 0.01) -> None:
-    """Weights to start training from: small everywhere, and every class at a score of `prior` (RetinaNet, 4.1)."""
+    """Initialise a head for training: small weights, and a score of `prior` for every class (RetinaNet, 4.1)."""
     for module in head.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=0.01)
@@ -109,7 +118,7 @@ def start_head(head: nn.Module, classifier: nn.Conv2d, prior: float = 0.01) -> N
 
 
 def add_biases(network: nn.Module) -> nn.Module:
-    """The network with a bias in every convolution, also before norms, as some checkpoints have it."""
+    """Add a bias to every convolution, also before norms, as in some checkpoints."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.bias is None:
             module.bias = nn.Parameter(torch.zeros(module.out_channels))
@@ -117,7 +126,7 @@ def add_biases(network: nn.Module) -> nn.Module:
 
 
 def exact_linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    """The layer in fp32, whatever the type of its weights and of `x`: for what half precision is too coarse for."""
+    """Run the layer in fp32 regardless of the type of its weights and of `x`, if half precision is too coarse."""
     return F.linear(x.float(), layer.weight.float(), None if layer.bias is None else layer.bias.float())
 
 

@@ -1,6 +1,6 @@
-"""Checkpoints to networks: files are untrusted, their weights are read and checked, nothing in them runs."""
+"""Load checkpoints into networks. Files are untrusted: weights are read and checked, and no code in them runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,23 @@ from torch import Tensor, nn
 
 from ..deploy.system.errors import InputError
 from .config.labels import read_labels
+from .darknet import VALUES, name_weights, read_weights
 from .download import digest_in, fetch, sha256
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
 
 __all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
 
-_COUNTER = "num_batches_tracked"  # of batch norms; means nothing once training is over
-_NORMALISATION = "^data_preprocessor."  # of images, which early checkpoints of mmpose 1.x hold and Cards know
-_MAX_CLASSES = 65536  # more is a damaged file, and would ask for any amount of memory
+_COUNTER = "num_batches_tracked"  # of batch norms; only training uses it
+_NORMALISATION = "^data_preprocessor."  # of images, in early checkpoints of mmpose 1.x; the Card has its own
+_MAX_CLASSES = 65536  # A larger number means a damaged file, and could use any amount of memory.
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights by name as the file has them, its name and sha256, and the labels that it states, if any.
+    """The weights of a file by name, the file's name and sha256, and its labels, if any.
 
-    `meta` is what else it says of itself, such as the configuration that it was trained with.
+    `meta` holds its other metadata, such as the training configuration.
     """
 
     state: dict[str, Tensor]
@@ -37,7 +38,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a .pth (OpenMMLab 2.x and 3.x, official repositories) or .safetensors file.
+    """Read a .pth (OpenMMLab 2.x and 3.x, official repositories), a .safetensors or one of Darknet's .weights.
 
     The weights are those under `state_dict` or `model`, or the file itself; a `module.` prefix is dropped.
     Raises InputError when the file is missing, corrupt, renamed or of another kind.
@@ -53,7 +54,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 f"{path}: corrupt or renamed; its sha256 starts with {digest[:8]}, its name says {expected}; "
                 "download it again, or drop the digits from the name if the file is your own"
             )
-        state, meta = _read_safetensors(path) if path.suffix == ".safetensors" else read_pth(path)
+        state, meta = _READERS.get(path.suffix, read_pth)(path)
         if not state:
             raise MalformedError("without weights")
     except OSError as error:
@@ -66,21 +67,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _without_raw(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of an averaged network of mmcv 1.x, the averages: beside each it keeps what was trained, under `ema_`."""
+    """The averaged weights of a checkpoint of mmcv 1.x, without the raw ones, whose keys start with `ema_`."""
     raw = {f"ema_{key.replace('.', '_')}" for key in state}
     return {key: value for key, value in state.items() if key not in raw}
 
 
 BY_NAME = "choose the model that it belongs to with --model"
-"""What to do about weights that do not fit a variant chosen by name."""
+"""Remedy for weights that do not fit a variant chosen by name."""
 
 
 def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME) -> nn.Module:
-    """The variant's network in fp32 with the checkpoint's weights, for as many classes as they have.
+    """The variant's network in fp32 with the checkpoint's weights, for the number of classes in them.
 
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite, and the `remedy`.
     """
-    state = _adapted(checkpoint.state, variant)
+    state = _adapted(_named(checkpoint, variant, remedy), variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
@@ -92,7 +93,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
     if problems := _problems(state, expected):
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
         raise InputError(f"{checkpoint.name}: does not fit {variant.name}; {problems[0]}{more}; {remedy}")
-    model.load_state_dict(state)  # converts to fp32; batch norms start their counters anew
+    model.load_state_dict(state)  # Converts to fp32, and resets the counters of batch norms.
     for key, value in expected.items():
         if not np.isfinite(value.numpy()).all():
             raise InputError(
@@ -103,7 +104,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
 
 
 def fits(variant: Variant, checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint's weights have the names and shapes of the variant's; its network is not built for it."""
+    """Whether the checkpoint's weights have the names and shapes of the variant's, without building its network."""
     state = _adapted(checkpoint.state, variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
@@ -130,11 +131,33 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], None]:
         raise MalformedError(f"damaged ({error})") from error
 
 
+def _read_darknet(path: Path) -> tuple[dict[str, Tensor], None]:
+    return read_weights(path), None
+
+
+_READERS: dict[str, Callable[[Path], tuple[dict[str, Tensor], Any]]] = {
+    ".safetensors": _read_safetensors,
+    ".weights": _read_darknet,
+}
+"""Of files that are no pickles, by the ends of their names."""
+
+
+def _named(checkpoint: Checkpoint, variant: Variant, remedy: str) -> dict[str, Tensor]:
+    """A checkpoint's weights by name, those of Darknet in the order of the variant's layers."""
+    values = checkpoint.state.get(VALUES)
+    if values is None:
+        return checkpoint.state
+    try:
+        return name_weights(values, variant)
+    except MalformedError as error:
+        raise InputError(f"{checkpoint.name}: does not fit {variant.name}; {error}; {remedy}") from error
+
+
 def _adapted(state: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]:
     """A checkpoint's weights under the network's names, without those that only training needs."""
     unused = (_COUNTER, _NORMALISATION, *variant.unused)
     used = {_mapped(k, variant): v for k, v in state.items() if not any(part in f"^{k}" for part in unused)}
-    # cvpods and maskrcnn-benchmark keep a lone factor as a vector of one.
+    # cvpods and maskrcnn-benchmark store a scalar factor as a vector of length 1.
     return {key: value.squeeze() if key.endswith(".scale") else value for key, value in used.items()}
 
 
@@ -148,7 +171,7 @@ def _mapped(key: str, variant: Variant) -> str:
 
 
 def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """What keeps the weights from fitting, in the order of the network, unexpected keys last."""
+    """The reasons why the weights do not fit, in the order of the network, with unexpected keys last."""
     problems: list[str] = []
     for key, wanted in expected.items():
         found = state.get(key)
@@ -159,7 +182,7 @@ def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> li
         elif found.is_floating_point() != wanted.is_floating_point():
             problems.append(f"{key} holds {found.dtype}, not {wanted.dtype}")
     unexpected = [key for key in state if key not in expected]
-    # Their names come from the file, so they are quoted and cut.
+    # The names come from an untrusted file, so quote and truncate them.
     return problems + [f"{key[:100]!r} is unexpected, of shape {_shape(state[key])}" for key in unexpected]
 
 

@@ -1,4 +1,4 @@
-"""The two ways in which dense heads state a box: deltas from a prior, distances from a point."""
+"""Decoding of box predictions: deltas from priors, or distances from points."""
 
 import math
 from collections.abc import Sequence
@@ -10,15 +10,21 @@ _MAX_GROWTH = abs(math.log(16 / 1000))
 
 
 def deltas_to_boxes(
-    deltas: Tensor, priors: Tensor, stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0), inclusive: bool = False
+    deltas: Tensor,
+    priors: Tensor,
+    stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
+    inclusive: bool = False,
+    max_shift: float = math.inf,
 ) -> Tensor:
-    """Boxes (n, a, 4) xyxy px from deltas (n, a, 4) and priors (a, 4) cxcywh px (Girshick et al., arXiv 1311.2524, C).
+    """Boxes (n, a, 4) xyxy px from deltas (n, a, 4) and priors ([n,] a, 4) cxcywh px (Girshick et al., 1311.2524, C).
 
-    A delta times its std is the shift of the centre in prior sides, or the logarithm of a side's growth, which is
-    held within 62.5 to 1 either way. `inclusive` boxes are one pixel narrower, because their last pixel counts in.
+    A delta times its std is the shift of the centre in prior sides, `max_shift` px at most, or the logarithm of a
+    side's growth, which is held within 62.5 to 1 either way. `inclusive` boxes are one pixel narrower, because their
+    last pixel counts in.
     """
     deltas = deltas * deltas.new_tensor(stds)
-    centres = priors[..., :2] + priors[..., 2:] * deltas[..., :2]
+    shifts = priors[..., 2:] * deltas[..., :2]
+    centres = priors[..., :2] + (shifts if max_shift == math.inf else shifts.clamp(-max_shift, max_shift))
     sides = priors[..., 2:] * deltas[..., 2:].clamp(-_MAX_GROWTH, _MAX_GROWTH).exp()
     reach = (sides - 1) / 2 if inclusive else sides / 2
     return torch.cat((centres - reach, centres + reach), -1)

@@ -10,11 +10,11 @@ from .blocks import ConvNorm
 
 Activation = Callable[[Tensor], Tensor]
 Convolution = Callable[..., nn.Module]
-"""Builds a layer from its channels in, channels out, kernel, and maybe its stride."""
+"""Builds a layer from its input channels, output channels, kernel and optional stride."""
 
 
 class ConvAct(ConvNorm):
-    """Convolution, batch norm, activation: SiLU unless another is given."""
+    """Convolution, batch norm, activation (default: SiLU)."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Separable(nn.Module):
 
 
 class DarknetBlock(nn.Module):
-    """A 1x1 and a larger convolution, around a shortcut where there is one; `conv` builds the larger one."""
+    """A 1x1 and a larger convolution with an optional shortcut. `conv` builds the larger one."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class DarknetBlock(nn.Module):
 
 
 class CSPNeXtBlock(nn.Module):
-    """A 3x3 and a separable 5x5 convolution, around a shortcut where there is one; `conv` builds the 3x3.
+    """A 3x3 and a separable 5x5 convolution with an optional shortcut. `conv` builds the 3x3.
 
     Section 3.2 of Lyu et al., "RTMDet", arXiv 2212.07784.
     """
@@ -89,7 +89,7 @@ class CSPNeXtBlock(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Channels times a factor of 0 to 1 that their means decide on: (n, channels, h, w) to the same."""
+    """Channels scaled by factors in 0..1 that are computed from their means: (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class ChannelAttention(nn.Module):
 
 
 class CSPLayer(nn.Module):
-    """Blocks on one half of the channels, the other half beside them: (n, in_channels, h, w) to (n, channels, h, w).
+    """Blocks on one half of the channels; the other half bypasses them: (n, in_channels, h, w) to (n, channels, h, w).
 
     `block` builds a block from its number of channels.
     """
@@ -129,7 +129,7 @@ class CSPLayer(nn.Module):
 
 
 class SpatialPyramid(nn.Module):
-    """The largest values around a cell in windows of 1, 5, 9 and 13: (n, channels, h, w) to the same."""
+    """Max pooling with windows of 1, 5, 9 and 13 in parallel: (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int, windows: Sequence[int] = (5, 9, 13)) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The shape that every dense detector has: backbone, neck, head."""
+"""The structure of detectors: backbone, neck, head."""
 
 from torch import Tensor, nn
 
@@ -6,8 +6,8 @@ from torch import Tensor, nn
 class DenseDetector(nn.Module):
     """Image (n, 3, h, w) to the named outputs of its head.
 
-    `levels` gives the indices of the backbone levels that the neck takes. The trunk runs in the type of its
-    weights and the head decodes in fp32, so `half()` makes a half-precision trunk with an exact decode.
+    `levels` holds the indices of the backbone levels that the neck takes. The trunk runs in the type of its weights and
+    the head decodes in fp32, so `half()` gives a half-precision trunk with an fp32 decode.
     """
 
     def __init__(
@@ -18,7 +18,7 @@ class DenseDetector(nn.Module):
         self.levels = levels
 
     def logits(self, image: Tensor) -> dict[str, list[Tensor]]:
-        """The head's raw outputs per level, which training needs."""
+        """The head's raw outputs per level, for training."""
         dtype = next(self.backbone.parameters()).dtype
         features = self.backbone(image.to(dtype))
         return self.bbox_head(self.neck([features[i] for i in self.levels]))
@@ -30,8 +30,8 @@ class DenseDetector(nn.Module):
 class HeatmapDetector(nn.Module):
     """Image (n, 3, h, w) to the named outputs of a head that reads one map.
 
-    The map is what the neck makes of the backbone's levels, or without a neck the last of them. The trunk runs in
-    the type of its weights and the head decodes in fp32, as above.
+    The map is the neck's output, or without a neck the backbone's last level. The trunk runs in the type of its weights
+    and the head decodes in fp32.
     """
 
     def __init__(self, backbone: nn.Module, neck: nn.Module | None, head: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Published checkpoints: downloaded once into the cache, checked against the digest in their name."""
+"""Download published checkpoints into the cache, and check them against the digest in their name."""
 
 import hashlib
 import http.client
@@ -22,9 +22,9 @@ _TIMEOUT_S = 30
 
 
 def fetch(url: str) -> Path:
-    """The file behind an http(s) URL, from the cache when it is there with the digest that its name states.
+    """The file of an http(s) URL, from the cache if it is there with the digest in its name.
 
-    It lands in $XDG_CACHE_HOME/detforge (or ~/.cache/detforge) whole or not at all. Raises InputError.
+    It is stored in $XDG_CACHE_HOME/detforge (or ~/.cache/detforge) only when complete. Raises InputError.
     """
     path = _cache() / _file_name(url)
     if digest_in(path.name) and path.is_file() and _fits(path, path.name):
@@ -47,7 +47,7 @@ def sha256(path: Path) -> str:
 def digest_in(name: str) -> str | None:
     """The first 8 hex digits of the sha256, which OpenMMLab and PyTorch append to a published file's name."""
     found = _DIGEST.fullmatch(name[name.rfind("-") :])
-    # People date their own files in the same place; a digest that reads as a date is one in a million.
+    # Users put dates in the same place. A digest that looks like a date is one in a million.
     return None if found is None or _DATE.fullmatch(found[1]) else found[1]
 
 
@@ -77,8 +77,8 @@ def _file_name(url: str) -> str:
 
 
 def _download(url: str, name: str) -> Iterator[bytes]:
-    """The body in pieces, with progress on a terminal; every failure of the network is an InputError."""
-    from rich.console import Console  # only a download needs it
+    """Yield the body in pieces, with progress on a terminal. Raises InputError for every network failure."""
+    from rich.console import Console  # Only downloads need rich.
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
@@ -95,7 +95,7 @@ def _download(url: str, name: str) -> Iterator[bytes]:
                     yield chunk
                     progress.update(task, completed=received)
     except urllib.error.HTTPError as error:
-        error.close()  # it is the server's response as well
+        error.close()  # An HTTPError is also the open response.
         raise InputError(f"{url}: cannot be downloaded; {error.code} {error.reason}; {_BY_HAND}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "reason", error)
@@ -105,7 +105,7 @@ def _download(url: str, name: str) -> Iterator[bytes]:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https alone: the usual one also follows a redirection to ftp."""
+    """An opener for http and https only. The default one also follows redirections to ftp."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,

@@ -10,5 +10,10 @@ COCO = tuple(
     "toothbrush".split(",")
 )
 
+VOC = tuple(
+    "aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,person,pottedplant,"
+    "sheep,sofa,train,tvmonitor".split(",")
+)
+
 MARKERS = ("qr_code", "barcode", "aruco", "chessboard")
-"""What the bundled model finds."""
+"""The classes of the bundled model."""

@@ -23,11 +23,11 @@ CVPODS = {
     "^head.bbox_pred.": "bbox_head.conv_reg.",
     "^head.scales.": "bbox_head.scales.",
 }
-"""Of cvpods: a ResNet, a pyramid of P3 to P7, and a head with FCOS' towers."""
+"""Layout of cvpods: a ResNet, a pyramid of P3 to P7, and a head with FCOS' towers."""
 
 
 def benchmark(head: Mapping[str, str], *, layers: int, step: int) -> dict[str, str]:
-    """Of maskrcnn-benchmark: a ResNet, a pyramid of P3 to P7, towers, and `head`, their last layers by its names.
+    """Layout of maskrcnn-benchmark: a ResNet, a pyramid of P3 to P7, towers, and `head`, the names of the last layers.
 
     The towers are lists of modules: `layers` convolutions, each `step` apart, 3 with a norm between them and 2 without.
     """
@@ -41,7 +41,7 @@ def benchmark(head: Mapping[str, str], *, layers: int, step: int) -> dict[str, s
             layout[f"rpn.head.{theirs}.{step * i}."] = f"bbox_head.{ours}.{i}.conv."
             layout[f"rpn.head.{theirs}.{step * i + 1}."] = f"bbox_head.{ours}.{i}.gn."
     layout |= {f"rpn.head.{theirs}.": f"bbox_head.{ours}." for theirs, ours in head.items()}
-    # A deformable convolution is a module with two of its own.
+    # A deformable convolution is a module with two layers inside.
     return layout | {
         "rpn.head.": "bbox_head.",
         ".conv2.conv.": ".conv2.",
@@ -51,4 +51,4 @@ def benchmark(head: Mapping[str, str], *, layers: int, step: int) -> dict[str, s
 
 
 BENCHMARK_UNUSED = ("anchor_generator.",)
-"""What maskrcnn-benchmark saves and our networks know by themselves."""
+"""Constants that maskrcnn-benchmark saves and our networks compute."""

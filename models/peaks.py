@@ -1,4 +1,4 @@
-"""Peaks of heatmaps, which networks that see objects as points read their detections from."""
+"""Peaks of heatmaps, for networks that detect objects as points."""
 
 import torch
 from torch import Tensor
@@ -8,15 +8,15 @@ from torch.nn import functional as F
 def top_peaks(heat: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """The `count` highest peaks of each image: scores (n, k), labels (n, k) and cells (n, k), best first.
 
-    `heat` (n, classes, h, w) holds scores; a peak is as high as everything in the 3x3 cells around it, and a cell is
-    y * w + x. Where an image has fewer peaks the rest score 0 and mean nothing.
+    `heat` (n, classes, h, w) holds scores. A peak is a maximum of its 3x3 neighbourhood; a cell is y * w + x. If an
+    image has fewer peaks, the remaining rows are undefined and score 0.
     """
     peaks = torch.where(F.max_pool2d(heat, 3, 1, 1) == heat, heat, 0.0)
-    # A small map of few classes may have fewer values than there are peaks to find.
+    # A small map of few classes may have fewer values than `count`.
     scores, index = F.pad(peaks.flatten(1), (0, count)).topk(count)
     cells = heat.shape[2] * heat.shape[3]
     labels = index // cells
-    return scores, labels, index - labels * cells  # the exporter knows no remainder of a size that is free
+    return scores, labels, index - labels * cells  # The exporter does not support the remainder by a dynamic size.
 
 
 def at_cells(x: Tensor, cells: Tensor) -> Tensor:
@@ -32,6 +32,6 @@ def cell_points(cells: Tensor, like: Tensor) -> Tensor:
 
 
 def cell_size(canvas: tuple[int, int], like: Tensor) -> Tensor:
-    """Px in a cell, (2,) xy: a canvas of (height, width) px over the size of the map `like` (n, c, h, w)."""
+    """The size of a cell in px, (2,) xy: a canvas of (height, width) px divided by the map `like` (n, c, h, w)."""
     sides = [like.new_full((1,), side) for side in (canvas[1], like.shape[3], canvas[0], like.shape[2])]
     return torch.cat((sides[0] / sides[1], sides[2] / sides[3]))

@@ -1,4 +1,4 @@
-"""The points that dense heads predict at: one a cell, on every level."""
+"""The points that dense heads predict at: one per cell of every level."""
 
 from collections.abc import Sequence
 

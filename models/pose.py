@@ -1,4 +1,4 @@
-"""The shape that pose networks have, and what the Cards of published ones have in common."""
+"""The structure of pose networks, and the common parts of the Cards of published ones."""
 
 from dataclasses import replace
 from functools import partial
@@ -17,8 +17,8 @@ from .variant import RGB, Published, Variant
 class PoseNetwork(nn.Module):
     """Image (n, 3, h, w) to the named outputs of its head.
 
-    The head takes all levels of the backbone. The trunk runs in the type of its weights, and what the head's `decode`
-    gives is fp32, so `half()` makes a half-precision trunk with exact outputs.
+    The head takes all levels of the backbone. The trunk runs in the type of its weights and the head's `decode` in
+    fp32, so `half()` gives a half-precision trunk with an fp32 decode.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
@@ -31,13 +31,13 @@ class PoseNetwork(nn.Module):
 
 
 CROP = replace(RGB, place=Crop((256, 192), enlarge=(1.25, 1.25), multiple=32))
-"""A person's box, a quarter larger, as SimpleBaseline and all after it see it (arXiv 1804.06208, section 3)."""
+"""A person's box enlarged by a quarter, as in SimpleBaseline and its successors (arXiv 1804.06208, section 3)."""
 
 LARGE_CROP, SMALL_CROP = CROP.placed(size=(384, 288)), CROP.placed(size=(128, 96))
 TEST_CROP = CROP.placed(size=(96, 64))
 
 WARP = replace(RGB, place=Cover((512, 512), multiple=64))
-"""The whole image with a short side of 512 px, as bottom-up networks see it."""
+"""The whole image with a short side of 512 px, the input of bottom-up networks."""
 
 LARGE_WARP, TEST_WARP = WARP.placed(size=(640, 640)), WARP.placed(size=(128, 128))
 
@@ -49,10 +49,10 @@ top_down = partial(
     labels=("person",),
     skeleton=COCO_PERSON,
 )
-"""A Variant that finds COCO's keypoints in a person's crop."""
+"""Fields of a Variant that finds COCO's keypoints in the crop of a person."""
 
 TAGS = Tags((*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16))
-"""COCO's keypoints by their tags, those of the trunk before those of the limbs."""
+"""Grouping of COCO's keypoints by tags, the body before the limbs."""
 
 bottom_up = partial(
     Variant,
@@ -62,10 +62,10 @@ bottom_up = partial(
     labels=("person",),
     skeleton=COCO_PERSON,
 )
-"""A Variant that finds COCO's keypoints of all people in an image."""
+"""Fields of a Variant that finds COCO's keypoints of all people in an image."""
 
 OLD_HEAD = {"^keypoint_head.": "head."}
-"""For `Variant.mapping`: how mmpose 0.x called the head."""
+"""For `Variant.mapping`: mmpose 0.x's name of the head."""
 
 
 def mmpose(file: str, ap: float) -> Published:

@@ -22,7 +22,7 @@ COCO_PERSON = Skeleton(
 
 
 def unlinked(keypoints: tuple[str, ...]) -> Skeleton:
-    """Keypoints of which no more than the names is known; a usual OKS sigma stands for each one's own."""
+    """A skeleton of keypoints with only known names, and a default OKS sigma for each."""
     return Skeleton(keypoints, (), (), (0.05,) * len(keypoints))
 
 
@@ -32,4 +32,4 @@ QUADRILATERAL = Skeleton(
     pairs=((0, 1), (3, 2)),
     sigmas=(0.025,) * 4,
 )
-"""The corners of something flat, by where they lie in the image."""
+"""The corners of a flat object, named by their position in the image."""

@@ -1,4 +1,4 @@
-"""What stands in a checkpoint's pickle for objects that are never made."""
+"""Placeholders for objects in a checkpoint's pickle that are never created."""
 
 from dataclasses import dataclass
 from math import prod
@@ -8,11 +8,11 @@ import torch
 
 
 class MalformedError(Exception):
-    """The file is no checkpoint, or a broken one; the message says why."""
+    """The file is not a valid checkpoint; the message says why."""
 
 
 class Inert:
-    """Stands for a function, a class or an object that we do not know; does nothing and keeps nothing."""
+    """Placeholder for an unknown function, class or object. Does nothing and stores nothing."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -22,7 +22,7 @@ class Inert:
 
 
 class Numbers(list[float]):
-    """A NumPy array of one dimension and of floats, as its values; other arrays are empty."""
+    """The values of a one-dimensional NumPy array of floats; empty for other arrays."""
 
 
 class NumberType:
@@ -34,7 +34,7 @@ class NumberType:
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of `numel` values in the file."""
+    """A block of `numel` values in the file."""
 
     dtype: torch.dtype
     key: str
@@ -47,7 +47,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor's place in a storage, counted in values."""
+    """A tensor's position in a storage, in values."""
 
     storage: Storage
     offset: int
@@ -59,6 +59,6 @@ class StoredTensor:
         if not all(type(number) is int and 0 <= number < 2**48 for number in numbers):
             raise MalformedError("a tensor has an impossible shape")
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        # With a stride of zero one value could become terabytes, so the count is bounded as well.
+        # With a stride of zero, one value could become terabytes, so the count is limited too.
         if prod(self.size) and (last >= self.storage.numel or prod(self.size) > self.storage.numel):
             raise MalformedError("a tensor reaches beyond its data")

@@ -1,8 +1,8 @@
-"""Reads the weights in a PyTorch checkpoint (.pth) without running any of the code that it may name.
+"""Read the weights of a PyTorch checkpoint (.pth) without running any code that it names.
 
-Both formats are read: the zip archive of PyTorch 1.6 and later, and the stream of pickles before it. A pickle
-is a program; here it may make containers, texts and numbers, and name tensors. Whatever else it asks for, like
-the training records that OpenMMLab 3.x keeps beside its weights, becomes an `Inert` object.
+Supports both formats: the zip archive of PyTorch 1.6 and later, and the older stream of pickles. A pickle is a program.
+Here it may create only containers, strings, numbers and references to tensors. Everything else, such as the training
+records in checkpoints of OpenMMLab 3.x, becomes an `Inert` object.
 """
 
 import io
@@ -21,13 +21,13 @@ from .stored import Inert, MalformedError, Numbers, NumberType, Storage, StoredT
 __all__ = ["MalformedError", "read_pth"]
 
 _ZIP = b"PK\x03\x04"
-_STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the number that opens PyTorch's older format
+_STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the magic number of PyTorch's older format
 
 
 def read_pth(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """The weights of a .pth file and what its `meta` holds; entries that are no tensors are left out.
+    """The weights of a .pth file and its `meta`. Entries that are not tensors are skipped.
 
-    Raises MalformedError, and OSError when the file cannot be read.
+    Raises MalformedError, and OSError if the file cannot be read.
     """
     with path.open("rb") as file:
         start = file.read(len(_STREAM))
@@ -38,7 +38,7 @@ def read_pth(path: Path) -> tuple[dict[str, Tensor], Any]:
                 return _read_stream(file)
         except (MalformedError, OSError):
             raise
-        except Exception as error:  # a hostile file makes the unpickler fail in any way it likes
+        except Exception as error:  # A hostile file can raise any exception in the unpickler.
             raise MalformedError(f"damaged or cut short ({type(error).__name__})") from error
     raise MalformedError("not a PyTorch checkpoint" if start else "empty")
 
@@ -51,7 +51,7 @@ def _read_zip(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
             raise MalformedError("a TorchScript program, not a checkpoint")
         if "data.pkl" not in entries:
             raise MalformedError("a zip archive, but not from PyTorch")
-        # PyTorch never compresses, so a file that unpacks to more than itself is a trap.
+        # PyTorch never compresses, so a file that unpacks to more than its size is malicious.
         stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
         if not stored or sum(entry.file_size for entry in archive.infolist()) > size:
             raise MalformedError("its entries unpack to more than the file holds")
@@ -86,7 +86,7 @@ def _read_stream(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
 
 
 def _pick(content: Any, read: Callable[[Storage], bytes]) -> tuple[dict[str, Tensor], Any]:
-    """The weights among the content, read from the file, and `meta`."""
+    """The weights in the content, read from the file, and `meta`."""
     if not isinstance(content, dict):
         raise MalformedError("without weights; it holds something else, such as a whole model")
     state = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content)
@@ -104,7 +104,7 @@ def _pick(content: Any, read: Callable[[Storage], bytes]) -> tuple[dict[str, Ten
 
 
 def _mapping(pairs: Any = ()) -> dict[str, Any]:
-    """A dict of the pairs whose key is a text: hashing a deeply nested key would overrun the C stack."""
+    """A dict of the pairs with string keys, since hashing a deeply nested key would overflow the C stack."""
     return {key: value for key, value in pairs if type(key) is str}
 
 
@@ -123,7 +123,7 @@ def _array(*_: Any) -> Numbers:
 
 
 def _bytes(text: Any, encoding: Any) -> bytes:
-    """How Python 3 writes bytes for Python 2."""
+    """Bytes, as Python 3 pickles them for Python 2."""
     return text.encode("latin1") if type(text) is str and encoding == "latin1" else b""
 
 
@@ -157,9 +157,9 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("torch", "ByteStorage"): torch.uint8,
     ("torch", "BoolStorage"): torch.bool,
 }
-"""All that a pickle can reach: nothing but what stands here ever runs."""
+"""All callables that a pickle can reach. No others ever run."""
 
-# The registry of extensions may hold anything, and the buffers are allocated before their size is checked.
+# The extension registry may hold anything, and buffers are allocated before their size is checked.
 _REFUSED = (
     pickle.EXT1,
     pickle.EXT2,
@@ -171,9 +171,9 @@ _REFUSED = (
 
 
 class _Unpickler(pickle._Unpickler):
-    """Python's unpickler with `_KNOWN` for its whole world, and no way to change an object's attributes.
+    """Python's unpickler, restricted to `_KNOWN` and unable to set attributes.
 
-    The one written in C would set attributes, hash keys and size its memo as the file says.
+    The C implementation would set attributes, hash keys and size its memo as the file requests.
     """
 
     dispatch: ClassVar = {
@@ -198,7 +198,7 @@ class _Unpickler(pickle._Unpickler):
         return self.storages.setdefault(key, Storage(dtype, key, numel))
 
     def _build(self) -> None:
-        """Numbers get their values; what else an object would be set to is dropped."""
+        """Set the values of `Numbers`, and drop the state of other objects."""
         state = self.stack.pop()
         if isinstance(self.stack[-1], Numbers):
             self.stack[-1][:] = _values(state)

@@ -1,4 +1,4 @@
-"""What the zoo says of each named model."""
+"""The description of each named model of the zoo."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,13 +25,13 @@ RGB = ImageInput(
 """The preprocessing of networks that start from PyTorch's ImageNet weights."""
 
 CAFFE_1 = replace(RGB, color="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
-"""Of networks that start from Detectron's ImageNet weights."""
+"""The preprocessing of networks that start from Detectron's ImageNet weights."""
 
 CAFFE_2 = replace(CAFFE_1, mean=(103.53, 116.28, 123.675))
-"""Of networks that start from Detectron2's ImageNet weights."""
+"""The preprocessing of networks that start from Detectron2's ImageNet weights."""
 
 KEEP_RGB = replace(RGB, place=Resize(pad=Pad(multiple=128, rule="or", centered=True)))
-"""Of CornerNet and its descendants in OpenMMLab: images as large as they are, in the middle of the canvas."""
+"""The preprocessing of CornerNet and its descendants in OpenMMLab: images at their original size, centred."""
 
 KEEP_BGR = replace(
     KEEP_RGB,
@@ -40,22 +40,22 @@ KEEP_BGR = replace(
     mean=(104.0136177, 114.0342201, 119.9165958),
     std=(73.6027614, 69.8908182, 70.9150793),
 )
-"""The same by their authors: another colour order and normalisation, and black around the image."""
+"""The preprocessing of their authors: another colour order and normalisation, and black padding."""
 
 BGR = replace(RGB, color="bgr", mean=RGB.mean[::-1], std=RGB.std[::-1])
 """The same with blue first."""
 
 AS_IS_BGR = ImageInput(Resize(pad=Pad(multiple=32)), "bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-"""Images as large as they are, values as they are, black on the right and at the bottom."""
+"""Images at their original size and values, padded with black on the right and at the bottom."""
 
 
 def in_grey_square(spec: ImageInput, side: int) -> ImageInput:
-    """The same values of an image in the top left of a grey square, as YOLOX has it."""
+    """The same preprocessing with the image in the top left of a grey square, as in YOLOX."""
     return replace(spec, place=Resize((side, side), pad=Pad((side, side), 32, value=114.0)))
 
 
 def stretched(spec: ImageInput, height: int, width: int, *, multiple: int = 32) -> ImageInput:
-    """The same values of an image that becomes exactly this large; other canvases are multiples of `multiple` px."""
+    """The same preprocessing with the image stretched to this size; other canvases are multiples of `multiple` px."""
     return replace(spec, place=Resize((height, width), keep_aspect=False, pad=Pad(multiple=multiple)))
 
 
@@ -66,14 +66,14 @@ def padded(spec: ImageInput, **changes: Any) -> ImageInput:
 
 
 WEIGHTS = Path(__file__).parent / "weights"
-"""Where the weights lie that come with this package."""
+"""The folder of the weights in this package."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint: where it is, and the AP that its authors state: COCO's of boxes, or of keypoints.
+    """A published checkpoint: its URL, and the COCO AP of boxes or keypoints that its authors state.
 
-    `url` is None where no program can fetch it, as from a drive that wants a click.
+    `url` is None if no program can download it, for example from a web drive.
     """
 
     url: str | None
@@ -81,7 +81,7 @@ class Published:
 
 
 def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:
-    """A checkpoint of mmdet: most repeat their folder's name in the file's."""
+    """A checkpoint of mmdet. Most file names repeat the name of their folder."""
     return Published(f"https://download.openmmlab.com/mmdetection/v2.0/{folder}/{name}/{name}{suffix}.pth", ap)
 
 
@@ -99,7 +99,7 @@ _TRAITS = {
 
 
 def spelled(name: str) -> str:
-    """What the parts of a variant's name stand for: "r50_caffe_2x" is "ResNet-50, caffe style, 2x schedule"."""
+    """A variant's name in words: "r50_caffe_2x" becomes "ResNet-50, caffe style, 2x schedule"."""
     words: list[str] = []
     for part in name.split("_"):
         if part[0] in _BACKBONES and part[1:].isdigit():
@@ -113,7 +113,7 @@ def spelled(name: str) -> str:
 
 @dataclass(frozen=True)
 class Variant:
-    """One named model: how to build it, what its Card says, and where its weights are.
+    """One named model: how to build it, its Card, and the location of its weights.
 
     `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
     whose first axis is that number, once for every anchor of a cell or channel of a keypoint, and `beside_classes` more
@@ -144,23 +144,23 @@ class Variant:
     def derive(
         self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
     ) -> "Variant":
-        """The same network with other arguments to `build`, and whatever else changes."""
+        """The same network with other arguments of `build` and other fields."""
         builder = partial(self.build, **build)
         return replace(self, name=name, summary=summary, published=published, build=builder, **changes)
 
     @property
     def classes(self) -> int:
-        """How many classes, or keypoints, the variant's own weights serve."""
+        """The number of classes or keypoints of the variant's own weights."""
         return len(self.labels) if self.skeleton is None else len(self.skeleton.keypoints)
 
     def count_classes(self, classifier: Tensor) -> int:
-        """The number of classes, or keypoints, that the parameter of `classes_key` serves."""
+        """The number of classes or keypoints in the parameter of `classes_key`."""
         return len(classifier) // self.form.channels - self.beside_classes
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, keypoints: tuple[str, ...] | None = None) -> Card:
-        """The Card of this variant with one label per class, however its weights and precision came to be.
+        """The Card of this variant with one label per class.
 
-        Of `keypoints` other than the variant's own, nobody knows which change places in a mirror.
+        `keypoints` other than the variant's own have no mirrored pairs, since those are unknown.
         """
         form, skeleton = self.form, self.skeleton
         if skeleton is not None and keypoints is not None and keypoints != skeleton.keypoints:

@@ -26,19 +26,20 @@ class VideoWriter:
     def __init__(self, path: Path, fps: float, size: Size) -> None:
         self._size = size
         self._encoder: _Encoder = (_Ffmpeg if has_h264() else _OpenCV)(path, fps, size)
-        self._written = 0
+        self._started = self._written = 0  # they differ by one if an interrupt comes while a frame is written
 
     def write(self, image: Image) -> None:
         """Add a frame; a stream may change its size on the way, the file cannot."""
         if (image.shape[1], image.shape[0]) != self._size:
             image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA).astype(image.dtype, copy=False)
+        self._started += 1
         self._encoder.write(image)
         self._written += 1
 
-    def close(self) -> int:
-        """End the file; gives the number of frames in it."""
+    def close(self) -> range:
+        """End the file and return how many frames it may have."""
         self._encoder.close()
-        return self._written
+        return range(self._written, self._started + 1)
 
 
 @contextlib.contextmanager
@@ -51,7 +52,7 @@ def writing_video(path: Path, fps: float, first: Image) -> Generator[VideoWriter
         finally:
             written = writer.close()
         # Encoders are silent about a full disk and an unknown size, so the file itself is asked.
-        if cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT) != written:
+        if cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT) not in written:
             raise DetforgeError(f"{path}: the video cannot be written; free some space, or use --no-save")
 
 

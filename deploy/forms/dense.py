@@ -102,8 +102,9 @@ class Dense(ImageForm):
             columns.append(Visible(clipped(in_image(visible[points], run.frame), run.frame, self.clip)))
         kept = clipped(in_image(boxes[points], run.frame), run.frame, self.clip)
         found = Instances(kept, fused, labels, card.labels, run.frame.extent).with_columns(*columns)
-        # Boxes are clipped before suppression, as in the reference implementations. Empty boxes are dropped.
-        return found[has_area(kept, self.clip)]
+        # Boxes are clipped before suppression, as in the reference implementations. Empty boxes are dropped; one of the
+        # last pixel alone is not empty where overlaps count that pixel.
+        return found[has_area(kept, "last_pixel" if card.suppress.inclusive else "image")]
 
     def _level_ends(self, canvas: Size, points: int) -> list[int]:
         """The index after the last anchor of each level."""

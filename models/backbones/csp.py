@@ -17,7 +17,7 @@ _CHANNELS = (64, 128, 256, 512, 1024)
 
 
 class CSPBackbone(nn.Module):
-    """Image to the chosen ones of four levels at strides 4, 8, 16 and 32.
+    """Image to the selected levels at strides 4, 8, 16 and 32.
 
     Shapes: (n, 3, h, w) to (n, channels[i], ceil(h / stride), ceil(w / stride)) each. `deep` and `wide` are factors of
     the large network's number of blocks and channels. `stem` halves the image; `block` builds a block from its
@@ -111,7 +111,7 @@ class Focus(nn.Module):
 
 
 def from_config(section: Section) -> Trunk:
-    """OpenMMLab's CSPNeXt with its last level alone."""
+    """OpenMMLab's CSPNeXt with only its last level."""
     section.fixed(arch="P5", arch_ovewrite=None, use_depthwise=False, expand_ratio=0.5)
     section.same("out_indices", (4,), (2, 3, 4))
     section.fixed(spp_kernel_sizes=(5, 9, 13), channel_attention=True, conv_cfg=None)

@@ -1,4 +1,4 @@
-"""Deep Layer Aggregation (Yu et al., arXiv 1707.06484), the 34-layer network, named as its authors name it."""
+"""Deep Layer Aggregation (Yu et al., arXiv 1707.06484), the 34-layer network, with its authors' parameter names."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around a shortcut, which is given: it comes from the tree around the block."""
+    """Two 3x3 convolutions and a shortcut, which the enclosing tree provides."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Block(nn.Module):
 
 
 class Root(nn.Module):
-    """Several maps, concatenated, to one: a 1x1 convolution, normalisation, ReLU."""
+    """Concatenated maps to one: a 1x1 convolution, normalisation, ReLU."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class Tree(nn.Module):
     """Blocks whose results are aggregated hierarchically (section 3.2, figure 3).
 
     Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). A tree of depth d has 2^d
-    blocks. `carried` channels come to its root from outside, by the forward's second argument, and where it `carries`,
-    its own input as well.
+    blocks. Its root gets `carried` channels from outside, by the second argument of `forward`, and its own input if it
+    `carries`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Tree(nn.Module):
             self.tree2 = Tree(depth - 1, channels, channels, carried=carried + channels)
 
     def forward(self, x: Tensor, children: Sequence[Tensor] = ()) -> Tensor:
-        # Odd sides are rounded up, as strided convolutions do, so that sizes may stay free in an export.
+        # Odd sides are rounded up, as in strided convolutions, so that sizes may stay dynamic in an export.
         below = F.max_pool2d(x, self.stride, ceil_mode=True) if self.stride > 1 else x
         if self.carries:
             children = [*children, below]

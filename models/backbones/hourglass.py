@@ -11,9 +11,10 @@ from .resnet import BasicBlock
 
 
 class HourglassModule(nn.Module):
-    """One hourglass: down through `channels`, a level each, and up again, with a shortcut at every level.
+    """One hourglass: down to the coarsest level and up again, with a shortcut at every level.
 
-    Shapes: (n, channels[0], h, w) to the same. `blocks` holds the number of residual blocks of each level.
+    Shapes: (n, channels[0], h, w) to the same. `channels` and `blocks` hold the width and the number of residual blocks
+    of each level.
     """
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int]) -> None:
@@ -33,7 +34,7 @@ class HourglassModule(nn.Module):
 
 
 class HourglassNet(nn.Module):
-    """Image to the map of every stack, at stride 4; later ones are better.
+    """Image to one map per stack, at stride 4. Later maps are more accurate.
 
     Shapes: (n, 3, h, w) to `stacks` maps (n, channels[0], ceil(h / 4), ceil(w / 4)). The defaults are Hourglass-104.
     """
@@ -77,11 +78,11 @@ AUTHORS = {
     "^cnvs_.0.1.": "backbone.remap_convs.0.bn.",
     ".skip.": ".downsample.",
 }
-"""The layout of checkpoints by the authors of CornerNet and CenterNet."""
+"""For `Variant.mapping`: the checkpoint layout of the authors of CornerNet and CenterNet."""
 
 
 def _residuals(in_channels: int, out_channels: int, count: int, stride: int = 1) -> nn.Sequential:
-    """Residual blocks, of which the first changes the channels and the size."""
+    """Residual blocks. The first one changes the channels and the size."""
     blocks: list[nn.Module] = []
     for i in range(count):
         first = (in_channels, stride) if i == 0 else (out_channels, 1)

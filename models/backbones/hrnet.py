@@ -14,15 +14,21 @@ from .resnet import GROUP_NORMS, BasicBlock, Bottleneck
 
 
 class HRNet(nn.Module):
-    """Image to one level at stride 4, after exchange with levels at strides 8, 16 and 32 all along the network.
+    """Image to the first `outputs` levels at strides 4, 8, 16 and 32, which exchange all along the network.
 
-    Shapes: (n, 3, h, w) to one (n, width, h / 4, w / 4), h and w multiples of 32. The branches have `width` channels,
-    twice, four and eight times as many; `modules` is how often they exchange in stages 2, 3 and 4, `blocks` how many
-    blocks come before every exchange and in stage 1, whose stem has `stem` channels.
+    Shapes: (n, 3, h, w), h and w multiples of 32, to (n, channels[i], h / stride, w / stride). The branches have
+    `width` channels, twice, four and eight times as many; `modules` is how often they exchange in stages 2, 3 and 4,
+    `blocks` how many blocks come before every exchange and in stage 1, whose stem has `stem` channels.
     """
 
     def __init__(
-        self, width: int, *, modules: tuple[int, int, int] = (1, 4, 3), blocks: int = 4, stem: int = 64
+        self,
+        width: int,
+        *,
+        modules: tuple[int, int, int] = (1, 4, 3),
+        blocks: int = 4,
+        stem: int = 64,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
@@ -37,10 +43,10 @@ class HRNet(nn.Module):
             channels = [width << branch for branch in range(i + 2)]
             setattr(self, f"transition{i + 1}", _transition(before, channels))
             ends = (len(modules) - 1, count - 1)
-            stage = (Exchange(channels, blocks, 1 if (i, j) == ends else len(channels)) for j in range(count))
+            stage = (Exchange(channels, blocks, outputs if (i, j) == ends else len(channels)) for j in range(count))
             setattr(self, f"stage{i + 2}", nn.Sequential(*stage))
             before = channels
-        self.channels = (width,)
+        self.channels = tuple(width << branch for branch in range(outputs))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = torch.relu(self.bn1(self.conv1(image)))
@@ -57,7 +63,7 @@ class HRNet(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Blocks on every level, and then the first `outputs` levels as sums over all, resized to each (section 3)."""
+    """Blocks on every level, then fusion: each of the first `outputs` levels sums all resized levels (section 3)."""
 
     def __init__(self, channels: Sequence[int], blocks: int, outputs: int) -> None:
         super().__init__()
@@ -75,7 +81,7 @@ class Exchange(nn.Module):
 
 
 def _sum(row: nn.ModuleList, levels: Sequence[Tensor], target: int) -> Tensor:
-    """One row of an exchange: all levels in the size of level `target`."""
+    """One output of an exchange: the sum of all levels, resized to level `target`."""
     total: Tensor | None = None
     for source, (resize, x) in enumerate(zip(row, levels, strict=True)):
         x = resize(x)
@@ -87,7 +93,7 @@ def _sum(row: nn.ModuleList, levels: Sequence[Tensor], target: int) -> Tensor:
 
 
 def _resizing(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """From one level's channels to another's, and down to its size; on the way up the channels alone."""
+    """Convert one level to the channels of another, and to its size if that is smaller."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -98,7 +104,7 @@ def _resizing(channels: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 def _transition(before: Sequence[int], channels: Sequence[int]) -> nn.ModuleList:
-    """What each branch of the next stage starts from: a level as it is, with other channels, or half as large."""
+    """The input of each branch of the next stage: a level unchanged, with other channels, or of half the size."""
     changes: list[nn.Module] = []
     for i, width in enumerate(channels):
         if i >= len(before):
@@ -118,11 +124,11 @@ def _convolution(
 
 
 AUTHORS = {f"^{part}": f"backbone.{part}" for part in ("conv", "bn", "layer1.", "transition", "stage")}
-"""For `Variant.mapping`: the authors have no parts within their network."""
+"""For `Variant.mapping`: the authors' keys have no prefix for the parts of the network."""
 
 
 def from_config(section: Section) -> Trunk:
-    """OpenMMLab's HRNet with one level at the end."""
+    """OpenMMLab's HRNet with one output level."""
     section.fixed(in_channels=3, conv_cfg=None, multiscale_output=False)
     extra = section.section("extra") or section.refuse("extra", "a dict of stages")
     if upsample := extra.section("upsample"):

@@ -21,7 +21,7 @@ _conv = partial(ConvAct, activation=F.hardswish)
 
 
 class SqueezeExcite(nn.Module):
-    """Channels times a factor of 0 to 1 that their means decide on (Hu et al., arXiv 1709.01507)."""
+    """Channels scaled by factors in 0..1 that are computed from their means (Hu et al., arXiv 1709.01507)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -78,6 +78,6 @@ class LCNet(nn.Module):
 
 
 def _rounded(channels: float) -> int:
-    """The nearest multiple of 8, at most a tenth less than asked for."""
+    """The nearest multiple of 8 that is at most a tenth below `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

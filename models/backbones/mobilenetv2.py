@@ -1,36 +1,55 @@
 """MobileNetV2 (Sandler et al., "Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381)."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm
+from ..blocks import ConvNorm, Norm, renorm
 from ..config.norms import batch_norm, normed
 from ..config.parts import Trunk
 from ..config.section import Section
 
 _LAYERS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, channels, blocks and the first block's stride (table 2)."""
+_LAST = 1280
+
+Activation = Callable[[Tensor], Tensor]
 
 
 class ConvReLU6(ConvNorm):
-    """Convolution, batch norm, and a ReLU that ends at 6."""
+    """Convolution, batch norm, and a ReLU that ends at 6, or another `activation`."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: Activation = F.relu6,
+    ) -> None:
         super().__init__(in_channels, out_channels, kernel, stride=stride, norm="bn", relu=False, groups=groups)
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu6(super().forward(x))
+        return self.activation(super().forward(x))
 
 
 class InvertedResidual(nn.Module):
-    """Wider by a 1x1, a depthwise 3x3 and narrow again, around a shortcut where shapes allow one (figure 3b)."""
+    """A widening 1x1, a depthwise 3x3 and a narrowing 1x1 convolution, with a shortcut if shapes allow (figure 3b)."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, expansion: int, activation: Activation = F.relu6
+    ) -> None:
         super().__init__()
         wide = in_channels * expansion
+        layer = partial(ConvReLU6, activation=activation)
         self.conv = nn.Sequential(
-            *([ConvReLU6(in_channels, wide, 1)] if expansion > 1 else []),
-            ConvReLU6(wide, wide, 3, stride=stride, groups=wide),
+            *([layer(in_channels, wide, 1)] if expansion > 1 else []),
+            layer(wide, wide, 3, stride=stride, groups=wide),
             ConvNorm(wide, channels, 1, norm="bn", relu=False),
         )
         self.shortcut = stride == 1 and in_channels == channels
@@ -40,27 +59,45 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Image to the level at stride 32, in a list of one: (n, 3, h, w) to (n, 1280, ceil(h / 32), ceil(w / 32))."""
+    """Image to the levels after the layers `outputs`, of which the eighth is the last, at stride 32.
 
-    channels = (1280,)
+    Shapes: (n, 3, h, w) to (n, channels[i], ceil(h / stride), ceil(w / stride)); layer 3 is at stride 8, 5 at 16, 7 at
+    32. `wide` is a factor of all channels but the last ones.
+    """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[int] = (8,),
+        *,
+        activation: Activation = F.relu6,
+        norm_eps: float = 1e-5,
+        wide: float = 1.0,
+    ) -> None:
         super().__init__()
-        in_channels = 32
-        self.conv1 = ConvReLU6(3, in_channels, 3, stride=2)
+        in_channels = int(32 * wide)
+        self.conv1 = ConvReLU6(3, in_channels, 3, stride=2, activation=activation)
+        widths: list[int] = []
         for i, (expansion, channels, blocks, stride) in enumerate(_LAYERS, 1):
             layer: list[nn.Module] = []
             for j in range(blocks):
-                layer.append(InvertedResidual(in_channels, channels, stride if j == 0 else 1, expansion))
-                in_channels = channels
+                width = int(channels * wide)
+                layer.append(InvertedResidual(in_channels, width, stride if j == 0 else 1, expansion, activation))
+                in_channels = width
+            widths.append(in_channels)
             setattr(self, f"layer{i}", nn.Sequential(*layer))
-        self.conv2 = ConvReLU6(in_channels, self.channels[-1], 1)
+        self.conv2 = ConvReLU6(in_channels, _LAST, 1, activation=activation)
+        renorm(self, Norm("bn", norm_eps))
+        self.outputs = tuple(outputs)
+        self.channels = tuple([*widths, _LAST][i - 1] for i in outputs)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = image
-        for layer in self.children():
+        levels: list[Tensor] = []
+        for i, layer in enumerate(self.children()):
             x = layer(x)
-        return [x]
+            if i in self.outputs:
+                levels.append(x)
+        return levels
 
 
 def from_config(section: Section) -> Trunk:
@@ -70,3 +107,17 @@ def from_config(section: Section) -> Trunk:
         activation.typed("ReLU6")
         activation.training("inplace")
     return Trunk(normed(MobileNetV2, batch_norm(section)), (-1,), (32,))
+
+
+MMDET = {
+    "^backbone.layer1.0.depthwise_conv.": "backbone.layer1.0.conv.0.",
+    "^backbone.layer1.0.linear_conv.": "backbone.layer1.0.conv.1.",
+    ".expand_conv.": ".conv.0.",
+    **{
+        f"^backbone.layer{i}.{k}.depthwise_conv.": f"backbone.layer{i}.{k}.conv.1."
+        for i in range(2, 8)
+        for k in range(4)
+    },
+    ".linear_conv.": ".conv.2.",
+}
+"""For `Variant.mapping`: mmdet names the parts of a block."""

@@ -1,5 +1,5 @@
-"""Stages that go down and up one after another (Li et al., "Rethinking on Multi-Stage Networks for Human Pose
-Estimation", MSPN, arXiv 1901.00148)."""
+"""MSPN: a sequence of stages, each of which downsamples and upsamples (Li et al., "Rethinking on Multi-Stage Networks
+for Human Pose Estimation", arXiv 1901.00148)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from ..config.section import Section
 from .resnet import Bottleneck
 
 Block = Callable[[int, int, int], nn.Module]
-"""Of channels in, width and stride; it gives `width` channels times its `expansion`."""
+"""Builds a block from input channels, width and stride. Its output has `width` times `expansion` channels."""
 
 
 def bottleneck(in_channels: int, width: int, stride: int) -> nn.Module:
@@ -25,9 +25,9 @@ def bottleneck(in_channels: int, width: int, stride: int) -> nn.Module:
 
 
 class Downsampling(nn.Module):
-    """A stage's way down: one map to four levels at strides 1, 2, 4 and 8 of it, finest first.
+    """The downsampling of a stage: one map to four levels at its strides 1, 2, 4 and 8, finest first.
 
-    Of the stage before, `skips` are added, one to each level before the next is made of it.
+    The `skips` of the previous stage are added, one to each level.
     """
 
     def __init__(self, block: Block, blocks: Sequence[int], width: int) -> None:
@@ -52,10 +52,10 @@ class Downsampling(nn.Module):
 
 
 class UpUnit(nn.Module):
-    """One level on the way up, `channels` wide; all but the coarsest have something `below` to add.
+    """One level of the upsampling, with `channels` channels. All but the coarsest add the level `below`.
 
-    All but the `last` stage's make what the next one gets (section 3.2): a skip, and at the finest level its input of
-    `width` channels.
+    Except in the `last` stage, it also produces a skip for the next stage and, at the finest level, that stage's input
+    of `width` channels (section 3.2).
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class UpUnit(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """A stage's way up: levels, finest first, to as many maps, coarsest first."""
+    """The upsampling of a stage: levels, finest first, to as many maps, coarsest first."""
 
     def __init__(self, in_channels: Sequence[int], channels: int, width: int, *, last: bool) -> None:
         super().__init__()
@@ -99,14 +99,14 @@ class Upsampling(nn.Module):
         return maps
 
     def onwards(self, levels: Sequence[Tensor], maps: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """What the next stage gets: skips, finest first, and its input."""
+        """The skips, finest first, and the input of the next stage."""
         units: list[Any] = list(self.children())
         skips = [unit.skip(level, x) for unit, level, x in zip(units, reversed(levels), maps, strict=True)]
         return skips[::-1], units[-1].cross_conv(maps[-1])
 
 
 class Stage(nn.Module):
-    """Down and up: the levels of the one, finest first, and the maps of the other, coarsest first."""
+    """Downsampling and upsampling. Returns the levels, finest first, and the maps, coarsest first."""
 
     def __init__(self, block: Block, blocks: Sequence[int], width: int, channels: int, *, last: bool) -> None:
         super().__init__()
@@ -119,16 +119,16 @@ class Stage(nn.Module):
 
 
 def resnet_top(width: int) -> nn.Sequential:
-    """ResNet's first layers: the image at stride 4."""
+    """ResNet's stem: image to stride 4."""
     return nn.Sequential(ConvNorm(3, width, 7, stride=2, norm="bn"), nn.MaxPool2d(3, 2, 1))
 
 
 class MSPN(nn.Module):
-    """Image to the maps of every stage, coarsest first; the last of all is the best, at stride 4.
+    """Image to the maps of every stage, coarsest first. The last map, at stride 4, is the prediction.
 
     Shapes: (n, 3, h, w) to four maps of each stage, (n, channels, ceil(h / s), ceil(w / s)) at s of 32, 16, 8 and 4.
-    `blocks` counts those of each level, `top` makes the first layers, and `width` is that of them and of the finest
-    level's blocks.
+    `blocks` is the number of blocks of each level, `top` builds the stem, and `width` is the width of the stem and of
+    the finest level's blocks.
     """
 
     def __init__(
@@ -168,11 +168,11 @@ def from_config(section: Section) -> Trunk:
 
 
 def shape(section: Section) -> dict[str, int]:
-    """The keys that RSN has as well."""
+    """The keys that MSPN and RSN share."""
     section.fixed(num_units=4)
     channels, stages = section.integer("unit_channels", 256), section.integer("num_stages", 4, most=16)
     return {"stages": stages, "channels": channels, "width": section.integer("res_top_channels", 64)}
 
 
 SHORTCUT = {".downsample.conv.": ".downsample.0.", ".downsample.bn.": ".downsample.1."}
-"""For `Variant.mapping`: how OpenMMLab calls the layers of a bottleneck's shortcut in an MSPN."""
+"""For `Variant.mapping`: OpenMMLab's names for the layers of a bottleneck's shortcut in an MSPN."""

@@ -23,7 +23,7 @@ Stages = tuple[Deformable, Deformable, Deformable, Deformable]
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (figure 5, left)."""
+    """Two 3x3 convolutions with a shortcut (figure 5, left)."""
 
     expansion = 1
 
@@ -45,10 +45,10 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a shortcut (figure 5, right).
+    """1x1, 3x3 and 1x1 convolutions with a shortcut (figure 5, right).
 
-    The stride sits in the 3x3 in the "pytorch" style and in the first 1x1 in the "caffe" style. `groups` is how many
-    there are in the 3x3 and how wide each is.
+    The 3x3 has the stride in the "pytorch" style, the first 1x1 in the "caffe" style. `groups` is the number of groups
+    in the 3x3 and the width of each.
     """
 
     expansion = 4
@@ -95,9 +95,9 @@ class ResNet(nn.Module):
     """Image to four levels C2..C5 at strides 4, 8, 16, 32.
 
     Shapes: (n, 3, h, w) to four (n, channels[i], ceil(h / stride), ceil(w / stride)).
-    `width` is the stem's number of channels (64 in the paper). `groups` makes a ResNeXt: how many, and how wide in the
-    first stage, so (32, 4) is 32x4d. `deformable` holds one form for each stage, and `norm_eps` is added to variances.
-    With `deep_stem` three 3x3 convolutions begin instead of one of 7x7.
+    `width` is the number of channels of the stem (64 in the paper). `groups` makes a ResNeXt: the number of groups and
+    their width in the first stage, so (32, 4) is 32x4d. `deformable` holds one form per stage, and `norm_eps` is added
+    to variances. With `deep_stem`, three 3x3 convolutions replace the 7x7 one.
     """
 
     def __init__(
@@ -150,21 +150,27 @@ def _deep_stem(width: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def averaged_shortcuts(backbone: ResNet) -> ResNet:
-    """The network with shortcuts that halve the size by averaging and not by leaving out (ResNet-D, figure 2c)."""
+def averaged_shortcuts(backbone: ResNet, *, least: int = 2) -> ResNet:
+    """The network with shortcuts that downsample by average pooling instead of striding (ResNet-D, figure 2c).
+
+    Shortcuts with a stride below `least` are unchanged. Averaging one pixel would only change the number of a layer.
+    """
     for block in backbone.modules():
         if isinstance(block, BasicBlock | Bottleneck) and isinstance(block.downsample, nn.Sequential):
             convolution, norm = block.downsample
-            (stride, _), convolution.stride = convolution.stride, (1, 1)
+            stride = convolution.stride[0]
+            if stride < least:
+                continue
+            convolution.stride = (1, 1)
             pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
             block.downsample = nn.Sequential(pool, convolution, norm)
     return backbone
 
 
 def atrous(backbone: ResNet, stride: int) -> ResNet:
-    """The network without levels coarser than `stride`: kernels get gaps where it would halve the size once more.
+    """The network without levels coarser than `stride`: dilation replaces further downsampling.
 
-    Every second (fourth) pixel is what the network gives otherwise (Chen et al., arXiv 1606.00915, section 3.1).
+    Every second (fourth) pixel equals the original output (Chen et al., arXiv 1606.00915, section 3.1).
     """
     reached, gap = 4, 1
     for stage in (backbone.layer2, backbone.layer3, backbone.layer4):
@@ -186,7 +192,7 @@ R50_CAFFE, R101_CAFFE = partial(R50, style="caffe"), partial(R101, style="caffe"
 X101_32X4D, X101_64X4D = partial(R101, groups=(32, 4)), partial(R101, groups=(64, 4))
 TINY, TINY_BOTTLENECKS = partial(ResNet, 10, width=8), partial(ResNet, 14, width=8)
 
-# Where stages are deformable, most often all but the first.
+# The usual deformable stages: all but the first.
 DCN_C3_C5: Stages = (None, "v1", "v1", "v1")
 DCN_C4_C5: Stages = (None, None, "v1", "v1")
 DCN_V2_C3_C5: Stages = (None, "v2", "v2", "v2")
@@ -205,38 +211,46 @@ def from_config(section: Section) -> Trunk:
     deep_stem = section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d"))
     averaged = section.flag("avg_down", section.type == "ResNetV1d")
     norm = trunk_norm(section)
+    in_mmpose = section.text("_scope_", "mmdet") == "mmpose"
     network = partial(
         ResNet,
         depth,
         width=width,
         style=section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch"),
-        groups=_groups(section),
+        groups=_groups(section, in_mmpose),
         deformable=_deformable(section, depth),
         deep_stem=deep_stem,
     )
 
     def build() -> nn.Module:
         backbone = network()
-        return renorm(averaged_shortcuts(backbone) if averaged else backbone, norm)
+        return renorm(averaged_shortcuts(backbone, least=1 + in_mmpose) if averaged else backbone, norm)
 
-    return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS)
+    return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS | (_STEM if in_mmpose else {}))
 
 
 GROUP_NORMS = {f".gn{i}.": f".bn{i}." for i in (1, 2, 3)}
-"""Whatever the normalisation is, the network has it under one name."""
+"""For `Variant.mapping`: the network has one name for every kind of normalisation."""
 
 
-def _groups(section: Section) -> tuple[int, int] | None:
-    """How many groups, and how wide in the first stage: mmdet's names, or mmpose's."""
+_STEM = {
+    **{f"^backbone.stem.{i}.conv.": f"backbone.stem.{3 * i}." for i in range(3)},
+    **{f"^backbone.stem.{i}.bn.": f"backbone.stem.{3 * i + 1}." for i in range(3)},
+}
+"""mmpose's names of a deep stem's layers; mmdet has one flat sequence."""
+
+
+def _groups(section: Section, in_mmpose: bool) -> tuple[int, int] | None:
+    """The number of groups and their width in the first stage, by the keys of mmdet or mmpose."""
     if section.type != "ResNeXt":
         return None
-    width = "width_per_group" if "width_per_group" in section else "base_width"
-    groups = section.integer("groups", 32)
-    return None if groups == 1 else (groups, section.integer(width, 4))
+    groups = section.integer("groups", 32 if in_mmpose else 1)
+    width = section.integer("width_per_group" if in_mmpose else "base_width", 4)
+    return None if groups == 1 else (groups, width)
 
 
 def _deformable(section: Section, depth: int) -> Stages:
-    """Which stages are deformable, and in which form."""
+    """The deformable form of each stage."""
     stages = section.flags("stage_with_dcn", (False,) * 4, count=4)
     dcn = section.section("dcn")
     if dcn is None:

@@ -16,10 +16,10 @@ _STEPS = 4
 
 
 class ResidualSteps(nn.Module):
-    """The residual steps block: four branches, each with one 3x3 convolution more than the one before.
+    """The residual steps block: four branches, each with one more 3x3 convolution than the previous one.
 
-    Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). A branch is 26/64 as wide as
-    the block's input.
+    Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). A branch has 26/64 of the
+    input's channels.
     """
 
     expansion = 1
@@ -60,9 +60,9 @@ class ResidualSteps(nn.Module):
 
 
 class GatedResidualSteps(ResidualSteps):
-    """The block as UDP's authors have it (arXiv 1911.07524): 26/64 of its output wide, and with a gate on channels.
+    """The block of UDP's authors (arXiv 1911.07524): branches have 26/64 of the output's channels, with a channel gate.
 
-    The gate is Hu et al.'s "Squeeze-and-Excitation" (arXiv 1709.01507), which narrows to an eighth.
+    The gate is "Squeeze-and-Excitation" (Hu et al., arXiv 1709.01507) with a reduction of 8.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
@@ -83,7 +83,7 @@ def _excitation(channels: int, narrow: int) -> nn.Sequential:
 
 
 def deep_top(width: int) -> nn.Sequential:
-    """The first layers as UDP's authors have them: the image at stride 4, without pooling."""
+    """The stem of UDP's authors: image to stride 4, without pooling."""
     return nn.Sequential(
         ConvNorm(3, width, 3, stride=2, norm="bn"),
         ConvNorm(width, width, 7, norm="bn"),

@@ -16,7 +16,7 @@ def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, 
 
 
 class ShuffleBlock(nn.Module):
-    """One half of the channels through a branch; with `stride` 2 both halves are made by branches (figure 3, c and d).
+    """A branch on one half of the channels; with `stride` 2, branches make both halves (figure 3, c and d).
 
     Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). ReLUs are leaky, as NanoDet
     has them.
@@ -48,7 +48,7 @@ class ShuffleBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         kept, changed = (x, x) if self.stride > 1 else x.chunk(2, 1)
         both = torch.stack((self.branch1(kept), self.branch2(changed)), 2)
-        return both.flatten(1, 2)  # the channels of either half by turns
+        return both.flatten(1, 2)  # Channel shuffle: the channels of both halves alternate.
 
 
 class ShuffleNetV2(nn.Module):

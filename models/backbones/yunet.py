@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Unit(nn.Module):
-    """A 1x1 and a depthwise 3x3 convolution, without anything between them; with `norm` batch norm and ReLU follow."""
+    """A 1x1 and a depthwise 3x3 convolution with nothing in between; with `norm`, batch norm and ReLU follow."""
 
     def __init__(self, in_channels: int, out_channels: int, *, norm: bool = True) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Codecs of mmpose 1.x: how keypoints are read off what a head gives."""
+"""Codecs of mmpose 1.x, which define how keypoints are decoded from a head's outputs."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from .parts import Trunk
 from .section import Section
 
 MEGVII_SCALE = 255.0
-"""What a sure keypoint has on the maps of MSPN and RSN."""
+"""Value of a certain keypoint in the maps of MSPN and RSN."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """A crop's `size` (height, width) px, that of a map, if there are any, and how keypoints are read."""
+    """The crop's `size` (height, width) px, the size of the maps, if there are any, and the form of the outputs."""
 
     size: tuple[int, int]
     map_size: tuple[int, int] | None
@@ -21,7 +21,7 @@ class Codec:
 
 
 def read_codec(section: Section) -> Codec:
-    """The `decoder` of a head."""
+    """Read the `decoder` of a head."""
     width, height = section.integers("input_size", count=2)
     read = _CODECS.get(section.type) or section.refuse("type", ", ".join(_CODECS))
     if section.type == "SimCCLabel":
@@ -64,7 +64,7 @@ _CODECS = {"MSRAHeatmap": _msra, "UDPHeatmap": _udp, "MegviiHeatmap": _megvii, "
 
 
 def check_bins(section: Section, trunk: Trunk, codec: Codec) -> None:
-    """Refuse a head of bins that disagrees with its codec or its backbone."""
+    """Refuse a SimCC head that does not match its codec or its backbone."""
     if not isinstance(codec.form, Simcc):
         section.refuse("decoder", "a SimCCLabel")
     height, width = codec.size

@@ -1,4 +1,4 @@
-"""What configurations of dense heads have in common."""
+"""Keys that configurations of dense heads share."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,13 +13,13 @@ from .parts import Neck
 from .section import Section
 
 GROUPS = Norm("gn", groups=32)
-"""What most heads have unless they say otherwise."""
+"""The default of most heads."""
 
 
 def read_towers(
     section: Section, neck: Neck, kind: type[nn.Module], *, norm: Norm | None = GROUPS, stacked: int = 4
 ) -> Callable[..., Callable[[int], nn.Module]]:
-    """How to build a head of this kind, but for its own arguments: its towers, from the keys that all heads have."""
+    """Read the keys that all dense heads share, and return a builder that takes the head's other arguments."""
     section.same("in_channels", neck.channels)
     section.fixed(conv_cfg=None)
     check_classes(section)
@@ -40,7 +40,7 @@ def read_towers(
 
 
 def check_classes(section: Section) -> None:
-    """Refuse classes that compete in a softmax, and pass over what else is said of losses."""
+    """Refuse softmax classification, and ignore all other keys of the losses."""
     section.training("loss_bbox", "loss_centerness", "loss_dfl")
     loss = section.section("loss_cls")
     if loss is not None:
@@ -50,7 +50,7 @@ def check_classes(section: Section) -> None:
 
 
 def read_anchors(section: Section, neck: Neck, usual: Anchors | None = None) -> Anchors:
-    """The `anchor_generator` of a head on the levels of its neck."""
+    """Read the `anchor_generator` of a head on the levels of its neck."""
     anchors = section.section("anchor_generator")
     if anchors is None:
         if usual is None or usual.strides != neck.strides:
@@ -61,7 +61,7 @@ def read_anchors(section: Section, neck: Neck, usual: Anchors | None = None) -> 
 
 
 def read_deltas(section: Section, usual: tuple[float, ...]) -> tuple[float, ...]:
-    """The factors of deltas in a `bbox_coder`."""
+    """Read the stds of deltas in a `bbox_coder`."""
     coder = section.section("bbox_coder")
     if coder is None:
         return usual
@@ -71,12 +71,12 @@ def read_deltas(section: Section, usual: tuple[float, ...]) -> tuple[float, ...]
 
 
 def check_strides(section: Section, neck: Neck) -> None:
-    """Refuse points that are not in the cells of the neck's levels."""
+    """Refuse strides that differ from those of the neck's levels."""
     section.same("strides", neck.strides, (4, 8, 16, 32, 64))
 
 
 def check_points(section: Section) -> None:
-    """Refuse a `bbox_coder` other than of distances from points."""
+    """Refuse a `bbox_coder` that does not decode distances from points."""
     coder = section.section("bbox_coder")
     if coder is not None:
         coder.typed("DistancePointBBoxCoder")
@@ -84,6 +84,6 @@ def check_points(section: Section) -> None:
 
 
 def read_bias(section: Section) -> bool:
-    """Whether the convolutions of a tower have biases also before norms."""
+    """Whether the convolutions of a tower have biases before norms."""
     bias = section.choice("conv_bias", {"auto": False, True: True, False: None}, "auto")
     return section.refuse("conv_bias", "'auto' or True") if bias is None else bias

@@ -1,4 +1,4 @@
-"""Classes and keypoints by name: what a checkpoint's `meta` says of the data that it was trained on."""
+"""The names of classes and keypoints in a checkpoint's `meta`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,11 +7,11 @@ from ...deploy.contract.skeleton import Skeleton
 from .section import Section, shown
 from .text import ConfigError
 
-_USUAL_SIGMA = 0.05  # of OKS, where nothing is said
+_USUAL_SIGMA = 0.05  # default of OKS
 
 
 def read_labels(meta: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of classes: OpenMMLab 2.x (`CLASSES`) and 3.x (`dataset_meta.classes`); None where there are none."""
+    """The names of classes, from OpenMMLab 2.x (`CLASSES`) or 3.x (`dataset_meta.classes`), or None."""
     dataset = meta.get("dataset_meta")
     found = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, dict) else meta.get("CLASSES")
     is_names = isinstance(found, list | tuple) and bool(found) and all(type(name) is str for name in found)
@@ -19,9 +19,9 @@ def read_labels(meta: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -> Skeleton:
-    """mmpose 1.x's `dataset_meta`: names, which change places in a mirror, links and sigmas.
+    """Read the `dataset_meta` of mmpose 1.x: names, mirrored pairs, links and sigmas.
 
-    ConfigError where they contradict each other.
+    Raises ConfigError if they contradict each other.
     """
     by_name = dataset.get("keypoint_name2id")
     if not isinstance(by_name, dict) or sorted(by_name.values(), key=str) != sorted(range(len(by_name)), key=str):
@@ -42,7 +42,7 @@ def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -
 
 
 def read_old_skeleton(info: Section) -> Skeleton:
-    """mmpose 0.x's `dataset_info`, which names the mirrored keypoint of each and has its links by name."""
+    """Read the `dataset_info` of mmpose 0.x, which has mirrored keypoints and links by name."""
     keypoints = info.numbered("keypoint_info")
     names = tuple(each.text("name") for each in keypoints)
     place = {name: i for i, name in enumerate(names)}

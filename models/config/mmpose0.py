@@ -1,4 +1,4 @@
-"""Configurations of mmpose 0.x in the words of 1.x, which is how they are read."""
+"""Conversion of configurations of mmpose 0.x to the keys of 1.x."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,9 @@ _HEADS = ("TopdownHeatmapSimpleHead", "TopDownSimpleHead")
 
 
 def modern(model: Mapping[Any, Any], data: Mapping[Any, Any]) -> dict[str, Any]:
-    """What 1.x would have under `model`, of a top-down network's `model` and `data_cfg`.
+    """The `model` of 1.x, from a top-down network's `model` and `data_cfg`.
 
-    Raises ConfigError for what is not supported, by the names of 0.x.
+    Raises ConfigError for unsupported values, with the key names of 0.x.
     """
     old, crops = Section(model, "model"), Section(data, "data_cfg")
     old.typed("TopDown")
@@ -55,10 +55,10 @@ def _head(head: Section) -> dict[str, Any]:
 
 
 def _codec(test: Section) -> dict[str, Any]:
-    """The codec that `test_cfg` says: how maps are read."""
+    """The codec that `test_cfg` describes."""
     kernel = test.integer("modulate_kernel", 11, most=63)
     rule = test.choice("post_process", {"default": "default", "unbiased": "unbiased", "megvii": "megvii"}, "default")
-    if test.flag("unbiased_decoding", False):  # before 0.8
+    if test.flag("unbiased_decoding", False):  # mmpose before 0.8
         rule = "unbiased"
     if test.flag("use_udp", False):
         test.choice("target_type", {"GaussianHeatMap": None, "GaussianHeatmap": None}, "GaussianHeatmap")

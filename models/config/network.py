@@ -1,4 +1,4 @@
-"""From a configuration to a network: each part is looked up by its type, and reads its own keys."""
+"""Build a network from a configuration: each part is looked up by its type, and reads its own keys."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,10 +52,10 @@ _POSE = "TopdownPoseEstimator"
 
 @dataclass(frozen=True)
 class Network:
-    """A network that a configuration describes; the fields are those of `Variant` but for what images and labels say.
+    """A network that a configuration describes. The fields are those of `Variant` without images and labels.
 
-    `classes` is how many classes or keypoints the configuration names, and `size` (height, width) px is that of the
-    crops of a pose network.
+    `classes` is the number of classes or keypoints in the configuration, and `size` (height, width) px the size of a
+    pose network's crops.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Network:
 
 
 def read_network(model: Section) -> Network:
-    """The network under `model`; what images and thresholds are about is left to others.
+    """Read the network under `model`, but not images and thresholds.
 
     Raises ConfigError for types and values that are not supported.
     """
@@ -80,7 +80,7 @@ def read_network(model: Section) -> Network:
     try:
         with torch.device("meta"):
             network.build(network.classes)
-    except ValueError as error:  # PyTorch's own, such as channels that groups do not divide
+    except ValueError as error:  # from PyTorch, for example if groups do not divide the channels
         raise ConfigError(f"{model.path} makes no network ({error}); give the configuration that was trained") from None
     return network
 
@@ -128,7 +128,7 @@ def _network(
 
 
 _OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}
-"""Of deformable layers in mmdet 1.x."""
+"""Names of deformable layers in mmdet 1.x."""
 
 
 def _below(model: Section, key: str) -> Section:
@@ -137,7 +137,7 @@ def _below(model: Section, key: str) -> Section:
 
 
 def _known(table: Mapping[str, T], section: Section, what: str) -> T:
-    """What reads a section of this type; ConfigError names those that are supported."""
+    """The reader of a section of this type. Raises ConfigError with the supported types."""
     if section.type not in table:
         raise ConfigError(f"{section.path}.type is {shown(section.type)}; supported {what}: {', '.join(table)}")
     return table[section.type]

@@ -1,4 +1,4 @@
-"""Normalisation as configurations state it."""
+"""Normalisation layers in configurations."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ _BATCH_NORM = Norm("bn")
 
 
 def read_norm(section: Section, default: Norm | None) -> Norm | None:
-    """The `norm_cfg` of a section: batch norm, also the synchronised one, or group norm; None where it says None.
+    """Read the `norm_cfg` of a section: (synchronised) batch norm or group norm, or None if it is None.
 
-    `default` is what the part has where nothing is said. What is said but for its eps has PyTorch's.
+    `default` applies if the key is absent. A given norm without eps has PyTorch's.
     """
     norm = section.section("norm_cfg")
     if norm is None:
@@ -29,16 +29,16 @@ def read_norm(section: Section, default: Norm | None) -> Norm | None:
 
 
 def trunk_norm(section: Section, default: Norm = _BATCH_NORM) -> Norm:
-    """The same of a backbone, which has one."""
+    """Read the `norm_cfg` of a backbone, which must not be None."""
     return read_norm(section, default) or section.refuse("norm_cfg", "BN, SyncBN or GN")
 
 
 def batch_norm(section: Section, default: Norm = _BATCH_NORM) -> Norm:
-    """The same where group norm has no place."""
+    """Read a `norm_cfg` that must be batch norm."""
     norm = trunk_norm(section, default)
     return norm if norm.kind == "bn" else section.refuse("norm_cfg", "BN or SyncBN")
 
 
 def normed(build: Callable[..., nn.Module], norm: Norm | None) -> Callable[..., nn.Module]:
-    """What builds the same network with exactly this normalisation where it has one."""
+    """A builder of the same network with this normalisation in place of its own."""
     return build if norm is None else lambda *arguments: renorm(build(*arguments), norm)

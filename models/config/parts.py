@@ -1,4 +1,4 @@
-"""What the parts of a network say of themselves when they are read from a configuration."""
+"""Descriptions of a network's parts, as read from a configuration."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from ...deploy.forms import Form
 
 @dataclass(frozen=True)
 class Trunk:
-    """A backbone: how to build it, which of the levels that it gives are in use, and their strides.
+    """A backbone: how to build it, the levels in use, and their strides.
 
     `mapping` turns parts of a checkpoint's keys into the backbone's own, as `Variant.mapping` does.
     """
@@ -26,7 +26,7 @@ class Trunk:
 
     @cached_property
     def channels(self) -> tuple[int, ...]:
-        """How wide each level is."""
+        """The number of channels of each level."""
         with torch.device("meta"):
             channels = self.build().channels
         return tuple(channels[level] for level in self.levels)
@@ -34,8 +34,8 @@ class Trunk:
 
 @dataclass(frozen=True)
 class Neck:
-    """A pyramid: how to build it, which levels of the backbone it takes, and what comes of them: levels of the given
-    `strides`, each `channels` wide."""
+    """A pyramid: how to build it, the backbone levels that it takes, and its output levels with the given `strides` and
+    `channels`."""
 
     build: Callable[[], nn.Module]
     levels: tuple[int, ...]
@@ -45,10 +45,10 @@ class Neck:
 
 @dataclass(frozen=True)
 class Head:
-    """A head: how to build it for a number of classes or keypoints, and what the configuration says that number is.
+    """A head: how to build it for a number of classes or keypoints, and that number in the configuration.
 
-    `classifier` is the parameter whose first axis that number is, by its name in the head; parameters with a part in
-    `unused` only train. `size` is the input's (height, width) px, where the head is made for one.
+    `classifier` is the name in the head of the parameter whose first axis is that number. Parameters with a part in
+    `unused` are only used in training. `size` is the (height, width) px of a fixed input.
     """
 
     build: Callable[[int], nn.Module]

@@ -1,4 +1,4 @@
-"""How a framework makes an image into a network's input, read from its transforms of test images."""
+"""Preprocessing of a framework, read from its transforms of test images."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +16,9 @@ Three = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Steps:
-    """What the transforms read so far do to an image: it is resized, padded, normalised, in this order.
+    """The preprocessing by the transforms read so far: resize, pad, normalise, in this order.
 
-    `pads` may follow the normalisation as well; of those the value is None.
+    `pads` may also follow the normalisation; their value is then None.
     """
 
     place: Resize | Crop = Resize()
@@ -29,7 +29,7 @@ class Steps:
     normalised: bool = False
 
     def image_input(self) -> ImageInput:
-        """The same as a Card has it; ConfigError where several paddings are more than one."""
+        """The input for a Card. Raises ConfigError if the paddings differ."""
         if isinstance(self.place, Crop):
             return ImageInput(self.place, self.color, self.mean, self.std)
         first, *others = [pad for pad in self.pads if pad.canvas is not None or pad.multiple > 1] or [Pad()]
@@ -44,7 +44,7 @@ Read = Callable[[Section, Steps], Steps]
 
 
 def find_transforms(config: Mapping[str, Any]) -> list[Section]:
-    """The transforms of test images: of mmdet 3.x and mmpose 1.x, or of mmdet 2.x and mmpose 0.x."""
+    """The transforms of test images of mmdet 3.x and mmpose 1.x, or of mmdet 2.x and mmpose 0.x."""
     for keys in (("test_dataloader", "dataset"), ("data", "test")):
         dataset: Any = config
         for key in keys:
@@ -61,7 +61,7 @@ def find_transforms(config: Mapping[str, Any]) -> list[Section]:
 
 
 def read_images(transforms: list[Section], preprocessor: Section | None) -> tuple[ImageInput, Clip]:
-    """What a detector sees, and where boxes end: mmdet 3.x cuts them at the end of the padding of a Pad."""
+    """The input of a detector, and the clipping of boxes: mmdet 3.x clips them to the padded image of a Pad."""
     steps = Steps()
     for transform in _flat(transforms):
         steps = _known(_DETECTION, transform)(transform, steps)
@@ -73,7 +73,7 @@ def read_images(transforms: list[Section], preprocessor: Section | None) -> tupl
 
 
 def read_crops(transforms: list[Section], preprocessor: Section | None, size: tuple[int, int]) -> ImageInput:
-    """What a top-down network sees, whose crops are of `size` (height, width) px."""
+    """The input of a top-down network with crops of `size` (height, width) px."""
     steps = Steps(Crop(size, (1.25, 1.25), multiple=32))
     for transform in transforms:
         steps = _known(_TOP_DOWN, transform)(transform, steps)
@@ -88,7 +88,7 @@ def _known(table: Mapping[str, Read], step: Section) -> Read:
 
 
 def _flat(transforms: list[Section]) -> list[Section]:
-    """The transforms of mmdet 2.x out of the one that repeats them for several scales and mirrored images."""
+    """The transforms, with those inside mmdet 2.x's MultiScaleFlipAug unpacked."""
     flat: list[Section] = []
     for step in transforms:
         if step.type != "MultiScaleFlipAug":
@@ -140,7 +140,7 @@ def _pad(step: Section, steps: Steps) -> Steps:
 
 
 def _pad_value(step: Section) -> float:
-    """One value for all channels: a number, three equal ones, or either of them below `img`."""
+    """One value for all channels: a number or three equal ones, also under the key `img`."""
     section, key = step, "pad_val"
     if step.is_dict("pad_val"):
         section, key = step.section("pad_val"), "img"
@@ -157,7 +157,7 @@ def _normalize(step: Section, steps: Steps) -> Steps:
 
 
 def _normalize_tensor(step: Section, steps: Steps) -> Steps:
-    """mmpose 0.x reads RGB and normalises values of 0 to 1."""
+    """mmpose 0.x reads RGB and normalises values in 0..1."""
     (r, g, b), (s, t, u) = step.numbers("mean", count=3), _std(step)
     return replace(steps, color="rgb", mean=(255.0 * r, 255.0 * g, 255.0 * b), std=(255.0 * s, 255.0 * t, 255.0 * u))
 
@@ -168,7 +168,7 @@ def _std(section: Section) -> Three:
 
 
 def _preprocess(section: Section, steps: Steps) -> Steps:
-    """`model.data_preprocessor`, with which the frameworks of 2022 normalise, and then pad."""
+    """Read `model.data_preprocessor`, which normalises and then pads in the frameworks since 2022."""
     section.typed("DetDataPreprocessor", "PoseDataPreprocessor")
     section.fixed(pad_value=0)
     section.training("batch_augments", "pad_mask", "mask_pad_value", "pad_seg", "seg_pad_value", "boxtype2tensor")
@@ -189,12 +189,12 @@ def _center_scale(step: Section, steps: Steps) -> Steps:
 
 def _affine(step: Section, steps: Steps) -> Steps:
     height, width = steps.place.size
-    step.same("input_size", (width, height), (width, height))  # mmpose 0.x says it elsewhere
+    step.same("input_size", (width, height), (width, height))  # mmpose 0.x has it elsewhere
     return replace(steps, place=replace(steps.place, spacing=step.flag("use_udp", False)))
 
 
 def _nothing(step: Section, steps: Steps) -> Steps:
-    """Of a transform that changes nothing of a test image."""
+    """A transform that does not change test images."""
     step.rest_trains()
     return steps
 

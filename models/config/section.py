@@ -1,7 +1,7 @@
-"""One `dict(...)` of a configuration, which knows what of it has been read.
+"""One `dict(...)` of a configuration that tracks which keys were read.
 
-The rule that makes a configuration safe to follow: each key is read, only trains, has its default, or is refused by
-name. `finish` refuses what nobody read, so that a key with a meaning cannot be ignored.
+The rule that makes a configuration safe to use: each key is read, only affects training, has its default value, or is
+refused by name. `finish` refuses unread keys, so that no relevant key is ignored.
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ from .text import ConfigError
 
 T = TypeVar("T")
 
-_ALL = object()  # stands for no default: the key must be there
+_ALL = object()  # no default: the key is required
 _TRAINING = frozenset("init_cfg pretrained frozen_stages norm_eval with_cp zero_init_residual train_cfg".split())
-"""Keys that mean nothing to a trained network wherever they stand."""
+"""Keys that never affect a trained network."""
 
 
 _PACKAGES = ("mmdet", "mmpose", "mmcv", "mmengine", "torch")
 
 
 class Section:
-    """A `dict(...)` by its path, such as "model.backbone".
+    """A `dict(...)` and its path, such as "model.backbone".
 
-    Each method reads one key and gives its value, or the default where it is absent. ConfigError names the key and its
-    value where that is of another kind, and a key that is absent and has no default.
+    Each method reads one key and returns its value, or the default if it is absent. Raises ConfigError if the value has
+    another type, or if a key without a default is absent.
     """
 
     def __init__(self, data: Mapping[Any, Any], path: str) -> None:
@@ -34,11 +34,11 @@ class Section:
 
     @property
     def type(self) -> str:
-        """The name of what the section configures, without the package that it is from where that is a known one."""
+        """The type that the section configures, without the name of a known package."""
         return _named(self.text("type"))
 
     def typed(self, *names: str, default: Any = _ALL) -> str:
-        """The same where nothing but these is supported."""
+        """The type, which must be one of `names`."""
         name = _named(self.text("type", default))
         return name if name in names else self.refuse("type", ", ".join(names))
 
@@ -46,7 +46,7 @@ class Section:
         return key in self._data
 
     def texts(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
-        """A sequence of texts."""
+        """A sequence of strings."""
         return self._sequence(key, default, _is_text, "texts", count)
 
     def text(self, key: str, default: Any = _ALL) -> Any:
@@ -65,21 +65,21 @@ class Section:
         return self._value(key, default, "a number", _is_number)
 
     def is_none(self, key: str) -> bool:
-        """Whether a key says None, where that is not what its absence says."""
+        """Whether a key is None, if that differs from its default."""
         self._read.add(key)
         return key in self._data and self._data[key] is None
 
     def is_number(self, key: str) -> bool:
-        """Whether a key that may be a number or a sequence is one number."""
+        """Whether a key holds a number rather than a sequence."""
         return _is_number(self._data.get(key))
 
     def is_nested(self, key: str) -> bool:
-        """Whether a key that may be a sequence or several is several."""
+        """Whether a key holds a sequence of sequences."""
         value = self._data.get(key)
         return isinstance(value, tuple) and any(isinstance(each, tuple) for each in value)
 
     def is_dict(self, key: str) -> bool:
-        """Whether a key that may be a dict or something simpler is a dict."""
+        """Whether a key holds a dict rather than a simpler value."""
         return isinstance(self._data.get(key), dict)
 
     def integers(self, key: str, default: Any = _ALL, *, count: int | None = None) -> Any:
@@ -100,13 +100,13 @@ class Section:
         return self._sequence(key, default, _is_pair, "pairs of numbers", None)
 
     def choice(self, key: str, choices: Mapping[Any, T], default: Any = _ALL) -> T:
-        """What one of the allowed values stands for."""
+        """The entry of `choices` for the key's value."""
         value = self._take(key, default)
         found = [meaning for allowed, meaning in choices.items() if value == allowed and type(value) is type(allowed)]
         return found[0] if found else self.refuse(key, " or ".join(map(repr, choices)))
 
     def section(self, key: str) -> "Section | None":
-        """The section below a key, or None where there is none."""
+        """The section under a key, or None."""
         value = self._take(key, None)
         if value is None:
             return None
@@ -115,14 +115,14 @@ class Section:
         return self._child(value, f"{self.path}.{key}")
 
     def sections(self, key: str) -> "list[Section]":
-        """The sections in the sequence below a key."""
+        """The sections in the sequence under a key."""
         values = self._take(key, ())
         if not isinstance(values, tuple) or not all(isinstance(value, dict) for value in values):
             self.refuse(key, "a sequence of dicts")
         return [self._child(value, f"{self.path}.{key}[{i}]") for i, value in enumerate(values)]
 
     def numbered(self, key: str) -> "list[Section]":
-        """The sections below a key, by the whole numbers 0, 1, ... as their names."""
+        """The sections under a key that is a dict with the keys 0, 1, ..."""
         below = self._take(key, {})
         if not isinstance(below, dict) or set(below) != set(range(len(below))):
             self.refuse(key, "a dict of 0, 1, ...")
@@ -131,25 +131,25 @@ class Section:
         return [self._child(below[i], f"{self.path}.{key}[{i}]") for i in range(len(below))]
 
     def fixed(self, **only: Any) -> None:
-        """Keys for which nothing but their default is supported."""
+        """Accept only the default of these keys."""
         for key, value in only.items():
             self.same(key, value, value)
 
     def same(self, key: str, value: Any, default: Any = _ALL) -> None:
-        """A key that has to agree with what is known already."""
+        """Check that a key has the given value."""
         if (found := self._take(key, default)) != value:
             raise ConfigError(f"{self.path}.{key} is {shown(found)}; supported: {shown(value)}")
 
     def training(self, *keys: str) -> None:
-        """Keys that only train."""
+        """Skip keys that only affect training."""
         self._read.update(keys)
 
     def rest_trains(self) -> None:
-        """All that is not read yet only trains."""
+        """Skip all unread keys, which only affect training."""
         self._read.update(self._data)
 
     def with_defaults(self, **values: Any) -> "Section":
-        """The section, with these values where it has none."""
+        """The section with these values for absent keys."""
         self._data = {**values, **self._data}
         return self
 
@@ -158,7 +158,7 @@ class Section:
         raise ConfigError(f"{self.path}.{key} is {shown(self._data.get(key))}; supported: {supported}")
 
     def finish(self) -> None:
-        """Refuse the first key that nobody has read, here or below."""
+        """Refuse the first unread key, here or below."""
         for key, value in self._data.items():
             if key not in self._read:
                 raise ConfigError(
@@ -193,19 +193,19 @@ class Section:
 
 
 def shown(value: Any) -> str:
-    """A value in a message, cut where it is long."""
+    """A value for a message, truncated."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _named(type_name: str) -> str:
-    """Other packages may mean other things by a name."""
+    """The type without the name of a known package. In other packages a name may have another meaning."""
     package, _, _ = type_name.partition(".")
     return type_name.rpartition(".")[2] if package in _PACKAGES else type_name
 
 
 def _spelled(key: Any) -> str:
-    """A key as the file has it, which may hold anything."""
+    """A key for a message. Keys are untrusted."""
     return key if isinstance(key, str) and key.isidentifier() and len(key) <= 80 else shown(key)
 
 

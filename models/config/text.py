@@ -1,4 +1,4 @@
-"""The text of an OpenMMLab configuration as data: it is read, and nothing in it runs."""
+"""Parse the text of an OpenMMLab configuration as data, without running it."""
 
 import ast
 import warnings
@@ -8,7 +8,7 @@ from typing import Any
 
 from ...deploy.system.errors import InputError
 
-_MOST_CHARACTERS = 1 << 20  # a dumped configuration has ten to a hundred thousand
+_MOST_CHARACTERS = 1 << 20  # Dumped configurations have ten to a hundred thousand.
 _DEEPEST = 64
 _NAMES = {"inf": float("inf"), "nan": float("nan")}  # as Python prints them in a dump
 _FLATTEN = (
@@ -23,9 +23,9 @@ class ConfigError(InputError):
 
 @dataclass(frozen=True)
 class Text:
-    """The assignments of a configuration: `values` that are data, and why the `unread` ones are not.
+    """The assignments of a configuration: `values` that are data, and `unread` ones with the reason.
 
-    Sequences are tuples whatever brackets they have in the text, as OpenMMLab takes one for the other.
+    All sequences become tuples, since OpenMMLab does not distinguish lists and tuples.
     """
 
     values: Mapping[str, Any]
@@ -33,10 +33,10 @@ class Text:
 
 
 def read_text(text: str) -> Text:
-    """Read a flat configuration: one assignment a name, of literals and `dict(...)`.
+    """Read a flat configuration: one assignment per name, of literals and `dict(...)`.
 
-    What is assigned and is no such data is told in `unread`, for most of it nobody needs. Raises ConfigError for
-    anything but assignments, and for a text that inherits from others.
+    Assignments of other expressions are listed in `unread`, since most are not needed. Raises ConfigError for other
+    statements, and for a text that inherits from other files.
     """
     if len(text) > _MOST_CHARACTERS:
         raise ConfigError(f"it has {len(text)} characters, {_MOST_CHARACTERS} at most are read; give the one dumped")
@@ -113,7 +113,7 @@ def _braces(node: Any, depth: int) -> dict[Any, Any]:
 
 
 def _call(node: Any, depth: int) -> dict[Any, Any]:
-    """dict(a=1), or dict({0: 1}) where keys are no identifiers."""
+    """dict(a=1), or dict({0: 1}) for keys that are not identifiers."""
     named = [keyword.arg for keyword in node.keywords]
     if not isinstance(node.func, ast.Name) or node.func.id != "dict" or len(node.args) > 1 or None in named:
         raise ConfigError(f"line {node.lineno}: {_shown(node)} is a call, and nothing runs here; {_FLATTEN}")
@@ -135,5 +135,5 @@ _CONVERT: dict[type[ast.expr], Callable[[Any, int], Any]] = {
 
 
 def _shown(node: ast.expr) -> str:
-    """What an expression is called in a message: its kind, for its text may be as long as the file."""
+    """An expression in a message: its type, since its text may be as long as the file."""
     return f"a {type(node).__name__}"

@@ -1,14 +1,14 @@
-"""What of a detector's predictions stays, read from `test_cfg`."""
+"""Thresholds and suppression of a detector, read from `test_cfg`."""
 
 from ...deploy.contract.suppression import Suppress
 from .section import Section
 
 _ALL = 100_000
-"""What a Card has where a configuration keeps everything."""
+"""The Card's maximum number of detections if the configuration has no limit."""
 
 
 def read_thresholds(section: Section) -> tuple[Suppress, int]:
-    """The suppression, and how many candidates of each level go into it."""
+    """The suppression, and the number of candidates per level before it."""
     top_k = section.integer("nms_pre", -1, least=-1, most=1 << 30)
     most = section.integer("max_per_img", least=-1, most=1 << 30)
     section.choice("min_bbox_size", {0: None, -1: None}, -1)
@@ -17,7 +17,7 @@ def read_thresholds(section: Section) -> tuple[Suppress, int]:
 
 
 def _read_nms(nms: Section, conf: float) -> dict[str, object]:
-    nms.training("split_thr")  # how a large number of boxes is worked on, not what comes of it
+    nms.training("split_thr")  # Does not change the result.
     common = {"class_agnostic": nms.flag("class_agnostic", False)}
     kind = nms.typed("nms", "soft_nms", default="nms")
     overlap = "iou_thr" if "iou_thr" in nms else "iou_threshold"  # before mmdet 2.4

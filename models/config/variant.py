@@ -1,4 +1,4 @@
-"""From a checkpoint's own configuration to all that an export needs to know: a Variant that nobody had to name."""
+"""Build a Variant from the configuration in a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from .thresholds import read_thresholds
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that was read, in words, and from which keys."""
+    """One fact that was read, as text, and the keys that it was read from."""
 
     what: str
     value: str
@@ -32,16 +32,16 @@ class Fact:
 
 @dataclass(frozen=True)
 class Described:
-    """A Variant and what was read to make it."""
+    """A Variant and the facts that it is based on."""
 
     variant: Variant
     facts: tuple[Fact, ...]
 
 
 def describe(text: Text, meta: Mapping[str, Any]) -> Described:
-    """The variant that a configuration describes, with what `meta`, from beside the weights, says of its labels.
+    """The variant that a configuration describes, with the labels in `meta`, the metadata of the weights.
 
-    Raises ConfigError for what cannot be read, and for what is not supported.
+    Raises ConfigError for unreadable and unsupported values.
     """
     keys = _below(text, "model")
     model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
@@ -102,7 +102,7 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
 
 
 def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
-    """Refuse crops that are cut by one rule and read by another."""
+    """Refuse crops whose warp and decoding use different spacings."""
     reads_spacing = isinstance(form, Offsets) or (isinstance(form, Heatmaps) and form.method == "udp")
     if image.place.spacing != reads_spacing:
         wanted = "True with a UDPHeatmap, False with other codecs"
@@ -110,7 +110,7 @@ def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
 
 
 def _flipped(model: Section, form: KeypointForm) -> KeypointForm:
-    """The form with the flip test that `test_cfg` asks for."""
+    """The form with the flip test of `test_cfg`."""
     test = model.section("test_cfg")
     if test is None:
         return replace(form, flip=False)
@@ -141,7 +141,7 @@ def _skeleton(text: Text, meta: Mapping[str, Any]) -> Skeleton:
 
 
 def _common(network: Network) -> dict[str, Any]:
-    """What of a Variant the network says."""
+    """The fields of a Variant that the network determines."""
 
     def build(classes: int) -> nn.Module:
         if classes != network.classes:
@@ -172,7 +172,7 @@ def _below(text: Text, key: str) -> dict[Any, Any]:
 
 
 def _image(variant: Variant) -> str:
-    """What the network sees, in words."""
+    """The network's input, as text."""
     image = variant.input
     values = f"{image.color}, mean {_numbers(image.mean)}, std {_numbers(image.std)}"
     return f"{image.place.label}, {values}"

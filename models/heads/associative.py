@@ -1,5 +1,5 @@
-"""Heads that tell people apart by a tag for every keypoint (Newell et al., "Associative Embedding: End-to-End Learning
-for Joint Detection and Grouping", arXiv 1611.05424)."""
+"""Heads that predict a tag for every keypoint to group keypoints by person (Newell et al., "Associative Embedding:
+End-to-End Learning for Joint Detection and Grouping", arXiv 1611.05424)."""
 
 from collections.abc import Sequence
 
@@ -22,11 +22,11 @@ class AssociativeHead(HeatmapHead):
 
 
 class HigherHead(nn.Module):
-    """HigherHRNet's (Cheng et al., arXiv 1908.10357, section 3): one level, then a second, larger one without tags.
+    """HigherHRNet's head (Cheng et al., arXiv 1908.10357, section 3): maps and tags, then larger maps without tags.
 
     `forward` gives (n, 2 * keypoints, h, w), maps and then tags, and (n, keypoints, 2h, 2w). `decode` resizes the first
-    to the second as the authors do and averages the maps: `heatmaps` and `tags`, both (n, keypoints, 2h, 2w). With
-    `spacing` lengths go from one pixel's centre to another's, as in UDP. `blocks` follow the transposed convolution.
+    to the second and averages the maps: `heatmaps` and `tags`, both (n, keypoints, 2h, 2w). With `spacing`, lengths are
+    measured between pixel centres, as in UDP. `blocks` follow the transposed convolution.
     """
 
     def __init__(self, keypoints: int, channels: int, *, blocks: int = 4, spacing: bool = False) -> None:

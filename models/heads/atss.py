@@ -23,8 +23,8 @@ class ATSSHead(nn.Module):
     """Pyramid levels to class scores, boxes and centerness for the one anchor of every cell.
 
     `forward` gives raw logits per level: `classes` (n, classes, h, w), `deltas` (n, 4, h, w) and `quality`
-    (n, 1, h, w). `inclusive` boxes and `bias` in the branches belong to the authors' code, and so does `deformable`:
-    the last convolution of either branch. A delta is in units of `stds`, and `kernel` is the size of the last layers'.
+    (n, 1, h, w). The authors' code has `inclusive` boxes, `bias` in the branches, and `deformable` last convolutions of
+    both branches. Deltas are in units of `stds`. `kernel` is the kernel size of the last layers.
     """
 
     def __init__(

@@ -14,9 +14,9 @@ from .fcos import FCOSHead
 
 
 class AutoAssignHead(FCOSHead):
-    """FCOS' improved head at the corners of the cells, which learns its `quality` as an implicit objectness.
+    """FCOS' improved head with points at the corners of cells, whose `quality` is an implicit objectness.
 
-    Nothing but the training tells it from a centerness (section 3.2); the boxes start at four strides a side.
+    Only the training differs from a centerness (section 3.2). Boxes start with distances of four strides.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class AutoAssignHead(FCOSHead):
 
 
 def from_config(section: Section, neck: Neck) -> Head:
-    """OpenMMLab's AutoAssignHead, which sets its own switches of FCOS whatever a configuration says."""
+    """OpenMMLab's AutoAssignHead, which overrides FCOS' options in a configuration."""
     build = read_towers(section, neck, AutoAssignHead)
     check_points(section)
     check_strides(section, neck)

@@ -1,6 +1,6 @@
 """BorderDet's head (Qiu et al., "BorderDet: Border Feature for Dense Object Detection", arXiv 2007.11056).
 
-FCOS predicts a first box at every point; the features along the borders of that box classify and refine it.
+FCOS predicts a first box at every point. The features along the borders of that box then classify and refine it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ..points import grid_points, points_first
 from .fcos import FCOSHead
 
 _POOL_SIZE = 10  # section 4.1
-_UNIT = 0.5  # of a first box's sides; its corners move by so much per delta
+_UNIT = 0.5  # shift of a corner per delta, in sides of the first box
 
 
 class BorderBranch(nn.Module):
@@ -31,16 +31,16 @@ class BorderBranch(nn.Module):
         self.border_conv = nn.Sequential(nn.Conv2d(5 * border_channels, channels, 1), nn.ReLU())
 
     def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        # Across a large map half precision places a sample no better than an eighth of a cell.
+        # On a large map, half precision resolves positions only to an eighth of a cell.
         pooled = border_align(self.ltrb_conv(x).float(), boxes, _POOL_SIZE).to(x.dtype)
         borders = pooled.permute(0, 3, 1, 2).flatten(1, 2).unflatten(2, x.shape[2:])
         return self.border_conv(torch.cat((borders, self.cur_point_conv(x)), 1))
 
 
 class InstanceNorm(nn.Module):
-    """Zero mean and unit variance for every channel of every image, and none to learn; (n, c, h, w).
+    """Zero mean and unit variance for every channel of every image, without parameters; (n, c, h, w).
 
-    PyTorch's own refuses maps of one cell.
+    PyTorch's InstanceNorm2d refuses maps of one cell.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def _normalised(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class BorderDetHead(FCOSHead):
-    """Pyramid levels to class scores twice and boxes refined once.
+    """Pyramid levels to two sets of class scores and to refined boxes.
 
     `forward` gives per level the logits `classes` (n, classes, h, w) and `centerness` (n, 1, h, w) and the boxes
     `first` (n, h * w, 4) xyxy px of the first stage, and of the second the logits `border_classes`
@@ -108,7 +108,7 @@ class BorderDetHead(FCOSHead):
 
 
 def _inside(boxes: Tensor, size: Sequence[int]) -> Tensor:
-    """Boxes (n, k, 4) xyxy in cells, held within a map of (h, w) cells."""
+    """Boxes (n, k, 4) xyxy in cells, clipped to a map of (h, w) cells."""
     h, w = size
     x, y = boxes[..., 0::2].clamp(0, w - 1), boxes[..., 1::2].clamp(0, h - 1)
     return torch.stack((x, y), -1).flatten(-2)

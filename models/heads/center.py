@@ -21,7 +21,7 @@ class CenterHead(nn.Module):
         self.heatmap_head = _branch(in_channels, channels, classes)
         self.wh_head = _branch(in_channels, channels, 2)
         self.offset_head = _branch(in_channels, channels, 2)
-        nn.init.constant_(self.heatmap_head[2].bias, -math.log(9))  # every class starts at a score of 0.1
+        nn.init.constant_(self.heatmap_head[2].bias, -math.log(9))  # Every class starts with a score of 0.1.
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"heat": self.heatmap_head(x), "size": self.wh_head(x), "offset": self.offset_head(x)}

@@ -13,7 +13,7 @@ _POOLS = {"tl": (top_pool, left_pool), "br": (bottom_pool, right_pool)}
 
 
 class CornerPooling(nn.Module):
-    """The prediction module of a corner, "tl" or "br" (figure 7): two directions pooled and added, and a shortcut.
+    """The prediction module of a corner, "tl" or "br" (figure 7): the sum of two corner pools, with a shortcut.
 
     Shapes: (n, channels, h, w) to the same.
     """
@@ -37,7 +37,7 @@ class CornerHead(nn.Module):
     """One map to heatmaps, tags and offsets of top-left (`tl`) and bottom-right (`br`) corners.
 
     `forward` gives, for each corner, logits `*_heat` (n, classes, h, w), `*_emb` (n, 1, h, w) and `*_off` (n, 2, h, w)
-    in cells. `decode` turns them into the network's outputs; which corners belong together is found at run time.
+    in cells. `decode` turns them into the network's outputs. Corners are paired at run time.
     """
 
     def __init__(self, classes: int, channels: int = 256, *, pooled: int = 128, peaks: int = 100) -> None:
@@ -52,7 +52,7 @@ class CornerHead(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
         for heat in (self.tl_heat, self.br_heat):
-            nn.init.constant_(heat[1].conv.bias, -math.log(9))  # every class starts at a score of 0.1
+            nn.init.constant_(heat[1].conv.bias, -math.log(9))  # Every class starts with a score of 0.1.
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         maps: dict[str, Tensor] = {}
@@ -62,7 +62,7 @@ class CornerHead(nn.Module):
         return maps
 
     def decode(self, maps: dict[str, Tensor], canvas: tuple[int, int]) -> dict[str, Tensor]:
-        """Of the k best peaks of each corner, best first, in fp32.
+        """The k best peaks of each corner, best first, in fp32.
 
         `*_points` (n, k, 2) xy px, `*_scores` (n, k), `*_labels` (n, k), and `*_tags` (n, k), which are alike for the
         corners of one object.

@@ -8,7 +8,7 @@ from .atss import ATSSHead
 class DDODHead(ATSSHead):
     """ATSS' head whose branches each start with a deformable convolution; the `quality` is the IoU of the box.
 
-    Where the layers of either branch look is theirs alone (section 3.3).
+    The branches do not share sampling positions (section 3.3).
     """
 
     def __init__(self, classes: int, channels: int = 256, *, anchors: Anchors, stacked: int = 4) -> None:

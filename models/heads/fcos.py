@@ -19,11 +19,11 @@ from ..points import grid_points, points_first
 class FCOSHead(nn.Module):
     """Pyramid levels to class scores, boxes and centerness for every point.
 
-    The first form states distances as exp(x) px and reads the centerness off the class branch. The `improved` one of
-    the authors' later code states max(x, 0) strides and reads it off the box branch, and its convolutions have
-    biases; `beside_boxes` is where that reads the centerness though the distances are stated otherwise, or the other
-    way round. `deformable` is the last convolution of either branch. `forward` gives per level `classes`
-    (n, classes, h, w), `sides` (n, 4, h, w) before exp or max, and `quality` (n, 1, h, w).
+    The original form predicts distances as exp(x) px and the centerness in the class branch. The `improved` form of the
+    authors' later code predicts max(x, 0) strides and the centerness in the box branch, and its convolutions have
+    biases. `beside_boxes` overrides the branch of the centerness. `deformable` makes the last convolution of both
+    branches deformable. `forward` gives per level `classes` (n, classes, h, w), `sides` (n, 4, h, w) before exp or max,
+    and `quality` (n, 1, h, w).
     """
 
     def __init__(
@@ -97,4 +97,4 @@ def from_config(section: Section, neck: Neck) -> Head:
 
 
 _OLD_NAMES = {"bbox_head.fcos_": "bbox_head.conv_"}
-"""Of mmdet before 2.1."""
+"""Key names of mmdet before 2.1."""

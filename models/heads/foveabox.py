@@ -10,13 +10,13 @@ from ..blocks import ConvNorm, start_head, tower
 from ..coders import distances_to_boxes
 from ..points import grid_points, points_first
 
-_UNIT = 2  # strides; an object of this size has a distance of 1, whose logarithm is 0
+_UNIT = 2  # strides; the unit of distances, so that this distance has the logarithm 0
 _GROUPS = 4
 _ALIGNED_WIDTH = 4  # times the pyramid's channels: the class branch after the alignment
 
 
 class FeatureAlign(nn.Module):
-    """A deformable 3x3 convolution whose taps move as a predicted box says (section 3.5 of the paper).
+    """A deformable 3x3 convolution with offsets computed from a predicted box (section 3.5 of the paper).
 
     Shapes: x (n, c, h, w) and `sides` (n, 4, h, w), the distances to the box's sides, to (n, c, h, w).
     """
@@ -34,8 +34,8 @@ class FeatureAlign(nn.Module):
 class FoveaHead(nn.Module):
     """Pyramid levels to class scores and boxes for every point.
 
-    `align` gives the version whose class branch sees features aligned with the predicted box, with group norms in both
-    branches. `forward` gives per level `classes` (n, classes, h, w) and `sides` (n, 4, h, w), the logarithms of the
+    With `align`, the class branch uses features aligned with the predicted box, and both branches have group norms.
+    `forward` gives per level `classes` (n, classes, h, w) and `sides` (n, 4, h, w), the logarithms of the
     distances from the point to the sides of its box in units of two strides.
     """
 

@@ -10,7 +10,7 @@ from ..coders import distances_to_boxes
 from ..points import grid_points, points_first
 from .retina import RetinaHead
 
-_UNIT = 4  # strides; a box side's distance from its point is predicted in these
+_UNIT = 4  # strides; the unit of the predicted distances
 
 
 class FSAFHead(RetinaHead):

@@ -21,7 +21,7 @@ from ..points import grid_points, points_first
 
 
 class GFLHead(nn.Module):
-    """Pyramid levels to class scores and boxes; with `quality_channels`, the version-2 quality as well.
+    """Pyramid levels to class scores and boxes, and with `quality_channels` the quality of version 2.
 
     `forward` gives raw logits per level: `classes` (n, classes, h, w), `sides` (n, 4 * bins, h, w) and, in
     version 2, `quality` (n, 1, h, w). `decode` turns them into the network's outputs.
@@ -76,13 +76,13 @@ class GFLHead(nn.Module):
         return outputs
 
 
-_TOP_BINS = 4  # GFL v2, section 4.3: the four largest bins of a side and their mean tell how sharp it is
+_TOP_BINS = 4  # GFL v2, section 4.3: the four largest bins of a side and their mean measure its sharpness
 
 
 def _side_statistics(sides: Tensor, bins: int) -> Tensor:
     """Side logits (n, 4 * bins, h, w) to the quality branch's input (n, 4 * 5, h, w)."""
     n, _, h, w = sides.shape
-    # The softmax needs fp32: in half precision a flat distribution loses its order.
+    # The softmax needs fp32, since half precision loses the order of a flat distribution.
     probability = sides.float().reshape(n, 4, bins, h, w).softmax(2)
     top = probability.topk(_TOP_BINS, 2).values
     return torch.cat((top, top.mean(2, keepdim=True)), 2).reshape(n, -1, h, w).to(sides.dtype)

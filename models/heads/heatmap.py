@@ -1,4 +1,4 @@
-"""Heads that give one map for each keypoint (Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking",
+"""Heads that predict one map per keypoint (Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking",
 arXiv 1804.06208, section 2)."""
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from ..config.section import Section
 
 
 class HeatmapHead(nn.Module):
-    """The last level, doubled in size by each of `widths`, to `heatmaps` (n, keypoints, h, w).
+    """The last level, upsampled twofold for each of `widths`, to `heatmaps` (n, keypoints, h, w).
 
-    `forward` gives the maps as they are, `decode` the network's outputs.
+    `forward` returns the raw maps, `decode` the network's outputs.
     """
 
     per_keypoint = 1
-    """How many channels each keypoint has."""
+    """The number of channels per keypoint."""
 
     def __init__(self, keypoints: int, in_channels: int, widths: Sequence[int] = (256, 256, 256)) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class HeatmapHead(nn.Module):
 
 
 class OffsetHead(HeatmapHead):
-    """The same with `offsets` (n, keypoints, 2, h, w) beside every map: channels come as (map, dx, dy) by keypoint."""
+    """A heatmap head that also predicts `offsets` (n, keypoints, 2, h, w). Channels are (map, dx, dy) per keypoint."""
 
     per_keypoint = 3
 
@@ -44,8 +44,8 @@ class OffsetHead(HeatmapHead):
 
 
 class VotingHead(OffsetHead):
-    """The same in the size of the crop, 8 times the levels' but for what lies beyond the last pixel's centre: a pixel's
-    map says how likely it is near the keypoint, its offset how many px away that is (arXiv 1701.01779, section 3.2)."""
+    """An offset head at the size of the crop, 8 times the level's up to the last pixel's centre. The map of a pixel is
+    the probability that it is near the keypoint, its offset the distance in px (arXiv 1701.01779, section 3.2)."""
 
     def decode(self, maps: Tensor) -> dict[str, Tensor]:
         size = [8 * (side - 1) + 1 for side in maps.shape[2:]]
@@ -54,8 +54,8 @@ class VotingHead(OffsetHead):
 
 
 class LateralHead(HeatmapHead):
-    """The same, to which the backbone's finer levels are added on the way up, each at its size, as in an FPN
-    (Lin et al., arXiv 1612.03144): a map's fractions of a pixel need not pass through the coarsest level."""
+    """A heatmap head that adds the backbone's finer levels during upsampling, as in an FPN (Lin et al., arXiv
+    1612.03144), so that sub-pixel positions need not pass through the coarsest level."""
 
     def __init__(self, keypoints: int, channels: Sequence[int], widths: Sequence[int]) -> None:
         super().__init__(keypoints, channels[-1], widths)
@@ -81,7 +81,7 @@ def _doublings(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
 def doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     """A transposed convolution that doubles the size: (n, c, h, w) to (n, c', 2h, 2w)."""
     up = nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False)
-    nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # four taps of every channel meet in a pixel
+    nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # Each pixel sums four taps per channel.
     return up
 
 
@@ -103,7 +103,7 @@ def from_config(section: Section, trunk: Trunk) -> Head:
 
 
 def read_widths(section: Section) -> tuple[int, ...]:
-    """How wide each transposed convolution is, and whether all else about them is usual."""
+    """The width of each transposed convolution. Refuses other properties that are not the default."""
     section.fixed(conv_out_channels=None, conv_kernel_sizes=None)
     if section.is_none("deconv_out_channels"):
         widths: tuple[int, ...] = ()

@@ -13,10 +13,10 @@ from ..config.section import Section
 
 
 class PoseRefine(nn.Module):
-    """RSN's pose refine machine: a map weighed by channel and by place.
+    """RSN's pose refine machine: a map weighted by channel and by position.
 
     x = 3x3(map), out = x * (1 + a(x) * b(x)), where a is two 1x1 convolutions of the channels' means, b a 1x1 and a
-    depthwise 9x9 convolution, and both end in a sigmoid. Each convolution has a norm and a ReLU after it. Shapes: (n,
+    depthwise 9x9 convolution, and both end in a sigmoid. A norm and a ReLU follow each convolution. Shapes: (n,
     channels, h, w) to the same.
     """
 
@@ -36,9 +36,9 @@ class PoseRefine(nn.Module):
 
 
 class MSPNHead(nn.Module):
-    """The last of the backbone's maps, which `refine` weighs first, to `heatmaps` (n, keypoints, h, w) of 0 to 255.
+    """The backbone's last map, optionally weighted by `refine`, to `heatmaps` (n, keypoints, h, w) in 0..255.
 
-    In training the maps of earlier units and stages have such layers too.
+    In training, the maps of earlier units and stages have such layers too.
     """
 
     def __init__(self, keypoints: int, channels: int, *, refine: bool = False) -> None:
@@ -56,7 +56,7 @@ class MSPNHead(nn.Module):
 
 
 def from_config(section: Section, trunk: Trunk) -> Head:
-    """OpenMMLab's MSPNHead, whose last prediction is the only one that a trained network needs."""
+    """OpenMMLab's MSPNHead. A trained network needs only its last prediction."""
     codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
     stages, height, width = section.integer("num_stages", 4, most=16), *codec.size
     section.same("out_shape", (height // 4, width // 4), (64, 48))

@@ -10,11 +10,11 @@ from ..points import grid_points, points_first
 
 
 class NanoDetHead(nn.Module):
-    """Pyramid levels to class scores and boxes; each level has its own layers, which serve both.
+    """Pyramid levels to class scores and boxes. Each level has its own layers, shared by both.
 
     `forward` gives per level `classes` (n, classes, h, w), logits, and `sides` (n, 4 * bins, h, w), the distributions
     of the distances to the sides of the box. Points lie at (index + `offset`) * stride. `conv` builds a layer of the
-    tower from its channels in and out.
+    tower from its input and output channels.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...deploy.forms import Dense
 from ..anchors import Anchors
-from ..blocks import start_head, tower
+from ..blocks import level_towers, start_head, tower
 from ..coders import deltas_to_boxes
 from ..config.dense import read_anchors, read_deltas, read_towers
 from ..config.parts import Head, Neck
@@ -20,6 +20,7 @@ from ..points import points_first
 class RetinaHead(nn.Module):
     """Pyramid levels to class scores and boxes for every anchor; `with_iou` predicts each box's overlap as well.
 
+    With `level_norms` every level has batch norms of its own in the branches, whose convolutions all levels share.
     `forward` gives raw logits per level, anchor by anchor: `classes` (n, anchors * classes, h, w), `deltas`
     (n, anchors * 4, h, w) and maybe `quality` (n, anchors, h, w). `decode` turns them into the network's outputs.
     """
@@ -34,11 +35,15 @@ class RetinaHead(nn.Module):
         stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         with_iou: bool = False,
         norm: Literal["bn", "gn"] | None = None,
+        level_norms: bool = False,
         in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.classes, self.anchors, self.stds = classes, anchors, tuple(stds)
-        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
+        if level_norms:
+            branch = partial(level_towers, len(anchors.strides), channels, stacked)
+        else:
+            branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
         self.cls_convs, self.reg_convs = branch(), branch()
         self.retina_cls = nn.Conv2d(channels, anchors.per_cell * classes, 3, padding=1)
         self.retina_reg = nn.Conv2d(channels, anchors.per_cell * 4, 3, padding=1)
@@ -46,14 +51,19 @@ class RetinaHead(nn.Module):
         start_head(self, self.retina_cls)
 
     def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-        boxes = [self.reg_convs(x) for x in levels]
+        boxes = self._branch(self.reg_convs, levels)
         logits = {
-            "classes": [self.retina_cls(self.cls_convs(x)) for x in levels],
+            "classes": [self.retina_cls(x) for x in self._branch(self.cls_convs, levels)],
             "deltas": [self.retina_reg(x) for x in boxes],
         }
         if self.retina_iou is not None:
             logits["quality"] = [self.retina_iou(x) for x in boxes]
         return logits
+
+    def _branch(self, convs: nn.Module, levels: Sequence[Tensor]) -> list[Tensor]:
+        if isinstance(convs, nn.ModuleList):
+            return [own(x) for own, x in zip(convs, levels, strict=True)]
+        return [convs(x) for x in levels]
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and maybe `quality` (n, a), in fp32."""
@@ -68,7 +78,7 @@ class RetinaHead(nn.Module):
 
 
 def from_config(section: Section, neck: Neck) -> Head:
-    """OpenMMLab's RetinaHead, and those that train it otherwise."""
+    """OpenMMLab's RetinaHead, and heads that differ only in training."""
     anchors = read_anchors(section, neck, Anchors())
     section.training("reg_decoded_bbox", *_TRAINING)
     build = read_towers(section, neck, RetinaHead, norm=None)
@@ -81,4 +91,4 @@ def from_config(section: Section, neck: Neck) -> Head:
 
 
 _TRAINING = ("pre_anchor_topk", "bbox_thr", "gamma", "alpha")
-"""What FreeAnchor's own keys are about."""
+"""FreeAnchor's keys, which only affect training."""

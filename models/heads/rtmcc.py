@@ -65,8 +65,8 @@ class GatedAttention(nn.Module):
 class RTMCCHead(nn.Module):
     """The last level to each keypoint's `x` (n, keypoints, w * split) and `y` (n, keypoints, h * split), logits.
 
-    `size` is the input's (h, w). `forward` gives a map for each keypoint, by a convolution of `kernel` cells. What
-    follows is exact: the squares in it leave the range of half precision, and it is a hundredth of the work.
+    `size` is the input's (h, w). `forward` gives one map per keypoint, by a convolution of `kernel` cells. The layers
+    after it run in fp32, since their squares exceed the range of half precision. They are 1 % of the work.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ from ..points import grid_points, points_first
 class RTMDetHead(nn.Module):
     """Pyramid levels to class scores and boxes for every point.
 
-    Training shares the convolutions between the levels, which have norms of their own; checkpoints hold them once for
-    each level, and so does this head. `forward` gives per level `classes` (n, classes, h, w), logits, and `sides`
+    Training shares the convolutions, but not the norms, between levels. Checkpoints store the convolutions once per
+    level, and so does this head. `forward` gives per level `classes` (n, classes, h, w), logits, and `sides`
     (n, 4, h, w), distances from the point to the sides of its box in strides, or with `exponential` their logarithms.
     `conv` builds the layers of the branches.
     """

@@ -16,9 +16,9 @@ from .heatmap import HeatmapHead, read_widths
 class SimCCHead(nn.Module):
     """The last level to each keypoint's `x` (n, keypoints, w * split) and `y` (n, keypoints, h * split), logits.
 
-    `size` is the input's (h, w). A map for each keypoint, at the level's size or doubled by each of `widths` as in
-    SimpleBaseline, is what a linear layer for each axis reads. These layers are exact: one bin differs from the next
-    by less than half precision can tell.
+    `size` is the input's (h, w). One map per keypoint, at the level's size or upsampled twofold for each of `widths` as
+    in SimpleBaseline, feeds one linear layer per axis. These layers run in fp32, since neighbouring bins differ by less
+    than the resolution of half precision.
     """
 
     def __init__(

@@ -113,9 +113,9 @@ def _alignment(channels: int, layers: int, outputs: int) -> nn.Sequential:
 
 
 def _aligned(boxes: Tensor, offsets: Tensor) -> Tensor:
-    """Each side of a box as a neighbour predicts it, `offsets` (n, 8, h, w) away as (dy, dx) per side (equation 5).
+    """Each side of a box sampled from a neighbour, at `offsets` (n, 8, h, w) as (dy, dx) per side (equation 5).
 
-    A box that this turns inside out stays as it was.
+    A box that would become inverted is unchanged.
     """
     taps = torch.ones(4, 1, 1, 1, device=boxes.device)
     moved = deform_conv(boxes, offsets, taps, None, None, (1, 1), (0, 0), (1, 1), 4, 4)

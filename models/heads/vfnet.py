@@ -1,6 +1,6 @@
 """VarifocalNet head (Zhang et al., "VarifocalNet: An IoU-aware Dense Object Detector", arXiv 2008.13367).
 
-Every point predicts a first box; the features at nine landmarks of that box refine it and classify it.
+Every point predicts a first box. The features at nine landmarks of that box then refine and classify it.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ..points import grid_points, points_first
 
 
 class StarConv(nn.Module):
-    """A 3x3 convolution whose taps lie on a box: its corners, the points of its sides, and the point itself.
+    """A 3x3 convolution with taps on a box: its corners, points on its sides, and the point itself.
 
     Shapes: x (n, c, h, w) and offsets (n, 18, h, w) of `star_offsets` to (n, c, h, w). Section 3.3 of the paper;
     stored as the single parameter `weight`.
@@ -37,11 +37,11 @@ class StarConv(nn.Module):
 
 
 def star_offsets(sides: Tensor) -> Tensor:
-    """How far the taps of a 3x3 convolution move to lie on a box, (n, 18, h, w) as (dy, dx) in cells.
+    """Offsets that move the taps of a 3x3 convolution onto a box, (n, 18, h, w) as (dy, dx) in cells.
 
     `sides` (n, 4, h, w) are the distances from the point to the left, top, right and bottom side, in cells.
     """
-    # No map is as large, so nothing is cut off, and half precision stays finite.
+    # No map is that large, so no offset is clipped, and half precision stays finite.
     left, top, right, bottom = sides.clamp(max=_FARTHEST).split(1, 1)
     regular = torch.tensor([-1.0, 0.0, 1.0], device=sides.device)[:, None, None]
     rows = torch.cat((-top, torch.zeros_like(top), bottom), 1) - regular
@@ -58,8 +58,8 @@ class VFNetHead(nn.Module):
 
     `forward` gives per level `classes` (n, classes, h, w), logits, and `sides` (n, 4, h, w), the refined distances
     from the point to the sides of its box in px, fp32. `decode` turns them into the network's outputs. With
-    `deformable` the last layer of both towers is a modulated deformable convolution, and with `bias` convolutions have
-    one also before norms.
+    `deformable` the last layer of both towers is a modulated deformable convolution. With `bias`, convolutions before
+    norms have one too.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class VFNetHead(nn.Module):
         logits: dict[str, list[Tensor]] = {"classes": [], "sides": []}
         for x, stride, scale, refine in zip(levels, self.strides, self.scales, self.scales_refine, strict=True):
             classes, sides = self.cls_convs(x), self.reg_convs(x)
-            # exp() leaves the range of half precision.
+            # exp() exceeds the range of half precision.
             first = scale(self.vfnet_reg(self.vfnet_reg_conv(sides))).float().exp() * (_UNIT * stride)
             offsets = star_offsets(first / stride).to(x.dtype)
             factors = refine(self.vfnet_reg_refine(self.vfnet_reg_refine_dconv(sides, offsets))).float().exp()
@@ -107,7 +107,7 @@ class VFNetHead(nn.Module):
         return {"boxes": distances_to_boxes(flat["sides"], points), "scores": flat["classes"].sigmoid()}
 
 
-_UNIT = 8  # strides; the first box is predicted in the upper end of its level's range of sizes
+_UNIT = 8  # strides; the unit of the first box is the upper end of its level's range of sizes
 
 
 def from_config(section: Section, neck: Neck) -> Head:
@@ -118,7 +118,7 @@ def from_config(section: Section, neck: Neck) -> Head:
     section.fixed(bbox_norm_type="reg_denom", use_atss=True)
     _check_ranges(section, neck)
     anchors = section.section("anchor_generator")
-    if anchors is not None:  # it serves the assignment, and the place of points
+    if anchors is not None:  # They affect only the assignment and the position of points.
         anchors.same("strides", neck.strides)
         anchors.fixed(center_offset=0.0)
         anchors.rest_trains()
@@ -134,7 +134,7 @@ def from_config(section: Section, neck: Neck) -> Head:
 
 
 def _check_ranges(section: Section, neck: Neck) -> None:
-    """Refuse `regress_ranges` whose ends, which first boxes are in units of, are not 8 strides."""
+    """Refuse `regress_ranges` that do not end at 8 strides, the unit of the first boxes."""
     if "regress_ranges" in section or neck.strides != (8, 16, 32, 64, 128):
         ends = [pair[-1] for pair in section.pairs("regress_ranges", ())]
         if ends[:-1] != [_UNIT * stride for stride in neck.strides[:-1]]:

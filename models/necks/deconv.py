@@ -15,14 +15,14 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = nn.ConvTranspose2d(channels, channels, 4, 2, 1, bias=False)
         self.bn = nn.BatchNorm2d(channels)
-        nn.init.normal_(self.conv.weight, std=(2 * channels) ** -0.5)  # four taps of every channel meet in a pixel
+        nn.init.normal_(self.conv.weight, std=(2 * channels) ** -0.5)  # Each pixel sums four taps per channel.
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.bn(self.conv(x)))
 
 
 class DeconvNeck(nn.Module):
-    """The last of the backbone's levels, widened step by step: a 3x3 convolution, then twice the size.
+    """The backbone's last level, upsampled in steps of a 3x3 convolution and a twofold upsampling.
 
     Shapes: (n, in_channels, h, w) to (n, channels[-1], h * 2^s, w * 2^s) in s steps. The 3x3 convolutions may be
     `deformable`, and have a bias before their normalisation in the authors' checkpoints.

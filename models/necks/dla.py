@@ -1,4 +1,4 @@
-"""The upsampling of CenterNet's DLA-34 (Zhou et al., arXiv 1904.07850, section 5), named as its authors name it."""
+"""The upsampling of CenterNet's DLA-34 (Zhou et al., arXiv 1904.07850, section 5), with its authors' key names."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from ..blocks import ConvNorm
 
 
 class IterativeUpsample(nn.Module):
-    """Iterative deep aggregation: coarser maps are brought to the size of the first and merged into it, one by one.
+    """Iterative deep aggregation: coarser maps are upsampled to the size of the first and merged into it one by one.
 
-    Shapes: maps (n, in_channels[i], h / factors[i], w / factors[i]) to as many (n, channels, h, w): the first as it
-    is, and what each step makes.
+    Shapes: maps (n, in_channels[i], h / factors[i], w / factors[i]) to as many (n, channels, h, w): the first one
+    unchanged, and the result of each step.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int, factors: Sequence[int]) -> None:
@@ -31,15 +31,15 @@ class IterativeUpsample(nn.Module):
         merged = [maps[0]]
         for i in range(1, self.steps + 1):
             up = getattr(self, f"up_{i}")(getattr(self, f"proj_{i}")(maps[i]))
-            height, width = maps[0].shape[2:]  # twice a side that was rounded up is a pixel more
+            height, width = maps[0].shape[2:]  # Twice a side that was rounded up is one pixel too large.
             merged.append(getattr(self, f"node_{i}")(up[:, :, :height, :width] + merged[-1]))
         return merged
 
 
 class DLANeck(nn.Module):
-    """Levels at strides 1 to 32 to one map at stride 4, as wide as that level.
+    """Levels at strides 1 to 32 to one map at stride 4, with that level's channels.
 
-    First `dla_up` refines the levels from the coarsest on, then `ida_up` merges those of strides 4, 8 and 16.
+    `dla_up` refines the levels, coarsest first. Then `ida_up` merges those at strides 4, 8 and 16.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
@@ -48,7 +48,7 @@ class DLANeck(nn.Module):
         self.dla_up = nn.ModuleDict()
         for i in range(len(used) - 1):
             first = len(used) - 2 - i
-            # What the step before made is as wide and as large as its own first map.
+            # The result of the previous step has the width and the size of its first map.
             widths = used[first : first + 1] + [used[first + 1]] * (i + 1)
             self.dla_up[f"ida_{i}"] = IterativeUpsample(widths, used[first], [1] + [2] * (i + 1))
         self.ida_up = IterativeUpsample(used[:3], used[0], (1, 2, 4))
@@ -67,6 +67,6 @@ def _deformable(in_channels: int, channels: int) -> ConvNorm:
 
 
 def _bilinear(factor: int) -> Tensor:
-    """The kernel (2f, 2f) of a transposed convolution that interpolates, which training starts from."""
+    """The kernel (2f, 2f) of a transposed convolution that interpolates bilinearly, for initialisation."""
     ramp = 1 - (torch.arange(2 * factor) + 0.5 - factor).abs() / factor
     return ramp[:, None] * ramp

@@ -1,4 +1,5 @@
-"""Feature pyramid (Lin et al., "Feature Pyramid Networks for Object Detection", arXiv 1612.03144)."""
+"""Feature pyramids: FPN (Lin et al., arXiv 1612.03144), and with a way back down that of PANet (Liu et al., arXiv
+1803.01534)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +22,8 @@ class FPN(nn.Module):
     The first extra level starts from the last "output" (FCOS, ATSS, GFL), from the last "input" (RetinaNet) or from
     the last "lateral"; `relu` comes before each extra level but the first. With "pool" they are every second pixel of
     the level before, and no convolutions. `lateral_norm` and `norm` are those of `ConvNorm` in the first 1x1
-    convolutions and in all others.
+    convolutions and in all others. With `bottom_up` every level also gets what the finer one has (PANet, figure 1b),
+    and then a convolution: a "plain" one but for P3, or a modulated "deformable" one.
     """
 
     def __init__(
@@ -34,21 +36,33 @@ class FPN(nn.Module):
         relu: bool = False,
         lateral_norm: Literal["bn", "gn"] | None = None,
         norm: Literal["bn", "gn"] | None = None,
+        bottom_up: Literal["plain", "deformable"] | None = None,
     ) -> None:
         super().__init__()
-        self.extra, self.relu, self.levels = extra, relu, levels
+        self.extra, self.relu, self.levels, self.bottom_up = extra, relu, levels, bottom_up
         sources = [in_channels[-1] if extra == "input" else channels] + [channels] * (levels - len(in_channels) - 1)
         layer = partial(ConvNorm, norm=norm, relu=False)
         self.lateral_convs = nn.ModuleList(ConvNorm(c, channels, 1, norm=lateral_norm, relu=False) for c in in_channels)
         self.fpn_convs = nn.ModuleList(layer(channels, channels, 3) for _ in in_channels)
         if extra != "pool":
             self.fpn_convs.extend(layer(c, channels, 3, stride=2) for c in sources[: levels - len(in_channels)])
+        if bottom_up:
+            deformable, steps = bottom_up == "deformable", len(in_channels) - 1
+            self.downsample_convs = nn.ModuleList(layer(channels, channels, 3, stride=2) for _ in range(steps))
+            self.pafpn_convs = nn.ModuleList(
+                layer(channels, channels, 3, deformable=deformable) for _ in range(steps + deformable)
+            )
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         merged = [conv(x) for conv, x in zip(self.lateral_convs, levels, strict=True)]
         for i in range(len(merged) - 1, 0, -1):
             merged[i - 1] = merged[i - 1] + F.interpolate(merged[i], size=merged[i - 1].shape[2:])
         outputs = [conv(x) for conv, x in zip(self.fpn_convs, merged, strict=False)]
+        if self.bottom_up:
+            for i, conv in enumerate(self.downsample_convs):
+                outputs[i + 1] = outputs[i + 1] + conv(outputs[i])
+            plain = len(outputs) - len(self.pafpn_convs)
+            outputs[plain:] = [conv(x) for conv, x in zip(self.pafpn_convs, outputs[plain:], strict=True)]
         if self.extra == "pool":
             while len(outputs) < self.levels:
                 outputs.append(F.max_pool2d(outputs[-1], 1, 2))
@@ -97,4 +111,4 @@ _EXTRA: dict[Any, Any] = {
     "on_output": "output",
     "on_lateral": "lateral",
 }
-"""Where extra levels come from, by what `add_extra_convs` says."""
+"""The source of extra levels for each value of `add_extra_convs`."""

@@ -8,7 +8,7 @@ _SLOPE = 0.1
 
 
 class GhostModule(nn.Module):
-    """Half of the channels by a 1x1 convolution, the others from these by a depthwise 3x3 (section 3.1).
+    """Half of the channels by a 1x1 convolution, and the other half from these by a depthwise 3x3 (section 3.1).
 
     Shapes: (n, in_channels, h, w) to (n, channels, h, w); an `activation` follows both.
     """
@@ -31,7 +31,7 @@ class GhostModule(nn.Module):
 
 
 class GhostBottleneck(nn.Module):
-    """Two ghost modules beside a separable 5x5 convolution (section 3.2)."""
+    """Two ghost modules in parallel with a separable 5x5 convolution (section 3.2)."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()

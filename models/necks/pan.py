@@ -14,10 +14,11 @@ from ..csp import ConvAct, Convolution
 
 
 class ConcatPAN(nn.Module):
-    """Backbone levels to as many pyramid levels of one width, once down the pyramid and once up.
+    """Backbone levels to as many pyramid levels of one width, with a top-down and a bottom-up path.
 
     Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w). `merge` builds what turns two concatenated levels
-    into one, from its channels in and out; `down` the layers that halve a level, `out` the last one of each level.
+    into one, from its input and output channels; `down` the layers that halve a level, `out` the last layer of each
+    level.
     """
 
     def __init__(
@@ -48,11 +49,11 @@ class ConcatPAN(nn.Module):
 
 
 class UniformPAN(nn.Module):
-    """The same with all levels reduced to one width first, and one coarser level more.
+    """A ConcatPAN that first reduces all levels to one width, with one more, coarser level.
 
     Shapes: (n, in_channels[i], h, w) each, and one level more, to (n, channels, h, w). `reduce` builds the layer that
-    changes a level's width, `merge` what makes one level of two concatenated ones, and `down` what halves a level;
-    `enlarge` says how levels are enlarged.
+    changes a level's width, `merge` the layers that turn two concatenated levels into one, and `down` those that halve
+    a level. `enlarge` is the interpolation mode of the upsampling.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class UniformPAN(nn.Module):
 
 
 def _up(levels: Sequence[Tensor], downs: nn.ModuleList, merges: nn.ModuleList) -> list[Tensor]:
-    """The way up the pyramid: each level with what the finer one before it gave, halved."""
+    """The bottom-up path: merges each level with the downsampled finer one."""
     merged = [levels[0]]
     for down, merge, coarser in zip(downs, merges, levels[1:], strict=True):
         merged.append(merge(torch.cat((down(merged[-1]), coarser), 1)))
@@ -95,7 +96,7 @@ def _up(levels: Sequence[Tensor], downs: nn.ModuleList, merges: nn.ModuleList) -
 
 
 class AddPAN(nn.Module):
-    """NanoDet's path aggregation: levels of one width, added up down the pyramid and then up, nothing else learned.
+    """NanoDet's path aggregation: levels of one width, summed top-down and then bottom-up, without further parameters.
 
     Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w).
     """

@@ -1,4 +1,4 @@
-"""YuNet's neck: a feature pyramid of its own depthwise units."""
+"""YuNet's neck: a feature pyramid of depthwise units."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ..backbones.yunet import Unit
 
 
 class TinyFPN(nn.Module):
-    """Levels of one width to as many: each, with the next coarser one added, passes a unit.
+    """Levels of one width to as many. Each level, plus the next coarser one, passes through a unit.
 
     Shapes: (n, channels, h, w) each to the same.
     """

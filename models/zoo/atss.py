@@ -22,7 +22,7 @@ _ANCHORS = Anchors(ratios=(1.0,), scales=(8.0,))
 
 
 def build(classes: int, *, backbone: Backbone = R50, channels: int = 256, relu: bool = False, **head: Any) -> nn.Module:
-    """An ATSS network; `relu` comes between P6 and P7, and what is not named here goes to the head."""
+    """An ATSS network, with `relu` between P6 and P7. Other arguments go to the head."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_ANCHORS.strides), relu=relu)
     return DenseDetector(trunk, neck, ATSSHead(classes, channels, **({"anchors": _ANCHORS} | head)))
@@ -35,7 +35,7 @@ _ATSS = Variant(
     build=build,
     form=Dense(_ANCHORS.strides),
     classes_key="bbox_head.atss_cls.weight",
-    # The threshold acts on class scores and the reported product with the centerness is lower, as for FCOS.
+    # The threshold applies to class scores; the final score is their product with the centerness, as for FCOS.
     fusion=Fusion(1.0, 1.0),
     suppress=Suppress(conf=0.4, iou=0.6),
     labels=COCO,
@@ -44,7 +44,7 @@ _ATSS = Variant(
 
 
 def _official(name: str, backbone: Backbone, ap: float, **build: Any) -> Variant:
-    """One of the authors': scores are square roots, boxes inclusive, anchors in the middle of cells."""
+    """A variant of the authors: scores are square roots, boxes inclusive, anchors in the centre of cells."""
     anchors = Anchors(ratios=(1.0,), scales=(8.0,), centre=0.5)
     layout = {"cls_logits": "atss_cls", "bbox_pred": "atss_reg", "centerness": "atss_centerness"}
     head = {"anchors": anchors, "inclusive": True, "bias": True, "relu": True}

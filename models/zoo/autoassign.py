@@ -26,7 +26,7 @@ def build(
     stacked: int = 4,
     extra: Literal["input", "output"] = "input",
 ) -> nn.Module:
-    """An AutoAssign; P6 comes from C5 ("input") in OpenMMLab's, from P5 ("output") in the authors' own."""
+    """An AutoAssign. P6 is computed from C5 ("input") in OpenMMLab's version, from P5 ("output") in the authors'."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_STRIDES), extra=extra, relu=True)
     return DenseDetector(trunk, neck, AutoAssignHead(classes, channels, stacked=stacked, strides=_STRIDES))

@@ -1,4 +1,4 @@
-"""BorderDet (arXiv 2007.11056); its authors' checkpoints have no address of their own to load them from."""
+"""BorderDet (arXiv 2007.11056). The authors' checkpoints have no direct URL."""
 
 from functools import partial
 
@@ -27,7 +27,7 @@ def build(
     border_channels: tuple[int, int] = (256, 128),
     stacked: int = 4,
 ) -> nn.Module:
-    """A BorderDet; `border_channels` are those of every border in the class and in the box branch."""
+    """A BorderDet. `border_channels` is the number of channels per border in the class and in the box branch."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_STRIDES), relu=True)
     head = BorderDetHead(classes, channels, border_channels=border_channels, stacked=stacked, strides=_STRIDES)

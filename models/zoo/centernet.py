@@ -27,14 +27,14 @@ def build(
     deformable: bool = False,
     bias: bool = False,
 ) -> nn.Module:
-    """A CenterNet on a ResNet; `deformable` and `bias` speak of the convolutions between the upsampling steps."""
+    """A CenterNet on a ResNet. `deformable` and `bias` apply to the convolutions between the upsampling steps."""
     backbone = ResNet(depth, width=width)
     neck = DeconvNeck(backbone.channels[-1], channels, deformable=deformable, bias=bias)
     return HeatmapDetector(backbone, neck, CenterHead(classes, channels[-1]))
 
 
 def build_dla(classes: int, *, channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512), head: int = 256) -> nn.Module:
-    """A CenterNet on DLA-34, with deformable convolutions on the way up."""
+    """A CenterNet on DLA-34, with deformable convolutions in the upsampling."""
     return HeatmapDetector(DLA34(channels), DLANeck(channels), CenterHead(classes, channels[2], head))
 
 
@@ -44,7 +44,7 @@ def build_hourglass(
     channels: tuple[int, ...] = (256, 256, 384, 384, 384, 512),
     blocks: tuple[int, ...] = (2, 2, 2, 2, 2, 4),
 ) -> nn.Module:
-    """A CenterNet on two stacked hourglasses, which need nothing on the way up."""
+    """A CenterNet on two stacked hourglasses, which need no upsampling."""
     backbone = hourglass.HourglassNet(channels, blocks)
     return HeatmapDetector(backbone, None, CenterHead(classes, channels[0], channels[0]))
 
@@ -64,14 +64,14 @@ _CENTERNET = Variant(
 
 _HEADS = {"^hm.": "bbox_head.heatmap_head.", "^wh.": "bbox_head.wh_head.", "^reg.": "bbox_head.offset_head."}
 # Their upsampling is a list in which a ReLU follows every two of our parts.
-_RESNET = {
+RESNET = {
     **{f"^{part}.": f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")},
     **{f"^deconv_layers.{3 * i}.": f"neck.deconv_layers.{i}.conv." for i in range(6)},
     **{f"^deconv_layers.{3 * i + 1}.": f"neck.deconv_layers.{i}.bn." for i in range(6)},
     "conv_offset_mask": "conv_offset",
     **_HEADS,
 }
-_DLA = {
+DLA = {
     "^base.": "backbone.",
     "^dla_up.": "neck.dla_up.",
     "^ida_up.": "neck.ida_up.",
@@ -79,14 +79,14 @@ _DLA = {
     "conv_offset_mask": "conv_offset",
     **_HEADS,
 }
-_AUTHORS = replace(
+AUTHORS = replace(
     _CENTERNET,
     name="centernet_resdcn18",
     summary="CenterNet by its authors: ResNet-18, deformable on the way up",
     build=partial(build, depth=18, deformable=True, bias=True),
     input=padded(KEEP_BGR, multiple=32, rule="or+1"),
     published=Published(None, 28.1),  # theirs lie where nothing can be fetched from; AP without flips
-    mapping=_RESNET,
+    mapping=RESNET,
 )
 
 VARIANTS = (
@@ -97,24 +97,24 @@ VARIANTS = (
         openmmlab("centernet", "centernet_resnet18_dcnv2_140e_coco", "_20210702_155131-c8cd631f", 29.5),
         build={"deformable": True},
     ),
-    _AUTHORS,
-    _AUTHORS.derive(
+    AUTHORS,
+    AUTHORS.derive(
         "centernet_resdcn101",
         "CenterNet by its authors: ResNet-101, deformable on the way up",
         Published(None, 34.6),
         build={"depth": 101},
     ),
     replace(
-        _AUTHORS,
+        AUTHORS,
         name="centernet_dla34",
         summary="CenterNet by its authors: DLA-34, deformable on the way up",
         published=Published(None, 37.4),
         build=build_dla,
-        mapping=_DLA,
+        mapping=DLA,
         unused=("base.level3.project.", "base.level4.project.", "base.fc."),
     ),
     replace(
-        _AUTHORS,
+        AUTHORS,
         name="centernet_hg104",
         summary="CenterNet by its authors: Hourglass-104",
         published=Published(None, 40.3),

@@ -24,7 +24,7 @@ def build(
     stacks: int = 2,
     pooled: int = 128,
 ) -> nn.Module:
-    """A CornerNet; the heads of the last stack alone, since those of the others only serve training."""
+    """A CornerNet with only the heads of the last stack, since the others are for training."""
     backbone = hourglass.HourglassNet(channels, blocks, stacks)
     return HeatmapDetector(backbone, None, CornerHead(classes, channels[0], pooled=pooled))
 
@@ -46,7 +46,7 @@ _CORNERNET = Variant(
     input=KEEP_RGB,
     suppress=Suppress("gaussian", iou=0.5),
     labels=COCO,
-    # The AP is with --flip, which OpenMMLab's own test leaves out unless asked.
+    # The AP is with --flip, which is off by default in OpenMMLab's test.
     published=openmmlab("cornernet", "cornernet_hourglass104_mstest_8x6_210e_coco", "_20200825_150618-79b44c30", 41.2),
     mapping={f"^bbox_head.{layer.format('1.')}": f"bbox_head.{layer.format('')}" for layer in _LAYERS},
     unused=tuple(f"bbox_head.{layer.format('0.')}" for layer in _LAYERS),

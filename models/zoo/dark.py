@@ -17,7 +17,7 @@ _W32, _W48 = {"width": 32}, {"width": 48}
 
 
 def _openmmlab(of: str, on: str, build: Mapping[str, Any], file: str, ap: float) -> Variant:
-    """OpenMMLab moves mirrored maps by a px as HRNet does, and smooths large maps no more than small ones."""
+    """OpenMMLab's version shifts mirrored maps by one px, as HRNet, and smooths large maps no more than small ones."""
     network, _, size = on.partition("_")
     return _OF[of].derive(
         "_".join(filter(None, (of, network, "dark", size))),
@@ -31,7 +31,7 @@ def _openmmlab(of: str, on: str, build: Mapping[str, Any], file: str, ap: float)
 
 
 def _authors(of: str, on: str, build: Mapping[str, Any], ap: float) -> Variant:
-    """The authors' own, for small crops: no shift, and a kernel for targets of one px; with no link to weights."""
+    """The authors' version for small crops: no shift, a kernel for targets of one px, and no URL of weights."""
     is_resnet = of == "simplebaseline"
     return _OF[of].derive(
         f"{of}_{on}_dark_128",

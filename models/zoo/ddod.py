@@ -19,7 +19,7 @@ _ANCHORS = Anchors(ratios=(1.0,), scales=(8.0,))
 
 
 def build(classes: int, *, backbone: Backbone = R50, channels: int = 256, **head: Any) -> nn.Module:
-    """A DDOD; what is not named here goes to its head."""
+    """A DDOD. Other arguments go to its head."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_ANCHORS.strides))
     return DenseDetector(trunk, neck, DDODHead(classes, channels, anchors=_ANCHORS, **head))
@@ -33,7 +33,7 @@ _DDOD = Variant(
     form=Dense(_ANCHORS.strides),
     classes_key="bbox_head.atss_cls.weight",
     fusion=Fusion(1.0, 1.0),
-    suppress=Suppress(conf=0.4),  # of the class score; what is reported is its product with the IoU
+    suppress=Suppress(conf=0.4),  # of the class score; the final score is its product with the IoU
     labels=COCO,
     published=openmmlab("ddod", "ddod_r50_fpn_1x_coco", "_20220523_223737-29b2fc67", 41.7),
     mapping={"bbox_head.atss_iou.": "bbox_head.atss_centerness."},

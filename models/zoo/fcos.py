@@ -33,7 +33,7 @@ _STRIDES = (8, 16, 32, 64, 128)
 
 
 def build(classes: int, *, backbone: Backbone = R50_CAFFE, channels: int = 256, **head: Any) -> nn.Module:
-    """An FCOS; what is not named here goes to its head."""
+    """An FCOS. Other arguments go to its head."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_STRIDES), relu=True)
     return DenseDetector(trunk, neck, FCOSHead(classes, channels, strides=_STRIDES, **head))
@@ -41,7 +41,7 @@ def build(classes: int, *, backbone: Backbone = R50_CAFFE, channels: int = 256, 
 
 # The threshold acts on the class score alone and what is reported is its product with the centerness, so that from a
 # class score of 0.4 products of about 0.25 come.
-_FCOS = Variant(
+FCOS = Variant(
     name="fcos_r50",
     paper="arXiv 1904.01355",
     summary="a box per point, no anchors; centerness",
@@ -55,7 +55,7 @@ _FCOS = Variant(
     published=openmmlab("fcos", "fcos_r50_caffe_fpn_gn-head_1x_coco", "-821213aa", 36.6),
     mapping={"bbox_head.fcos_": "bbox_head.conv_", ".conv2_offset.": ".conv2.conv_offset."},  # before mmdet 2.1
 )
-_IMPROVED = _FCOS.derive(
+_IMPROVED = FCOS.derive(
     "fcos_r50_center_normbbox",
     "FCOS with central samples, box sides in strides, centerness beside the box",
     openmmlab("fcos", "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco", "-0a0d75a8", 38.7),
@@ -83,7 +83,7 @@ _OFFICIAL = (
 
 
 def _official(file: str, ap: float) -> Variant:
-    """One of the authors': final score sqrt(class score * centerness), which also ranks; boxes are inclusive."""
+    """A variant of the authors: ranked by the final score sqrt(class score * centerness), with inclusive boxes."""
     improved, deformable, wide = "imprv" in file, "dcnv2" in file, "X_101" in file
     backbone: Backbone = R50_CAFFE if "R_50" in file else R101_CAFFE
     if wide:
@@ -91,7 +91,7 @@ def _official(file: str, ap: float) -> Variant:
     if deformable:
         backbone = partial(backbone, deformable=DCN_V2_C4_C5 if wide else DCN_V2_C3_C5)
     name = file.lower().replace("r_", "r").replace("x_", "x").replace("_fpn", "")
-    return _FCOS.derive(
+    return FCOS.derive(
         f"fcos_official_{name}",
         f"FCOS by its authors: {spelled(name)}",
         Published(f"https://huggingface.co/tianzhi/FCOS/resolve/main/FCOS_{file}.pth", ap),
@@ -101,7 +101,7 @@ def _official(file: str, ap: float) -> Variant:
             "bias": True,
             "deformable": deformable,
         },
-        form=replace(_FCOS.form, clip="last_pixel"),
+        form=replace(FCOS.form, clip="last_pixel"),
         fusion=Fusion(0.5, 0.5, rank_by="fused"),
         suppress=Suppress(conf=0.4, iou=0.6, inclusive=True),
         mapping=benchmark(
@@ -113,13 +113,13 @@ def _official(file: str, ap: float) -> Variant:
 
 def _plain(name: str, backbone: Backbone, file: str, suffix: str, ap: float, **changes: Any) -> Variant:
     published, summary = openmmlab("fcos", file, suffix, ap), f"FCOS: {spelled(name)}"
-    return _FCOS.derive(f"fcos_{name}", summary, published, build={"backbone": backbone}, **changes)
+    return FCOS.derive(f"fcos_{name}", summary, published, build={"backbone": backbone}, **changes)
 
 
 _2X = "caffe_fpn_gn-head_mstrain_640-800_2x_coco"
 _X101_2X = "fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco"
 VARIANTS = (
-    _FCOS,
+    FCOS,
     _plain("r101", R101_CAFFE, "fcos_r101_caffe_fpn_gn-head_1x_coco", "-0e37b982", 39.1),
     _plain("r50_2x", R50_CAFFE, f"fcos_r50_{_2X}", "-d92ceeea", 38.5),
     _plain("r101_2x", R101_CAFFE, f"fcos_r101_{_2X}", "-511424d6", 40.8),
@@ -132,7 +132,7 @@ VARIANTS = (
         build={"backbone": partial(R50_CAFFE, deformable=DCN_V2_C3_C5), "deformable": True},
     ),
     *(_official(*row) for row in _OFFICIAL),
-    _FCOS.derive("fcos_test", "tiny FCOS for tests", build={"backbone": TINY, "channels": 32, "stacked": 1}),
+    FCOS.derive("fcos_test", "tiny FCOS for tests", build={"backbone": TINY, "channels": 32, "stacked": 1}),
     _IMPROVED.derive(
         "fcos_dcn_test",
         "tiny improved deformable FCOS for tests",

@@ -17,7 +17,7 @@ _STRIDES = (8, 16, 32, 64, 128)
 
 
 def build(classes: int, *, backbone: Backbone = R50, channels: int = 256, **head: Any) -> nn.Module:
-    """A FoveaBox; what is not named here goes to its head."""
+    """A FoveaBox. Other arguments go to its head."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_STRIDES), extra="input")
     return DenseDetector(trunk, neck, FoveaHead(classes, channels, strides=_STRIDES, **head))

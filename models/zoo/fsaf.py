@@ -18,7 +18,7 @@ _ONE_PER_CELL = Anchors(ratios=(1.0,), scales=(1.0,))
 
 
 def build(classes: int, *, backbone: Backbone = R50, channels: int = 256, **head: Any) -> nn.Module:
-    """An FSAF; what is not named here goes to its head."""
+    """An FSAF. Other arguments go to its head."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_ONE_PER_CELL.strides), extra="input")
     return DenseDetector(trunk, neck, FSAFHead(classes, channels, anchors=_ONE_PER_CELL, **head))

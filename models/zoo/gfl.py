@@ -62,13 +62,13 @@ def _gfl(name: str, on: str, backbone: Backbone, file: str, suffix: str, ap: flo
 
 
 def _distilled(name: str, on: str, backbone: Backbone, file: str, suffix: str, ap: float) -> Variant:
-    """A GFL that learned from a larger one."""
+    """A GFL that was distilled from a larger one."""
     published, build = openmmlab("ld", file, suffix, ap), {"backbone": backbone}
     return _GFL.derive(name, f"GFL on {on}, distilled (LD)", published, build=build, paper="arXiv 2102.12252")
 
 
 def _v2(name: str, on: str, backbone: Backbone, ap: float) -> Variant:
-    """Its authors keep their weights on a drive."""
+    """A variant whose authors keep the weights on a web drive."""
     return _GFL_V2.derive(name, f"GFL v2 on {on}", Published(None, ap), build={"backbone": backbone})
 
 

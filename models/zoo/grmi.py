@@ -1,4 +1,4 @@
-"""G-RMI ("Towards Accurate Multi-person Pose Estimation in the Wild", arXiv 1701.01779): its network of keypoints."""
+"""G-RMI's keypoint network ("Towards Accurate Multi-person Pose Estimation in the Wild", arXiv 1701.01779)."""
 
 from torch import nn
 
@@ -9,7 +9,7 @@ from ..pose import CROP, PoseNetwork, top_down
 
 
 def build(keypoints: int, *, backbone: Backbone = R101) -> nn.Module:
-    """A ResNet that keeps stride 8, and one convolution."""
+    """A ResNet at stride 8, and one convolution."""
     trunk = atrous(backbone(), 8)
     return PoseNetwork(trunk, VotingHead(keypoints, trunk.channels[-1], ()))
 

@@ -22,7 +22,7 @@ def build(
     stem: int = 64,
     spacing: bool = False,
 ) -> nn.Module:
-    """An HRNet and a map of twice its size; `blocks` as well after this."""
+    """An HRNet and maps of twice its size, followed by `blocks`."""
     backbone = backbones.HRNet(width, modules=modules, blocks=blocks, stem=stem)
     return PoseNetwork(backbone, HigherHead(keypoints, width, blocks=blocks, spacing=spacing))
 

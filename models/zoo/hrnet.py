@@ -24,7 +24,7 @@ def build(
 
 
 TINY = {"width": 8, "modules": (1, 1, 1), "blocks": 1, "stem": 8}
-"""Arguments of a tiny one for tests."""
+"""Arguments of a tiny HRNet for tests."""
 
 HRNET = top_down(
     name="hrnet_w32",

@@ -1,5 +1,5 @@
-"""Integral regression ("Integral Human Pose Regression", arXiv 1711.08229), and the same network by DSNT (arXiv
-1801.07372) and without bias (arXiv 2107.13788)."""
+"""Integral regression ("Integral Human Pose Regression", arXiv 1711.08229), and the same network trained with DSNT
+(arXiv 1801.07372) or debiased (arXiv 2107.13788)."""
 
 from dataclasses import replace
 

@@ -1,5 +1,5 @@
-"""The four corners of a printed code or marker: a network of our own, like SimpleBaseline (arXiv 1804.06208) with the
-lateral connections of an FPN (arXiv 1612.03144)."""
+"""A network for the four corners of a printed code or marker: SimpleBaseline (arXiv 1804.06208) with the lateral
+connections of an FPN (arXiv 1612.03144)."""
 
 from torch import nn
 
@@ -15,7 +15,7 @@ from ..variant import WEIGHTS
 
 
 def build(keypoints: int, *, width: int = 16, widths: tuple[int, int, int] = (64, 48, 32)) -> nn.Module:
-    """A ResNet-18 with a stem of `width` channels, and one doubling to each of `widths` with the level beside it."""
+    """A ResNet-18 with a stem of `width` channels, and one twofold upsampling per entry of `widths`."""
     backbone = R18(width=width)
     return PoseNetwork(backbone, LateralHead(keypoints, backbone.channels, widths))
 
@@ -29,7 +29,7 @@ VARIANTS = (
         form=Heatmaps("paraboloid", flip=False),
         classes_key="head.final_layer.weight",
         input=CROP.placed(size=(192, 192), spacing=True),
-        # The detector knows best what is a marker and which of two is the other again.
+        # Scores and suppression are left to the detector.
         fusion=Fusion(1.0, 0.0),
         suppress=Suppress("none", conf=0.0),
         labels=MARKERS,

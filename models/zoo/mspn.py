@@ -16,22 +16,19 @@ from ..variant import Published, Variant
 
 _UNITS = 4
 SCALE = 255.0
-"""What a sure keypoint has on the maps of MSPN and RSN."""
+"""Value of a certain keypoint in the maps of MSPN and RSN."""
 
 
 def build(
     keypoints: int, *, stages: int = 1, channels: int = 256, bias: bool = False, refine: bool = False, **trunk: Any
 ) -> nn.Module:
-    """An MSPN with the last unit's prediction alone; the authors' convolutions have a `bias` also before norms."""
+    """An MSPN with only the last unit's prediction. The authors' convolutions have a `bias` before norms."""
     network = PoseNetwork(MSPN(stages, channels=channels, **trunk), MSPNHead(keypoints, channels, refine=refine))
     return add_biases(network) if bias else network
 
 
 def openmmlab_layout(stages: int, names: Mapping[str, str]) -> dict[str, Any]:
-    """What a checkpoint of mmpose has under other `names`, and what only training needs: all predictions but the last.
-
-    A Variant's `mapping` and `unused`.
-    """
+    """The `mapping` and `unused` of mmpose's checkpoints. All predictions but the last are only for training."""
     last = _UNITS * stages - 1
     return {
         "mapping": {**OLD_HEAD, f"^head.predict_layers.{last}.": "head.", **names},
@@ -40,7 +37,7 @@ def openmmlab_layout(stages: int, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def authors_layout(stages: int, names: Mapping[str, str]) -> dict[str, Any]:
-    """The same for a checkpoint of the authors of MSPN or RSN, whose blocks have different `names`."""
+    """The `mapping` and `unused` of the authors' checkpoints of MSPN or RSN, whose blocks have different `names`."""
     last = f"backbone.multi_stage_mspn.{stages - 1}.upsample.up{_UNITS}."
     units = [f"^stage{i}.upsample.up{j + 1}." for i in range(stages) for j in range(_UNITS)]
     return {
@@ -60,7 +57,7 @@ def authors_layout(stages: int, names: Mapping[str, str]) -> dict[str, Any]:
 AUTHORS_CROP = replace(
     CROP.placed(enlarge=(1.09, 1.135)), color="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)
 )
-"""What the authors of MSPN and RSN see of a person."""
+"""The crop of a person by the authors of MSPN and RSN."""
 
 _BOTTLENECK = {
     **{f".conv_bn_relu{i}.conv.": f".conv{i}." for i in (1, 2, 3)},
@@ -82,7 +79,7 @@ MSPN50 = top_down(
 
 
 def by_authors(variant: Variant, on: str, stages: int, ap: float, names: Mapping[str, str]) -> Variant:
-    """The network as its authors have it; what they gave of its weights lies on a drive."""
+    """The authors' version, with published weights on a web drive."""
     large = on.endswith("_384")
     return variant.derive(
         f"{on}_authors",

@@ -1,4 +1,4 @@
-"""NanoDet: Generalized Focal Loss (arXiv 2006.04388) for phones. Its author keeps the weights on a drive."""
+"""NanoDet: Generalized Focal Loss (arXiv 2006.04388) for phones. Its author keeps the weights on a web drive."""
 
 from dataclasses import replace
 from functools import partial
@@ -48,7 +48,7 @@ def build_plus(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Mod
 
 
 def _centered(side: int) -> ImageInput:
-    """The image in the middle of a black square."""
+    """The image centred in a black square."""
     return replace(BGR, place=Resize((side, side), pad=Pad((side, side), 32, centered=True, value=0.0)))
 
 
@@ -76,7 +76,7 @@ _NANODET = Variant(
         "head.gfl_reg.",
         "head.distribution_project.",
         "head.project",
-    ),  # the tower for both needs no layer for boxes alone
+    ),  # The shared tower has no layers that are only for boxes.
 )
 _PLUS = replace(
     _NANODET,

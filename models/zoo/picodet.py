@@ -61,7 +61,7 @@ _PADDLE = {
 """The names of PaddleDetection."""
 
 _INPUT = replace(RGB, color="bgr")
-"""Its mean and std, which are those of red, green and blue, apply to blue, green and red."""
+"""Its mean and std of red, green and blue are applied to blue, green and red."""
 
 _PICODET = Variant(
     name="picodet_layout",

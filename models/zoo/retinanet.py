@@ -1,7 +1,6 @@
 """RetinaNet (arXiv 1708.02002), and the losses that train the same network: FreeAnchor (arXiv 1909.02466), PISA
-(arXiv 1904.04821), DR Loss (arXiv 1907.10156), AP-Loss (arXiv 1904.06373) and Noisy Anchors (arXiv 1912.05086)."""
+(arXiv 1904.04821), DR Loss (arXiv 1907.10156) and Noisy Anchors (arXiv 1912.05086)."""
 
-import math
 from dataclasses import replace
 from functools import partial
 
@@ -32,11 +31,15 @@ def build(
     anchors: Anchors = _ANCHORS,
     stds: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0),
     with_iou: bool = False,
+    norms: bool = False,
 ) -> nn.Module:
-    """A RetinaNet; `relu` comes between P6 and P7."""
+    """A RetinaNet, with `relu` between P6 and P7 and batch `norms` in the pyramid and the branches."""
     trunk = backbone()
-    neck = FPN(trunk.channels[1:], channels, len(anchors.strides), extra="input", relu=relu)
-    head = RetinaHead(classes, channels, stacked=stacked, anchors=anchors, stds=stds, with_iou=with_iou)
+    norm = "bn" if norms else None
+    neck = FPN(trunk.channels[1:], channels, len(anchors.strides), extra="input", relu=relu, norm=norm)
+    head = RetinaHead(
+        classes, channels, stacked=stacked, anchors=anchors, stds=stds, with_iou=with_iou, level_norms=norms
+    )
     return DenseDetector(trunk, neck, head)
 
 
@@ -104,7 +107,7 @@ _BENCHMARK_HEAD = {"cls_logits": "retina_cls", "bbox_pred": "retina_reg"}
 
 
 def _dr_loss(on: str, backbone: Backbone, ap: float) -> Variant:
-    """DR Loss, in the layout and the coordinates of maskrcnn-benchmark. Its authors keep their weights on a drive."""
+    """DR Loss, with the layout and coordinates of maskrcnn-benchmark. Its authors keep the weights on a web drive."""
     anchors = Anchors(centre=0.5, inclusive=True, rounded="ratios")
     backbone = partial(backbone, norm_eps=0.0)
     return RETINANET.derive(
@@ -115,24 +118,12 @@ def _dr_loss(on: str, backbone: Backbone, ap: float) -> Variant:
         paper="arXiv 1907.10156",
         input=CAFFE_1,
         form=replace(RETINANET.form, clip="last_pixel"),
-        # Its classes start from a score of 0.5 and stay higher: the authors cut at 0.1 and 0.2 where others do at 0.05.
+        # Classes start with a score of 0.5 and stay higher, so the authors use thresholds of 0.1 and 0.2, not 0.05.
         suppress=Suppress(conf=0.4, iou=0.5, inclusive=True),
         mapping=benchmark(_BENCHMARK_HEAD, layers=4, step=2),
         unused=BENCHMARK_UNUSED,
     )
 
-
-_AP_LOSS_LAYOUT = {
-    **{f"^{part}": f"backbone.{part}" for part in ("conv1.", "bn1.", "layer")},
-    **{f"fpn.P{i + 3}_1.": f"neck.lateral_convs.{i}.conv." for i in range(3)},
-    **{f"fpn.P{i + 3}_2.": f"neck.fpn_convs.{i}.conv." for i in range(5)},
-    "fpn.P6.": "neck.fpn_convs.3.conv.",
-    **{f"classificationModel.conv{i + 1}.": f"bbox_head.cls_convs.{i}.conv." for i in range(4)},
-    **{f"regressionModel.conv{i + 1}.": f"bbox_head.reg_convs.{i}.conv." for i in range(4)},
-    "classificationModel.output.": "bbox_head.retina_cls.",
-    "regressionModel.output.": "bbox_head.retina_reg.",
-}
-_AP_LOSS_ANCHORS = Anchors(scales=(4, 4 * math.sqrt(2)), centre=0.5, inclusive=True)
 
 VARIANTS = (
     RETINANET,
@@ -154,17 +145,6 @@ VARIANTS = (
     _dr_loss("r50", R50_CAFFE, 37.4),
     _dr_loss("r101_2x", R101_CAFFE, 41.5),
     RETINANET.derive(
-        "ap_loss_r101",
-        "RetinaNet trained on average precision itself (AP-Loss): ResNet-101",
-        build={"backbone": R101_CAFFE, "relu": True, "anchors": _AP_LOSS_ANCHORS, "stds": _STDS},
-        paper="arXiv 1904.06373",
-        input=CAFFE_1.placed(size=(500, 833)),
-        form=Dense(_ANCHORS.strides, anchors=_AP_LOSS_ANCHORS.per_cell, clip="last_pixel"),
-        # The authors keep everything on P7 and cut elsewhere at 0.01, for losses that rank leave low scores.
-        suppress=Suppress(conf=0.1, iou=0.5, inclusive=True),
-        mapping=_AP_LOSS_LAYOUT,
-    ),
-    RETINANET.derive(
         "noisy_anchors_r50",
         "RetinaNet trained with cleanliness scores of anchors",
         build={},
@@ -179,6 +159,5 @@ ALIASES = {
     "free_anchor": "free_anchor_r50",
     "pisa": "pisa_retinanet_r50",
     "dr_loss": "dr_loss_r50",
-    "ap_loss": "ap_loss_r101",
     "noisy_anchors": "noisy_anchors_r50",
 }

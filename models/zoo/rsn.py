@@ -48,7 +48,7 @@ VARIANTS = (
     _openmmlab("2xrsn50", 2, "9ede341e", 74.8),
     _openmmlab("3xrsn50", 3, "c3e3c4fe", 75.0),
     mspn.by_authors(RSN18, "rsn18", 1, 70.4, _STEPS),
-    # The AP of these is of another framework, before the authors went to PyTorch.
+    # The AP of these was measured in another framework, before the authors moved to PyTorch.
     mspn.by_authors(RSN50, "rsn50", 1, 74.7, _STEPS),
     mspn.by_authors(RSN50, "2xrsn50", 2, 77.2, _STEPS),
     mspn.by_authors(RSN50, "3xrsn50", 3, 78.2, _STEPS),

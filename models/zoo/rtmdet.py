@@ -1,4 +1,4 @@
-"""RTMDet (arXiv 2212.07784), and the detectors of people that came with RTMPose (arXiv 2303.07399)."""
+"""RTMDet (arXiv 2212.07784), and the person detectors published with RTMPose (arXiv 2303.07399)."""
 
 from functools import partial
 from typing import Any
@@ -63,7 +63,7 @@ def _rtmdet(size: str, suffix: str, ap: float) -> Variant:
 
 
 def _person(size: str, canvas: int, file: str, ap: float) -> Variant:
-    """A detector of people; its AP is that of COCO's persons."""
+    """A person detector. Its AP is that of COCO's class person."""
     url = f"https://download.openmmlab.com/mmpose/v1/projects/rtmpose/rtmdet_{size}_8xb32-100e_coco-obj365-person-{file}.pth"
     return _RTMDET.derive(
         f"rtmdet_{size}_person",

@@ -14,7 +14,7 @@ from ..variant import Variant
 def build(
     keypoints: int, *, deep: float, wide: float, size: tuple[int, int] = (256, 192), hidden: int = 256
 ) -> nn.Module:
-    """A CSPNeXt, and a gated attention unit `hidden` wide for inputs of `size` (h, w)."""
+    """A CSPNeXt and a gated attention unit of width `hidden`, for inputs of `size` (h, w)."""
     trunk = CSPNeXt(deep=deep, wide=wide, levels=(3,))
     return PoseNetwork(trunk, RTMCCHead(keypoints, trunk.channels[-1], size, hidden=hidden))
 
@@ -25,7 +25,7 @@ _TRAINED = {
     "simcc-coco": "trained on COCO",
     "simcc-body7": "trained on Body7, its AP on Body8",
 }
-"""What the name of a checkpoint's file says of its training."""
+"""The training data by the name of the checkpoint's file."""
 
 _TEST = top_down(
     name="rtmpose_test",

@@ -19,7 +19,7 @@ def build(
     widths: Sequence[int] = (256, 256, 256),
     size: tuple[int, int] = (256, 192),
 ) -> nn.Module:
-    """A trunk, one transposed convolution for each of `widths`, and linear layers for inputs of `size` (h, w)."""
+    """A trunk, one transposed convolution per entry of `widths`, and linear layers, for inputs of `size` (h, w)."""
     trunk = backbone()
     return PoseNetwork(trunk, SimCCHead(keypoints, trunk.channels[-1], size, widths=widths))
 

@@ -24,13 +24,13 @@ def build(
     widths: Sequence[int] = (256, 256, 256),
     head: type[HeatmapHead] = HeatmapHead,
 ) -> nn.Module:
-    """A backbone, and one transposed convolution for each of `widths`."""
+    """A backbone and one transposed convolution per entry of `widths`."""
     trunk = backbone()
     return PoseNetwork(trunk, head(keypoints, trunk.channels[-1], widths))
 
 
 TINY_PARTS = {"backbone": TINY, "widths": (16, 16, 16)}
-"""Arguments of a tiny one for tests."""
+"""Arguments of a tiny SimpleBaseline for tests."""
 
 SIMPLEBASELINE = top_down(
     name="simplebaseline_r50",
@@ -49,13 +49,13 @@ AUTHORS = {
     **{f"^{part}": f"backbone.{part}" for part in ("conv1.", "bn1.", "layer")},
     **{f"^{part}": f"head.{part}" for part in ("deconv_layers.", "final_layer.")},
 }
-"""The authors have no parts within their network."""
+"""The authors' keys have no prefix for the parts of the network."""
 
 _NEW, _OLD = "v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_", "top_down/resnext/"
 
 
 def _openmmlab(on: str, backbone: Trunk, file: str, ap: float) -> Variant:
-    """Another backbone or a larger crop, with its checkpoint of mmpose."""
+    """A variant with another backbone or a larger crop, with mmpose's checkpoint."""
     return SIMPLEBASELINE.derive(
         f"simplebaseline_{on}",
         f"SimpleBaseline: {spelled(on)}",
@@ -66,7 +66,7 @@ def _openmmlab(on: str, backbone: Trunk, file: str, ap: float) -> Variant:
 
 
 def _authors(on: str, backbone: Backbone, ap: float) -> Variant:
-    """The authors normalise BGR with the means of RGB, and keep their weights on a drive."""
+    """The authors' version, which normalises BGR with the means of RGB. Its weights are on a web drive."""
     return SIMPLEBASELINE.derive(
         f"simplebaseline_{on}_authors",
         f"SimpleBaseline by its authors: {spelled(on)}",

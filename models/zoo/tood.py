@@ -20,7 +20,7 @@ _ANCHORS = Anchors(ratios=(1.0,), scales=(8.0,))
 
 
 def build(classes: int, *, backbone: Backbone = R50, channels: int = 256, **head: Any) -> nn.Module:
-    """A TOOD; what is not named here goes to its head."""
+    """A TOOD. Other arguments go to its head."""
     trunk = backbone()
     neck = FPN(trunk.channels[1:], channels, len(_ANCHORS.strides))
     return DenseDetector(trunk, neck, TOODHead(classes, channels, anchors=_ANCHORS, **head))

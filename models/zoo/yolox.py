@@ -62,7 +62,7 @@ _HEAD = {
     "obj_preds.": "bbox_head.multi_level_conv_obj.",
 }
 _LAYOUT = {
-    # The CSP layer comes second in its stage, but third, behind the pooling, in the last.
+    # The CSP layer is the second layer of a stage, but the third, after the pooling, in the last stage.
     **{
         f"^backbone.backbone.{stage}{place}.{layer}": f"backbone.{ours}{place}.{_CSP[layer]}"
         for stage, ours in _STAGES.items()
@@ -77,7 +77,7 @@ _LAYOUT = {
     ".dconv.": ".depthwise_conv.",
     ".pconv.": ".pointwise_conv.",
 }
-"""The authors' names; those of OpenMMLab are ours."""
+"""The authors' names. Ours are those of OpenMMLab."""
 
 _at = partial(in_grey_square, AS_IS_BGR)
 _YOLOX = Variant(
@@ -97,7 +97,7 @@ _YOLOX = Variant(
 
 
 def _yolox(size: str, canvas: int, ap: float) -> Variant:
-    """One of the authors'."""
+    """A checkpoint of the authors."""
     url = f"https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/yolox_{size}.pth"
     return _YOLOX.derive(
         f"yolox_{size}",
@@ -109,7 +109,7 @@ def _yolox(size: str, canvas: int, ap: float) -> Variant:
 
 
 def _mmdet(size: str, canvas: int, suffix: str, ap: float) -> Variant:
-    """One of OpenMMLab's."""
+    """A checkpoint of OpenMMLab."""
     published = openmmlab("yolox", f"yolox_{size}_8x8_300e_coco", suffix, ap)
     summary = f"YOLOX-{size}, trained by OpenMMLab"
     return _YOLOX.derive(f"yolox_{size}_mmdet", summary, published, build=_SIZES[size], input=_at(canvas))

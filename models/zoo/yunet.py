@@ -1,4 +1,4 @@
-"""YuNet (Machine Intelligence Research 20, 2023): faces, by its authors, libfacedetection."""
+"""YuNet (Machine Intelligence Research 20, 2023), the face detector of libfacedetection."""
 
 from torch import nn
 
@@ -38,12 +38,12 @@ _YUNET = Variant(
     form=Dense(_STRIDES, clip="none"),
     classes_key="bbox_head.multi_level_cls.0.conv1.weight",
     input=AS_IS_BGR,
-    # As OpenCV's FaceDetectorYN has it. The authors' training code multiplies score and objectness instead.
+    # As in OpenCV's FaceDetectorYN. The authors' training code multiplies score and objectness instead.
     fusion=Fusion(0.5, 0.5, threshold_by="fused", rank_by="fused"),
     suppress=Suppress(conf=0.6, iou=0.3),
     labels=("face",),
     published=_published("n", 81.1),
-    unused=("multi_level_kps.",),  # keypoints, which no form of a detector reads
+    unused=("multi_level_kps.",),  # Keypoints, which no form of a detector reads.
 )
 
 VARIANTS = (

@@ -93,7 +93,7 @@ OUTPUTS = {"boxes", "scores", "labels", "num"}
 
 @pytest.mark.parametrize("options", [Options(conf=0.01), Options(conf=0.0), Options(max_det=41), Options(iou=0.5)])
 def test_what_a_file_that_suppresses_has_dropped_cannot_be_asked_for(options: Options) -> None:
-    with pytest.raises(UsageError, match="suppresses by itself"):
+    with pytest.raises(UsageError, match="runs NMS in its graph"):
         adjusted(SUPPRESSED, options, OUTPUTS)
 
 

@@ -31,12 +31,15 @@ def assert_tensors_agree(
     assert size < tolerance, f"{worst} is {size:.2e} standard deviations off: {where}"
 
 
-def assert_detections_agree(case: Case, found: Instances, lonely: float = 0.0) -> None:
-    """Each detection has a partner among the reference's, and each of these among ours, but for a share `lonely`."""
+def assert_detections_agree(case: Case, found: Instances, lonely: float = 0.0, slack: float = 1.0) -> None:
+    """Each detection has a partner among the reference's, and each of these among ours, but for a share `lonely`.
+
+    Partners are `slack` times as far apart as is usual, at most.
+    """
     assert len(found) == len(case.scores)
     score = np.abs(case.scores[:, None] - found.scores)
     box = np.abs(case.boxes[:, None] - found.boxes).max(-1)
-    apart = np.where(case.labels[:, None] == found.labels, np.maximum(score / SCORE, box / BOX), np.inf)
+    apart = np.where(case.labels[:, None] == found.labels, np.maximum(score / SCORE, box / BOX) / slack, np.inf)
     for axis, whose in ((1, "the reference's"), (0, "our")):
         nearest = np.nan_to_num(apart.min(axis), nan=np.inf)
         at = int(nearest.argmax())

@@ -19,15 +19,15 @@ OPERATOR, TRUNK, UNKNOWN = "operator", "trunk", "unknown"
 def kind(name: str) -> str:
     """The form of the network's outputs, such as "dense"; or one of the three above.
 
-    A trunk has no head's tensors; an unknown golden has them, and its name is not in the zoo.
+    Of names that are not in the zoo, a trunk has no head's tensors and an unknown golden has some.
     """
     manifest = read_manifest(name)
     if isinstance(manifest, list):
         return OPERATOR
-    if not any(tensor.startswith("head") for case in manifest["cases"].values() for tensor in case["raw"]):
-        return TRUNK
-    variant = VARIANTS.get(ALIASES.get(name, name))
-    return UNKNOWN if variant is None else variant.form.kind
+    if (variant := VARIANTS.get(ALIASES.get(name, name))) is not None:
+        return variant.form.kind
+    has_head = any(tensor.startswith("head") for case in manifest["cases"].values() for tensor in case["raw"])
+    return UNKNOWN if has_head else TRUNK
 
 
 def networks(*kinds: str) -> list[Any]:

@@ -61,10 +61,21 @@ OPERATORS = {
 }
 
 
-TRUNKS = ("faster_rcnn_r50_dcnv2", "faster_rcnn_x101_32x4d")
+TRUNKS = (
+    "faster_rcnn_r50_dcnv2",
+    "faster_rcnn_x101_32x4d",
+    "pafpn_faster_r50",
+    "faster_rcnn_r2_101",
+    "faster_rcnn_r50_regnet",
+    "faster_rcnn_hrnet_w32",
+)
 """Networks of which backbone and neck are of use."""
 SLOW = ("cornernet_hg104",)
 """Networks that are run on one image only."""
+UNREAD = ("f0/2", "f1/2", "f2/2")
+"""Sums of maps that only ASFF's authors draw."""
+UNEVEN = ("nas_fpn_retinanet_r50",)
+"""Networks whose second image has a size that they do not take."""
 
 
 def trim_network(source: Path, name: str) -> None:
@@ -81,7 +92,9 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         state = [row for row in state if row[0].startswith(("backbone.", "neck."))]
         for case in meta["cases"].values():
             case["raw"] = {key: info for key, info in case["raw"].items() if key.startswith(("backbone/", "neck/"))}
-    if name in SLOW:
+    for case in meta["cases"].values():
+        case["raw"] = {key: info for key, info in case["raw"].items() if not key.endswith(UNREAD)}
+    if name in SLOW + UNEVEN:
         del meta["cases"]["b"]
     arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
     cases: dict[str, Any] = {}

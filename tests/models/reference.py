@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
 import torch
 from golden.agreement import Logarithms
 from golden.reader import Sample
@@ -16,25 +17,33 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detforge.deploy.card import Card
+from detforge.deploy.contract.port import Arrays
 from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.heads.asff import ASFFHead
 from detforge.models.heads.associative import AssociativeHead
 from detforge.models.heads.center import CenterHead
 from detforge.models.heads.corner import CornerHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
+from detforge.models.heads.guided import GuidedRetinaHead
 from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.rtmcc import RTMCCHead
 from detforge.models.heads.rtmdet import RTMDetHead
+from detforge.models.heads.sabl import SABLHead
+from detforge.models.heads.saccade import SaccadeHead
+from detforge.models.heads.sepc import SEPCRetinaHead
 from detforge.models.heads.simcc import SimCCHead
 from detforge.models.heads.tood import TOODHead
+from detforge.models.heads.yolo import CellHead, YOLOv3Head
+from detforge.models.heads.yolof import YOLOFHead
 from detforge.models.heads.yolox import YOLOXHead
 from detforge.models.heads.yunet import YuNetHead
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs\.)[01](\.\d\.conv\.weight)$")
+RTMDET_SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs\.)[01](\.\d\.conv\.weight)$")
 """Convolutions of RTMDet's branches: its head shares them, so that the last level's are those of all levels."""
 
 Samples = Mapping[str, Sample]
@@ -45,13 +54,16 @@ Outputs = Any
 def load_network(name: str, state: Mapping[str, NDArray[Any]]) -> tuple[Variant, nn.Module]:
     """The variant of this name with a golden's weights."""
     variant = find(name)
-    weights = {key: torch.from_numpy(state.get(SHARED.sub(r"\g<1>2\g<2>", key), state[key])) for key in state}
+    if "bbox_head.rtm_cls.0.bias" in state:
+        state = {key: state.get(RTMDET_SHARED.sub(r"\g<1>2\g<2>", key), value) for key, value in state.items()}
+    weights = {key: torch.from_numpy(value) for key, value in state.items()}
     return variant, load_variant(variant, Checkpoint(weights, name, None, None))
 
 
 def assert_parameters_agree(variant: Variant, model: nn.Module, state: Mapping[str, NDArray[Any]]) -> None:
     """The network has as many parameters as the reference, but for those of training."""
-    others = (*BUFFERS, *variant.unused)
+    once, again = dict(model.named_parameters()), dict(model.named_parameters(remove_duplicate=False))
+    others = (*BUFFERS, *variant.unused, *(again.keys() - once.keys()))
     expected = sum(value.size for key, value in state.items() if not any(part in key for part in others))
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
@@ -94,6 +106,29 @@ def _(head: YuNetHead, card: Card) -> Card:
     """Its training code multiplies score and objectness."""
     suppress = replace(card.suppress, conf=0.02, iou=0.45, max_det=10_000)
     return replace(card, suppress=suppress, fusion=replace(card.fusion, score_exponent=1.0, quality_exponent=1.0))
+
+
+@reference_card.register
+def _(head: ASFFHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.01))
+
+
+@reference_card.register
+def _(head: CellHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.25))
+
+
+@singledispatch
+def reference_outputs(head: nn.Module, outputs: Arrays) -> Arrays:
+    """The outputs without what the reference leaves out and the runtime does not."""
+    return outputs
+
+
+@reference_outputs.register
+def _(head: YOLOv3Head, outputs: Arrays) -> Arrays:
+    """It keeps a thousand pairs of anchor and class of all levels together; the runtime keeps as many of each."""
+    least = np.partition(outputs["scores"], -1000, axis=None)[-1000]
+    return {**outputs, "scores": np.where(outputs["scores"] >= least, outputs["scores"], 0)}
 
 
 @singledispatch
@@ -140,6 +175,40 @@ def _(head: YuNetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outp
     """Keypoints are none of ours."""
     names = {"cls": "classes", "bbox": "boxes", "obj": "quality"}
     return {theirs: given[ours] for theirs, ours in names.items()} | {"kps": dict.fromkeys(range(len(head.strides)))}
+
+
+@head_outputs.register
+def _(head: GuidedRetinaHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Nothing where no centre is likely."""
+    likely = [x.sigmoid() >= 0.01 for x in given["centre"]]
+    seen = [[torch.where(m, x, 0) for m, x in zip(likely, given[name], strict=True)] for name in ("classes", "deltas")]
+    return [*seen, given["shape"], given["centre"]]
+
+
+@head_outputs.register
+def _(head: SABLHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Buckets and offsets in one."""
+    return [given["classes"], list(zip(given["buckets"], given["offsets"], strict=True))]
+
+
+@head_outputs.register
+def _(head: SEPCRetinaHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """Without the last rows and columns, which hold nothing."""
+    return [[x[..., :-2, :-2] for x in levels] for levels in given.values()]
+
+
+@head_outputs.register
+def _(head: YOLOFHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+    """The logits of class score times objectness."""
+    classes, quality = given["classes"][0], given["quality"][0]
+    both = classes.sigmoid().unflatten(1, (-1, head.classes)) * quality.sigmoid()[:, :, None]
+    return [[both.flatten(1, 2).logit()], given["deltas"]]
+
+
+@head_outputs.register
+def _(head: SaccadeHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    """The heatmap of corners serves training alone."""
+    return {"hm": given["heat"], "reg": given["offset"], "final_wh": given["size"], "cor_att": None}
 
 
 @head_outputs.register

@@ -1,6 +1,6 @@
 """Dense networks against OpenMMLab's numbers, tensor by tensor and detection by detection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,11 +9,13 @@ from found import candidates_in, found_in
 from golden.agreement import Logarithms, assert_detections_agree, assert_tensors_agree
 from golden.catalog import networks
 from golden.reader import Golden, load
-from reference import assert_parameters_agree, backbone_levels, head_outputs, load_network, numbered, reference_card
+from reference import assert_parameters_agree, load_network, reference_card, reference_outputs
+from reference_names import named
 from score_voting import voted
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
+from detforge.deploy.forms.boxes import has_area
 from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.results.instances import Instances
 from detforge.models.variant import Variant
@@ -49,11 +51,11 @@ def run(request: pytest.FixtureRequest) -> Run:
             features = model.neck([levels[i] for i in model.levels])
             logits = model.bbox_head(features)
             outputs = model.bbox_head.decode(logits)
-        head = head_outputs(model.bbox_head, logits, case.raw)
-        groups = {"backbone": backbone_levels(levels, case.raw), "neck": features, "head": head}
-        raw[tag] = {k: v for name, group in groups.items() for k, v in numbered(name, group).items()}
+            raw[tag] = named(model.bbox_head, model, case, levels, features, logits)
         frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:])
-        arrays = {name: value[0].numpy() for name, value in outputs.items()}
+        if not all(map(card.input.place.makes, case.image.shape[2:])):
+            continue  # levels of other canvases have other sizes
+        arrays = reference_outputs(model.bbox_head, {name: value[0].numpy() for name, value in outputs.items()})
         found[tag] = found_in(arrays, card, frame)
         if variant.paper == PAA:
             found[tag] = voted(found[tag], candidates_in(arrays, card, frame))
@@ -66,10 +68,14 @@ def test_every_tensor_equals_the_reference(run: Run) -> None:
 
 
 def test_detections_equal_the_reference(run: Run) -> None:
-    for tag, case in run.golden.cases.items():
+    for tag, found in run.found.items():
+        case = run.golden.cases[tag]
         if np.abs(case.boxes).max() < FAR:
-            assert len(case.boxes) > 30
-            assert_detections_agree(case, run.found[tag], CONTESTED)
+            assert len(found) == len(case.boxes) > 30
+            # FoveaBox' and guided anchoring's keep boxes cut to nothing; in their places others follow here.
+            real = has_area(case.boxes, "last_pixel" if run.variant.suppress.inclusive else "image")
+            case = replace(case, boxes=case.boxes[real], scores=case.scores[real], labels=case.labels[real])
+            assert_detections_agree(case, found[: len(case.boxes)], CONTESTED)
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:
@@ -78,8 +84,10 @@ def test_parameters_are_those_of_the_reference(run: Run) -> None:
 
 def test_forward_gives_the_decoded_outputs(run: Run) -> None:
     with torch.inference_mode():
-        outputs = run.model(torch.zeros(2, 3, 64, 96))
-    points = sum(run.variant.form.level_sizes(64, 96))
+        place = run.variant.input.place
+        canvas = place.size if place.pad.multiple == 1 else (128, 256)
+        outputs = run.model(torch.zeros(2, 3, *canvas))
+    points = sum(run.variant.form.level_sizes(*canvas))
     assert outputs.pop("boxes").shape == (2, points, 4)
     assert outputs.pop("scores").shape == (2, points, len(run.variant.labels))
     assert all(value.shape[:2] == (2, points) for value in outputs.values())

@@ -1,0 +1,109 @@
+"""EfficientNet (Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv
+1905.11946)."""
+
+import math
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..blocks import ConvNorm
+
+_STAGES = (
+    ((3, 16, 1, 1, 1),),
+    ((3, 24, 2, 6, 2),),
+    ((5, 40, 2, 6, 2),),
+    ((3, 80, 2, 6, 3), (5, 112, 1, 6, 3)),
+    ((5, 192, 2, 6, 4), (3, 320, 1, 6, 1)),
+)
+"""Kernel, channels, stride, expansion and blocks (table 1), stages of one stride together."""
+_NORM_EPS = 1e-3
+
+
+class ConvSwish(ConvNorm):
+    """Convolution, batch norm and maybe x * sigmoid(x); an even side is padded at its end first, as in TensorFlow."""
+
+    def __init__(
+        self, in_channels: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1, swish: bool = True
+    ) -> None:
+        super().__init__(in_channels, channels, kernel, stride=stride, norm="bn", relu=False, groups=groups)
+        self.bn.eps, self.swish = _NORM_EPS, swish
+        self.ends = ((kernel - 2) // 2, (kernel - 1) // 2) * 2
+        if stride > 1:
+            self.conv.padding = (0, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(F.pad(x, self.ends) if self.conv.stride[0] > 1 else x)
+        return F.silu(x) if self.swish else x
+
+
+class SqueezeExcite(nn.Module):
+    """Channels times factors of 0 to 1 that their means decide on (Hu et al., arXiv 1709.01507): same shape."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(channels, squeezed, 1, relu=False)
+        self.conv2 = ConvNorm(squeezed, channels, 1, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.conv2(F.silu(self.conv1(x.mean((2, 3), keepdim=True)))).sigmoid()
+
+
+class MBConv(nn.Module):
+    """An inverted residual with squeeze and excitation: (n, in_channels, h, w) to (n, channels, h / s, w / s)."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = in_channels * expansion
+        self.expand_conv = ConvSwish(in_channels, wide, 1) if expansion > 1 else nn.Identity()
+        self.depthwise_conv = ConvSwish(wide, wide, kernel, stride=stride, groups=wide)
+        self.se = SqueezeExcite(wide, in_channels // 4)
+        self.linear_conv = ConvSwish(wide, channels, 1, swish=False)
+        self.shortcut = stride == 1 and in_channels == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.linear_conv(self.se(self.depthwise_conv(self.expand_conv(x))))
+        return x + out if self.shortcut else out
+
+
+class EfficientNet(nn.Module):
+    """Image to four levels at strides 4, 8, 16, 32, without the last 1x1 convolution.
+
+    Shapes: (n, 3, h, w), h and w multiples of 32, to four (n, channels[i], h / stride, w / stride). `wide` and `deep`
+    are factors of the smallest network's channels and blocks.
+    """
+
+    def __init__(self, *, wide: float = 1.0, deep: float = 1.0) -> None:
+        super().__init__()
+        in_channels = _eighths(32 * wide)
+        layers: list[nn.Module] = [ConvSwish(3, in_channels, 3, stride=2)]
+        widths: list[int] = []
+        for stage in _STAGES:
+            blocks: list[nn.Module] = []
+            for kernel, channels, stride, expansion, count in stage:
+                for i in range(math.ceil(count * deep)):
+                    width = _eighths(channels * wide)
+                    blocks.append(MBConv(in_channels, width, kernel, stride if i == 0 else 1, expansion))
+                    in_channels = width
+            layers.append(nn.Sequential(*blocks))
+            widths.append(in_channels)
+        self.layers = nn.ModuleList(layers)
+        self.channels = tuple(widths[1:])
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = self.layers[0](image)
+        levels: list[Tensor] = []
+        for layer in self.layers[1:]:
+            x = layer(x)
+            levels.append(x)
+        return levels[1:]
+
+
+def _eighths(channels: float) -> int:
+    """The nearest multiple of 8, unless it is more than a tenth less."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
+
+
+B3 = partial(EfficientNet, wide=1.2, deep=1.4)
+TINY_EFFICIENTNET = partial(EfficientNet, wide=0.25, deep=0.25)

@@ -1,0 +1,140 @@
+"""Pyramid Vision Transformer (Wang et al., arXiv 2102.12122) and its second version (Wang et al., arXiv 2106.13797)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_HEADS, _REDUCTIONS = (1, 2, 5, 8), (8, 4, 2, 1)
+_TRAINED = 224  # px, which positions were learned for
+_EPS = 1e-6
+
+
+class Attention(nn.Module):
+    """Attention of all places to those of a map that is `reduction` times smaller (section 3.3): x plus what it gives.
+
+    Shapes: x and its normalised form (n, h * w, width), and (h, w), to (n, h * w, width).
+    """
+
+    def __init__(self, width: int, heads: int, reduction: int) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.reduction = reduction
+        if reduction > 1:
+            self.sr = nn.Conv2d(width, width, reduction, reduction)
+            self.norm = nn.LayerNorm(width, _EPS)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        keys = self.norm(_rows(self.sr(_map(x, size)))) if self.reduction > 1 else x
+        return self.attn(x, keys, keys, need_weights=False)[0]
+
+
+class FeedForward(nn.Module):
+    """1x1 convolutions to `wide` channels and back; between them, with `mixed`, a depthwise 3x3 (v2, section 3.3)."""
+
+    def __init__(self, width: int, wide: int, mixed: bool) -> None:
+        super().__init__()
+        between = [nn.Conv2d(wide, wide, 3, padding=1, groups=wide)] if mixed else []
+        # What trains with dropout has a place here that does nothing.
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, wide, 1), *between, nn.GELU(), nn.Identity(), nn.Conv2d(wide, width, 1)
+        )
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return _rows(self.layers(_map(x, size)))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and a feed-forward step, each normalised before and added to what came in."""
+
+    def __init__(self, width: int, heads: int, reduction: int, growth: int, mixed: bool) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width, _EPS), nn.LayerNorm(width, _EPS)
+        self.attn = Attention(width, heads, reduction)
+        self.ffn = FeedForward(width, growth * width, mixed)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        x = x + self.attn(self.norm1(x), size)
+        return x + self.ffn(self.norm2(x), size)
+
+
+class Positions(nn.Module):
+    """Learned positions, resized to the map and added."""
+
+    def __init__(self, width: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.pos_embed = nn.Parameter(nn.init.trunc_normal_(nn.Parameter(Tensor(1, side * side, width)), std=0.02))
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        learned = _map(self.pos_embed, (self.side, self.side))
+        return x + _rows(F.interpolate(learned, size=size, mode="bilinear"))
+
+
+class PatchEmbed(nn.Module):
+    """A map to one with fewer places, normalised, and its size: (n, c, h, w) to (n, h' * w', width)."""
+
+    def __init__(self, in_channels: int, width: int, kernel: int, stride: int, padding: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(in_channels, width, kernel, stride, padding)
+        self.norm = nn.LayerNorm(width, _EPS)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        x = self.projection(x)
+        return self.norm(_rows(x)), (x.shape[2], x.shape[3])
+
+
+class PVT(nn.Module):
+    """Image to four levels at strides 4, 8, 16, 32.
+
+    Shapes: (n, 3, h, w), h and w multiples of 32, to four (n, channels[i], h / stride, w / stride). `layers` counts
+    those of each stage, `growth` is how much wider their feed-forward steps are. The `second` version has overlapping
+    patches, positions from depthwise convolutions, and a norm after each stage.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int],
+        *,
+        width: int = 64,
+        growth: Sequence[int] = (8, 8, 4, 4),
+        second: bool = False,
+    ) -> None:
+        super().__init__()
+        self.channels = tuple(width * heads for heads in _HEADS)
+        stages: list[nn.Module] = []
+        in_channels = 3
+        for i, (count, out, heads) in enumerate(zip(layers, self.channels, _HEADS, strict=True)):
+            stride = 2 if i else 4
+            kernel, padding = ((3, 1) if i else (7, 3)) if second else (stride, 0)
+            positions = [] if second else [Positions(out, _TRAINED // (4 << i))]
+            blocks = (EncoderLayer(out, heads, _REDUCTIONS[i], growth[i], second) for _ in range(count))
+            norm = nn.LayerNorm(out, _EPS) if second else nn.Identity()
+            embed = PatchEmbed(in_channels, out, kernel, stride, padding)
+            stages.append(nn.ModuleList([embed, nn.ModuleList([*positions, *blocks]), norm]))
+            in_channels = out
+        self.layers = nn.ModuleList(stages)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = image
+        levels: list[Tensor] = []
+        for embed, blocks, norm in self.layers:
+            x, size = embed(x)
+            for block in blocks:
+                x = block(x, size)
+            x = _map(norm(x), size)
+            levels.append(x)
+        return levels
+
+
+def _map(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return x.transpose(1, 2).unflatten(2, size)
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)
+
+
+TINY_PVT = partial(PVT, (1, 1, 1, 1), width=8)
+TINY_PVT_V2 = partial(PVT, (1, 1, 1, 1), width=8, second=True)

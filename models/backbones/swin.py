@@ -1,0 +1,178 @@
+"""Swin Transformer (Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", arXiv
+2103.14030), named as mmdet names it."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_WINDOW, _SHIFT = 7, 3
+_APART = -100.0  # what is added to the logits of places that only a shift brought into one window
+
+
+class WindowMSA(nn.Module):
+    """Attention within windows, with a learned bias for every distance (section 3.2).
+
+    Shapes: x (windows, 49, width) and `apart` (windows or 1, 49, 49), added to the logits, to (windows, 49, width).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * _WINDOW - 1) ** 2, heads))
+        self.register_buffer("relative_position_index", _distances())
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor, apart: Tensor) -> Tensor:
+        parts = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = parts.unbind(0)
+        bias = self.relative_position_bias_table[self.relative_position_index.flatten()]
+        bias = bias.unflatten(0, (_WINDOW**2, _WINDOW**2)).permute(2, 0, 1)
+        logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias + apart[:, None]
+        return self.proj((logits.softmax(-1) @ value).transpose(1, 2).flatten(2))
+
+
+def _distances() -> Tensor:
+    """Which entry of the table belongs to two places of a window, (49, 49)."""
+    y, x = torch.meshgrid(torch.arange(_WINDOW), torch.arange(_WINDOW), indexing="ij")
+    rows, columns = (side.flatten()[:, None] - side.flatten()[None] + _WINDOW - 1 for side in (y, x))
+    return rows * (2 * _WINDOW - 1) + columns
+
+
+class ShiftedWindows(nn.Module):
+    """Attention within the windows of a map, which may be shifted by half of one: (n, h, w, width) to the same.
+
+    The map is padded with zeros at its end to whole windows.
+    """
+
+    def __init__(self, width: int, heads: int, shifted: bool) -> None:
+        super().__init__()
+        self.w_msa = WindowMSA(width, heads)
+        self.shift = _SHIFT if shifted else 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[1:3]
+        x = F.pad(x, (0, 0, 0, -width % _WINDOW, 0, -height % _WINDOW))
+        rows, columns = x.shape[1] // _WINDOW, x.shape[2] // _WINDOW
+        x = x.roll((-self.shift, -self.shift), (1, 2))
+        windows = _windows(x)
+        regions = _regions(rows, self.shift, x)[:, None] * 3 + _regions(columns, self.shift, x)[None]
+        regions = _windows(regions[None, :, :, None])[..., 0]
+        apart = (regions[:, None] != regions[:, :, None]).to(x.dtype) * _APART
+        seen = self.w_msa(windows, apart.repeat(len(x), 1, 1))
+        x = (
+            seen.reshape(-1, rows, columns, _WINDOW, _WINDOW, seen.shape[-1])
+            .transpose(2, 3)
+            .flatten(3, 4)
+            .flatten(1, 2)
+        )
+        return x.roll((self.shift, self.shift), (1, 2))[:, :height, :width]
+
+
+def _regions(windows: int, shift: int, like: Tensor) -> Tensor:
+    """Of so many shifted windows' places along an axis: 0, or 1 and 2 for the two parts that the last one joins."""
+    places = torch.arange(windows * _WINDOW, device=like.device)
+    end = windows * _WINDOW
+    return (places >= end - _WINDOW).int() + (places >= end - shift).int() if shift else torch.zeros_like(places).int()
+
+
+def _windows(x: Tensor) -> Tensor:
+    """A map (n, h, w, c) to its windows (n * windows, 49, c)."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height // _WINDOW, _WINDOW, width // _WINDOW, _WINDOW, channels)
+    return x.transpose(2, 3).reshape(-1, _WINDOW**2, channels)
+
+
+class SwinBlock(nn.Module):
+    """Attention within windows and a feed-forward step, each normalised before and added to what came in."""
+
+    def __init__(self, width: int, heads: int, shifted: bool) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = ShiftedWindows(width, heads, shifted)
+        self.ffn = FeedForward(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.ffn(self.norm2(x))
+
+
+class FeedForward(nn.Module):
+    """Four times as many channels and back."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Sequential(nn.Linear(width, 4 * width), nn.GELU()), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class PatchMerging(nn.Module):
+    """Four neighbours to one place with twice the channels: (n, h, w, c) to (n, h / 2, w / 2, 2c), h and w even."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * width)
+        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, height, width, channels = x.shape
+        # Channel by channel the four, row by row.
+        x = x.reshape(n, height // 2, 2, width // 2, 2, channels).permute(0, 1, 3, 5, 2, 4).flatten(3)
+        return self.reduction(self.norm(x))
+
+
+class PatchEmbed(nn.Module):
+    """Squares of 4 px to places: (n, 3, h, w) to (n, h / 4, w / 4, width)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(3, width, 4, 4)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.norm(self.projection(image).permute(0, 2, 3, 1))
+
+
+class Swin(nn.Module):
+    """Image to four levels at strides 4, 8, 16, 32.
+
+    Shapes: (n, 3, h, w), h and w multiples of 32, to four (n, channels[i], h / stride, w / stride). `layers` and
+    `heads` count the blocks of each stage and what each attends with.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int] = (2, 2, 6, 2),
+        *,
+        width: int = 96,
+        heads: Sequence[int] = (3, 6, 12, 24),
+    ) -> None:
+        super().__init__()
+        self.channels = tuple(width << i for i in range(len(layers)))
+        self.patch_embed = PatchEmbed(width)
+        self.stages = nn.ModuleList()
+        for i, (count, own) in enumerate(zip(layers, heads, strict=True)):
+            stage = nn.Module()
+            stage.blocks = nn.Sequential(*(SwinBlock(width << i, own, k % 2 == 1) for k in range(count)))
+            if i < len(layers) - 1:
+                stage.downsample = PatchMerging(width << i)
+            self.stages.append(stage)
+            setattr(self, f"norm{i}", nn.LayerNorm(width << i))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = self.patch_embed(image)
+        levels: list[Tensor] = []
+        for i, stage in enumerate(self.stages):
+            x = stage.blocks(x)
+            levels.append(getattr(self, f"norm{i}")(x).permute(0, 3, 1, 2))
+            if i < len(self.stages) - 1:
+                x = stage.downsample(x)
+        return levels
+
+
+SWIN_T, SWIN_S = Swin, partial(Swin, (2, 2, 18, 2))
+TINY_SWIN = partial(Swin, (2, 2, 2, 2), width=8, heads=(1, 2, 2, 2))

@@ -1,0 +1,69 @@
+"""SABL's dense head (Wang et al., "Side-Aware Boundary Localization for More Precise Object Detection", arXiv
+1912.04260): each side of a box is a bucket near the anchor's side, and an offset within it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..anchors import Anchors
+from ..blocks import start_head, tower
+from ..points import points_first
+
+_BUCKETS = 14  # across a grown anchor; half of them lie on each side
+_GROWTH = 3.0
+
+
+class SABLHead(nn.Module):
+    """Pyramid levels to class scores, boxes and how sure these are of their sides, for one square anchor a cell.
+
+    `forward` gives raw logits per level: `classes` (n, classes, h, w), `buckets` and `offsets` (n, 4 * 7, h, w), side
+    by side as left, right, top, bottom. `norm` is that of the branches.
+    """
+
+    def __init__(
+        self, classes: int, channels: int = 256, *, anchors: Anchors, stacked: int = 4, norm: str | None = None
+    ) -> None:
+        super().__init__()
+        self.anchors = anchors
+        self.cls_convs, self.reg_convs = (tower(channels, stacked, norm=norm) for _ in range(2))
+        self.retina_cls = nn.Conv2d(channels, classes, 3, padding=1)
+        self.retina_bbox_reg = nn.Conv2d(channels, 2 * _BUCKETS, 3, padding=1)
+        self.retina_bbox_cls = nn.Conv2d(channels, 2 * _BUCKETS, 3, padding=1)
+        start_head(self, self.retina_cls)
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        boxes = [self.reg_convs(x) for x in levels]
+        return {
+            "classes": [self.retina_cls(self.cls_convs(x)) for x in levels],
+            "buckets": [self.retina_bbox_cls(x) for x in boxes],
+            "offsets": [self.retina_bbox_reg(x) for x in boxes],
+        }
+
+    def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+        """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and `quality` (n, a), in fp32."""
+        flat = {name: points_first(levels).float() for name, levels in logits.items()}
+        buckets, offsets = (flat[name].unflatten(-1, (4, _BUCKETS // 2)) for name in ("buckets", "offsets"))
+        (best, second), (bucket, other) = (x.unbind(-1) for x in buckets.softmax(-1).topk(2))
+        # A side on the border of two buckets is no less sure (section 3.3).
+        sure = best + torch.where((bucket - other).abs() == 1, second, 0.0)
+        inwards = 0.5 + bucket - _signed(offsets.gather(-1, bucket[..., None]).squeeze(-1))
+        anchors = self.anchors([x.shape[2:] for x in logits["buckets"]], flat["buckets"])
+        return {
+            "boxes": _boxes(anchors, inwards),
+            "scores": flat["classes"].sigmoid(),
+            "quality": sure.mean(-1),
+        }
+
+
+def _signed(offsets: Tensor) -> Tensor:
+    """Offsets (n, a, 4) to the right and to the bottom as offsets to the left and to the top, inwards for either."""
+    return offsets * offsets.new_tensor((1.0, -1.0, 1.0, -1.0))
+
+
+def _boxes(anchors: Tensor, inwards: Tensor) -> Tensor:
+    """Boxes (n, a, 4) xyxy px whose sides lie so many buckets within grown anchors (a, 4) cxcywh px."""
+    sides = anchors[:, 2:] * _GROWTH
+    steps = inwards.unflatten(-1, (2, 2)) * (sides / _BUCKETS)[..., None]
+    low, high = anchors[:, :2] - sides / 2, anchors[:, :2] + sides / 2
+    return torch.cat((low + steps[..., 0], high - steps[..., 1]), -1)

@@ -1,0 +1,74 @@
+"""SSD's extra levels (Liu et al., "SSD: Single Shot MultiBox Detector", arXiv 1512.02325, section 2.1), and with
+separable convolutions SSDLite's (Sandler et al., arXiv 1801.04381, section 6.2)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones.mobilenetv2 import ConvReLU6
+from ..blocks import ConvNorm
+
+
+class SSDNeck(nn.Module):
+    """Two backbone levels to those and one more for each of `channels`.
+
+    Shapes: (n, in_channels[i], h, w) each to (n, channels[i], h', w'). A level comes from the last one by a 1x1 and a
+    convolution of the given kernel, stride and padding in `steps`. The first level is normalised along its channels
+    but for `lite` ones, which have batch norms and separable convolutions.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: Sequence[int],
+        steps: Sequence[tuple[int, int, int]],
+        *,
+        lite: bool = False,
+    ) -> None:
+        super().__init__()
+        self.channels = (*in_channels, *channels)
+        self.l2_norm = nn.Identity() if lite else L2Norm(in_channels[0])
+        layer = _separable if lite else _plain
+        last = self.channels[len(in_channels) - 1 :]
+        self.extra_layers = nn.ModuleList(
+            layer(source, out, *step) for source, out, step in zip(last, channels, steps, strict=False)
+        )
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        outputs = [self.l2_norm(levels[0]), *levels[1:]]
+        for layer in self.extra_layers:
+            outputs.append(layer(outputs[-1]))
+        return outputs
+
+
+class L2Norm(nn.Module):
+    """Every cell's values over their length, times a learned factor a channel (Liu et al., arXiv 1506.04579)."""
+
+    def __init__(self, channels: int, scale: float = 20.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Half precision has no room for a sum of squares.
+        long = x.float()
+        # A sum with so little would be taken for one with nothing, by what simplifies exported graphs.
+        length = long.square().sum(1, keepdim=True).sqrt().clamp(min=_SHORTEST)
+        return (self.weight.float()[:, None, None] * long / length).to(x.dtype)
+
+
+_SHORTEST = 1e-10
+
+
+def _plain(in_channels: int, channels: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
+    second = ConvNorm(channels // 2, channels, kernel, stride=stride)
+    second.conv.padding = (padding, padding)
+    return nn.Sequential(ConvNorm(in_channels, channels // 2, 1), second)
+
+
+def _separable(in_channels: int, channels: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
+    half = channels // 2
+    second = nn.Sequential()
+    second.add_module("depthwise_conv", ConvReLU6(half, half, kernel, stride=stride, groups=half))
+    second.add_module("pointwise_conv", ConvReLU6(half, channels, 1))
+    return nn.Sequential(ConvReLU6(in_channels, half, 1), second)
