@@ -28,7 +28,7 @@ def clipped(boxes: NDArray[np.float32], frame: Frame, clip: Clip) -> NDArray[np.
     return np.clip(boxes, low, low + np.array([width, height, width, height], np.float32) - (clip == "last_pixel"))
 
 
-def has_area(boxes: NDArray[np.float32], clip: Clip) -> NDArray[np.bool_]:
-    """Which boxes (n,) are not empty. With "last_pixel", sides are x2 - x1 + 1."""
-    sides = boxes[:, 2:] - boxes[:, :2] + (clip == "last_pixel")
+def has_area(boxes: NDArray[np.float32], inclusive: bool) -> NDArray[np.bool_]:
+    """Which boxes (n,) are not empty. With `inclusive`, sides are x2 - x1 + 1."""
+    sides = boxes[:, 2:] - boxes[:, :2] + inclusive
     return (sides[:, 0] > 0) & (sides[:, 1] > 0)

@@ -104,7 +104,7 @@ class Dense(ImageForm):
         found = Instances(kept, fused, labels, card.labels, run.frame.extent).with_columns(*columns)
         # Boxes are clipped before suppression, as in the reference implementations. Empty boxes are dropped; one of the
         # last pixel alone is not empty where overlaps count that pixel.
-        return found[has_area(kept, "last_pixel" if card.suppress.inclusive else "image")]
+        return found[has_area(kept, card.suppress.inclusive)]
 
     def _level_ends(self, canvas: Size, points: int) -> list[int]:
         """The index after the last anchor of each level."""

@@ -33,4 +33,4 @@ class Graph(ImageForm):
         boxes, scores, labels = (run.outputs[name][:count] for name in ("boxes", "scores", "labels"))
         boxes = clipped(in_image(boxes, run.frame), run.frame, self.clip)
         found = Instances(boxes, scores, labels.astype(np.int64), card.labels, run.frame.extent)
-        return found[has_area(boxes, self.clip) & (scores > card.suppress.conf)]
+        return found[has_area(boxes, card.suppress.inclusive) & (scores > card.suppress.conf)]

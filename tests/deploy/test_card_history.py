@@ -95,7 +95,7 @@ def changed(path: str, value: Any, name: str = "edges") -> Json:
     "missing", ["input", "decode", "task", "suppress", "input.resize", "input.size", "decode.kind"]
 )
 def test_what_an_old_card_lacks_is_named(missing: str) -> None:
-    with pytest.raises(FieldError, match=f"the Card of schema 1 lacks .*'{missing.split('.')[-1]}'"):
+    with pytest.raises(FieldError, match=f"does not fit its schema 1 .*'{missing.split('.')[-1]}'"):
         Card.from_json(json.dumps(changed(missing, ...)))
 
 

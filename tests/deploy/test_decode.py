@@ -160,6 +160,7 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
     np.testing.assert_allclose(found.boxes, [box for *_, box in kept], rtol=1e-6)
 
 
+@pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize(
     ("clip", "offset", "limits"),
     [
@@ -172,19 +173,20 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
         ("none", (1, 7), (-1e9, -1e9, 1e9, 1e9)),
     ],
 )
-def test_where_boxes_end(clip: str, offset: tuple[int, int], limits: tuple[float, ...]) -> None:
+def test_where_boxes_end(clip: str, offset: tuple[int, int], limits: tuple[float, ...], inclusive: bool) -> None:
     """In px of the resized image, 50x30, whose first pixel is at `offset` on a canvas of 64x32 px."""
     values = outputs(11)
     values["boxes"] = values["boxes"] * 1.5 - 20
     values["visible"] = values["boxes"] + np.float32(3)
-    card = replace(CARD, form=replace(CARD.form, top_k=1000, clip=clip), suppress=Suppress(conf=0.0))
+    card = replace(CARD, form=replace(CARD.form, top_k=1000, clip=clip))
+    card = replace(card, suppress=Suppress(conf=0.0, inclusive=inclusive))
     found = candidates_in(values, card, ResizedFrame((60, 100), (30, 50), CANVAS, offset))
-    shift, last = np.array([*offset[::-1]] * 2), int(clip == "last_pixel")
+    shift = np.array([*offset[::-1]] * 2)
     low, high = np.array(limits[:2] * 2), np.array(limits[2:] * 2)
     expected = []
     for box, seen, scores in zip(values["boxes"], values["visible"], values["scores"], strict=True):
         own = np.minimum(np.maximum(box.astype(np.float64) - shift, low), high)
-        if own[2] + last > own[0] and own[3] + last > own[1]:
+        if own[2] + inclusive > own[0] and own[3] + inclusive > own[1]:  # a box of one px has an area then
             part = np.minimum(np.maximum(seen.astype(np.float64) - shift, low), high)
             expected += [(*own, *part, score) for score in scores]
     rows = np.column_stack((found.boxes, found.visible, found.scores))
@@ -194,14 +196,18 @@ def test_where_boxes_end(clip: str, offset: tuple[int, int], limits: tuple[float
     assert not np.signbit(found.boxes[found.boxes == 0]).any()  # which would be printed as -0.0
 
 
+@pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize(("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("none", 40)])
-def test_where_boxes_of_a_file_that_suppresses_end(clip: str, ends: float) -> None:
+def test_where_boxes_of_a_file_that_suppresses_end(clip: str, ends: float, inclusive: bool) -> None:
+    """The second box lies in the padding: clipped to the last pixel, it is one px high where that counts."""
     values = {
-        "boxes": np.array([[4, 4, 20, 40]], np.float32), "scores": np.array([0.9], np.float32),
-        "labels": np.array([1]), "num": np.array(1),
+        "boxes": np.array([[4, 4, 20, 40], [4, 31, 20, 40]], np.float32), "scores": np.array([0.9, 0.8], np.float32),
+        "labels": np.array([1, 1]), "num": np.array(2),
     }  # fmt: skip
-    found = candidates_in(values, replace(CARD, form=Graph(clip)), ResizedFrame((30, 50), (30, 50), CANVAS))
-    assert found.boxes.tolist() == [[4, 4, 20, ends]]
+    card = replace(CARD, form=Graph(clip), suppress=Suppress(conf=0.05, inclusive=inclusive))
+    found = candidates_in(values, card, ResizedFrame((30, 50), (30, 50), CANVAS))
+    expected = [[4, 4, 20, ends], [4, min(31, ends), 20, ends]]
+    assert found.boxes.tolist() == (expected if ends > 31 or inclusive else expected[:1])
 
 
 def test_chosen_classes_leave_room_for_one_another() -> None:

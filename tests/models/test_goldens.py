@@ -73,7 +73,7 @@ def test_detections_equal_the_reference(run: Run) -> None:
         if np.abs(case.boxes).max() < FAR:
             assert len(found) == len(case.boxes) > 30
             # FoveaBox' and guided anchoring's keep boxes cut to nothing; in their places others follow here.
-            real = has_area(case.boxes, "last_pixel" if run.variant.suppress.inclusive else "image")
+            real = has_area(case.boxes, run.variant.suppress.inclusive)
             case = replace(case, boxes=case.boxes[real], scores=case.scores[real], labels=case.labels[real])
             assert_detections_agree(case, found[: len(case.boxes)], CONTESTED)
 
