@@ -1,6 +1,7 @@
 """Layers shared by several networks, named as OpenMMLab names them so that its checkpoints load as they are."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..plugins.deform_conv.op import DeformConv
+
+Activation = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,26 @@ class ConvNorm(nn.Module):
         if self.norm_name is not None:
             x = getattr(self, self.norm_name)(x)
         return torch.relu(x) if self.relu else x
+
+
+class ConvAct(ConvNorm):
+    """Convolution, batch norm, activation (default: SiLU)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: Activation = F.silu,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride=stride, norm="bn", relu=False, groups=groups)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(super().forward(x))
 
 
 def tower(

@@ -6,31 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import ConvNorm
+from .blocks import Activation, ConvAct
 
-Activation = Callable[[Tensor], Tensor]
 Convolution = Callable[..., nn.Module]
 """Builds a layer from its input channels, output channels, kernel and optional stride."""
-
-
-class ConvAct(ConvNorm):
-    """Convolution, batch norm, activation (default: SiLU)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        activation: Activation = F.silu,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride=stride, norm="bn", relu=False, groups=groups)
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(super().forward(x))
 
 
 class Separable(nn.Module):

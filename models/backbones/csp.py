@@ -7,11 +7,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..blocks import Norm
+from ..blocks import ConvAct, Norm
 from ..config.norms import batch_norm, normed
 from ..config.parts import Trunk
 from ..config.section import Section
-from ..csp import ConvAct, Convolution, CSPLayer, CSPNeXtBlock, DarknetBlock, Separable, SpatialPyramid
+from ..csp import Convolution, CSPLayer, CSPNeXtBlock, DarknetBlock, Separable, SpatialPyramid
 
 _CHANNELS = (64, 128, 256, 512, 1024)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..csp import ConvAct
+from ..blocks import ConvAct
 
 # Of each stage the blocks: kernel, channels out, stride; the last stage squeezes and excites.
 _STAGES = (

@@ -1,12 +1,12 @@
 """MobileNetV2 (Sandler et al., "Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm, Norm, renorm
+from ..blocks import Activation, ConvAct, ConvNorm, Norm, renorm
 from ..config.norms import batch_norm, normed
 from ..config.parts import Trunk
 from ..config.section import Section
@@ -14,28 +14,6 @@ from ..config.section import Section
 _LAYERS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, channels, blocks and the first block's stride (table 2)."""
 _LAST = 1280
-
-Activation = Callable[[Tensor], Tensor]
-
-
-class ConvReLU6(ConvNorm):
-    """Convolution, batch norm, and a ReLU that ends at 6, or another `activation`."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        activation: Activation = F.relu6,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride=stride, norm="bn", relu=False, groups=groups)
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(super().forward(x))
 
 
 class InvertedResidual(nn.Module):
@@ -46,7 +24,7 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         wide = in_channels * expansion
-        layer = partial(ConvReLU6, activation=activation)
+        layer = partial(ConvAct, activation=activation)
         self.conv = nn.Sequential(
             *([layer(in_channels, wide, 1)] if expansion > 1 else []),
             layer(wide, wide, 3, stride=stride, groups=wide),
@@ -75,7 +53,7 @@ class MobileNetV2(nn.Module):
     ) -> None:
         super().__init__()
         in_channels = int(32 * wide)
-        self.conv1 = ConvReLU6(3, in_channels, 3, stride=2, activation=activation)
+        self.conv1 = ConvAct(3, in_channels, 3, stride=2, activation=activation)
         widths: list[int] = []
         for i, (expansion, channels, blocks, stride) in enumerate(_LAYERS, 1):
             layer: list[nn.Module] = []
@@ -85,7 +63,7 @@ class MobileNetV2(nn.Module):
                 in_channels = width
             widths.append(in_channels)
             setattr(self, f"layer{i}", nn.Sequential(*layer))
-        self.conv2 = ConvReLU6(in_channels, _LAST, 1, activation=activation)
+        self.conv2 = ConvAct(in_channels, _LAST, 1, activation=activation)
         renorm(self, Norm("bn", norm_eps))
         self.outputs = tuple(outputs)
         self.channels = tuple([*widths, _LAST][i - 1] for i in outputs)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..blocks import start_head
+from ..blocks import ConvAct, start_head
 from ..coders import distances_to_boxes
-from ..csp import ConvAct, Convolution
+from ..csp import Convolution
 from ..points import grid_points, points_first
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..anchors import SizedAnchors
-from ..backbones.mobilenetv2 import ConvReLU6
+from ..blocks import ConvAct
 from ..coders import deltas_to_boxes
 from ..points import points_first
 
@@ -53,5 +54,6 @@ def _plain(in_channels: int, channels: int) -> nn.Sequential:
 
 def _separable(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
-        ConvReLU6(in_channels, in_channels, 3, groups=in_channels), nn.Conv2d(in_channels, channels, 1)
+        ConvAct(in_channels, in_channels, 3, groups=in_channels, activation=F.relu6),
+        nn.Conv2d(in_channels, channels, 1),
     )

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm
-from ..csp import ConvAct, Convolution
+from ..blocks import ConvAct, ConvNorm
+from ..csp import Convolution
 
 
 class ConcatPAN(nn.Module):

@@ -2,12 +2,15 @@
 separable convolutions SSDLite's (Sandler et al., arXiv 1801.04381, section 6.2)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..backbones.mobilenetv2 import ConvReLU6
-from ..blocks import ConvNorm
+from ..blocks import ConvAct, ConvNorm
+
+_conv = partial(ConvAct, activation=F.relu6)
 
 
 class SSDNeck(nn.Module):
@@ -69,6 +72,6 @@ def _plain(in_channels: int, channels: int, kernel: int, stride: int, padding: i
 def _separable(in_channels: int, channels: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
     half = channels // 2
     second = nn.Sequential()
-    second.add_module("depthwise_conv", ConvReLU6(half, half, kernel, stride=stride, groups=half))
-    second.add_module("pointwise_conv", ConvReLU6(half, channels, 1))
-    return nn.Sequential(ConvReLU6(in_channels, half, 1), second)
+    second.add_module("depthwise_conv", _conv(half, half, kernel, stride=stride, groups=half))
+    second.add_module("pointwise_conv", _conv(half, channels, 1))
+    return nn.Sequential(_conv(in_channels, half, 1), second)

@@ -10,7 +10,8 @@ from ...deploy.forms import Dense
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.inputs.resize import Pad, Resize
 from ..backbones.shufflenetv2 import ShuffleNetV2
-from ..csp import ConvAct, Separable
+from ..blocks import ConvAct
+from ..csp import Separable
 from ..detector import DenseDetector
 from ..heads.nanodet import NanoDetHead
 from ..labels import COCO

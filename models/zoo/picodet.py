@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense
 from ..backbones.lcnet import LCNet
-from ..csp import ConvAct, CSPLayer, DarknetBlock, Separable
+from ..blocks import ConvAct
+from ..csp import CSPLayer, DarknetBlock, Separable
 from ..detector import DenseDetector
 from ..heads.nanodet import NanoDetHead
 from ..necks.pan import UniformPAN

@@ -8,7 +8,8 @@ from torch import nn
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense
 from ..backbones.csp import CSPNeXt
-from ..csp import ConvAct, CSPLayer, CSPNeXtBlock, Separable
+from ..blocks import ConvAct
+from ..csp import CSPLayer, CSPNeXtBlock, Separable
 from ..detector import DenseDetector
 from ..heads.rtmdet import RTMDetHead
 from ..labels import COCO

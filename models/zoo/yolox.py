@@ -9,8 +9,8 @@ from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense
 from ..backbones.csp import CSPDarknet
-from ..blocks import Norm, renorm
-from ..csp import ConvAct, CSPLayer, DarknetBlock, Separable
+from ..blocks import ConvAct, Norm, renorm
+from ..csp import CSPLayer, DarknetBlock, Separable
 from ..detector import DenseDetector
 from ..heads.yolox import YOLOXHead
 from ..labels import COCO
