@@ -36,6 +36,8 @@ lint: .venv/dev
 
 .venv/dev: .venv/bin/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+# trackers brings opencv-python, which replaces files of the headless one and needs libraries of a desktop.
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall -c constraints.txt opencv-python-headless
 	touch $@
 
 $(RUNTIMES): .venv/onnxruntime-%: | .venv/bin/python

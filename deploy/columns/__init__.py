@@ -3,6 +3,7 @@
 from .column import Column
 from .keypoints import Keypoints
 from .quality import Quality
+from .track_id import TrackId
 from .visible import Visible
 
-COLUMNS: list[type[Column]] = [Keypoints, Quality, Visible]
+COLUMNS: list[type[Column]] = [Keypoints, Quality, TrackId, Visible]

@@ -60,6 +60,10 @@ class Column:
         """The text that each row adds to its line of the printed table."""
         return [""] * len(self)
 
+    def captions(self) -> list[str]:
+        """The text that each row puts before its caption in a drawing."""
+        return [""] * len(self)
+
     def paint(self, canvas: NDArray[np.uint8], row: int, line: int) -> None:
         """Draw one row on a canvas (h, w, 3) BGR with lines `line` px wide."""
 

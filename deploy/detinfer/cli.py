@@ -70,6 +70,8 @@ def _parser() -> Parser:
         metavar="P",
         help="of neighbouring tiles (default: %(default)s)",
     )
+    add("--track", action="store_true", help="identities of objects in videos")
+    add("--smooth", action="store_true", help="with --track: smooth the keypoints of each track")
     add("--reduced", action="store_true", help="decode large JPEGs to fewer pixels: sooner, near equal; with --no-save")
     add("--out", type=Path, default=Path("runs/infer"), metavar="DIR", help="folder to save to (%(default)s)")
     add("--no-save", action="store_true", help="no annotated copies")
@@ -86,12 +88,15 @@ def _infer(arguments: argparse.Namespace) -> int:
         raise UsageError("--stream prints JSON lines on stdout; use it with --json -")
     if arguments.save_conf and not arguments.save_txt:
         raise UsageError("--save-conf adds a column to the files of --save-txt; use it with --save-txt")
+    if arguments.smooth and not arguments.track:
+        raise UsageError("--smooth smooths the keypoints of each track; use it with --track")
     with contextlib.nullcontext() if arguments.debug else native_code_muted():
         return _infer_quietly(arguments)
 
 
 def _infer_quietly(arguments: argparse.Namespace) -> int:
     from ..inputs.sources import open_each
+    from ..pipelines.tracking import Tracking
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
     from .read_ahead import find_ahead, needed
     from .save import Saver
@@ -106,9 +111,12 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     items, skipped = _items(arguments, report)
     if not items:
         return codes[-1]
+    tracking = Tracking(items, smooth=arguments.smooth) if arguments.track else None
     model = _open(arguments)
     given = _given_boxes(model, arguments)
     find = _finding(model, given, arguments)
+    if tracking is not None:
+        find = tracking.after(find)
     saver = Saver(
         arguments.out,
         annotated=not arguments.no_save,

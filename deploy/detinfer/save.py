@@ -85,7 +85,7 @@ class Saver:
         if self._video is None or self._video_item != picture.name or picture.index == 0:
             self._open.close()
             path = self._folder / (self._stem(picture, ".mp4") + ".mp4")
-            self._video = self._open.enter_context(writing_video(path, picture.fps or 25.0, image))
+            self._video = self._open.enter_context(writing_video(path, picture.fps, image))
             self._video_item = picture.name
         self._video.write(image)
 

@@ -14,19 +14,21 @@ from .listing import STDIN, Item, find_items
 from .video import frames
 from .web import picture_at
 
+_USUAL_FPS = 25.0
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """An image of a source; a frame of a video or camera, or a page of an image file, has an `index`.
 
-    Results call it `name`; `path` is where it was read, without secrets. What `is_frame` comes `fps` times a second, 0
-    where that is unknown. `full_size` is that of the file where the image was decoded to fewer pixels.
+    Results call it `name`; `path` is where it was read, without secrets. What `is_frame` comes `fps` times a second,
+    taken as 25 where that is unknown. `full_size` is that of the file where the image was decoded to fewer pixels.
     """
 
     name: str
     image: Image
     index: int | None = None
-    fps: float = 0.0
+    fps: float = _USUAL_FPS
     full_size: Size | None = None
     path: str = ""
     is_frame: bool = False
@@ -60,7 +62,7 @@ def open_item(item: Item, needed: Callable[[Size], Size] | None = None) -> Itera
         yield from _pages(item, decode_pages(data, item.shown))
     elif item.is_video:
         for index, (image, fps) in enumerate(frames(item)):
-            yield Picture(item.name, image, index, fps, path=item.shown, is_frame=True)
+            yield Picture(item.name, image, index, fps or _USUAL_FPS, path=item.shown, is_frame=True)
     elif needed is not None and _is_jpeg(item.path):
         image, size = read_reduced(item.path, needed)
         yield Picture(item.name, image, full_size=size, path=item.shown)

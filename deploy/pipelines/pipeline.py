@@ -20,6 +20,7 @@ from ..results.instances import Instances
 from ..system.errors import IncompatibleError, InputError, UsageError
 from ..system.overlap import ahead
 from .each import found_in_each
+from .tracking import Tracking
 
 
 class Pipeline(ABC):
@@ -46,14 +47,20 @@ class Pipeline(ABC):
             return self.find(checked([image]))[0]
         return self.find(checked(image))
 
-    def stream(self, source: str, batch: int = 1) -> Iterator[Instances]:
+    def stream(self, source: str, batch: int = 1, *, track: bool = False, smooth: bool = False) -> Iterator[Instances]:
         """Yield the detections in every frame of a video, camera, folder or image, in order.
 
         `batch` frames run together. The next frames are read and run while the caller uses the current results. Each
         result has its file as `source` and, if the file has several pictures, its index as `frame`. In a folder, a file
         that cannot be used is skipped with a warning; a single file raises InputError.
+
+        With `track`, objects keep an identity through a video, the column `track_id`; it needs the extra `track`. With
+        `smooth`, the keypoints of each track are smoothed too. Raises UsageError for pictures.
         """
         items = find_items(source).items
+        if smooth and not track:
+            raise UsageError("smooth needs identities; use it with track")
+        find = Tracking(items, smooth=smooth).after(self._find_in) if track else self._find_in
 
         def report(error: InputError) -> None:
             if len(items) == 1:
@@ -62,7 +69,7 @@ class Pipeline(ABC):
 
         pictures = open_each(items, report)
         groups = (group for group in iter(lambda: list(islice(pictures, batch)), []))
-        found = ((group, found_in_each(group, self._find_in)) for group in ahead(groups, 1))
+        found = ((group, found_in_each(group, find)) for group in ahead(groups, 1))
         for group, each in ahead(found, 1):
             for picture, one in zip(group, each, strict=True):
                 if isinstance(one, InputError):

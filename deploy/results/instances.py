@@ -142,13 +142,18 @@ class Instances:
         for column in self.columns.values():
             if (own := column.to_supervision(scores, labels, data)) is not None:
                 return own
-        return supervision.Detections(xyxy=self.boxes.copy(), confidence=scores, class_id=labels, data=data)
+        tracks = None if self.track_id is None else self.track_id.astype(int)
+        return supervision.Detections(
+            xyxy=self.boxes.copy(), confidence=scores, class_id=labels, tracker_id=tracks, data=data
+        )
 
     def draw(self, image: Image) -> Image:
         """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn."""
         labels = self.labels.tolist()
         scores = self.scores.tolist()
         captions = [f"{self.names[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
+        for column in self.columns.values():
+            captions = [more + caption for more, caption in zip(column.captions(), captions, strict=True)]
         return draw(image, self.boxes, labels, captions, self.columns)
 
 
