@@ -27,7 +27,13 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         keys = self.norm(_rows(self.sr(_map(x, size)))) if self.reduction > 1 else x
-        return self.attn(x, keys, keys, need_weights=False)[0]
+        # nn.MultiheadAttention puts the batch second. ONNX Runtime 1.31 crashes when it opens that graph in fp16.
+        weight, bias, width = self.attn.in_proj_weight, self.attn.in_proj_bias, x.shape[-1]
+        query = F.linear(x, weight[:width], bias[:width])
+        key, value = F.linear(keys, weight[width:], bias[width:]).chunk(2, -1)
+        query, key, value = (rows.unflatten(-1, (self.attn.num_heads, -1)).transpose(1, 2) for rows in (query, key, value))
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return self.attn.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
 class FeedForward(nn.Module):
