@@ -13,7 +13,7 @@ from detforge.deploy.contract.port import Port
 from detforge.deploy.forms import Dense
 from detforge.deploy.system.errors import InputError
 from detforge.export import verify
-from detforge.export.comparison import TOLERANCES, Difference
+from detforge.export.comparison import TOLERANCES, Comparison, Difference
 from detforge.export.photographs import make_up, read_folder
 from detforge.export.verify import compare
 from detforge.export.views import typical_batches
@@ -82,7 +82,17 @@ def test_broken_files_fail(monkeypatch, spoil):
 def test_shapes_that_differ_fail():
     difference = Difference()
     difference.add(np.zeros((2, 3)), np.zeros((2, 4)), 1.0, TOLERANCES["fp32"])
-    assert difference.excess > 1
+    assert difference.excess == 1
+
+
+@pytest.mark.parametrize(("precision", "wrong", "passes"), [("fp32", 1, False), ("fp16", 5, True), ("fp16", 6, False)])
+def test_a_few_values_of_half_precision_may_differ(precision, wrong, passes):
+    comparison = Comparison(TOLERANCES[precision])
+    expected = np.zeros((10, 100))
+    got = expected.copy()
+    got.flat[:wrong] = 1
+    comparison.add("boxes", got, expected)
+    assert (comparison.problem is None) == passes
 
 
 def test_nothing_to_compare(monkeypatch):
