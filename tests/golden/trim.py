@@ -72,8 +72,16 @@ OPERATORS = {
         + ["isr_p_k2_b0", "isr_p_k1_b0.3", "carl_sigmoidFalse", "carl_sigmoidTrue"]
         + ["iou_balanced_ce", "iou_balanced_focal", "iou_balanced_smoothl1_0.11", "iou_regression_bce"],
     ),
+    "pose_losses": (
+        "ops_pose_losses",
+        ["mse_use_target_weight", "ohkm_3", "ohkm_4", "udp_combined", "grmi", "ipr_l1"]
+        + ["softargmax_False_1.0", "softargmax_False_2.0", "focal_l2_", "focal_l2_alpha_beta"]
+        + ["kl_", "kl_beta_label_softmax", "kl_beta_label_softmax_label_beta", "kl_mask_mask_weight"]
+        + [f"rle_{base}_{residual}" for base in ("laplace", "gaussian") for residual in (True, False)]
+        + ["rle_flow"],
+    ),
 }
-WHOLE = ("losses",)
+WHOLE = ("losses", "pose_losses")
 """Operators whose sums are over the whole batch."""
 
 
