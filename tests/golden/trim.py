@@ -113,6 +113,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
+        if f"{tag}/det/kps" in full:
+            arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
