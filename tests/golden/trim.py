@@ -28,7 +28,7 @@ OPERATORS = {
     ),
     "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
-    "corners": ("ops_corner", ["cornernet_decode", "cornernet_decode_border"]),
+    "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -70,7 +70,7 @@ TRUNKS = (
     "faster_rcnn_hrnet_w32",
 )
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104",)
+SLOW = ("cornernet_hg104", "centripetalnet_hg104")
 """Networks that are run on one image only."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
