@@ -39,9 +39,7 @@ _OPENMMLAB = Variant(
     unused=tuple(f"bbox_head.{layer.format('0.')}" for layer in _LAYERS + _PARTS),
 )
 
-_AUTHORS = {
-    f"^backbone.{theirs[1:]}" if theirs[0] == "^" else theirs: ours for theirs, ours in hourglass.AUTHORS.items()
-}
+_TRUNK = {theirs.replace("^", "^backbone."): ours for theirs, ours in hourglass.AUTHORS.items()}
 
 VARIANTS = (
     _OPENMMLAB,
@@ -56,7 +54,7 @@ VARIANTS = (
         published=None,  # theirs lies where nothing can be fetched from
         mapping={
             "backbone.hg_modules.": "backbone.kps.",
-            **_AUTHORS,
+            **_TRUNK,
             **{f"^bbox_head.{at}_{a}.": f"bbox_head.{at}_{b}." for at in _AT for a, b in (_BRANCHES | _SINGLE).items()},
             **{f"_{name}.1.": f"_{name}.1.conv." for name in _BRANCHES.values()},
             **cornernet.POOLS,

@@ -1,4 +1,4 @@
-"""Checkpoints as the authors of CornerNet, CenterNet and CentripetalNet save them, written down from their networks' structure."""
+"""Checkpoints as the authors of CornerNet, CenterNet and CentripetalNet save them, from their networks' structure."""
 
 from dataclasses import replace
 from functools import partial
