@@ -37,6 +37,8 @@ def assert_detections_agree(case: Case, found: Instances, lonely: float = 0.0, s
     Partners are `slack` times as far apart as is usual, at most.
     """
     assert len(found) == len(case.scores)
+    if len(found) == 0:
+        return
     score = np.abs(case.scores[:, None] - found.scores)
     box = np.abs(case.boxes[:, None] - found.boxes).max(-1)
     if case.keypoints is not None:

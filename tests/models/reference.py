@@ -218,7 +218,8 @@ def _(head: CenterHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
 @head_outputs.register
 def _(head: CornerHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
     """The first stack's heads serve training alone."""
-    return [[None, given[f"{corner}_{name}"]] for name in ("heat", "emb", "off") for corner in ("tl", "br")]
+    names = ("heat", *(("emb", "off") if "tl_emb" in given else ("off", "guiding_shift", "centripetal_shift")))
+    return [[None, given[f"{corner}_{name}"]] for name in names for corner in ("tl", "br")]
 
 
 @head_outputs.register
