@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -50,9 +51,10 @@ def compare(
         got = session.run(fed)
         comparison.runs.append(fed[card.input.name].shape)
         views = [as_if_full(view) for view in views]
-        if card.form.suppresses:
-            compare_suppressed(comparison, got, expected, card, form, views)
-        else:
-            compare_outputs(comparison, got, expected, form, views[0].frame.canvas_size)
-            compare_findings(comparison, got, expected, card, form, views)
+        with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are counted and reported
+            if card.form.suppresses:
+                compare_suppressed(comparison, got, expected, card, form, views)
+            else:
+                compare_outputs(comparison, got, expected, form, views[0].frame.canvas_size)
+                compare_findings(comparison, got, expected, card, form, views)
     return comparison
