@@ -10,7 +10,9 @@ from ..models.points import grid_points, points_first
 from ..plugins.dfl.op import expectation
 from .assigner import atss
 from .boxes import iou
-from .losses import distribution_focal_loss, giou_loss, quality_focal_loss
+from .losses.boxes import giou_loss
+from .losses.classification import quality_focal_loss
+from .losses.distances import distribution_focal_loss
 
 
 def gfl_losses(

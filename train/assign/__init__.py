@@ -1,0 +1,1 @@
+"""Assigners: which point or anchor answers for which object. One file per rule."""
