@@ -132,9 +132,9 @@ class _Export:
         count = variant.count_classes(network.get_parameter(variant.classes_key))
         names = _labels(variant, source, count, asked.labels)
         card = variant.card(
-            names if variant.skeleton is None else variant.labels,
+            variant.labels if variant.form.has_keypoints else names,
             Provenance(source.name, source.sha256, asked.precision, _versions()),
-            None if variant.skeleton is None else names,
+            names if variant.form.has_keypoints else None,
         )
         form = card.form
         limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
@@ -205,15 +205,13 @@ def _default_checkpoint(variant: Variant) -> str:
 
 def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:
     """The name of each class or keypoint: from the given file, the checkpoint or the variant, else a number."""
-    own, what = variant.labels, "classes"
-    if variant.skeleton is not None:
-        own, what = variant.skeleton.keypoints, "keypoints"
+    what = "keypoints" if variant.form.has_keypoints else "classes"
     if given is not None:
         return read_labels(Path(given), classes, what)
-    for labels in (checkpoint.labels, own):
+    for labels in (checkpoint.labels, variant.names):
         if labels is not None and len(labels) == classes:
             return labels
-    return tuple(f"{'class' if variant.skeleton is None else 'keypoint'}_{i}" for i in range(classes))
+    return tuple(f"{'keypoint' if variant.form.has_keypoints else 'class'}_{i}" for i in range(classes))
 
 
 def _tolerance(asked: ExportOptions) -> Tolerance:

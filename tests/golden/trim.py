@@ -28,7 +28,7 @@ OPERATORS = {
     ),
     "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
-    "corners": ("ops_corner", ["cornernet_decode", "cornernet_decode_border"]),
+    "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -101,7 +101,7 @@ TRUNKS = (
     "faster_rcnn_hrnet_w32",
 )
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104",)
+SLOW = ("cornernet_hg104", "centripetalnet_hg104")
 """Networks that are run on one image only."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
@@ -144,6 +144,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
+        if f"{tag}/det/kps" in full:
+            arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
