@@ -29,7 +29,7 @@ from .quantize import Flavor, quantize
 from .reference import Agreement, check_reference, compare_reference
 from .source import Source, choose
 from .verify import compare
-from .verify_ap import compare_ap, truths_beside
+from .verify_ap import annotations_beside, compare_ap
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,9 @@ class _Export:
         count = variant.count_classes(network.get_parameter(variant.classes_key))
         names = _labels(variant, source, count, asked.labels)
         card = variant.card(
-            names if variant.skeleton is None else variant.labels,
+            variant.labels if variant.form.has_keypoints else names,
             Provenance(source.name, source.sha256, asked.precision, _versions()),
-            None if variant.skeleton is None else names,
+            names if variant.form.has_keypoints else None,
         )
         form = card.form
         limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
@@ -163,8 +163,8 @@ class _Export:
     def _verify(self, network: nn.Module, file: Path, card: Card, form: Form) -> Comparison:
         with self._progress.step("verify"):
             comparison = compare(network, file, card, form, self._pictures, self._tolerance, self._judge)
-        if self._asked.precision == "int8" and (truths := truths_beside(self._asked.images, card)):
-            comparison.ap = compare_ap(network, file, card, form, truths, self._judge, self._progress)
+        if self._asked.precision == "int8" and (truth := annotations_beside(self._asked.images, card)):
+            comparison.ap = compare_ap(network, file, card, form, truth, self._judge, self._progress)
         return comparison
 
 
@@ -206,15 +206,13 @@ def _default_checkpoint(variant: Variant) -> str:
 
 def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:
     """The name of each class or keypoint: from the given file, the checkpoint or the variant, else a number."""
-    own, what = variant.labels, "classes"
-    if variant.skeleton is not None:
-        own, what = variant.skeleton.keypoints, "keypoints"
+    what = "keypoints" if variant.form.has_keypoints else "classes"
     if given is not None:
         return read_labels(Path(given), classes, what)
-    for labels in (checkpoint.labels, own):
+    for labels in (checkpoint.labels, variant.names):
         if labels is not None and len(labels) == classes:
             return labels
-    return tuple(f"{'class' if variant.skeleton is None else 'keypoint'}_{i}" for i in range(classes))
+    return tuple(f"{'keypoint' if variant.form.has_keypoints else 'class'}_{i}" for i in range(classes))
 
 
 def _tolerance(asked: ExportOptions) -> Tolerance:

@@ -61,12 +61,12 @@ def track(name: str, parts: Iterable[T], count: int) -> Iterator[T]:
 
 def print_findings(card: "Card", comparison: "Comparison | None") -> None:
     origin = card.provenance
-    what = f"{len(card.labels)} classes" if card.skeleton is None else f"{len(card.skeleton.keypoints)} keypoints"
+    what = f"{len(card.names)} {'keypoints' if card.form.has_keypoints else 'classes'}"
     came = "weights: " if origin.adopted_as is None else f"adopted as {origin.adopted_as} from "
     print(f"{card.model}, {origin.precision}, {what}, {came}{origin.checkpoint}")
     if comparison is not None:
         against = "PyTorch fp32" if origin.adopted_as is None else origin.verified_against
-        _print_comparison(comparison, "detections" if card.skeleton is None else "keypoints", against)
+        _print_comparison(comparison, "keypoints" if card.form.has_keypoints else "detections", against)
 
 
 def _print_comparison(comparison: "Comparison", what: str, against: str) -> None:
