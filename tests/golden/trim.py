@@ -80,8 +80,15 @@ OPERATORS = {
         + [f"rle_{base}_{residual}" for base in ("laplace", "gaussian") for residual in (True, False)]
         + ["rle_flow"],
     ),
+    "assigners": (
+        "ops_losses",
+        [f"max_iou_{case}" for case in ("retina", "rpn", "rcnn", "ssd", "ign")]
+        + ["atss_topk9", "atss_topk3", "fcos_targets_plain", "fcos_targets_norm_center"]
+        + ["gaussian_radius_0.3", "gaussian_radius_0.7", "gen_gaussian_target", "cornernet_targets"]
+        + ["ttf_target_default", "ttf_target_beta"],
+    ),
 }
-WHOLE = ("losses", "pose_losses")
+WHOLE = ("losses", "pose_losses", "assigners")
 """Operators whose sums are over the whole batch."""
 
 
