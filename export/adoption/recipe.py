@@ -139,7 +139,9 @@ def parse_recipe(text: str) -> Recipe:
 
 def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The nested tables with changed values."""
-    return base | {
-        key: _changed(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-        for key, value in changes.items()
+    tables: dict[str, Any] = {
+        key: _changed(own, changes[key])
+        for key, own in base.items()
+        if isinstance(own, dict) and isinstance(changes.get(key), dict)
     }
+    return base | changes | tables
