@@ -29,7 +29,7 @@ from .quantize import Flavor, quantize
 from .reference import Agreement, check_reference, compare_reference
 from .source import Source, choose
 from .verify import compare
-from .verify_ap import compare_ap, truths_beside
+from .verify_ap import annotations_beside, compare_ap
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class _Export:
         variant, asked = self._variant, self._asked
         count = variant.count_classes(network.get_parameter(variant.classes_key))
         provenance = Provenance(source.name, source.sha256, asked.precision, _versions())
-        if variant.skeleton is None:
+        if not variant.form.has_keypoints:
             card = variant.card(labels_of(variant, source, count, asked.labels), provenance)
         else:
             skeleton = skeleton_of(self._source, source, count, asked.labels)
@@ -163,8 +163,8 @@ class _Export:
     def _verify(self, network: nn.Module, file: Path, card: Card, form: Form) -> Comparison:
         with self._progress.step("verify"):
             comparison = compare(network, file, card, form, self._pictures, self._tolerance, self._judge)
-        if self._asked.precision == "int8" and (truths := truths_beside(self._asked.images, card)):
-            comparison.ap = compare_ap(network, file, card, form, truths, self._judge, self._progress)
+        if self._asked.precision == "int8" and (truth := annotations_beside(self._asked.images, card)):
+            comparison.ap = compare_ap(network, file, card, form, truth, self._judge, self._progress)
         return comparison
 
 

@@ -55,7 +55,12 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
         return Source(named)
     place = str(asked.checkpoint)
     checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
-    described = None if asked.ignore_config else read_config(checkpoint, asked.config)
+    try:
+        described = None if asked.ignore_config else read_config(checkpoint, asked.config)
+    except InputError as error:
+        if named is None:
+            raise
+        raise InputError(f"{error}; export {named.name} without it by ignore_config (--ignore-config)") from None
     if described is not None:
         variant, differences = described.variant, ()
         if named is not None:

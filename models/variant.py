@@ -148,9 +148,14 @@ class Variant:
         return replace(self, name=name, summary=summary, published=published, build=builder, **changes)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what the variant's own weights have channels for: the keypoints of a pose network, or labels."""
+        return self.skeleton.keypoints if self.skeleton is not None and self.form.has_keypoints else self.labels
+
+    @property
     def classes(self) -> int:
         """The number of classes or keypoints of the variant's own weights."""
-        return len(self.labels) if self.skeleton is None else len(self.skeleton.keypoints)
+        return len(self.names)
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes or keypoints in the parameter of `classes_key`."""

@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from .losses import total
-
 Targets = TypeVarTuple("Targets")
 """The targets of a batch: one tensor for all images, or a list with one tensor per image."""
 
@@ -41,7 +39,7 @@ def fit(
             images, *targets = (_to(each, device) for each in next(batches))
             terms = losses(model, images.contiguous(memory_format=torch.channels_last), *targets)
             optimiser.zero_grad(set_to_none=True)
-            total(terms).backward()
+            torch.stack(list(terms.values())).sum().backward()
             nn.utils.clip_grad_norm_(model.parameters(), 10.0)
             optimiser.step()
             schedule.step()

@@ -1,5 +1,6 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
+from .centripetal import Centripetal
 from .corners import Corners
 from .dense import Dense
 from .form import Form
@@ -11,4 +12,4 @@ from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
 
-FORMS: list[type[Form]] = [Dense, Peaks, Corners, Heatmaps, Offsets, Votes, Simcc, Tags, Graph]
+FORMS: list[type[Form]] = [Dense, Peaks, Corners, Centripetal, Heatmaps, Offsets, Votes, Simcc, Tags, Graph]

@@ -40,14 +40,17 @@ class CornerHead(nn.Module):
     in cells. `decode` turns them into the network's outputs. Corners are paired at run time.
     """
 
+    paired_by: tuple[str, int] = ("emb", 1)
+    """The branch that tells which corners belong together, and its channels."""
+
     def __init__(self, classes: int, channels: int = 256, *, pooled: int = 128, peaks: int = 100) -> None:
         super().__init__()
         self.peaks = peaks
         self.tl_pool = CornerPooling(channels, pooled, "tl")
         self.br_pool = CornerPooling(channels, pooled, "br")
-        for corner in ("tl", "br"):
-            for name, out_channels in (("heat", classes), ("emb", 1), ("off", 2)):
-                setattr(self, f"{corner}_{name}", _branch(channels, out_channels))
+        for corner in _POOLS:
+            for name, out_channels in (("heat", classes), self.paired_by, ("off", 2)):
+                setattr(self, f"{corner}_{name}", branch(channels, out_channels))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -57,9 +60,12 @@ class CornerHead(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         maps: dict[str, Tensor] = {}
         for corner, pooled in (("tl", self.tl_pool(x)), ("br", self.br_pool(x))):
-            for name in ("heat", "emb", "off"):
-                maps[f"{corner}_{name}"] = getattr(self, f"{corner}_{name}")(pooled)
+            maps |= {f"{corner}_{name}": value for name, value in self.maps(corner, pooled).items()}
         return maps
+
+    def maps(self, corner: str, pooled: Tensor) -> dict[str, Tensor]:
+        """The maps of one corner, by name."""
+        return {name: getattr(self, f"{corner}_{name}")(pooled) for name in ("heat", self.paired_by[0], "off")}
 
     def decode(self, maps: dict[str, Tensor], canvas: tuple[int, int]) -> dict[str, Tensor]:
         """The k best peaks of each corner, best first, in fp32.
@@ -68,15 +74,25 @@ class CornerHead(nn.Module):
         corners of one object.
         """
         outputs: dict[str, Tensor] = {}
-        for corner in ("tl", "br"):
-            heat, tags, offset = (maps[f"{corner}_{name}"].float() for name in ("heat", "emb", "off"))
+        for corner in _POOLS:
+            heat, offset = maps[f"{corner}_heat"].float(), maps[f"{corner}_off"].float()
             scores, labels, cells = top_peaks(heat.sigmoid(), self.peaks)
-            points = (cell_points(cells, heat) + at_cells(offset, cells)) * cell_size(canvas, heat)
-            tags = at_cells(tags, cells)[..., 0]
-            values = {"points": points, "scores": scores, "labels": labels, "tags": tags}
+            points, size = cell_points(cells, heat) + at_cells(offset, cells), cell_size(canvas, heat)
+            values = {"points": points * size, "scores": scores, "labels": labels}
+            values |= self.pairing(corner, maps, cells, points, size)
             outputs |= {f"{corner}_{name}": value for name, value in values.items()}
         return outputs
 
+    def pairing(
+        self, corner: str, maps: dict[str, Tensor], cells: Tensor, points: Tensor, size: Tensor
+    ) -> dict[str, Tensor]:
+        """What tells which corners belong together, for peaks at `cells` (n, k) and `points` (n, k, 2) in cells.
 
-def _branch(channels: int, out_channels: int) -> nn.Sequential:
+        `size` (2,) xy is that of a cell in px.
+        """
+        return {"tags": at_cells(maps[f"{corner}_emb"].float(), cells)[..., 0]}
+
+
+def branch(channels: int, out_channels: int) -> nn.Sequential:
+    """A 3x3 convolution with ReLU, then a 1x1 one."""
     return nn.Sequential(ConvNorm(channels, channels, 3), ConvNorm(channels, out_channels, 1, relu=False))

@@ -12,6 +12,7 @@ from . import (
     autoassign,
     borderdet,
     centernet,
+    centripetalnet,
     convnext,
     cornernet,
     cspnet,
@@ -107,6 +108,7 @@ _DETECTION = (
     saccadenet,
     ttfnet,
     cornernet,
+    centripetalnet,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)

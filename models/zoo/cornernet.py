@@ -23,10 +23,22 @@ def build(
     blocks: tuple[int, ...] = (2, 2, 2, 2, 2, 4),
     stacks: int = 2,
     pooled: int = 128,
+    head: type[CornerHead] = CornerHead,
 ) -> nn.Module:
     """A CornerNet with only the heads of the last stack, since the others are for training."""
     backbone = hourglass.HourglassNet(channels, blocks, stacks)
-    return HeatmapDetector(backbone, None, CornerHead(classes, channels[0], pooled=pooled))
+    return HeatmapDetector(backbone, None, head(classes, channels[0], pooled=pooled))
+
+
+POOLS = {
+    ".p1_conv1.": ".direction1_conv.",
+    ".p2_conv1.": ".direction2_conv.",
+    ".p_conv1.": ".aftpool_conv.conv.",
+    ".p_bn1.": ".aftpool_conv.bn.",
+    "_pool.conv1.weight": "_pool.conv1.conv.weight",
+    "_pool.bn1.": "_pool.conv1.bn.",
+}
+"""For `Variant.mapping`: the authors' layout of corner pooling."""
 
 
 _PARTS = {"cnvs": "pool", "heats": "heat", "tags": "emb", "regrs": "off"}
@@ -66,12 +78,7 @@ VARIANTS = (
             **hourglass.AUTHORS,
             **{f"^{theirs}.1.1.": f"bbox_head.{ours}.1.conv." for theirs, ours in _BRANCHES if "cnvs" not in theirs},
             **{f"^{theirs}.1.": f"bbox_head.{ours}." for theirs, ours in _BRANCHES},
-            ".p1_conv1.": ".direction1_conv.",
-            ".p2_conv1.": ".direction2_conv.",
-            ".p_conv1.": ".aftpool_conv.conv.",
-            ".p_bn1.": ".aftpool_conv.bn.",
-            "_pool.conv1.weight": "_pool.conv1.conv.weight",
-            "_pool.bn1.": "_pool.conv1.bn.",
+            **POOLS,
         },
         unused=tuple(f"{theirs}.0." for theirs, _ in _BRANCHES),
     ),

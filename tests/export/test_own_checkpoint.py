@@ -77,6 +77,15 @@ def test_a_configuration_wins_over_a_name_and_says_where(tmp_path):
     assert (named.variant, named.differences) == (find("gfl_test"), ())
 
 
+def test_a_named_model_does_without_a_configuration_that_is_not_supported(tmp_path):
+    file = save(tmp_path / "mine.pth", text="model = dict(type='YuNet')")
+    with pytest.raises(InputError, match="supported networks") as unnamed:
+        choose(None, ExportOptions(checkpoint=file))
+    assert "ignore" not in str(unnamed.value)
+    with pytest.raises(InputError, match="export gfl_test without it by ignore_config"):
+        choose("gfl_test", ExportOptions(checkpoint=file))
+
+
 def test_without_a_configuration_the_weights_name_candidates(tmp_path):
     torch.manual_seed(0)
     torch.save({"state_dict": find("gfl_test").build(2).state_dict()}, tmp_path / "mine.pth")

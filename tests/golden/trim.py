@@ -28,7 +28,7 @@ OPERATORS = {
     ),
     "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
-    "corners": ("ops_corner", ["cornernet_decode", "cornernet_decode_border"]),
+    "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -58,7 +58,38 @@ OPERATORS = {
     ),
     "tags": ("ops_pose", ["codec_ae", "codec_ae_udp", "codec_ae_flip2"]),
     "coders": ("ops_det", ["decode_noclip", "decode_rpn", "decode_atss", "decode_legacy", "decode_distance"]),
+    "losses": (
+        "ops_losses",
+        ["focal_g2.0_a0.25", "focal_none_g1.5_a0.5", "qfl_b2.0", "qfl_b1.5", "qfl_prob", "vfl_True", "vfl_False", "dfl"]
+        + [f"ghmc_{case}" for case in ("b10_m0_call0", "b30_m0.75_call0", "b30_m0.75_call1")]
+        + [f"ghmr_{case}" for case in ("m0_call0", "m0.7_call0", "m0.7_call1")]
+        + ["smooth_l1_1", "smooth_l1_0.11", "balanced_l1_1.0", "balanced_l1_0.5"]
+        + [f"IoULoss_{form}_none" for form in ("log", "linear", "square")]
+        + [f"{kind}IoULoss__none" for kind in "GDC"]
+        + [f"ap_loss_{case}" for case in (0, 1, 2, 3, "no_pos")]
+        + [f"dr_loss_{case}" for case in (0, 1, 2)]
+        + ["cornernet_neg_loss", "cornernet_neg_loss_nopos", "cornernet_ae", "cornernet_regr"]
+        + ["isr_p_k2_b0", "isr_p_k1_b0.3", "carl_sigmoidFalse", "carl_sigmoidTrue"]
+        + ["iou_balanced_ce", "iou_balanced_focal", "iou_balanced_smoothl1_0.11", "iou_regression_bce"],
+    ),
+    "pose_losses": (
+        "ops_pose_losses",
+        ["mse_use_target_weight", "ohkm_3", "ohkm_4", "udp_combined", "grmi", "ipr_l1"]
+        + ["softargmax_False_1.0", "softargmax_False_2.0", "focal_l2_", "focal_l2_alpha_beta"]
+        + ["kl_", "kl_beta_label_softmax", "kl_beta_label_softmax_label_beta", "kl_mask_mask_weight"]
+        + [f"rle_{base}_{residual}" for base in ("laplace", "gaussian") for residual in (True, False)]
+        + ["rle_flow"],
+    ),
+    "assigners": (
+        "ops_losses",
+        [f"max_iou_{case}" for case in ("retina", "rpn", "rcnn", "ssd", "ign")]
+        + ["atss_topk9", "atss_topk3", "fcos_targets_plain", "fcos_targets_norm_center"]
+        + ["gaussian_radius_0.3", "gaussian_radius_0.7", "gen_gaussian_target", "cornernet_targets"]
+        + ["ttf_target_default", "ttf_target_beta"],
+    ),
 }
+WHOLE = ("losses", "pose_losses", "assigners")
+"""Operators whose sums are over the whole batch."""
 
 
 TRUNKS = (
@@ -70,7 +101,7 @@ TRUNKS = (
     "faster_rcnn_hrnet_w32",
 )
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104",)
+SLOW = ("cornernet_hg104", "centripetalnet_hg104")
 """Networks that are run on one image only."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
@@ -113,6 +144,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
+        if f"{tag}/det/kps" in full:
+            arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
@@ -139,7 +172,7 @@ def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> 
 
 
 def trim_operator(source: Path, name: str) -> None:
-    """Write the chosen cases of one operator; of batched feature maps the first image."""
+    """Write the chosen cases of one operator; of batched feature maps the first image, except in `WHOLE`."""
     file_name, chosen = OPERATORS[name]
     with np.load(source / f"{file_name}.npz") as file:
         full = dict(file)
@@ -151,7 +184,7 @@ def trim_operator(source: Path, name: str) -> None:
                 batched = (full[key].ndim == 4 and argument != "weight") or (
                     full[key].ndim == 3 and argument == "boxes"
                 )
-                arrays[key] = full[key][:1] if batched else full[key]
+                arrays[key] = full[key][:1] if batched and name not in WHOLE else full[key]
     _write(name, cases, arrays)
 
 
