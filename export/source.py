@@ -80,7 +80,7 @@ def _check_normalisation(variant: Variant, checkpoint: Checkpoint, asked: Export
         saved = checkpoint.state.get(f"data_preprocessor.{name}")
         if saved is None or asked.ignore_config:
             continue
-        theirs = saved.flatten().tolist()
+        theirs = [float(value) for value in saved.flatten()]
         if len(theirs) != 3 or any(abs(a - b) > 0.01 for a, b in zip(theirs, ours, strict=True)):
             raise InputError(
                 f"{checkpoint.name}: its images had the {name} {_numbers(theirs)}, and {variant.name} has the {name} "
