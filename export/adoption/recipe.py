@@ -140,7 +140,7 @@ def parse_recipe(text: str) -> Recipe:
 def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The nested tables with changed values."""
     tables: dict[str, Any] = {
-        key: _changed(own, changes[key])
+        key: _changed(cast(dict[str, Any], own), changes[key])
         for key, own in base.items()
         if isinstance(own, dict) and isinstance(changes.get(key), dict)
     }
