@@ -9,7 +9,7 @@ from torch import nn
 
 from ...deploy.contract.fusion import Fusion
 from ...deploy.forms import Form
-from ..backbones import csp, hrnet, mobilenetv2, mspn, resnet, rsn
+from ..backbones import csp, hrnet, mobilenetv2, mspn, resnest, resnet, rsn
 from ..detector import DenseDetector
 from ..heads import atss, autoassign, fcos, gfl, heatmap, retina, rtmcc, simcc, vfnet
 from ..heads import mspn as mspn_head
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("ResNet", "ResNetV1c", "ResNetV1d", "ResNeXt"), resnet.from_config),
+    "ResNeSt": resnest.from_config,
     "HRNet": hrnet.from_config,
     "CSPNeXt": csp.from_config,
     "MobileNetV2": mobilenetv2.from_config,
