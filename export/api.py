@@ -20,7 +20,7 @@ from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
 from .graph_nms import GraphNms
-from .labels import read_labels
+from .labels import labels_of, skeleton_of
 from .openvino import without_functions
 from .options import ExportOptions
 from .photographs import read_folder
@@ -130,12 +130,12 @@ class _Export:
         """The Card for the number of labels or keypoints in the weights, and the form of the network's raw outputs."""
         variant, asked = self._variant, self._asked
         count = variant.count_classes(network.get_parameter(variant.classes_key))
-        names = _labels(variant, source, count, asked.labels)
-        card = variant.card(
-            names if variant.skeleton is None else variant.labels,
-            Provenance(source.name, source.sha256, asked.precision, _versions()),
-            None if variant.skeleton is None else names,
-        )
+        provenance = Provenance(source.name, source.sha256, asked.precision, _versions())
+        if not variant.form.has_keypoints:
+            card = variant.card(labels_of(variant, source, count, asked.labels), provenance)
+        else:
+            skeleton = skeleton_of(self._source, source, count, asked.labels)
+            card = variant.card(source.labels or variant.labels, provenance, skeleton)
         form = card.form
         limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
         card = replace(card, suppress=replace(card.suppress, **limits))
@@ -201,19 +201,6 @@ def _default_checkpoint(variant: Variant) -> str:
     raise UsageError(
         f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
     )
-
-
-def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:
-    """The name of each class or keypoint: from the given file, the checkpoint or the variant, else a number."""
-    own, what = variant.labels, "classes"
-    if variant.skeleton is not None:
-        own, what = variant.skeleton.keypoints, "keypoints"
-    if given is not None:
-        return read_labels(Path(given), classes, what)
-    for labels in (checkpoint.labels, own):
-        if labels is not None and len(labels) == classes:
-            return labels
-    return tuple(f"{'class' if variant.skeleton is None else 'keypoint'}_{i}" for i in range(classes))
 
 
 def _tolerance(asked: ExportOptions) -> Tolerance:

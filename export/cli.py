@@ -182,10 +182,10 @@ def _track(name: str, parts: Iterable[T], count: int) -> Iterator[T]:
 
 
 def _print_findings(card: "Card", comparison: "Comparison | None") -> None:
-    what = f"{len(card.labels)} classes" if card.skeleton is None else f"{len(card.skeleton.keypoints)} keypoints"
+    what = f"{len(card.names)} {'keypoints' if card.form.has_keypoints else 'classes'}"
     print(f"{card.model}, {card.provenance.precision}, {what}, weights: {card.provenance.checkpoint}")
     if comparison is not None:
-        _print_comparison(comparison, "detections" if card.skeleton is None else "keypoints")
+        _print_comparison(comparison, "keypoints" if card.form.has_keypoints else "detections")
 
 
 def _print_comparison(comparison: "Comparison", what: str) -> None:

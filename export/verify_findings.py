@@ -94,7 +94,10 @@ def _match(comparison: Comparison, got: Instances, expected: Instances, card: Ca
                 continue
             j = int(shifts[i].argmin())
             comparison.matched += 1
-            comparison.box_shift_px = max(comparison.box_shift_px, float(shifts[i, j]))
+            one, other = ours[int(i)].columns, theirs[j].columns
+            apart = [one[name].distances(other[name]) for name in one.keys() & other.keys()]
+            shift = max([shifts[i, j], *(parts.max(initial=0) for parts in apart)])
+            comparison.box_shift_px = max(comparison.box_shift_px, float(shift))
             comparison.score_shift = max(comparison.score_shift, float(abs(ours.scores[i] - theirs.scores[j])))
 
 

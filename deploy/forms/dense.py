@@ -16,6 +16,7 @@ from ..contract.parse import require
 from ..inputs.geometry import Size
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError
+from .beside import KEYPOINTS, keypoints_beside
 from .boxes import Clip, clipped, has_area, in_image
 from .form import Contract, Form, ImageForm, Output, Run
 from .graph import Graph
@@ -26,9 +27,10 @@ class Dense(ImageForm):
     """One prediction per anchor of a feature pyramid: `boxes` (n, a, 4) px and `scores` (n, a, classes).
 
     Optional outputs are `quality` (n, a) or (n, a, classes), 0..1, and `visible` (n, a, 4), boxes around the visible
-    part of each object. Predictions are ordered by level in the order of `strides`, then by row and column, with
-    `anchors` in each cell. The `top_k` best of each level are kept, where `unit` is "pairs" of anchor and class,
-    "points", which are anchors with all their classes, or "best", which are anchors with their best class. `clip` is
+    part of each object. If the Card has a skeleton, there are `keypoints` (n, a, 2k), x and y px of each, and maybe
+    their `keypoint_scores` (n, a, k). Predictions are ordered by level in the order of `strides`, then by row and
+    column, with `anchors` in each cell. The `top_k` best of each level are kept, where `unit` is "pairs" of anchor and
+    class, "points", which are anchors with all their classes, or "best", anchors with their best class. `clip` is
     where boxes are clipped.
     """
 
@@ -45,6 +47,7 @@ class Dense(ImageForm):
         Output("scores"),
         Output("quality", optional=True),
         Output("visible", unit="px", optional=True),
+        *KEYPOINTS,
     )
 
     def __post_init__(self) -> None:
@@ -101,6 +104,8 @@ class Dense(ImageForm):
         if (visible := outputs.get("visible")) is not None:
             columns.append(Visible(clipped(in_image(visible[points], run.frame), run.frame, self.clip)))
         kept = clipped(in_image(boxes[points], run.frame), run.frame, self.clip)
+        if card.skeleton is not None:
+            columns.append(keypoints_beside(outputs, points, kept, fused, run.frame, card.skeleton))
         found = Instances(kept, fused, labels, card.labels, run.frame.extent).with_columns(*columns)
         # Boxes are clipped before suppression, as in the reference implementations. Empty boxes are dropped; one of the
         # last pixel alone is not empty where overlaps count that pixel.

@@ -127,15 +127,21 @@ AUTHORS = {f"^{part}": f"backbone.{part}" for part in ("conv", "bn", "layer1.", 
 """For `Variant.mapping`: the authors' keys have no prefix for the parts of the network."""
 
 
+_STEM = 64
+"""The channels of OpenMMLab's first layers."""
+
+
 def from_config(section: Section) -> Trunk:
-    """OpenMMLab's HRNet with one output level."""
-    section.fixed(in_channels=3, conv_cfg=None, multiscale_output=False)
+    """OpenMMLab's HRNet: of mmdet with four output levels, of mmpose with one."""
+    section.fixed(in_channels=3, conv_cfg=None)
+    outputs = 1 if section.text("_scope_", "mmdet") == "mmpose" else 4
+    section.fixed(multiscale_output=outputs > 1)
     extra = section.section("extra") or section.refuse("extra", "a dict of stages")
     if upsample := extra.section("upsample"):
         upsample.fixed(mode="nearest", align_corners=None)
     first, *stages = (extra.section(f"stage{i}") or extra.refuse(f"stage{i}", "a dict") for i in (1, 2, 3, 4))
-    (stem,), (blocks,) = first.integers("num_channels", count=1), first.integers("num_blocks", count=1)
-    for key, value in (("num_modules", 1), ("num_branches", 1), ("block", "BOTTLENECK")):
+    (blocks,) = first.integers("num_blocks", count=1)
+    for key, value in (("num_modules", 1), ("num_branches", 1), ("block", "BOTTLENECK"), ("num_channels", (_STEM,))):
         first.same(key, value)
     width = stages[0].integers("num_channels", count=2)[0]
     for i, stage in enumerate(stages, 2):
@@ -145,5 +151,6 @@ def from_config(section: Section) -> Trunk:
         stage.same("num_blocks", (blocks,) * i)
         stage.same("num_channels", tuple(width << branch for branch in range(i)))
     modules = tuple(stage.integer("num_modules", most=64) for stage in stages)
-    network = partial(HRNet, width, modules=modules, blocks=blocks, stem=stem)
-    return Trunk(normed(network, trunk_norm(section)), (-1,), (4,), GROUP_NORMS)
+    network = partial(HRNet, width, modules=modules, blocks=blocks, outputs=outputs)
+    strides = tuple(4 << level for level in range(outputs))
+    return Trunk(normed(network, trunk_norm(section)), tuple(range(outputs)), strides, GROUP_NORMS)

@@ -15,6 +15,7 @@ from ..blocks import renorm
 from ..config.norms import trunk_norm
 from ..config.parts import Trunk
 from ..config.section import Section
+from ..config.trunks import read_stages
 
 Style = Literal["pytorch", "caffe"]
 Deformable = Literal["v1", "v2"] | None
@@ -209,9 +210,7 @@ def from_config(section: Section, depths: tuple[int, ...] = (18, 34, 50, 101, 15
     width = section.integer("base_channels", 64)
     section.fixed(in_channels=3, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
     section.fixed(contract_dilation=False, plugins=None, expansion=None, conv_cfg=None)
-    levels = section.integers("out_indices", (0, 1, 2, 3))
-    if sorted(set(levels) & {0, 1, 2, 3}) != list(levels):
-        section.refuse("out_indices", "stages of 0 to 3")
+    levels = read_stages(section, (0, 1, 2, 3))
     deep_stem = section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d"))
     averaged = section.flag("avg_down", section.type == "ResNetV1d")
     norm = trunk_norm(section)
@@ -222,7 +221,7 @@ def from_config(section: Section, depths: tuple[int, ...] = (18, 34, 50, 101, 15
         width=width,
         style=section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch"),
         groups=_groups(section, in_mmpose),
-        deformable=_deformable(section, depth),
+        deformable=read_deformable(section, depth),
         deep_stem=deep_stem,
         stem=section.integer("stem_channels", width),
     )
@@ -254,8 +253,8 @@ def _groups(section: Section, in_mmpose: bool) -> tuple[int, int] | None:
     return None if groups == 1 else (groups, width)
 
 
-def _deformable(section: Section, depth: int) -> Stages:
-    """The deformable form of each stage."""
+def read_deformable(section: Section, depth: int) -> Stages:
+    """Read `dcn` and `stage_with_dcn`: the deformable form of each stage."""
     stages = section.flags("stage_with_dcn", (False,) * 4, count=4)
     dcn = section.section("dcn")
     if dcn is None:

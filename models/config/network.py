@@ -9,11 +9,27 @@ from torch import nn
 
 from ...deploy.contract.fusion import Fusion
 from ...deploy.forms import Form
-from ..backbones import csp, hrnet, mobilenetv2, mspn, resnest, resnet, rsn
+from ..backbones import (
+    convnext,
+    csp,
+    darknet,
+    efficientnet,
+    hrnet,
+    mobilenetv2,
+    mspn,
+    pvt,
+    regnet,
+    res2net,
+    resnest,
+    resnet,
+    rsn,
+    swin,
+    vgg,
+)
 from ..detector import DenseDetector
 from ..heads import atss, autoassign, fcos, gfl, heatmap, retina, rtmcc, simcc, vfnet
 from ..heads import mspn as mspn_head
-from ..necks import fpn
+from ..necks import fpn, hrfpn
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .section import Section, shown
@@ -25,12 +41,20 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("ResNet", "ResNetV1c", "ResNetV1d", "ResNeXt"), resnet.from_config),
     "ResNeSt": resnest.from_config,
     "HRNet": hrnet.from_config,
-    "CSPNeXt": csp.from_config,
+    **dict.fromkeys(("CSPNeXt", "CSPDarknet"), csp.from_config),
+    "Darknet": darknet.from_config,
+    "EfficientNet": efficientnet.from_config,
     "MobileNetV2": mobilenetv2.from_config,
+    **dict.fromkeys(("PyramidVisionTransformer", "PyramidVisionTransformerV2"), pvt.from_config),
+    "RegNet": regnet.from_config,
+    "Res2Net": res2net.from_config,
+    "SSDVGG": vgg.from_config,
+    "SwinTransformer": swin.from_config,
+    **dict.fromkeys(("mmpretrain.ConvNeXt", "mmcls.ConvNeXt"), convnext.from_config),
     "MSPN": mspn.from_config,
     "RSN": rsn.from_config,
 }
-NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config}
+NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config, "HRFPN": hrfpn.from_config}
 DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),
     **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead"), retina.from_config),

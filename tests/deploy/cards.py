@@ -38,6 +38,7 @@ WHOLE = replace(
 CARDS = [
     CARD,
     replace(CARD, form=Graph("canvas")),
+    replace(CARD, skeleton=SKELETON),
     replace(CARD, form=Peaks()),
     replace(CARD, form=Corners(flip=True)),
     replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),

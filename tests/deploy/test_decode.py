@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from found import candidates_in, found_in
 from oracles import iou, nms
-from test_card import CARD
+from test_card import CARD, SKELETON
 
 from detforge.deploy import _native
 from detforge.deploy.backends.recorded import RecordedBackend
@@ -101,6 +101,30 @@ def test_every_candidate_has_its_quality_and_an_undefined_one_is_none(shape: tup
     assert 5 not in points and len(points) > 20
     np.testing.assert_array_equal(found.quality, of_pairs[points, found.labels])
     np.testing.assert_allclose(found.scores, values["scores"][points, found.labels] * found.quality, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_keypoints_stay_with_their_boxes(scored: bool) -> None:
+    """In px of the image of 100x60, whose half lies at (7, 1) of the canvas."""
+    values, random = outputs(10), np.random.default_rng(10)
+    values["keypoints"] = random.uniform(-10, 60, (POINTS, 6)).astype(np.float32)
+    own = random.uniform(0, 1, (POINTS, 3)).astype(np.float32)
+    frame = ResizedFrame((60, 100), (30, 50), CANVAS, offset=(1, 7))
+    card = replace(UNCUT, skeleton=SKELETON)
+    found = found_in(values | ({"keypoint_scores": own} if scored else {}), card, frame)
+    assert len(found) > 20
+    for box, score, pose in zip(found.boxes, found.scores, found.keypoints, strict=True):
+        [point] = np.flatnonzero(np.abs((values["boxes"] - [7, 1, 7, 1]) * 2 - box).max(1) < 1e-3)
+        expected = (values["keypoints"][point].reshape(3, 2) - [7, 1]) * 2
+        np.testing.assert_allclose(pose[:, :2], expected, rtol=1e-5)
+        assert pose[:, 2].tolist() == (own[point].tolist() if scored else [score] * 3)
+    assert candidates_in(values, UNCUT, frame).keypoints is None
+
+
+def test_keypoints_that_contradict_the_card_are_refused() -> None:
+    values = outputs(10) | {"keypoints": np.zeros((POINTS, 10), np.float32)}
+    with pytest.raises(IncompatibleError, match="10 coordinates of keypoints, its Card's skeleton has 3 keypoints"):
+        candidates_in(values, replace(CARD, skeleton=SKELETON), ResizedFrame(CANVAS, CANVAS, CANVAS))
 
 
 def test_a_canvas_that_contradicts_the_card_is_refused() -> None:

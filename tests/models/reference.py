@@ -172,9 +172,8 @@ def _(head: TOODHead, given: dict[str, list[Tensor]], samples: Samples) -> Outpu
 
 @head_outputs.register
 def _(head: YuNetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
-    """Keypoints are none of ours."""
-    names = {"cls": "classes", "bbox": "boxes", "obj": "quality"}
-    return {theirs: given[ours] for theirs, ours in names.items()} | {"kps": dict.fromkeys(range(len(head.strides)))}
+    names = {"cls": "classes", "bbox": "boxes", "obj": "quality", "kps": "keypoints"}
+    return {theirs: given[ours] for theirs, ours in names.items()}
 
 
 @head_outputs.register

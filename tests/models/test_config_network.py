@@ -218,13 +218,13 @@ def test_hrnet_is_the_zoos() -> None:
             "num_branches": branches,
             "block": block,
             "num_blocks": (1,) * branches,
-            "num_channels": tuple(8 << i for i in range(branches)),
+            "num_channels": tuple(8 << i for i in range(branches)) if block == "BASIC" else (64,),
         }
 
     extra = {"stage1": stage(1, 1, "BOTTLENECK"), "stage2": stage(1, 2), "stage3": stage(2, 3), "stage4": stage(1, 4)}
     head = SIMPLE | {"in_channels": 8, "deconv_out_channels": None, "deconv_kernel_sizes": None}
     network = read(pose(head, {"type": "HRNet", "in_channels": 3, "extra": extra}))
-    reference = PoseNetwork(HRNet(8, modules=(1, 2, 1), blocks=1, stem=8), HeatmapHead(5, 8, ()))
+    reference = PoseNetwork(HRNet(8, modules=(1, 2, 1), blocks=1), HeatmapHead(5, 8, ()))
     same(network.build(5), reference)
 
 
