@@ -27,9 +27,9 @@ from ..backbones import (
     vgg,
 )
 from ..detector import DenseDetector
-from ..heads import atss, autoassign, fcos, gfl, heatmap, retina, rtmcc, simcc, vfnet
+from ..heads import atss, autoassign, fcos, gfl, heatmap, integral, retina, rtmcc, simcc, vfnet
 from ..heads import mspn as mspn_head
-from ..necks import fpn, hrfpn
+from ..necks import feature_maps, fpn, hrfpn
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .section import Section, shown
@@ -63,8 +63,10 @@ DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     "VFNetHead": vfnet.from_config,
     "AutoAssignHead": autoassign.from_config,
 }
+POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {"FeatureMapProcessor": feature_maps.from_config}
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "HeatmapHead": heatmap.from_config,
+    **dict.fromkeys(("IntegralRegressionHead", "DSNTHead"), integral.from_config),
     "MSPNHead": mspn_head.from_config,
     "RTMCCHead": rtmcc.from_config,
     "SimCCHead": simcc.from_config,
@@ -126,10 +128,13 @@ def _dense(model: Section) -> Network:
 def _top_down(model: Section) -> Network:
     backbone, head_keys = _below(model, "backbone").with_defaults(_scope_="mmpose"), _below(model, "head")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    if (neck := model.section("neck")) is not None:
+        trunk = _known(POSE_NECKS, neck, "necks of poses")(neck, trunk)
+    trunk = feature_maps.only_last(trunk)
     head = _known(POSE_HEADS, head_keys, "top-down heads")(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
-        return PoseNetwork(trunk.build(), head.build(keypoints))
+        return PoseNetwork(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
 
     return _network(build, head_keys, trunk, backbone, head)
 
