@@ -162,3 +162,9 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale
+
+
+def eighths(channels: float) -> int:
+    """The nearest multiple of 8, unless it is more than a tenth less."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near

@@ -18,6 +18,7 @@ from .npz import ordered_layers, read_npz
 from .paddle import read_pdparams
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
+from .wrapped import shown_keys, unwrapped
 
 __all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
 
@@ -45,9 +46,8 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read the weights in a file.
 
-    A .pth (OpenMMLab 2.x and 3.x, official repositories) holds them under `state_dict` or `model`, or as the file
-    itself; a `module.` prefix is dropped. Other files are .safetensors, .npz, Paddle's .pdparams, Darknet's .weights
-    and .onnx, of which only the convolutions are read.
+    A .pth may have the usual wrappers of training programs around its weights, see `wrapped`. Other files are
+    .safetensors, .npz, Paddle's .pdparams, Darknet's .weights and .onnx, of which only the convolutions are read.
     Raises InputError when the file is missing, corrupt, renamed or of another kind.
     """
     try:
@@ -68,15 +68,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path}: cannot be read; {error.strerror or error}; check its permissions") from error
     except MalformedError as error:
         raise InputError(f"{path}: not a usable checkpoint; {error}; download or save it again") from error
-    state = _without_raw({key.removeprefix("module."): value for key, value in state.items()})
     meta = meta if isinstance(meta, dict) else {}
-    return Checkpoint(state, path.name, digest, read_labels(meta), meta, layers)
-
-
-def _without_raw(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint of mmcv 1.x, without the raw ones, whose keys start with `ema_`."""
-    raw = {f"ema_{key.replace('.', '_')}" for key in state}
-    return {key: value for key, value in state.items() if key not in raw}
+    return Checkpoint(unwrapped(state), path.name, digest, read_labels(meta), meta, layers)
 
 
 BY_NAME = "choose the model that it belongs to with --model"
@@ -93,7 +86,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
             f"{checkpoint.name}: not a checkpoint of {variant.name}; "
-            f"it lacks {variant.classes_key} or its classes; {remedy}"
+            f"it lacks {variant.classes_key} or its classes, and {shown_keys(checkpoint.state)}; {remedy}"
         )
     model = variant.build(variant.count_classes(classifier))
     expected = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}

@@ -29,7 +29,7 @@ def read_pdparams(path: Path) -> dict[str, Tensor]:
             raise MalformedError(f"damaged, or no file of Paddle's weights ({type(error).__name__})") from error
     if not isinstance(content, dict):
         raise MalformedError("without weights; it holds something else")
-    return {name: array.tensor() for name, array in content.items() if isinstance(array, _Array)}
+    return {name: array.tensor() for name, array in content.items() if type(name) is str and isinstance(array, _Array)}
 
 
 class _Array:
@@ -57,8 +57,10 @@ class _Unpickler(Unpickler):
         return _Array if name == "_reconstruct" else super().find_class(module, name)
 
     def _build(self) -> None:
-        state = self.stack.pop()
-        if isinstance(self.stack[-1], _Array) and isinstance(state, tuple):
-            self.stack[-1].state = state
+        state, target = self.stack[-2:][::-1]
+        if not isinstance(target, _Array):
+            super()._build()
+        elif isinstance(self.stack.pop(), tuple):
+            target.state = state
 
     dispatch: ClassVar = Unpickler.dispatch | {pickle.BUILD[0]: _build}

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import check_activation, read_stages
+
 _WINDOW, _SHIFT = 7, 3
 _APART = -100.0  # what is added to the logits of places that only a shift brought into one window
 
@@ -141,7 +145,7 @@ class Swin(nn.Module):
     """Image to four levels at strides 4, 8, 16, 32.
 
     Shapes: (n, 3, h, w), h and w multiples of 32, to four (n, channels[i], h / stride, w / stride). `layers` and
-    `heads` count the blocks of each stage and what each attends with.
+    `heads` count the blocks of each stage and what each attends with. Only the levels in `outputs` are normalised.
     """
 
     def __init__(
@@ -150,6 +154,7 @@ class Swin(nn.Module):
         *,
         width: int = 96,
         heads: Sequence[int] = (3, 6, 12, 24),
+        outputs: Sequence[int] = (1, 2, 3),
     ) -> None:
         super().__init__()
         self.channels = tuple(width << i for i in range(len(layers)))
@@ -161,14 +166,15 @@ class Swin(nn.Module):
             if i < len(layers) - 1:
                 stage.downsample = PatchMerging(width << i)
             self.stages.append(stage)
-            setattr(self, f"norm{i}", nn.LayerNorm(width << i))
+            if i in outputs:
+                setattr(self, f"norm{i}", nn.LayerNorm(width << i))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.patch_embed(image)
         levels: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             x = stage.blocks(x)
-            levels.append(getattr(self, f"norm{i}")(x).permute(0, 3, 1, 2))
+            levels.append((getattr(self, f"norm{i}")(x) if hasattr(self, f"norm{i}") else x).permute(0, 3, 1, 2))
             if i < len(self.stages) - 1:
                 x = stage.downsample(x)
         return levels
@@ -176,3 +182,23 @@ class Swin(nn.Module):
 
 SWIN_T, SWIN_S = Swin, partial(Swin, (2, 2, 18, 2))
 TINY_SWIN = partial(Swin, (2, 2, 2, 2), width=8, heads=(1, 2, 2, 2))
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's SwinTransformer."""
+    section.training("pretrain_img_size", "drop_rate", "attn_drop_rate", "drop_path_rate", "convert_weights")
+    section.fixed(in_channels=3, patch_size=4, window_size=_WINDOW, mlp_ratio=4, strides=(4, 2, 2, 2), qkv_bias=True)
+    section.fixed(qk_scale=None, patch_norm=True, use_abs_pos_embed=False)
+    check_activation(section, "GELU")
+    if norm := section.section("norm_cfg"):
+        norm.typed("LN")
+        norm.fixed(eps=1e-5)
+    outputs, width = read_stages(section, (0, 1, 2, 3)), section.integer("embed_dims", 96)
+    layers, heads = (
+        section.integers("depths", (2, 2, 6, 2), count=4),
+        section.integers("num_heads", (3, 6, 12, 24), count=4),
+    )
+    if any((width << i) % own for i, own in enumerate(heads)):
+        section.refuse("num_heads", "divisors of the channels of each stage")
+    network = partial(Swin, layers, width=width, heads=heads, outputs=outputs)
+    return Trunk(network, outputs, tuple(4 << level for level in outputs))

@@ -9,11 +9,27 @@ from torch import nn
 
 from ...deploy.contract.fusion import Fusion
 from ...deploy.forms import Form
-from ..backbones import csp, hrnet, mobilenetv2, mspn, resnet, rsn
+from ..backbones import (
+    convnext,
+    csp,
+    darknet,
+    efficientnet,
+    hrnet,
+    mobilenetv2,
+    mspn,
+    pvt,
+    regnet,
+    res2net,
+    resnest,
+    resnet,
+    rsn,
+    swin,
+    vgg,
+)
 from ..detector import DenseDetector
-from ..heads import atss, autoassign, fcos, gfl, heatmap, retina, rtmcc, simcc, vfnet
+from ..heads import atss, autoassign, fcos, gfl, heatmap, integral, retina, rtmcc, simcc, vfnet
 from ..heads import mspn as mspn_head
-from ..necks import fpn
+from ..necks import feature_maps, fpn, hrfpn
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .section import Section, shown
@@ -23,13 +39,22 @@ T = TypeVar("T")
 
 BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("ResNet", "ResNetV1c", "ResNetV1d", "ResNeXt"), resnet.from_config),
+    "ResNeSt": resnest.from_config,
     "HRNet": hrnet.from_config,
-    "CSPNeXt": csp.from_config,
+    **dict.fromkeys(("CSPNeXt", "CSPDarknet"), csp.from_config),
+    "Darknet": darknet.from_config,
+    "EfficientNet": efficientnet.from_config,
     "MobileNetV2": mobilenetv2.from_config,
+    **dict.fromkeys(("PyramidVisionTransformer", "PyramidVisionTransformerV2"), pvt.from_config),
+    "RegNet": regnet.from_config,
+    "Res2Net": res2net.from_config,
+    "SSDVGG": vgg.from_config,
+    "SwinTransformer": swin.from_config,
+    **dict.fromkeys(("mmpretrain.ConvNeXt", "mmcls.ConvNeXt"), convnext.from_config),
     "MSPN": mspn.from_config,
     "RSN": rsn.from_config,
 }
-NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config}
+NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config, "HRFPN": hrfpn.from_config}
 DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),
     **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead"), retina.from_config),
@@ -38,8 +63,10 @@ DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     "VFNetHead": vfnet.from_config,
     "AutoAssignHead": autoassign.from_config,
 }
+POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {"FeatureMapProcessor": feature_maps.from_config}
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "HeatmapHead": heatmap.from_config,
+    **dict.fromkeys(("IntegralRegressionHead", "DSNTHead"), integral.from_config),
     "MSPNHead": mspn_head.from_config,
     "RTMCCHead": rtmcc.from_config,
     "SimCCHead": simcc.from_config,
@@ -101,10 +128,13 @@ def _dense(model: Section) -> Network:
 def _top_down(model: Section) -> Network:
     backbone, head_keys = _below(model, "backbone").with_defaults(_scope_="mmpose"), _below(model, "head")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    if (neck := model.section("neck")) is not None:
+        trunk = _known(POSE_NECKS, neck, "necks of poses")(neck, trunk)
+    trunk = feature_maps.only_last(trunk)
     head = _known(POSE_HEADS, head_keys, "top-down heads")(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
-        return PoseNetwork(trunk.build(), head.build(keypoints))
+        return PoseNetwork(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
 
     return _network(build, head_keys, trunk, backbone, head)
 

@@ -64,6 +64,11 @@ class Section:
     def number(self, key: str, default: Any = _ALL) -> Any:
         return self._value(key, default, "a number", _is_number)
 
+    def factor(self, key: str) -> float:
+        """A factor of channels or blocks, by default 1."""
+        value = self.number(key, 1.0)
+        return value if 0 < value <= 8 else self.refuse(key, "a number above 0 and up to 8")
+
     def is_none(self, key: str) -> bool:
         """Whether a key is None, if that differs from its default."""
         self._read.add(key)
