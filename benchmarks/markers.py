@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from detforge.deploy import Instances, load
 from detforge.deploy.choose import BUNDLED
+from detforge.deploy.coco.accuracy import Accuracy
 from detforge.deploy.coco.annotations import AnnotatedImage, Annotations, Category, Object
-from detforge.deploy.coco.evaluation import Accuracy, Evaluation
+from detforge.deploy.coco.evaluation import Evaluation
 from detforge.deploy.inputs.geometry import Image
 from detforge.deploy.inputs.image import read_image
 from detforge.train.markers.__main__ import SEED

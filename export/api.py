@@ -20,7 +20,7 @@ from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
 from .graph_nms import GraphNms
-from .labels import read_labels
+from .labels import labels_of, skeleton_of
 from .openvino import without_functions
 from .options import ExportOptions
 from .photographs import read_folder
@@ -110,7 +110,7 @@ class _Export:
                 attach(proto, card)
                 temporary.write_bytes(proto.SerializeToString())
                 if comparison.problem is not None:
-                    raise _rejected(comparison, proto, card, path)
+                    raise rejected(comparison, proto, card, path)
         return Exported(path, card, comparison, self._agreement(path, card))
 
     def _agreement(self, path: Path, card: Card) -> Agreement | None:
@@ -130,12 +130,12 @@ class _Export:
         """The Card for the number of labels or keypoints in the weights, and the form of the network's raw outputs."""
         variant, asked = self._variant, self._asked
         count = variant.count_classes(network.get_parameter(variant.classes_key))
-        names = _labels(variant, source, count, asked.labels)
-        card = variant.card(
-            variant.labels if variant.form.has_keypoints else names,
-            Provenance(source.name, source.sha256, asked.precision, _versions()),
-            names if variant.form.has_keypoints else None,
-        )
+        provenance = Provenance(source.name, source.sha256, asked.precision, _versions())
+        if not variant.form.has_keypoints:
+            card = variant.card(labels_of(variant, source, count, asked.labels), provenance)
+        else:
+            skeleton = skeleton_of(self._source, source, count, asked.labels)
+            card = variant.card(source.labels or variant.labels, provenance, skeleton)
         form = card.form
         limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
         card = replace(card, suppress=replace(card.suppress, **limits))
@@ -168,14 +168,15 @@ class _Export:
         return comparison
 
 
-def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
+def rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
     """Keep the file that disagrees under another name, and make the error about it."""
-    rejected = path.with_suffix(".rejected.onnx")
-    with replacing(rejected) as temporary:
+    kept = path.with_suffix(".rejected.onnx")
+    with replacing(kept) as temporary:
         temporary.write_bytes(proto.SerializeToString())
     remedy = comparison.remedy(card.provenance.precision)
     return RejectedError(
-        f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; {remedy}",
+        f"the file disagrees with {card.provenance.verified_against}; {comparison.problem}; it is kept as {kept}; "
+        f"{remedy}",
         card,
         comparison,
     )
@@ -201,17 +202,6 @@ def _default_checkpoint(variant: Variant) -> str:
     raise UsageError(
         f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
     )
-
-
-def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:
-    """The name of each class or keypoint: from the given file, the checkpoint or the variant, else a number."""
-    what = "keypoints" if variant.form.has_keypoints else "classes"
-    if given is not None:
-        return read_labels(Path(given), classes, what)
-    for labels in (checkpoint.labels, variant.names):
-        if labels is not None and len(labels) == classes:
-            return labels
-    return tuple(f"{'keypoint' if variant.form.has_keypoints else 'class'}_{i}" for i in range(classes))
 
 
 def _tolerance(asked: ExportOptions) -> Tolerance:

@@ -73,7 +73,7 @@ def _serve() -> None:
     if card.form.suppresses:  # The network in PyTorch does not suppress.
         card = replace(card, form=variant.form)
     model = assemble(TorchBackend(network, card, device), card)
-    images = read_images(Path(first["images"]))
+    images = read_images(first["images"])
     _say({"answer": weights})
     timers: dict[Case, Timer] = {}
     for line in sys.stdin:

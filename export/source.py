@@ -1,8 +1,8 @@
 """The source of an export: a variant of the zoo by name, or the configuration of a checkpoint."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import torch
@@ -32,6 +32,13 @@ class Source:
     differences: tuple[str, ...] = ()
     remedy: str = BY_NAME
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the checkpoint is the user's own; a published one keeps its name."""
+        published = self.variant.published
+        name = None if published is None or published.url is None else PurePosixPath(published.url).name
+        return self.checkpoint is not None and self.checkpoint.name != name
+
 
 def choose(model: str | None, asked: ExportOptions) -> Source:
     """The named variant, or without a name the one that the checkpoint's configuration describes.
@@ -59,10 +66,30 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
         if named is not None:
             differences = tuple(_differences(named, variant))
             variant = replace(variant, name=named.name) if _same_network(named, variant) else variant
+        _check_normalisation(variant, checkpoint, asked)
         return Source(variant, checkpoint, described.facts, differences, _BY_CONFIG)
     if named is None:
         raise UsageError(f"{checkpoint.name}: the checkpoint has no configuration; {_candidates(checkpoint)}")
+    _check_normalisation(named, checkpoint, asked)
     return Source(named, checkpoint)
+
+
+def _check_normalisation(variant: Variant, checkpoint: Checkpoint, asked: ExportOptions) -> None:
+    """Refuse weights that were saved with another normalisation of images than the variant's."""
+    for name, ours in (("mean", variant.input.mean), ("std", variant.input.std)):
+        saved = checkpoint.state.get(f"data_preprocessor.{name}")
+        if saved is None or asked.ignore_config:
+            continue
+        theirs = [float(value) for value in saved.flatten()]
+        if len(theirs) != 3 or any(abs(a - b) > 0.01 for a, b in zip(theirs, ours, strict=True)):
+            raise InputError(
+                f"{checkpoint.name}: its images had the {name} {_numbers(theirs)}, and {variant.name} has the {name} "
+                f"{_numbers(ours)}; {_BY_CONFIG}, or keep that of {variant.name} with --ignore-config"
+            )
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)
 
 
 def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Described | None:

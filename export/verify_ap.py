@@ -28,7 +28,7 @@ def annotations_beside(images: str | Path | None, card: Card) -> Annotations | N
         return None
     annotations = read_annotations(Path(images) / ANNOTATIONS, Path(images))
     annotations.check_files()
-    return annotations if any(image.objects for image in annotations.images) else None
+    return annotations if annotations.object_count else None
 
 
 def compare_ap(

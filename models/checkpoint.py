@@ -15,6 +15,7 @@ from .darknet import VALUES, name_weights, read_weights
 from .download import digest_in, fetch, sha256
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
+from .wrapped import shown_keys, unwrapped
 
 __all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
 
@@ -40,7 +41,7 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a .pth (OpenMMLab 2.x and 3.x, official repositories), a .safetensors or one of Darknet's .weights.
 
-    The weights are those under `state_dict` or `model`, or the file itself; a `module.` prefix is dropped.
+    The weights may have the usual wrappers of training programs around them, see `wrapped`.
     Raises InputError when the file is missing, corrupt, renamed or of another kind.
     """
     try:
@@ -61,15 +62,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path}: cannot be read; {error.strerror or error}; check its permissions") from error
     except MalformedError as error:
         raise InputError(f"{path}: not a usable checkpoint; {error}; download or save it again") from error
-    state = _without_raw({key.removeprefix("module."): value for key, value in state.items()})
     meta = meta if isinstance(meta, dict) else {}
-    return Checkpoint(state, path.name, digest, read_labels(meta), meta)
-
-
-def _without_raw(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint of mmcv 1.x, without the raw ones, whose keys start with `ema_`."""
-    raw = {f"ema_{key.replace('.', '_')}" for key in state}
-    return {key: value for key, value in state.items() if key not in raw}
+    return Checkpoint(unwrapped(state), path.name, digest, read_labels(meta), meta)
 
 
 BY_NAME = "choose the model that it belongs to with --model"
@@ -86,7 +80,7 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
             f"{checkpoint.name}: not a checkpoint of {variant.name}; "
-            f"it lacks {variant.classes_key} or its classes; {remedy}"
+            f"it lacks {variant.classes_key} or its classes, and {shown_keys(checkpoint.state)}; {remedy}"
         )
     model = variant.build(variant.count_classes(classifier))
     expected = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}

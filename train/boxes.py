@@ -9,6 +9,11 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
 
 
+def intersection(a: Tensor, b: Tensor) -> Tensor:
+    """Areas of the intersection of boxes whose leading axes broadcast: (..., 4) x (..., 4) to (...,)."""
+    return (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+
+
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of boxes whose leading axes broadcast: (..., 4) x (..., 4) to (...,)."""
     overlap, union = _overlap_and_union(a, b)
@@ -24,5 +29,5 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
 
 def _overlap_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Areas (...,) of the intersection and the union. The union is clamped above zero, since callers divide by it."""
-    overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+    overlap = intersection(a, b)
     return overlap, (area(a) + area(b) - overlap).clamp(min=1e-6)

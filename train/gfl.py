@@ -8,11 +8,13 @@ from torch import Tensor
 from ..models.detector import DenseDetector
 from ..models.points import grid_points, points_first
 from ..plugins.dfl.op import expectation
-from .assigner import atss
+from .assign.atss import atss
 from .boxes import iou
 from .losses.boxes import giou_loss
 from .losses.classification import quality_focal_loss
 from .losses.distances import distribution_focal_loss
+
+_ANCHOR_STRIDES = 8  # the side of a level's square anchor, in strides
 
 
 def gfl_losses(
@@ -24,7 +26,9 @@ def gfl_losses(
     sizes = [x.shape[2:] for x in logits["sides"]]
     classes, sides = points_first(logits["classes"]), points_first(logits["sides"])
     points, strides = grid_points(sizes, head.strides, sides)
-    assigned = [atss(points, strides, [h * w for h, w in sizes], objects) for objects in boxes]
+    half = strides * _ANCHOR_STRIDES / 2
+    anchors = torch.cat((points - half, points + half), 1)
+    assigned = [atss(anchors, [h * w for h, w in sizes], objects) for objects in boxes]
     image, point = torch.nonzero(torch.stack(assigned) >= 0, as_tuple=True)
     quality = torch.zeros_like(classes)
     if len(image) == 0:

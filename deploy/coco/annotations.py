@@ -52,6 +52,11 @@ class Annotations:
     images: tuple[AnnotatedImage, ...]
     categories: dict[int, Category]
 
+    @property
+    def object_count(self) -> int:
+        """The number of annotated objects."""
+        return sum(len(image.objects) for image in self.images)
+
     def check_files(self) -> None:
         """Raise InputError if files of images are missing."""
         missing = [image.file for image in self.images if not image.file.is_file()]

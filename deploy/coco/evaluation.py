@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from ..contract.skeleton import Skeleton
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError, InputError
+from .accuracy import Accuracy, Precision
 from .annotations import AnnotatedImage, Annotations, Object
 
 LEAST_SCORE = 0.01
@@ -19,23 +19,6 @@ LEAST_SCORE = 0.01
 _FIELDS = ("bbox", "score", "keypoints")
 _AREA_OF_BOX = 0.53
 """The usual part of a person's box that the person covers, for OKS without an annotated area."""
-
-
-@dataclass(frozen=True)
-class Precision:
-    """AP in percent: the mean over IoU or OKS thresholds from 0.50 to 0.95, and at 0.50 and 0.75 alone."""
-
-    ap: float
-    ap50: float
-    ap75: float
-
-
-@dataclass(frozen=True)
-class Accuracy(Precision):
-    """The AP of boxes (by IoU) or keypoints (by OKS): the mean over the categories, and each one's by its name."""
-
-    of: Literal["boxes", "keypoints"]
-    classes: dict[str, Precision]
 
 
 class Evaluation:
@@ -49,13 +32,12 @@ class Evaluation:
     def __init__(self, annotations: Annotations, labels: Sequence[str], skeleton: Skeleton | None = None) -> None:
         self._annotations, self._skeleton = annotations, skeleton
         self._ids = category_ids(annotations, labels)
-        objects = [one for image in annotations.images for one in image.objects]
-        if not objects:
+        if not annotations.object_count:
             raise InputError(f"{annotations.path}: no object is annotated; AP needs some")
-        has_keypoints = skeleton is not None and any(one.keypoints for one in objects)
-        self.of: Literal["boxes", "keypoints"] = "keypoints" if has_keypoints else "boxes"
-        if has_keypoints:
+        self.of: Literal["boxes", "keypoints"] = "boxes"
+        if skeleton is not None and any(one.keypoints for image in annotations.images for one in image.objects):
             _check_keypoints(annotations, skeleton)
+            self.of = "keypoints"
         self.results: list[dict[str, Any]] = []
         """The detections so far as COCO's results: image_id, category_id, bbox, score, and keypoints of poses."""
 
@@ -136,8 +118,7 @@ def coco_results(found: Instances, image_id: int, ids: Sequence[int | None]) -> 
     ]
 
 
-def _check_keypoints(annotations: Annotations, skeleton: Skeleton | None) -> None:
-    assert skeleton is not None
+def _check_keypoints(annotations: Annotations, skeleton: Skeleton) -> None:
     own = skeleton.keypoints
     for image in annotations.images:
         for one in image.objects:

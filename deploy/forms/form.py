@@ -137,8 +137,8 @@ class Form(ABC):
             raise FieldError(f"{option} has no effect on outputs of the form '{self.kind}'; leave it out")
         return replace(form, **{name: value})
 
-    def for_keypoints(self, count: int) -> Self:
-        """The form for `count` custom keypoints, whose left and right pairs are unknown."""
+    def for_skeleton(self, skeleton: Skeleton) -> Self:
+        """The form for other keypoints. The flip test is off if their pairs of left and right are unknown."""
         return self
 
     def suppressed_inside(self) -> "Form | None":

@@ -8,14 +8,26 @@ from .section import Section, shown
 from .text import ConfigError
 
 _USUAL_SIGMA = 0.05  # default of OKS
+_CLASSES = ("classes", "CLASSES")
+_NAMES = ("keypoint_name2id", "keypoint_id2name")
 
 
 def read_labels(meta: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of classes, from OpenMMLab 2.x (`CLASSES`) or 3.x (`dataset_meta.classes`), or None."""
-    dataset = meta.get("dataset_meta")
-    found = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, dict) else meta.get("CLASSES")
-    is_names = isinstance(found, list | tuple) and bool(found) and all(type(name) is str for name in found)
-    return tuple(found) if is_names else None
+    """The names of classes, or None: `classes` or `CLASSES`, in `meta` (OpenMMLab 2.x) or its data set (3.x).
+
+    They are one name, a list of names, or a list of COCO's categories.
+    """
+    places = (meta.get("dataset_meta"), meta.get("metainfo"), meta)
+    found = next((own[key] for own in places if isinstance(own, dict) for key in _CLASSES if own.get(key)), None)
+    entries = found if isinstance(found, list | tuple) else [found]
+    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
+    return tuple(names) if all(type(name) is str and name.strip() for name in names) else None
+
+
+def stated_skeleton(meta: Mapping[str, Any]) -> Skeleton | None:
+    """The keypoints that `meta` names, or None. Raises ConfigError if they contradict each other."""
+    dataset = meta.get("dataset_meta", meta.get("metainfo"))
+    return read_skeleton(dataset) if isinstance(dataset, dict) and any(dataset.get(key) for key in _NAMES) else None
 
 
 def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -> Skeleton:
@@ -23,9 +35,11 @@ def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -
 
     Raises ConfigError if they contradict each other.
     """
-    by_name = dataset.get("keypoint_name2id")
+    by_name, by_index = (dataset.get(key) for key in _NAMES)
+    if not by_name and isinstance(by_index, dict):
+        by_name = {name: index for index, name in by_index.items() if type(name) is str}
     if not isinstance(by_name, dict) or sorted(by_name.values(), key=str) != sorted(range(len(by_name)), key=str):
-        raise ConfigError(f"{path}.keypoint_name2id is {shown(by_name)}; supported: an index for each name")
+        raise ConfigError(f"{path}.{_NAMES[0]} is {shown(by_name)}; supported: an index for each name")
     names = tuple(sorted(by_name, key=lambda name: by_name[name]))
     flips = _indices(dataset, "flip_indices", len(names), path)
     if len(flips) not in (0, len(names)) or any(flips[flips[i]] != i for i in range(len(flips))):

@@ -20,6 +20,7 @@ from ..backbones import (
     pvt,
     regnet,
     res2net,
+    resnest,
     resnet,
     rsn,
     swin,
@@ -36,6 +37,7 @@ from ..heads import (
     gfl,
     guided,
     heatmap,
+    integral,
     reppoints,
     retina,
     rtmcc,
@@ -46,7 +48,7 @@ from ..heads import (
     yolof,
 )
 from ..heads import mspn as mspn_head
-from ..necks import dilated, fpn, hrfpn, libra, nas_fpn
+from ..necks import dilated, feature_maps, fpn, hrfpn, libra, nas_fpn
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .section import Section, shown
@@ -56,6 +58,7 @@ T = TypeVar("T")
 
 BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("ResNet", "ResNetV1c", "ResNetV1d", "ResNeXt"), resnet.from_config),
+    "ResNeSt": resnest.from_config,
     "HRNet": hrnet.from_config,
     **dict.fromkeys(("CSPNeXt", "CSPDarknet"), csp.from_config),
     "Darknet": darknet.from_config,
@@ -94,8 +97,10 @@ DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     "TOODHead": tood.from_config,
     "YOLOFHead": yolof.from_config,
 }
+POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {"FeatureMapProcessor": feature_maps.from_config}
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "HeatmapHead": heatmap.from_config,
+    **dict.fromkeys(("IntegralRegressionHead", "DSNTHead"), integral.from_config),
     "MSPNHead": mspn_head.from_config,
     "RTMCCHead": rtmcc.from_config,
     "SimCCHead": simcc.from_config,
@@ -169,10 +174,13 @@ def _neck(model: Section, trunk: Trunk) -> Neck:
 def _top_down(model: Section) -> Network:
     backbone, head_keys = _below(model, "backbone").with_defaults(_scope_="mmpose"), _below(model, "head")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    if (neck := model.section("neck")) is not None:
+        trunk = _known(POSE_NECKS, neck, "necks of poses")(neck, trunk)
+    trunk = feature_maps.only_last(trunk)
     head = _known(POSE_HEADS, head_keys, "top-down heads")(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
-        return PoseNetwork(trunk.build(), head.build(keypoints))
+        return PoseNetwork(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
 
     return _network(build, head_keys, trunk, backbone, head)
 

@@ -88,12 +88,15 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     image = read_crops(find_transforms(text.values), preprocessor, network.size)
     _check_spacing(image, network.form)
     skeleton = _skeleton(text, meta)
+    test = model.section("test_cfg")
+    if test is not None:
+        test.fixed(output_keypoint_indices=None)
     if len(skeleton.keypoints) != network.classes:
         raise ConfigError(
             f"model.head has {network.classes} keypoints and meta names {len(skeleton.keypoints)}; "
             "give the configuration that was trained with --config"
         )
-    form = _flipped(model, network.form)
+    form = _flipped(test, network.form)
     variant = top_down(**_common(network), form=form, input=image, skeleton=skeleton)
     swaps = f"{len(skeleton.pairs)} pairs change places" if form.flip else "no flip test"
     return Described(
@@ -114,23 +117,21 @@ def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
         raise ConfigError(f"use_udp of TopdownAffine is {image.place.spacing}, of crops; supported: {wanted}")
 
 
-def _flipped(model: Section, form: KeypointForm) -> KeypointForm:
+def _flipped(test: Section | None, form: KeypointForm) -> KeypointForm:
     """The form with the flip test of `test_cfg`."""
-    test = model.section("test_cfg")
     if test is None:
         return replace(form, flip=False)
-    test.fixed(output_keypoint_indices=None)
-    test.training(
-        "shift_coords", "output_heatmaps"
-    )  # of networks that give coordinates; what is given beside keypoints
+    test.training("output_heatmaps")  # maps beside the keypoints
     flipped = replace(form, flip=test.flag("flip_test", False))
-    if not isinstance(form, Heatmaps | Offsets):  # bins know one way to be mirrored
+    if not isinstance(flipped, Heatmaps | Offsets):  # bins know one way to be mirrored
+        test.training("flip_mode", "shift_heatmap", "shift_coords")
+        return flipped
+    if isinstance(flipped, Heatmaps) and flipped.method == "integral":
         test.training("flip_mode", "shift_heatmap")
-        return flipped
+        return flipped if test.flag("shift_coords", True) else replace(flipped, shift=1.0)
+    test.training("shift_coords")
     test.same("flip_mode", "heatmap" if isinstance(form, Heatmaps) else "udp_combined", "heatmap")
-    if not test.flag("shift_heatmap", False):
-        return flipped
-    return replace(flipped, shift=1.0) if isinstance(form, Heatmaps) else test.refuse("shift_heatmap", "False")
+    return replace(flipped, shift=float(test.flag("shift_heatmap", False)))
 
 
 def _skeleton(text: Text, meta: Mapping[str, Any]) -> Skeleton:

@@ -155,3 +155,18 @@ def test_a_named_model_without_a_configuration_is_exported_as_before(tmp_path):
     torch.save({"state_dict": gfl.VARIANTS[-2].build(2).state_dict()}, tmp_path / "c.pth")
     source = choose("gfl_test", ExportOptions(checkpoint=str(tmp_path / "c.pth")))
     assert (source.variant, source.facts, source.differences) == (find("gfl_test"), (), ())
+
+
+def test_another_normalisation_is_refused(tmp_path):
+    """Early checkpoints of OpenMMLab 3.x keep the mean and std of their images beside the weights."""
+    state = find("hrnet_test").build(17).state_dict()
+    mean, std = (
+        torch.tensor(values).reshape(3, 1, 1) for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    )
+    state |= {"data_preprocessor.mean": mean, "data_preprocessor.std": std}
+    torch.save({"state_dict": state}, tmp_path / "c.pth")
+    assert choose("hrnet_test", ExportOptions(checkpoint=tmp_path / "c.pth")).variant == find("hrnet_test")
+    torch.save({"state_dict": state | {"data_preprocessor.mean": mean.flip(0)}}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"c\.pth: its images had the mean 103\.53 116\.28 123\.675, and"):
+        choose("hrnet_test", ExportOptions(checkpoint=tmp_path / "c.pth"))
+    assert choose("hrnet_test", ExportOptions(checkpoint=tmp_path / "c.pth", ignore_config=True))

@@ -300,11 +300,20 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
         (pose(SIMPLE | {"decoder": DECODER | {"type": "SPR"}}, TRUNK), "model.head.decoder.type is 'SPR'"),
         (pose(SIMPLE | {"decoder": (DECODER, DECODER)}, TRUNK), "model.head.decoder is"),
         (pose(SIMPLE | {"decoder": DECODER | {"heatmap_size": (32, 48)}}, TRUNK), "model.head.decoder is"),
-        (pose(SIMPLE | {"conv_out_channels": (64,)}, TRUNK), "model.head.conv_out_channels is (64,)"),
+        (
+            pose(SIMPLE | {"conv_out_channels": (64,), "conv_kernel_sizes": (2,)}, TRUNK),
+            "model.head.conv_kernel_sizes is (2,); supported: 1 of 1, 3, 5, 7",
+        ),
+        (pose(SIMPLE | {"deconv_kernel_sizes": (4, 4)}, TRUNK), "model.head.deconv_kernel_sizes is (4, 4)"),
+        (pose(SIMPLE | {"final_layer": {"kernel_size": 3}}, TRUNK), "model.head.final_layer.padding is 0"),
         (pose(SIMPLE | {"final_layer": None}, TRUNK), "model.head.final_layer is None"),
         (pose(SIMPLE | {"type": "ViPNASHead"}, TRUNK), "model.head.type is 'ViPNASHead'; supported top-down heads"),
         (pose(SIMPLE, {"type": "ResNet", "depth": 18, "base_channels": 16}), "head.in_channels is 64; supported: 128"),
-        (pose(SIMPLE, TRUNK) | {"neck": {"type": "FeatureMapProcessor"}}, "model.neck is"),
+        (
+            pose(SIMPLE, TRUNK) | {"neck": {"type": "FeatureMapProcessor", "select_index": (4,)}},
+            "model.neck.select_index is (4,); supported: indices below 4",
+        ),
+        (pose(SIMPLE, TRUNK) | {"neck": {"type": "FeatureMapProcessor", "scale_factor": 3}}, "neck.scale_factor is 3"),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_named(model, message) -> None:
