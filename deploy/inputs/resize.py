@@ -127,10 +127,10 @@ class Resize(Geometry):
     """The image resized to `size`, then padded.
 
     `size` is the largest (height, width), or with `by` "edges" the largest (short, long) side; None keeps the size of
-    the image. The image keeps its aspect ratio, or without `keep_aspect` becomes exactly `size`, and if that is None the
+    the image. The image keeps its aspect ratio, or without `keep_aspect` becomes exactly `size`, or if that is None the
     canvas that it would be padded to. Its sides are rounded to the nearest px, or down with `rounding` "floor", which
-    moves boxes. `filter` "opencv" is OpenCV's bilinear filter
-    on 8-bit values; "float" is a bilinear filter on floats, as in torchvision's transforms.
+    moves boxes. `filter` "opencv" is OpenCV's bilinear filter on 8-bit values; "float" is a bilinear filter on floats,
+    as in torchvision's transforms.
     """
 
     size: tuple[int, int] | None = None
