@@ -116,7 +116,7 @@ class _Export:
                 attach(proto, card)
                 temporary.write_bytes(proto.SerializeToString())
                 if comparison.problem is not None:
-                    raise _rejected(comparison, proto, card, path)
+                    raise rejected(comparison, proto, card, path)
         return Exported(path, card, comparison, self._agreement(path, card))
 
     def _agreement(self, path: Path, card: Card) -> Agreement | None:
@@ -174,14 +174,15 @@ class _Export:
         return comparison
 
 
-def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
+def rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
     """Keep the file that disagrees under another name, and make the error about it."""
-    rejected = path.with_suffix(".rejected.onnx")
-    with replacing(rejected) as temporary:
+    kept = path.with_suffix(".rejected.onnx")
+    with replacing(kept) as temporary:
         temporary.write_bytes(proto.SerializeToString())
     remedy = comparison.remedy(card.provenance.precision)
     return RejectedError(
-        f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; {remedy}",
+        f"the file disagrees with {card.provenance.verified_against}; {comparison.problem}; it is kept as {kept}; "
+        f"{remedy}",
         card,
         comparison,
     )

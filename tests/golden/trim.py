@@ -87,8 +87,14 @@ OPERATORS = {
         + ["gaussian_radius_0.3", "gaussian_radius_0.7", "gen_gaussian_target", "cornernet_targets"]
         + ["ttf_target_default", "ttf_target_beta"],
     ),
+    "labels": (
+        "ops_pose_labels",
+        [f"label_{kind}" for kind in ("msra", "msra_unbiased", "udp_gaussian", "udp_combined")]
+        + [f"label_megvii_{kernel}" for kernel in (15, 11, 9, 7, 5)]
+        + ["label_simcc", "label_simcc_rtm", "label_simcc_smooth"],
+    ),
 }
-WHOLE = ("losses", "pose_losses", "assigners")
+WHOLE = ("losses", "pose_losses", "assigners", "labels")
 """Operators whose sums are over the whole batch."""
 
 
