@@ -101,8 +101,10 @@ class Instances:
         columns = {name: column.mapped(transform) for name, column in self.columns.items()}
         return replace(self, boxes=transform.boxes(self.boxes), columns=columns, image_size=transform.size)
 
-    def scaled(self, image_size: tuple[int, int]) -> "Instances":
-        """The same detections in the image resized to (width, height)."""
+    def scaled(self, image_size: tuple[int, int], factor: float | None = None) -> "Instances":
+        """The same detections in the image resized to (width, height), divided by `factor` or the ratio of sizes."""
+        if factor is not None:
+            return self.mapped(Transform(image_size, (1 / factor, 1 / factor)))
         if image_size == self.image_size:
             return self
         (width, height), (own_width, own_height) = image_size, self.image_size
