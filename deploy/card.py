@@ -25,7 +25,7 @@ METADATA_KEY = "detforge_card"
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest differences that the verification measured between PyTorch and the exported file.
+    """The largest differences that the verification measured between the file and its reference.
 
     `detections` is the number of detections compared: boxes, or keypoints of a pose network. `box_shift_px` is their
     largest shift.
@@ -42,13 +42,15 @@ class Parity:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the file comes from."""
+    """Where the file comes from: a checkpoint, or an ONNX file that was adopted as a preset or by a description."""
 
     checkpoint: str
     sha256: str | None
     precision: Precision
     versions: dict[str, str] = field(default_factory=dict[str, str])
     parity: Parity | None = None
+    adopted_as: str | None = None
+    verified_against: str = "PyTorch"
 
 
 @dataclass(frozen=True)

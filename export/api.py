@@ -37,6 +37,12 @@ class Exported:
     """The result of an export: the file, its Card, and the comparison with PyTorch if there was one.
 
     `agreement` is the comparison with the detections of another framework, if those were given.
+
+    >>> exported = export("gfl_markers", verify="off")
+    >>> exported.path.as_posix(), exported.comparison
+    ('exports/gfl_markers.onnx', None)
+    >>> exported.card.labels
+    ('qr_code', 'barcode', 'aruco', 'chessboard')
     """
 
     path: Path
@@ -48,13 +54,13 @@ class Exported:
 def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
     """Export a model of the zoo, or a checkpoint, to one ONNX file that holds everything needed to run it.
 
-    Without a model name, the checkpoint's own configuration describes the network. `options` are the fields of
+    Without a model name, the configuration in the `checkpoint` describes the network. `options` are the fields of
     `options.ExportOptions`. `progress` is called at each step. Raises UsageError, InputError, ExportError,
     RejectedError (the file is then kept as *.rejected.onnx), and DetforgeError if the file cannot be written.
 
-    >>> exported = export("gfl_r50", precision="fp16")
-    >>> exported = export(checkpoint="work/epoch_12.pth")
-    >>> exported.path, exported.comparison.match_rate
+    >>> exported = export("gfl_markers", precision="fp16", imgsz=(320, 320))
+    >>> exported.path.as_posix(), exported.comparison.problem
+    ('exports/gfl_markers-fp16.onnx', None)
     """
     asked = options_of(ExportOptions, options)
     asked.check()
@@ -110,7 +116,7 @@ class _Export:
                 attach(proto, card)
                 temporary.write_bytes(proto.SerializeToString())
                 if comparison.problem is not None:
-                    raise _rejected(comparison, proto, card, path)
+                    raise rejected(comparison, proto, card, path)
         return Exported(path, card, comparison, self._agreement(path, card))
 
     def _agreement(self, path: Path, card: Card) -> Agreement | None:
@@ -168,14 +174,15 @@ class _Export:
         return comparison
 
 
-def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
+def rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
     """Keep the file that disagrees under another name, and make the error about it."""
-    rejected = path.with_suffix(".rejected.onnx")
-    with replacing(rejected) as temporary:
+    kept = path.with_suffix(".rejected.onnx")
+    with replacing(kept) as temporary:
         temporary.write_bytes(proto.SerializeToString())
     remedy = comparison.remedy(card.provenance.precision)
     return RejectedError(
-        f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; {remedy}",
+        f"the file disagrees with {card.provenance.verified_against}; {comparison.problem}; it is kept as {kept}; "
+        f"{remedy}",
         card,
         comparison,
     )

@@ -61,8 +61,8 @@ def _warn(what: str) -> None:
     warnings.warn(f"{what}; name them in a file with --labels", stacklevel=3)
 
 
-def read_labels(path: Path, count: int, what: str) -> tuple[str, ...]:
-    """Read `count` names of `what` ("classes") from a text file.
+def read_labels(path: Path, count: int | None, what: str) -> tuple[str, ...]:
+    """Read `count` names of `what` ("classes") from a text file, or all if `count` is None.
 
     Raises InputError if the file cannot be read or has another number of names.
     """
@@ -74,6 +74,8 @@ def read_labels(path: Path, count: int, what: str) -> tuple[str, ...]:
             f"{path}: the labels cannot be read; {reason}; give a text file with one name per line"
         ) from error
     names = tuple(line.strip() for line in lines if line.strip())
+    if count is None and names:
+        return names
     if len(names) != count:
         raise InputError(f"{path}: {len(names)} labels, but the model has {count} {what}; give one name per line")
     return names

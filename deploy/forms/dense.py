@@ -29,9 +29,9 @@ class Dense(ImageForm):
     Optional outputs are `quality` (n, a) or (n, a, classes), 0..1, and `visible` (n, a, 4), boxes around the visible
     part of each object. If the Card has a skeleton, there are `keypoints` (n, a, 2k), x and y px of each, and maybe
     their `keypoint_scores` (n, a, k). Predictions are ordered by level in the order of `strides`, then by row and
-    column, with `anchors` in each cell. The `top_k` best of each level are kept, where `unit` is "pairs" of anchor and
-    class, "points", which are anchors with all their classes, or "best", anchors with their best class. `clip` is
-    where boxes are clipped.
+    column, with `anchors` in each cell; without `strides` they are one level. The `top_k` best of each level are kept,
+    where `unit` is "pairs" of anchor and class, "points", which are anchors with all their classes, or "best", anchors
+    with their best class. `clip` is where boxes are clipped.
     """
 
     strides: tuple[int, ...]
@@ -51,7 +51,7 @@ class Dense(ImageForm):
     )
 
     def __post_init__(self) -> None:
-        require(bool(self.strides) and all(s >= 1 for s in self.strides), "form.strides", "positive strides")
+        require(all(s >= 1 for s in self.strides), "form.strides", "positive strides")
         require(1 <= self.anchors <= 1000, "form.anchors", "1..1000")
         require(1 <= self.top_k <= 100_000, "form.top_k", "1..100000")
 
@@ -61,10 +61,12 @@ class Dense(ImageForm):
 
     def px(self, canvas: Size) -> NDArray[np.float64]:
         """8 strides of each prediction's level (a, 1), the typical distance of a side from its point."""
+        if not self.strides:
+            return np.full((1, 1), 64.0)
         return 8 * np.repeat(np.array(self.strides, np.float64), self.level_sizes(*canvas))[:, None]
 
-    def suppressed_inside(self) -> Form:
-        return Graph(self.clip)
+    def suppressed_inside(self) -> Form | None:
+        return Graph(self.clip) if self.strides else None
 
     def level_sizes(self, height: int, width: int) -> list[int]:
         """The number of predictions of each level on a canvas of this size."""
@@ -113,6 +115,8 @@ class Dense(ImageForm):
 
     def _level_ends(self, canvas: Size, points: int) -> list[int]:
         """The index after the last anchor of each level."""
+        if not self.strides:
+            return [points]
         height, width = canvas
         ends = list(accumulate(self.level_sizes(height, width)))
         if ends[-1] != points:

@@ -84,9 +84,13 @@ nb::object offset_peaks(Maps maps, Fields offsets, double radius, ptrdiff_t blur
     check(maps, offsets);
     detforge::Smoother smoother(odd(blur), detforge::Beyond::mirror);
     const std::vector<double> kernel = detforge::gaussian(odd(offset_blur));
-    return each(maps.shape(0) * maps.shape(1), [&](size_t i) {
-        return detforge::offset_peak(nth(maps.data(), maps, i), nth(offsets.data(), maps, 2 * i),
-                                     nth(offsets.data(), maps, 2 * i + 1), radius, smoother, kernel);
+    const size_t keypoints = maps.shape(1);
+    const auto field = [&](size_t i) {
+        return detforge::Field{nth(offsets.data(), maps, 2 * i), nth(offsets.data(), maps, 2 * i + 1)};
+    };
+    return each(maps.shape(0) * keypoints, [&](size_t i) {
+        const size_t previous = i % keypoints ? i - 1 : i + keypoints - 1;
+        return detforge::offset_peak(nth(maps.data(), maps, i), field(i), field(previous), radius, smoother, kernel);
     });
 }
 

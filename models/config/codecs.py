@@ -24,7 +24,7 @@ def read_codec(section: Section) -> Codec:
     """Read the `decoder` of a head."""
     width, height = section.integers("input_size", count=2)
     read = _CODECS.get(section.type) or section.refuse("type", ", ".join(_CODECS))
-    if section.type == "SimCCLabel":
+    if read in (_simcc, _regression):
         return Codec((height, width), None, read(section))
     map_width, map_height = section.integers("heatmap_size", count=2)
     return Codec((height, width), (map_height, map_width), read(section))
@@ -49,8 +49,8 @@ def _megvii(section: Section) -> KeypointForm:
 
 
 def _simcc(section: Section) -> KeypointForm:
-    section.fixed(decode_visibility=False)
-    section.training("smoothing_type", "label_smooth_weight", "normalize", "decode_beta")
+    section.training("smoothing_type", "label_smooth_weight", "normalize")
+    section.training("decode_visibility", "decode_beta")  # of a visibility beside the score
     split = section.number("simcc_split_ratio", 2.0)
     if not section.flag("use_dark", False):
         section.training("sigma")
@@ -60,7 +60,19 @@ def _simcc(section: Section) -> KeypointForm:
     return Simcc(split, dark=(x - (x % 2 == 0), y - (y % 2 == 0)))
 
 
-_CODECS = {"MSRAHeatmap": _msra, "UDPHeatmap": _udp, "MegviiHeatmap": _megvii, "SimCCLabel": _simcc}
+def _regression(section: Section) -> KeypointForm:
+    """Coordinates; those of supported heads are expectations over a map."""
+    section.training("heatmap_size", "sigma", "unbiased", "blur_kernel_size", "normalize")
+    return Heatmaps("integral")
+
+
+_CODECS = {
+    "MSRAHeatmap": _msra,
+    "UDPHeatmap": _udp,
+    "MegviiHeatmap": _megvii,
+    "SimCCLabel": _simcc,
+    **dict.fromkeys(("RegressionLabel", "IntegralRegressionLabel"), _regression),
+}
 
 
 def check_bins(section: Section, trunk: Trunk, codec: Codec) -> None:

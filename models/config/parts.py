@@ -16,20 +16,28 @@ from ...deploy.forms import Form
 class Trunk:
     """A backbone: how to build it, the levels in use, and their strides.
 
-    `mapping` turns parts of a checkpoint's keys into the backbone's own, as `Variant.mapping` does.
+    `mapping` turns parts of a checkpoint's keys into the backbone's own, as `Variant.mapping` does. `neck` builds the
+    module that gives a pose head its levels, if there is one; `strides` and `channels` are then those of its outputs.
     """
 
     build: Callable[[], Any]
     levels: tuple[int, ...]
     strides: tuple[int, ...]
     mapping: Mapping[str, str] = field(default_factory=dict)
+    neck: Callable[[], Any] | None = None
+
+    @cached_property
+    def all_channels(self) -> tuple[int, ...]:
+        """The number of channels of each level of the backbone, used or not."""
+        with torch.device("meta"):
+            return tuple(self.build().channels)
 
     @cached_property
     def channels(self) -> tuple[int, ...]:
-        """The number of channels of each level."""
-        with torch.device("meta"):
-            channels = self.build().channels
-        return tuple(channels[level] for level in self.levels)
+        """The number of channels of each level that a neck or head gets."""
+        if self.neck is not None:
+            return self.neck().channels
+        return tuple(self.all_channels[level] for level in self.levels)
 
 
 @dataclass(frozen=True)

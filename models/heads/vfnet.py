@@ -14,7 +14,8 @@ from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import deform_conv
 from ..blocks import ConvNorm, Scale, start_head, tower
 from ..coders import distances_to_boxes
-from ..config.dense import check_points, check_strides, read_bias, read_towers
+from ..config.dense import GROUPS, check_points, check_strides, read_bias, read_towers
+from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import grid_points, points_first
@@ -115,7 +116,7 @@ _UNIT = 8  # strides; the unit of the first box is the upper end of its level's 
 
 def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's VFNetHead."""
-    build = read_towers(section, neck, VFNetHead, stacked=3)
+    build = read_towers(section, neck, VFNetHead, read_norm(section, GROUPS), stacked=3)
     check_points(section)
     check_strides(section, neck)
     section.fixed(bbox_norm_type="reg_denom", use_atss=True)

@@ -73,7 +73,7 @@ def changed(path: str, value: Any, card: Card = CARD) -> str:
         ("inputs.0.place.pad.rule", "floor", "inputs[0].place.pad.rule"),
         ("form.kind", "corner", "form.kind"),
         ("form.kind", ["dense"], "form.kind"),
-        ("form.strides", [], "form.strides"),
+        ("form.strides", [0], "form.strides"),
         ("form.top_k", 0, "form.top_k"),
         ("form.clip", "nowhere", "form.clip"),
         ("fusion.rank_by", None, "fusion.rank_by"),

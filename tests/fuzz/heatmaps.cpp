@@ -93,7 +93,8 @@ void from_offsets(Draw& draw) {
     const ptrdiff_t blur = odd(draw), offset_blur = odd(draw);
     const double radius = draw.pick({1e-3, 4.0, 1024.0});
     Smoother smoother(blur, Beyond::mirror);
-    const Peak best = offset_peak(maps.nth(0), maps.nth(1), maps.nth(2), radius, smoother, gaussian(offset_blur));
+    const Field field{maps.nth(1), maps.nth(2)};
+    const Peak best = offset_peak(maps.nth(0), field, field, radius, smoother, gaussian(offset_blur));
     check_numbers(best);
     std::vector<float> votes;
     const Peak voted = vote_peak(maps.nth(0), maps.nth(1), maps.nth(2), radius, votes);
