@@ -135,11 +135,11 @@ class Resize(Geometry):
     """The image resized to `size`, then padded.
 
     `size` is the largest (height, width), or with `by` "edges" the largest (short, long) side; None keeps the size of
-    the image. The image keeps its aspect ratio, or without `keep_aspect` becomes exactly `size`. Its sides are rounded
-    to the nearest px, or down with `rounding` "floor", which moves boxes. Results are divided by the ratio of the
-    sizes, or with `inverse` "factor", as in YOLOX, by the factor before the rounding. `filter` "opencv" is OpenCV's
-    bilinear filter on 8-bit values, "cubic" its bicubic one; "float" is a bilinear filter on floats, as in
-    torchvision's transforms.
+    the image. The image keeps its aspect ratio, or without `keep_aspect` becomes exactly `size`, or if that is None the
+    canvas that it would be padded to. Its sides are rounded to the nearest px, or down with `rounding` "floor", which
+    moves boxes. Results are divided by the ratio of the sizes, or with `inverse` "factor", as in YOLOX, by the factor
+    before the rounding. `filter` "opencv" is OpenCV's bilinear filter on 8-bit values, "cubic" its bicubic one;
+    "float" is a bilinear filter on floats, as in torchvision's transforms.
     """
 
     size: tuple[int, int] | None = None
@@ -157,8 +157,7 @@ class Resize(Geometry):
         require(1 <= first <= LONGEST and 1 <= second <= LONGEST, "place.size", f"sides of 1..{LONGEST} px")
         require(self.by == "sides" or first <= second, "place.size", "short side first")
         require(self.by == "sides" or self.size is not None, "place.size", "a short and a long side")
-        stretches = self.size is not None and self.by == "sides"
-        require(self.keep_aspect or stretches, "place.size", "a height and a width")
+        require(self.keep_aspect or self.by == "sides", "place.size", "a height and a width")
         require(self.keep_aspect or self.inverse == "sizes", "place.inverse", "sizes, if the aspect is not kept")
 
     @property
@@ -183,6 +182,8 @@ class Resize(Geometry):
     def _resized(self, height: int, width: int, scale: float) -> Size:
         """The size of the image on the canvas. An extreme aspect ratio may round a side to 0, which becomes 1."""
         half = 0.5 if self.rounding == "round" else 0.0
+        if self.size is None and not self.keep_aspect:
+            return self.pad.size_for((max(1, int(height * scale + half)), max(1, int(width * scale + half))))
         if self.size is not None and not self.keep_aspect:
             # A factor would be inexact: in floats, 97 * (800 / 97) is less than 800.
             return max(1, int(self.size[0] * scale + half)), max(1, int(self.size[1] * scale + half))

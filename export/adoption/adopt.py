@@ -25,7 +25,8 @@ from ..photographs import make_up, read_folder
 from ..progress import Progress
 from ..verify import compare_with
 from .foreign import DTYPES, Declared, Foreign, Running, read_foreign
-from .graph import Attached, constant_of
+from .graph import Attached
+from .graph_inputs import constant_of
 from .names import labels_for, skeleton_for
 from .oracle import decode
 from .origins import found_recipe

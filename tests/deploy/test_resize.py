@@ -176,3 +176,11 @@ def test_a_fixed_canvas_keeps_everything_else() -> None:
     assert fixed == Resize((640, 96), rounding="floor", filter="float", pad=Pad((640, 96), 32, value=7.0))
     with pytest.raises(UsageError, match="multiple of 32"):
         place.fixed((640, 100))
+
+
+def test_a_stretch_without_a_size_fills_the_padded_canvas() -> None:
+    place = Resize(keep_aspect=False, pad=Pad(multiple=32))
+    frame = place.whole((100, 128))
+    assert (frame.resized_size, frame.canvas_size, frame.offset) == ((128, 128), (128, 128), (0, 0))
+    assert place.canvas is None
+    assert place.fixed((64, 96)).whole((100, 128)).resized_size == (64, 96)
