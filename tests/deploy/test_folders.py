@@ -186,3 +186,12 @@ def test_nothing_is_written_where_nothing_is_asked_for(color_model: Path, monkey
         for flags in ([], ["--json", "-"], ["--json", "-", "--stream"]):
             assert main(["a.png", "--model", str(color_model), "--no-save", *flags]) == 0
     assert [path.name for path in Path().iterdir()] == ["a.png"]
+
+
+def test_a_link_to_nothing_is_named(color_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    cv2.imwrite("photos/a.png", np.zeros((64, 64, 3), np.uint8))
+    Path("photos/b.png").symlink_to("gone.png")
+    assert main(["photos", "--model", str(color_model), "--no-save"]) == 3
+    out, err = capfd.readouterr()
+    assert "error: photos/b.png: no such file; check the path" in err and "pictures: 1" in out
