@@ -37,6 +37,12 @@ class Exported:
     """The result of an export: the file, its Card, and the comparison with PyTorch if there was one.
 
     `agreement` is the comparison with the detections of another framework, if those were given.
+
+    >>> exported = export("gfl_markers", verify="off")
+    >>> exported.path.as_posix(), exported.comparison
+    ('exports/gfl_markers.onnx', None)
+    >>> exported.card.labels
+    ('qr_code', 'barcode', 'aruco', 'chessboard')
     """
 
     path: Path
@@ -48,13 +54,13 @@ class Exported:
 def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
     """Export a model of the zoo, or a checkpoint, to one ONNX file that holds everything needed to run it.
 
-    Without a model name, the checkpoint's own configuration describes the network. `options` are the fields of
+    Without a model name, the configuration in the `checkpoint` describes the network. `options` are the fields of
     `options.ExportOptions`. `progress` is called at each step. Raises UsageError, InputError, ExportError,
     RejectedError (the file is then kept as *.rejected.onnx), and DetforgeError if the file cannot be written.
 
-    >>> exported = export("gfl_r50", precision="fp16")
-    >>> exported = export(checkpoint="work/epoch_12.pth")
-    >>> exported.path, exported.comparison.match_rate
+    >>> exported = export("gfl_markers", precision="fp16", imgsz=(320, 320))
+    >>> exported.path.as_posix(), exported.comparison.problem
+    ('exports/gfl_markers-fp16.onnx', None)
     """
     asked = options_of(ExportOptions, options)
     asked.check()

@@ -11,6 +11,7 @@ from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.suppression import Suppress
 from ..deploy.forms import Dense, Graph
 from ..deploy.forms.beside import KEYPOINTS
+from ..deploy.forms.boxes import LAST_PIXEL
 from ..plugins.nms.op import nms
 
 CONF = Graph.least_conf
@@ -42,7 +43,7 @@ class GraphNms(nn.Module):
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]
         points, labels = pairs // classes, pairs % classes
-        last, limit = int(self.form.clip == "last_pixel"), self.suppress.max_det
+        last, limit = int(self.form.clip in LAST_PIXEL), self.suppress.max_det
         carried = {name: _rows_of(outputs[name], points) for name in _CARRIED if name in outputs}
         boxes = carried["boxes"]
         if self.form.clip != "none":

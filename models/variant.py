@@ -84,7 +84,7 @@ def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:
     return Published(f"https://download.openmmlab.com/mmdetection/v2.0/{folder}/{name}/{name}{suffix}.pth", ap)
 
 
-_BACKBONES = {"r": "ResNet-", "x": "ResNeXt-", "w": "HRNet-W"}
+_BACKBONES = {"r": "ResNet-", "s": "ResNeSt-", "x": "ResNeXt-", "w": "HRNet-W"}
 _TRAITS = {
     "caffe": "caffe style",
     "dcn": "deformable",

@@ -96,7 +96,8 @@ def is_live(path: str) -> bool:
 
 def _files_of(folder: Path, recursive: bool) -> list[Path]:
     try:
-        files = [path for path in (folder.rglob("*") if recursive else folder.iterdir()) if path.is_file()]
+        every = folder.rglob("*") if recursive else folder.iterdir()
+        files = [path for path in every if path.is_file() or (path.is_symlink() and not path.exists())]
     except OSError as error:
         raise InputError(f"{folder}: cannot be read; {error.strerror}; check its permissions") from error
     return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]

@@ -20,15 +20,35 @@ from ..backbones import (
     pvt,
     regnet,
     res2net,
+    resnest,
     resnet,
     rsn,
     swin,
     vgg,
 )
 from ..detector import DenseDetector
-from ..heads import atss, autoassign, fcos, gfl, heatmap, integral, retina, rtmcc, simcc, vfnet
+from ..heads import (
+    atss,
+    autoassign,
+    ddod,
+    fcos,
+    foveabox,
+    fsaf,
+    gfl,
+    guided,
+    heatmap,
+    integral,
+    reppoints,
+    retina,
+    rtmcc,
+    sabl,
+    simcc,
+    tood,
+    vfnet,
+    yolof,
+)
 from ..heads import mspn as mspn_head
-from ..necks import feature_maps, fpn, hrfpn
+from ..necks import dilated, feature_maps, fpn, hrfpn, libra, nas_fpn
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .section import Section, shown
@@ -38,6 +58,7 @@ T = TypeVar("T")
 
 BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("ResNet", "ResNetV1c", "ResNetV1d", "ResNeXt"), resnet.from_config),
+    "ResNeSt": resnest.from_config,
     "HRNet": hrnet.from_config,
     **dict.fromkeys(("CSPNeXt", "CSPDarknet"), csp.from_config),
     "Darknet": darknet.from_config,
@@ -52,14 +73,29 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     "MSPN": mspn.from_config,
     "RSN": rsn.from_config,
 }
-NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config, "HRFPN": hrfpn.from_config}
+NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
+    **dict.fromkeys(("FPN", "PAFPN"), fpn.from_config),
+    "HRFPN": hrfpn.from_config,
+    "NASFPN": nas_fpn.from_config,
+    "DilatedEncoder": dilated.from_config,
+}
+SECOND_NECKS: dict[str, Callable[[Section, Neck], Neck]] = {"BFP": libra.from_config}
+"""Those that follow another neck."""
 DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),
-    **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead"), retina.from_config),
+    **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead", "RetinaSepBNHead"), retina.from_config),
     "FCOSHead": fcos.from_config,
     "ATSSHead": atss.from_config,
     "VFNetHead": vfnet.from_config,
     "AutoAssignHead": autoassign.from_config,
+    "DDODHead": ddod.from_config,
+    "FoveaHead": foveabox.from_config,
+    "FSAFHead": fsaf.from_config,
+    "GARetinaHead": guided.from_config,
+    "RepPointsHead": reppoints.from_config,
+    "SABLRetinaHead": sabl.from_config,
+    "TOODHead": tood.from_config,
+    "YOLOFHead": yolof.from_config,
 }
 POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {"FeatureMapProcessor": feature_maps.from_config}
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
@@ -70,7 +106,10 @@ POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "SimCCHead": simcc.from_config,
 }
 
-_DENSE = ("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign")
+_DENSE = (
+    *("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign", "DDOD", "FOVEA", "FSAF"),
+    *("RepPointsDetector", "TOOD", "YOLOF"),
+)
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 _POSE = "TopdownPoseEstimator"
 
@@ -111,16 +150,25 @@ def read_network(model: Section) -> Network:
 
 
 def _dense(model: Section) -> Network:
-    backbone, neck_keys, head_keys = (_below(model, key) for key in ("backbone", "neck", "bbox_head"))
+    backbone, head_keys = _below(model, "backbone"), _below(model, "bbox_head")
     model.training("teacher_config", "teacher_ckpt", "eval_teacher", "output_feature")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
-    neck = _known(NECKS, neck_keys, "necks")(neck_keys, trunk)
+    neck = _neck(model, trunk)
     head = _known(DENSE_HEADS, head_keys, "dense heads")(head_keys, neck)
 
     def build(classes: int) -> nn.Module:
         return DenseDetector(trunk.build(), neck.build(), head.build(classes), neck.levels)
 
     return _network(build, head_keys, trunk, backbone, head)
+
+
+def _neck(model: Section, trunk: Trunk) -> Neck:
+    """The neck, or the necks one behind the other."""
+    first, *others = model.one_or_more("neck")
+    neck = _known(NECKS, first, "necks")(first, trunk)
+    for section in others:
+        neck = _known(SECOND_NECKS, section, "necks behind another")(section, neck)
+    return neck
 
 
 def _top_down(model: Section) -> Network:
@@ -151,10 +199,12 @@ def _network(
         fusion=head.fusion,
         size=head.size,
         mapping={**_OLD_NAMES, **trunk.mapping, **head.mapping},
-        unused=head.unused,
+        unused=(*head.unused, *_TRAINING),
     )
 
 
+_TRAINING = ("bbox_head.loss_",)
+"""Statistics of losses, such as GHM's."""
 _OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}
 """Names of deformable layers in mmdet 1.x."""
 

@@ -126,6 +126,12 @@ class Section:
             self.refuse(key, "a sequence of dicts")
         return [self._child(value, f"{self.path}.{key}[{i}]") for i, value in enumerate(values)]
 
+    def one_or_more(self, key: str) -> "list[Section]":
+        """The sections under a key that holds a dict or a sequence of dicts."""
+        if self.is_dict(key):
+            return [self._child(self._take(key), f"{self.path}.{key}")]
+        return self.sections(key) or self.refuse(key, "a dict with its type")
+
     def numbered(self, key: str) -> "list[Section]":
         """The sections under a key that is a dict with the keys 0, 1, ..."""
         below = self._take(key, {})
@@ -173,7 +179,7 @@ class Section:
         for child in self._children.values():
             child.finish()
 
-    def _take(self, key: str, default: Any) -> Any:
+    def _take(self, key: str, default: Any = _ALL) -> Any:
         self._read.add(key)
         if key in self._data:
             return self._data[key]

@@ -8,6 +8,7 @@ from torch import nn
 
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.forms import Dense, Heatmaps, Offsets
+from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
 from ..pose import OLD_HEAD, top_down
@@ -54,11 +55,12 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 
 def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
-    image, clip = read_images(find_transforms(text.values), preprocessor)
+    image, on_canvas = read_images(find_transforms(text.values), preprocessor)
     thresholds = model.section("test_cfg") or Section(_below(text, "test_cfg"), "test_cfg")  # older than mmdet 2.3
     suppress, top_k = read_thresholds(thresholds)
     thresholds.finish()
     labels = read_labels(meta) or ()
+    clip = _CANVAS.get(network.form.clip, network.form.clip) if on_canvas else network.form.clip
     form = replace(network.form, clip=clip, top_k=top_k)
     variant = Variant(
         **_common(network), form=form, input=image, fusion=network.fusion, suppress=suppress, labels=labels
@@ -75,6 +77,9 @@ def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
             Fact("thresholds", f"score {suppress.conf:g}, {overlap}, {suppress.max_det} an image", "model.test_cfg"),
         ),
     )
+
+
+_CANVAS: dict[Clip, Clip] = {"image": "canvas", "last_pixel": "last_canvas_pixel"}
 
 
 def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:

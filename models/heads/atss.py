@@ -11,7 +11,8 @@ from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..blocks import Scale, start_head, tower
 from ..coders import deltas_to_boxes
-from ..config.dense import read_anchors, read_deltas, read_towers
+from ..config.dense import GROUPS, read_anchors, read_deltas, read_towers
+from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import points_first
@@ -74,7 +75,7 @@ def from_config(section: Section, neck: Neck) -> Head:
     if anchors.per_cell > 1:
         section.refuse("anchor_generator", "one anchor a cell")
     section.training("reg_decoded_bbox")
-    build = read_towers(section, neck, ATSSHead)
+    build = read_towers(section, neck, ATSSHead, read_norm(section, GROUPS))
     stds, kernel = read_deltas(section, (1.0, 1.0, 1.0, 1.0)), section.choice("pred_kernel_size", {1: 1, 3: 3, 5: 5}, 3)
     return Head(
         build(anchors=anchors, stds=stds, kernel=kernel),

@@ -191,6 +191,7 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
         ("image", (0, 0), (0, 0, 50, 30)),
         ("last_pixel", (0, 0), (0, 0, 49, 29)),
         ("canvas", (0, 0), (0, 0, 64, 32)),
+        ("last_canvas_pixel", (0, 0), (0, 0, 63, 31)),
         ("none", (0, 0), (-1e9, -1e9, 1e9, 1e9)),
         ("image", (1, 7), (0, 0, 50, 30)),
         ("canvas", (1, 7), (-7, -1, 57, 31)),
@@ -221,7 +222,9 @@ def test_where_boxes_end(clip: str, offset: tuple[int, int], limits: tuple[float
 
 
 @pytest.mark.parametrize("inclusive", [False, True])
-@pytest.mark.parametrize(("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("none", 40)])
+@pytest.mark.parametrize(
+    ("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("last_canvas_pixel", 31), ("none", 40)]
+)
 def test_where_boxes_of_a_file_that_suppresses_end(clip: str, ends: float, inclusive: bool) -> None:
     """The second box lies in the padding: clipped to the last pixel, it is one px high where that counts."""
     values = {
