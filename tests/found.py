@@ -17,7 +17,7 @@ def found_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None 
     """The final detections in px of the image, from outputs without a batch axis."""
     height, width = frame.image_size
     found = candidates_in(outputs, card, frame, mirrored)
-    return suppress(found, card.suppress, card.form.compares).scaled((width, height))
+    return suppress(found, card.suppress, card.form.compares).scaled((width, height), frame.factor)
 
 
 def candidates_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:

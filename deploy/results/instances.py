@@ -142,13 +142,15 @@ class Instances:
         columns = {name: column.mapped(transform) for name, column in self.columns.items()}
         return replace(self, boxes=transform.boxes(self.boxes), columns=columns, image_size=transform.size)
 
-    def scaled(self, image_size: tuple[int, int]) -> "Instances":
-        """The same detections in the image resized to (width, height).
+    def scaled(self, image_size: tuple[int, int], factor: float | None = None) -> "Instances":
+        """The same detections in the image resized to (width, height), divided by `factor` or the ratio of sizes.
 
         >>> larger = found.scaled((640, 640))
         >>> larger.image_size, (larger.boxes / found.boxes).round(3).tolist()
         ((640, 640), [[2.0, 2.0, 2.0, 2.0]])
         """
+        if factor is not None:
+            return self.mapped(Transform(image_size, (1 / factor, 1 / factor)))
         if image_size == self.image_size:
             return self
         (width, height), (own_width, own_height) = image_size, self.image_size
