@@ -79,6 +79,9 @@ class _Export:
         self._form = variant.form if asked.nms == "none" else variant.form.suppressed_inside()
         if self._form is None:
             raise UsageError(f"{variant.name} is decoded at run time; export it with nms 'none'")
+        if self._form.suppresses and (variant.suppress.kind != "hard" or variant.suppress.voting):
+            rule = "score voting" if variant.suppress.voting else f"{variant.suppress.kind} NMS"
+            raise UsageError(f"{variant.name} suppresses by {rule}, which a graph does not; export it with nms 'none'")
         self._flavor: Flavor = "cpu" if asked.runtime == "ort" else "tensorrt"
         self._judge = "openvino" if asked.format == "openvino" or asked.precision == "bf16" else "ort"
         if asked.verify == "tensor":

@@ -38,7 +38,7 @@ class GraphNms(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
         outputs = self.model(image)
-        sizes = self.form.level_sizes(height, width)
+        sizes = self.form.ranked_together(height, width)
         ranks, fused = self._scores(outputs, sizes)
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]
