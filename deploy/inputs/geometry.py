@@ -46,6 +46,8 @@ class Frame(ABC):
     canvas_size: Size
     offset: tuple[int, int] = (0, 0)
     """(top, left) of the image in px of the canvas."""
+    factor: float | None = None
+    """The px of the canvas per px of the image, where it is not the ratio of their rounded sizes."""
 
     @abstractmethod
     def fill(self, canvas: NDArray[Pixel], image: Image, pixels: Normalization, threads: int) -> None:

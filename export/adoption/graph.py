@@ -1,28 +1,28 @@
 """The graph that is attached to a foreign file: its inputs as the runtime fills them, its outputs as the form reads."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import compose, helper
+from onnx import compose, helper, version_converter
 
 from ...deploy.contract.port import Arrays
 from ...deploy.forms import Dense, Graph
 from ...deploy.inputs.geometry import Size
-from ...deploy.system.errors import UsageError
+from ...deploy.system.errors import ExportError
 from .foreign import Declared
+from .graph_inputs import fill_inputs
 from .nodes import FLOAT, INT64, Nodes
 from .recipe import Recipe
 from .roles import kept_classes, roles_of, split_widths
 
 _COMPOSE: Any = compose  # onnx is only partly typed.
+_CONVERTER: Any = version_converter
 _HELPER: Any = helper
-_INPUTS, _NETWORK, _DECODE = "inputs/", "network/", "decode/"
+_NETWORK, _DECODE = "network/", "decode/"
 _OLDEST, _OLDEST_DYNAMIC = 9, 11
 _IR_VERSION = 8
-_AS_IS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8)
-"""The types of an image input that the runtime fills."""
 
 
 class Attached:
@@ -42,15 +42,14 @@ class Attached:
         opset: int,
     ) -> None:
         if opset < (_OLDEST_DYNAMIC if canvas is None else _OLDEST):
-            raise UsageError(f"the file has opset {opset}, too old for images of any size; fix the size with --imgsz")
+            proto = _newer(proto, opset)
         self._recipe, self._seen, self._canvas, self._batch = recipe, seen, canvas, batch
-        self._image = image
         self._roles = roles_of(recipe, list(seen))
         self.proto: onnx.ModelProto = _COMPOSE.add_prefix(proto, _NETWORK, rename_inputs=False)
         self.proto.ir_version = max(self.proto.ir_version, _IR_VERSION)
         inputs = list(self.proto.graph.input)
         del self.proto.graph.input[:], self.proto.graph.output[:], self.proto.graph.value_info[:]
-        self._fill_inputs(inputs)
+        self.image_name = fill_inputs(self.proto.graph, inputs, recipe, image, canvas, batch)
         self._nodes = Nodes(self.proto.graph, _DECODE)
         if isinstance(recipe.form, Dense | Graph):
             parts = self._parts()
@@ -58,32 +57,6 @@ class Attached:
         else:
             for role, [name] in self._roles.items():
                 self._output(role, self._floats(name), seen[name].shape[1:])
-
-    def _fill_inputs(self, inputs: Sequence[onnx.ValueInfoProto]) -> None:
-        """Declare the image input with its true sides, and make constants of the others."""
-        recipe, image = self._recipe, self._image
-        first = onnx.GraphProto()
-        nodes = Nodes(first, _INPUTS)
-        shape = ["batch" if self._batch is None else self._batch, 3, *(self._canvas or ("height", "width"))]
-        is_filled = image.dtype in _AS_IS
-        given = image.name
-        if recipe.input_layout == "nhwc" or not is_filled:
-            given = f"{image.name}_nchw"
-            value = given if is_filled else nodes("Cast", given, to=image.dtype)
-            axes = [0, 2, 3, 1] if recipe.input_layout == "nhwc" else [0, 1, 2, 3]
-            nodes("Transpose", value, output=image.name, perm=axes)
-        dtype = image.dtype if is_filled else FLOAT
-        self.image_name = given
-        self.proto.graph.input.append(_HELPER.make_tensor_value_info(given, dtype, shape))
-        for each in inputs:
-            if each.name != image.name:
-                row = np.array(constant_of(recipe, each.name, self._canvas), np.float64)
-                value = nodes("Cast", nodes.floats(row[None]), to=each.type.tensor_type.elem_type)
-                sides = nodes.joined([nodes.side(given, 0), nodes.whole([row.size])], 0)
-                nodes("Expand", value, sides, output=each.name)
-        first.node.extend(self.proto.graph.node)
-        del self.proto.graph.node[:]
-        self.proto.graph.MergeFrom(first)
 
     def _floats(self, name: str) -> str:
         """An output of the network as float32."""
@@ -268,6 +241,8 @@ class Attached:
         boxes = self._boxes(parts, points, strides, priors)
         self._output("boxes", boxes, ("rows", 4))
         scores = nodes.reshaped(parts["score"], [0, -1])
+        if "label" not in parts:
+            parts["label"] = nodes("Mul", parts["score"], nodes.floats(0))
         labels = nodes("Cast", nodes.reshaped(parts["label"], [0, -1]), to=INT64)
         if code.classes:
             # Labels become their place among the kept classes; the score of others becomes 0.
@@ -292,13 +267,12 @@ class Attached:
         self.proto.graph.output.append(_HELPER.make_tensor_value_info(name, dtype, [batch, *shape]))
 
 
-def constant_of(recipe: Recipe, name: str, canvas: Size | None) -> list[float]:
-    """The value of an input that is no image. Raises UsageError if the recipe does not give it."""
-    value = recipe.constants.get(name)
-    if value is None:
-        raise UsageError(f"the file's input {name} has no value; give one under [constants] in a file for --card")
-    if isinstance(value, list):
-        return [float(each) for each in cast(list[Any], value)]
-    if canvas is None:
-        raise UsageError(f"the file's input {name} is the size of the canvas; fix it with --imgsz")
-    return [float(side) for side in (canvas if value == "hw" else canvas[::-1])]
+def _newer(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The file in the oldest opset that the attached nodes need."""
+    try:
+        return _CONVERTER.convert_version(proto, _OLDEST_DYNAMIC)
+    except Exception as error:  # the converter raises several types
+        raise ExportError(
+            f"the file's opset {opset} is too old and cannot be converted; export it again with opset "
+            f"{_OLDEST_DYNAMIC} or newer, or fix its size with --imgsz"
+        ) from error

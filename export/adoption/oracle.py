@@ -66,6 +66,8 @@ def _parts(recipe: Recipe, roles: dict[str, list[str]], outputs: Mapping[str, ND
     """The values (n, a, width) of each part, level after level."""
     parts: dict[str, Doubles] = {}
     for role, names in roles.items():
+        if role == "unused":
+            continue
         levels = sorted((rows_of(outputs[name], role, recipe.decode.layout) for name in names), key=_fewer_rows)
         if len({level.shape[2] for level in levels}) > 1:
             raise MisfitError(f"its outputs for {role} have different widths")
@@ -73,7 +75,7 @@ def _parts(recipe: Recipe, roles: dict[str, list[str]], outputs: Mapping[str, ND
         if role == "rows":
             spans = split_widths(recipe, whole.shape[2])
             parts.update({name: whole[..., start:end] for name, (start, end) in spans.items()})
-        elif role != "unused":
+        else:
             parts[role] = whole
     wanted = {"box": 4 * (recipe.decode.bins if recipe.decode.box == "distribution" else 1), "obj": 1}
     for role, width in (wanted | {"size": 2, "offset": 2, "label": 1, "score": 1}).items():
@@ -187,8 +189,6 @@ def _boxes(
         size = np.exp(parts["size"][..., ::-1]) * strides
         centre = here + parts["offset"][..., ::-1] * strides
         return np.concatenate((centre - size / 2, centre + size / 2), 2)
-    if "box" not in parts:
-        raise MisfitError("it has no boxes")
     raw = parts["box"]
     if code.box == "distribution":
         bins = raw.reshape(*raw.shape[:2], 4, code.bins)
@@ -212,9 +212,8 @@ def _boxes(
 
 def _listed(recipe: Recipe, parts: dict[str, Doubles], canvas: tuple[int, int]) -> dict[str, NDArray[Any]]:
     """Detections that the file has selected itself."""
-    if missing := [role for role in ("box", "score", "label") if role not in parts]:
-        raise MisfitError(f"it has no output for {missing[0]}")
-    scores, labels = parts["score"][..., 0], parts["label"][..., 0]
+    scores = parts["score"][..., 0]
+    labels = parts["label"][..., 0] if "label" in parts else np.zeros_like(scores)
     if recipe.decode.classes:
         table = list(recipe.decode.classes)
         labels = np.array([[table.index(int(label)) if int(label) in table else -1 for label in row] for row in labels])

@@ -8,10 +8,11 @@ from typing import Any, Literal, cast
 from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.parse import FieldError, parse, require
 from ...deploy.contract.suppression import Suppress
-from ...deploy.forms import Dense
+from ...deploy.forms import Dense, Graph
 from ...deploy.forms.form import Form
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.system.errors import InputError, UsageError
+from ...models.labels import COCO
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -94,8 +95,26 @@ class Recipe:
         for name, value in self.constants.items():
             is_list = isinstance(value, list) and all(type(each) in (int, float) for each in cast(list[Any], value))
             require(is_list or value in ("hw", "wh"), f"constants.{name}", "a list of numbers, 'hw' or 'wh'")
+        self._check_roles()
+
+    def _check_roles(self) -> None:
+        """Check that the form gets all that it reads. Raises FieldError."""
+        given = set(self.outputs) | {part.split(" ")[0] for part in self.decode.split}
+        if isinstance(self.form, Dense | Graph):
+            boxes = ["size", "offset"] if self.decode.box == "centre_size" else ["box"]
+            wanted = [*boxes, "cls" if isinstance(self.form, Dense) else "score"]
+            known = {*wanted, "rows", "unused", "obj", "keypoints", "label"}
+        else:
+            wanted = [output.name for output in self.form.outputs if not output.optional]
+            known = set(wanted)
+        require(given <= known, "outputs", f"roles of the form: {', '.join(sorted(known))}")
+        require(
+            ("rows" in self.outputs) == bool(self.decode.split), "decode.split", "parts, if there are rows to split"
+        )
+        for name in wanted:
+            require(name in given, "outputs", f"a pattern for {name}")
         if self.decode.sides:
-            require(isinstance(self.form, Dense), "decode.sides", "nothing unless the form is 'dense'")
+            require(len(self.decode.sides) == len(self.strides), "decode.sides", "the sides for each stride")
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -115,6 +134,12 @@ def preset(name: str) -> Recipe:
     return read_recipe(PRESETS / f"{name}.toml")
 
 
+def changed_preset(name: str, changes: dict[str, Any]) -> Recipe:
+    """A preset with some fields changed. Raises FieldError."""
+    data = tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
+    return _parsed(_changed(data, changes))
+
+
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises InputError that names the file and the first invalid field."""
     try:
@@ -131,10 +156,15 @@ def parse_recipe(text: str) -> Recipe:
     Raises FieldError or TOMLDecodeError.
     """
     data = tomllib.loads(text)
-    if (base := data.pop("preset", None)) is not None:
-        require(base in presets(), "preset", " or ".join(presets()))
-        data = _changed(tomllib.loads((PRESETS / f"{base}.toml").read_text(encoding="utf-8")), data)
-    return parse(Recipe, data, "")
+    if (base := data.pop("preset", None)) is None:
+        return _parsed(data)
+    require(base in presets(), "preset", " or ".join(presets()))
+    return changed_preset(base, data)
+
+
+def _parsed(data: dict[str, Any]) -> Recipe:
+    labels = list(COCO) if data.get("labels") == "coco" else data.get("labels", [])
+    return parse(Recipe, data | {"labels": labels}, "")
 
 
 def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

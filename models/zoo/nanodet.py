@@ -74,10 +74,12 @@ _NANODET = Variant(
         ".pwnorm.": ".pointwise_conv.bn.",
     },
     unused=(
-        "head.gfl_reg.",
+        "head.gfl_reg.",  # The shared tower has no layers that are only for boxes.
         "head.distribution_project.",
         "head.project",
-    ),  # The shared tower has no layers that are only for boxes.
+        "aux_fpn.",
+        "aux_head.",
+    ),
 )
 _PLUS = replace(
     _NANODET,

@@ -156,7 +156,7 @@ def test_nan_and_inf_are_no_detections() -> None:
     assert found.labels.tolist() == [1]
 
 
-def test_findings_equal_the_oracle_in_image_pixels() -> None:
+def test_detections_equal_the_oracle_in_image_pixels() -> None:
     values = outputs(6)
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=9))
     frame = ResizedFrame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)

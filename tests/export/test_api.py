@@ -81,12 +81,6 @@ def test_graph_suppression(tmp_path):
     assert ports == {"boxes": (1, 7, 4), "scores": (1, 7), "labels": (1, 7), "num": (1,)}
 
 
-@pytest.mark.parametrize(("name", "rule"), [("paa_test", "score voting"), ("vfnetx_test", "linear NMS")])
-def test_a_graph_suppresses_by_plain_nms_only(name, rule, tmp_path):
-    with pytest.raises(UsageError, match=f"{name} suppresses by {rule}, which a graph does not"):
-        export(name, **SMALL, nms="graph", output=tmp_path / "m.onnx")
-
-
 def test_failed_export_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ExportError("no")
