@@ -134,6 +134,12 @@ def preset(name: str) -> Recipe:
     return read_recipe(PRESETS / f"{name}.toml")
 
 
+def changed_preset(name: str, changes: dict[str, Any]) -> Recipe:
+    """A preset with some fields changed. Raises FieldError."""
+    data = tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
+    return _parsed(_changed(data, changes))
+
+
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises InputError that names the file and the first invalid field."""
     try:
@@ -150,12 +156,15 @@ def parse_recipe(text: str) -> Recipe:
     Raises FieldError or TOMLDecodeError.
     """
     data = tomllib.loads(text)
-    if (base := data.pop("preset", None)) is not None:
-        require(base in presets(), "preset", " or ".join(presets()))
-        data = _changed(tomllib.loads((PRESETS / f"{base}.toml").read_text(encoding="utf-8")), data)
-    if data.get("labels") == "coco":
-        data["labels"] = list(COCO)
-    return parse(Recipe, data, "")
+    if (base := data.pop("preset", None)) is None:
+        return _parsed(data)
+    require(base in presets(), "preset", " or ".join(presets()))
+    return changed_preset(base, data)
+
+
+def _parsed(data: dict[str, Any]) -> Recipe:
+    labels = list(COCO) if data.get("labels") == "coco" else data.get("labels", [])
+    return parse(Recipe, data | {"labels": labels}, "")
 
 
 def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
