@@ -23,10 +23,9 @@ _CARRIED = ("boxes", *(output.name for output in KEYPOINTS))
 
 def check_rule(model: str, suppress: Suppress) -> None:
     """Raise UsageError if the graph cannot run the rule."""
-    if suppress.kind != "hard":
-        raise UsageError(
-            f"{model} suppresses with '{suppress.kind}', a graph only with 'hard'; export it with nms 'none'"
-        )
+    if suppress.kind != "hard" or suppress.voting:
+        kind = "voting" if suppress.voting else suppress.kind
+        raise UsageError(f"{model} suppresses with '{kind}', a graph only with 'hard'; export it with nms 'none'")
     if suppress.conf < CONF:
         raise UsageError(
             f"conf {suppress.conf:g}: NMS in a graph drops scores up to {CONF:g}; give conf {CONF:g} or more, or "
@@ -52,7 +51,7 @@ class GraphNms(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
         outputs = self.model(image)
-        sizes = self.form.level_sizes(height, width)
+        sizes = self.form.ranked_together(height, width)
         ranks, fused = self._scores(outputs, sizes)
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]

@@ -246,4 +246,6 @@ def test_rules_that_a_graph_cannot_run_are_refused():
     for kind in ("linear", "gaussian", "guided", "none"):
         with pytest.raises(UsageError, match=f"m suppresses with '{kind}', a graph only with 'hard'"):
             check_rule("m", Suppress(kind))
+    with pytest.raises(UsageError, match="m suppresses with 'voting'"):
+        check_rule("m", Suppress(voting=True))
     check_rule("m", SUPPRESS)
