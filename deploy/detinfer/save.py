@@ -101,7 +101,7 @@ class Saver:
 
 
 def _yolo_lines(found: Instances, scores: bool) -> str:
-    """A line for each finding: label, centre x and y, width and height as parts of the image's, then the columns.
+    """A line for each detection: label, centre x and y, width and height as parts of the image's, then the columns.
 
     With `scores` the score comes sixth.
     """

@@ -13,6 +13,9 @@ from ..system.errors import UsageError
 Image = NDArray[np.uint8]
 """An image (h, w, 3) BGR, as OpenCV reads it."""
 
+GivenImage = NDArray[Any]
+"""What a caller may give as an Image: OpenCV's stubs leave the dtype open. `given.checked` refuses others."""
+
 Pixel = np.float32 | np.float16 | np.uint8
 """The dtypes that an image input may have."""
 

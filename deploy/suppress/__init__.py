@@ -9,4 +9,5 @@ RULES = {"boxes": boxes.RULES, "poses": poses.RULES}
 
 def suppress(found: Instances, rule: Suppress, compares: str = "boxes") -> Instances:
     """The detections left after suppression, best first, at most `max_det`. Equal scores keep their order."""
-    return RULES[compares][rule.kind](found, rule)
+    left = RULES[compares][rule.kind](found, rule)
+    return boxes.voted(left, found) if rule.voting else left

@@ -82,4 +82,7 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
     first, *_ = strides = trunk.strides[-3:]
     if strides != (first, 2 * first, 4 * first):
         section.refuse("in_channels", "those of three levels whose strides double")
-    return Neck(normed(network, batch_norm(section)), trunk.levels[-3:], channels, tuple(first << i for i in range(5)))
+    extra = (8 * first, 16 * first)
+    return Neck(
+        normed(network, batch_norm(section)), trunk.levels[-3:], channels, (*strides, *extra), (1, 1, 1, *extra)
+    )

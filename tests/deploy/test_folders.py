@@ -200,3 +200,9 @@ def test_a_link_to_nothing_is_named(color_model: Path, capfd: pytest.CaptureFixt
     assert main(["photos", "--model", str(color_model), "--no-save"]) == 3
     out, err = capfd.readouterr()
     assert "error: photos/b.png: no such file; check the path" in err and "pictures: 1" in out
+
+
+def test_a_folder_that_contains_itself_is_searched_once() -> None:
+    write("p/a/1.png", "p/2.png")
+    Path("p/a/loop").symlink_to(Path("p").resolve())
+    assert names("p/**/*.png") == names("p", recursive=True) == ["2.png", "a/1.png"]
