@@ -47,7 +47,7 @@ class Frame(ABC):
 
     image_size: Size
     canvas_size: Size
-    offset: tuple[int, int] = (0, 0)
+    offset: tuple[float, float] = (0, 0)
     """(top, left) of the image in px of the canvas."""
     factor: float | None = None
     """The px of the canvas per px of the image, where it is not the ratio of their rounded sizes."""
