@@ -21,7 +21,8 @@ class Suppress:
     Poses are compared by OKS: "oks" is NMS at `oks`; "oks_linear" and "oks_gaussian" are soft-NMS.
 
     Only detections of the same class are compared, or all of them with `class_agnostic`. With `inclusive`, overlaps
-    count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1.
+    count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1. With `ghosts`, boxes around several
+    others of their class lose half their score afterwards (Zhou et al., arXiv 1901.08043, section 4.3).
     """
 
     kind: str = "hard"
@@ -33,6 +34,7 @@ class Suppress:
     oks: float = 0.9
     class_agnostic: bool = False
     floor: float | None = None
+    ghosts: bool = False
 
     @property
     def dropped(self) -> float:
