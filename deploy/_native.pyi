@@ -76,6 +76,7 @@ def heatmap_peaks(
     beta: float,
     debias: bool,
     scale: float,
+    older: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def offset_peaks(
     maps: NDArray[np.float32],

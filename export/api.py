@@ -19,7 +19,7 @@ from ..models.variant import Variant
 from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
-from .graph_nms import GraphNms
+from .graph_nms import GraphNms, check_rule
 from .labels import labels_of, skeleton_of
 from .openvino import without_functions
 from .options import ExportOptions
@@ -37,6 +37,12 @@ class Exported:
     """The result of an export: the file, its Card, and the comparison with PyTorch if there was one.
 
     `agreement` is the comparison with the detections of another framework, if those were given.
+
+    >>> exported = export("gfl_markers", verify="off")
+    >>> exported.path.as_posix(), exported.comparison
+    ('exports/gfl_markers.onnx', None)
+    >>> exported.card.labels
+    ('qr_code', 'barcode', 'aruco', 'chessboard')
     """
 
     path: Path
@@ -48,13 +54,13 @@ class Exported:
 def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
     """Export a model of the zoo, or a checkpoint, to one ONNX file that holds everything needed to run it.
 
-    Without a model name, the checkpoint's own configuration describes the network. `options` are the fields of
+    Without a model name, the configuration in the `checkpoint` describes the network. `options` are the fields of
     `options.ExportOptions`. `progress` is called at each step. Raises UsageError, InputError, ExportError,
     RejectedError (the file is then kept as *.rejected.onnx), and DetforgeError if the file cannot be written.
 
-    >>> exported = export("gfl_r50", precision="fp16")
-    >>> exported = export(checkpoint="work/epoch_12.pth")
-    >>> exported.path, exported.comparison.match_rate
+    >>> exported = export("gfl_markers", precision="fp16", imgsz=(320, 320))
+    >>> exported.path.as_posix(), exported.comparison.problem
+    ('exports/gfl_markers-fp16.onnx', None)
     """
     asked = options_of(ExportOptions, options)
     asked.check()
@@ -79,6 +85,10 @@ class _Export:
         self._form = variant.form if asked.nms == "none" else variant.form.suppressed_inside()
         if self._form is None:
             raise UsageError(f"{variant.name} is decoded at run time; export it with nms 'none'")
+        limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
+        self._suppress = replace(variant.suppress, **limits)
+        if asked.nms == "graph":
+            check_rule(variant.name, self._suppress)
         self._flavor: Flavor = "cpu" if asked.runtime == "ort" else "tensorrt"
         self._judge = "openvino" if asked.format == "openvino" or asked.precision == "bf16" else "ort"
         if asked.verify == "tensor":
@@ -137,8 +147,7 @@ class _Export:
             skeleton = skeleton_of(self._source, source, count, asked.labels)
             card = variant.card(source.labels or variant.labels, provenance, skeleton)
         form = card.form
-        limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
-        card = replace(card, suppress=replace(card.suppress, **limits))
+        card = replace(card, suppress=self._suppress)
         if asked.nms == "graph":
             assert self._form is not None
             card = replace(card, form=self._form)

@@ -41,7 +41,8 @@ class ExportOptions:
     """
 
     checkpoint: str | None = option(
-        ".pth or .safetensors (default: the published one); random: seeded random weights, for a smoke test",
+        ".pth, .safetensors, .npz, .pdparams, .weights or .onnx (default: the published one); random: seeded random "
+        "weights, for a smoke test",
         metavar="FILE|URL|random",
     )
     config: str | Path | None = option(

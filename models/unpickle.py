@@ -20,7 +20,7 @@ from torch import Tensor
 from .stored import Array, Inert, MalformedError, NumberType, Storage, StoredTensor
 from .wrapped import find_weights
 
-__all__ = ["MalformedError", "read_pth"]
+__all__ = ["MalformedError", "Unpickler", "read_pth"]
 
 _ZIP = b"PK\x03\x04"
 _STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the magic number of PyTorch's older format
@@ -59,20 +59,20 @@ def _read_zip(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
             raise MalformedError("its entries unpack to more than the file holds")
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise MalformedError("in big-endian byte order")
-        content = _Unpickler(io.BytesIO(archive.read(entries["data.pkl"]))).load()
+        content = Unpickler(io.BytesIO(archive.read(entries["data.pkl"]))).load()
         return _pick(content, lambda storage: archive.read(entries[f"data/{storage.key}"]))
 
 
 def _read_stream(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    _, version, system = (_Unpickler(file).load() for _ in range(3))
+    _, version, system = (Unpickler(file).load() for _ in range(3))
     if version != 1001 or system["little_endian"] is not True:
         raise MalformedError("of an unknown version or in big-endian byte order")
-    unpickler = _Unpickler(file)
+    unpickler = Unpickler(file)
     content = unpickler.load()
     starts: dict[str, int] = {}
-    for key in _Unpickler(file).load():
+    for key in Unpickler(file).load():
         (numel,) = struct.unpack("<q", file.read(8))
         starts[key] = file.tell()
         if numel != unpickler.storages[key].numel:
@@ -129,8 +129,8 @@ def _scalar(kind: Any, data: Any = None) -> Any:
     return values[0] if len(values) == 1 else Inert()
 
 
-def _bytes(text: Any, encoding: Any) -> bytes:
-    """Bytes, as Python 3 pickles them for Python 2."""
+def _bytes(text: Any = "", encoding: Any = "latin1") -> bytes:
+    """Bytes, as Python 3 pickles them for Python 2; without arguments, none."""
     return text.encode("latin1") if type(text) is str and encoding == "latin1" else b""
 
 
@@ -166,6 +166,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy._core.multiarray", "scalar"): _scalar,
     ("numpy", "dtype"): NumberType,
     ("_codecs", "encode"): _bytes,
+    ("__builtin__", "bytes"): _bytes,
     ("collections", "OrderedDict"): _mapping,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
@@ -193,7 +194,7 @@ _REFUSED = (
 )
 
 
-class _Unpickler(pickle._Unpickler):
+class Unpickler(pickle._Unpickler):
     """Python's unpickler, restricted to `_KNOWN` and unable to set attributes.
 
     The C implementation would set attributes, hash keys and size its memo as the file requests.

@@ -14,6 +14,7 @@ _MODULES = ("module.", "_orig_mod.", "model.", "net.")
 """Prefixes by wrappers: DataParallel and averages, torch.compile, and the usual attributes of Lightning modules."""
 
 _STEPS = "n_averaged"  # of torch.optim.swa_utils.AveragedModel
+_AVERAGE = "avg_model."  # NanoDet's averages of the weights that are under `model.`
 _DEEPEST = 4  # Entries may be nested; a damaged file may even contain itself.
 
 
@@ -33,7 +34,8 @@ def find_weights(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 def unwrapped(state: Mapping[str, T]) -> dict[str, T]:
     """The weights under their names in the network, without the prefixes and the second copies of wrappers."""
-    named = {key: value for key, value in state.items() if key != _STEPS}
+    named = {key: value for key, value in state.items() if key != _STEPS and not key.startswith(_AVERAGE)}
+    named |= {key.removeprefix("avg_"): value for key, value in state.items() if key.startswith(_AVERAGE)}
     while prefixes := [prefix for prefix in _MODULES if named and all(key.startswith(prefix) for key in named)]:
         named = {key.removeprefix(prefixes[0]): value for key, value in named.items()}
     # mmcv 1.x keeps the raw weights beside their average, under names that start with `ema_`.

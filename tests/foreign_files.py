@@ -25,8 +25,8 @@ def write_foreign(
     """A file whose outputs have the stored values, plus 0 times the image and its further inputs (name: width)."""
     inputs = [helper.make_tensor_value_info(image, dtype, shape)]
     nodes = [
-        helper.make_node("Cast", [image], ["boxes"], to=TensorProto.FLOAT),  # a name that the runtime's outputs have
-        helper.make_node("ReduceMean", ["boxes"], ["mean_0"], keepdims=0),
+        helper.make_node("Cast", [image], ["quality"], to=TensorProto.FLOAT),  # a name that the runtime's outputs have
+        helper.make_node("ReduceMean", ["quality"], ["mean_0"], keepdims=0),
         helper.make_node("Mul", ["mean_0", "zero"], ["nothing_0"]),
     ]
     last = "nothing_0"

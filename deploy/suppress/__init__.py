@@ -10,5 +10,6 @@ RULES = {"boxes": boxes.RULES, "poses": poses.RULES}
 
 def suppress(found: Instances, rule: Suppress, compares: str = "boxes") -> Instances:
     """The detections left after suppression, best first, at most `max_det`. Equal scores keep their order."""
-    kept = RULES[compares][rule.kind](found, rule)
-    return without_ghosts(kept, rule) if rule.ghosts else kept
+    left = RULES[compares][rule.kind](found, rule)
+    left = boxes.voted(left, found) if rule.voting else left
+    return without_ghosts(left, rule) if rule.ghosts else left

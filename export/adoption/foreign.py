@@ -91,8 +91,8 @@ class Running:
             try:
                 self._backend = OrtBackend(str(copy))
             except (IncompatibleError, InputError) as error:
-                reason = str(error).replace(str(copy), str(foreign.path))
-                raise InputError(f"{foreign.path}: does not load; {_line(reason)}; export it again") from error
+                reason = _line(str(error.__cause__ or error)).rpartition("failed:")[2]
+                raise InputError(f"{foreign.path}: does not load; {reason}; export it again") from error
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> Arrays:
         """The outputs by name. Raises IncompatibleError if the file does not take these inputs."""
@@ -185,4 +185,4 @@ def _declared(value: onnx.ValueInfoProto) -> Declared:
 
 def _line(message: str) -> str:
     """The first line of a message, shortened."""
-    return next(iter(message.strip().splitlines()), "").strip()[:200]
+    return next(iter(message.strip().splitlines()), "").strip()[:300]

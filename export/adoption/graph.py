@@ -1,28 +1,29 @@
 """The graph that is attached to a foreign file: its inputs as the runtime fills them, its outputs as the form reads."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import compose, helper
+from onnx import compose, helper, version_converter
 
 from ...deploy.contract.port import Arrays
 from ...deploy.forms import Dense, Graph
 from ...deploy.inputs.geometry import Size
-from ...deploy.system.errors import UsageError
+from ...deploy.system.errors import ExportError
 from .foreign import Declared
+from .graph_inputs import fill_inputs
+from .graph_points import level_points
 from .nodes import FLOAT, INT64, Nodes
 from .recipe import Recipe
 from .roles import kept_classes, roles_of, split_widths
 
 _COMPOSE: Any = compose  # onnx is only partly typed.
+_CONVERTER: Any = version_converter
 _HELPER: Any = helper
-_INPUTS, _NETWORK, _DECODE = "inputs/", "network/", "decode/"
+_NETWORK, _DECODE = "network/", "decode/"
 _OLDEST, _OLDEST_DYNAMIC = 9, 11
 _IR_VERSION = 8
-_AS_IS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8)
-"""The types of an image input that the runtime fills."""
 
 
 class Attached:
@@ -42,15 +43,14 @@ class Attached:
         opset: int,
     ) -> None:
         if opset < (_OLDEST_DYNAMIC if canvas is None else _OLDEST):
-            raise UsageError(f"the file has opset {opset}, too old for images of any size; fix the size with --imgsz")
+            proto = _newer(proto, opset)
         self._recipe, self._seen, self._canvas, self._batch = recipe, seen, canvas, batch
-        self._image = image
         self._roles = roles_of(recipe, list(seen))
         self.proto: onnx.ModelProto = _COMPOSE.add_prefix(proto, _NETWORK, rename_inputs=False)
         self.proto.ir_version = max(self.proto.ir_version, _IR_VERSION)
         inputs = list(self.proto.graph.input)
         del self.proto.graph.input[:], self.proto.graph.output[:], self.proto.graph.value_info[:]
-        self._fill_inputs(inputs)
+        self.image_name = fill_inputs(self.proto.graph, inputs, recipe, image, canvas, batch)
         self._nodes = Nodes(self.proto.graph, _DECODE)
         if isinstance(recipe.form, Dense | Graph):
             parts = self._parts()
@@ -58,32 +58,6 @@ class Attached:
         else:
             for role, [name] in self._roles.items():
                 self._output(role, self._floats(name), seen[name].shape[1:])
-
-    def _fill_inputs(self, inputs: Sequence[onnx.ValueInfoProto]) -> None:
-        """Declare the image input with its true sides, and make constants of the others."""
-        recipe, image = self._recipe, self._image
-        first = onnx.GraphProto()
-        nodes = Nodes(first, _INPUTS)
-        shape = ["batch" if self._batch is None else self._batch, 3, *(self._canvas or ("height", "width"))]
-        is_filled = image.dtype in _AS_IS
-        given = image.name
-        if recipe.input_layout == "nhwc" or not is_filled:
-            given = f"{image.name}_nchw"
-            value = given if is_filled else nodes("Cast", given, to=image.dtype)
-            axes = [0, 2, 3, 1] if recipe.input_layout == "nhwc" else [0, 1, 2, 3]
-            nodes("Transpose", value, output=image.name, perm=axes)
-        dtype = image.dtype if is_filled else FLOAT
-        self.image_name = given
-        self.proto.graph.input.append(_HELPER.make_tensor_value_info(given, dtype, shape))
-        for each in inputs:
-            if each.name != image.name:
-                row = np.array(constant_of(recipe, each.name, self._canvas), np.float64)
-                value = nodes("Cast", nodes.floats(row[None]), to=each.type.tensor_type.elem_type)
-                sides = nodes.joined([nodes.side(given, 0), nodes.whole([row.size])], 0)
-                nodes("Expand", value, sides, output=each.name)
-        first.node.extend(self.proto.graph.node)
-        del self.proto.graph.node[:]
-        self.proto.graph.MergeFrom(first)
 
     def _floats(self, name: str) -> str:
         """An output of the network as float32."""
@@ -146,7 +120,7 @@ class Attached:
 
     def _dense(self, parts: dict[str, str]) -> None:
         nodes, code = self._nodes, self._recipe.decode
-        points, strides, priors = self._levels()
+        points, strides, priors = level_points(self._nodes, self._recipe, self._canvas, self.image_name)
         boxes = self._boxes(parts, points, strides, priors)
         self._output("boxes", boxes, ("points", 4))
         scores = parts["cls"]
@@ -155,11 +129,32 @@ class Attached:
         kept = kept_classes(self._recipe, self._widths["cls"])
         if kept != list(range(self._widths["cls"])):
             scores = nodes.columns(scores, kept)
+        if code.peaks:
+            scores = self._peaks(scores, len(kept))
         self._output("scores", scores, ("points", len(kept)))
         if "obj" in parts:
             self._output("quality", nodes.reshaped(parts["obj"], [0, -1]), ("points",))
+        if "corners" in parts:
+            self._output("keypoints", self._corners(parts, points, strides), ("points", 8))
         if "keypoints" in parts:
             self._keypoints(parts["keypoints"], boxes, points, strides, priors)
+
+    def _peaks(self, scores: str, classes: int) -> str:
+        """The scores (n, a, c) with 0 where a neighbour's is larger."""
+        nodes, [name] = self._nodes, self._roles["cls"]
+        # The network's own maps give the height and width.
+        sides = [nodes.whole([0, classes]), *(nodes.side(self._floats(name), axis) for axis in (2, 3))]
+        maps = nodes("Reshape", nodes("Transpose", scores, perm=[0, 2, 1]), nodes.joined(sides, 0))
+        largest = nodes("MaxPool", maps, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1])
+        is_peak = nodes("Cast", nodes("Not", nodes("Less", maps, largest)), to=FLOAT)
+        flat = nodes.reshaped(nodes("Mul", maps, is_peak), [0, classes, -1])
+        return nodes("Transpose", flat, perm=[0, 2, 1])
+
+    def _corners(self, parts: dict[str, str], points: str, strides: str) -> str:
+        """Four corners x, y of each cell (n, a, 8)."""
+        nodes = self._nodes
+        centre = nodes.columns(nodes("Add", parts["offset"], points), [0, 1] * 4)
+        return nodes("Mul", nodes("Sub", centre, parts["corners"]), strides)
 
     def _keypoints(self, value: str, boxes: str | None, points: str, strides: str, priors: str) -> None:
         """Places (n, a, 2k) in px, and their scores (n, a, k) if the file has them."""
@@ -190,6 +185,11 @@ class Attached:
             size = nodes("Mul", nodes("Exp", nodes.columns(parts["size"], [1, 0])), strides)
             centre = nodes("Add", here, nodes("Mul", nodes.columns(parts["offset"], [1, 0]), strides))
             return self._around(centre, size)
+        if code.box == "corners":
+            corners = self._corners(parts, points, strides)
+            axes = [[nodes.columns(corners, [i]) for i in range(first, 8, 2)] for first in (0, 1)]
+            bounds = [nodes(op, *values) for op in ("Min", "Max") for values in axes]
+            return nodes.joined(bounds, 2)
         raw = parts["box"]
         if code.box == "distribution":
             bins = nodes("Softmax", nodes.reshaped(raw, [0, -1, 4, code.bins]), axis=3)
@@ -223,51 +223,15 @@ class Attached:
         nodes = self._nodes
         return nodes("Cast", nodes.joined([nodes.side(self.image_name, axis) for axis in (3, 2)], 0), to=FLOAT)
 
-    def _levels(self) -> tuple[str, str, str]:
-        """The points (a, 2) in cells, strides (a, 1) and sides of the priors (a, 2) of all levels."""
-        nodes, recipe = self._nodes, self._recipe
-        points: list[str] = []
-        strides: list[str] = []
-        priors: list[str] = []
-        for i, stride in enumerate(recipe.strides):
-            assert isinstance(recipe.form, Dense)
-            sides = recipe.decode.sides[i] if recipe.decode.sides else (float(stride),) * recipe.form.anchors
-            cells = self._cells(stride)
-            each = nodes("Add", nodes.reshaped(cells, [-1, 1, 2]), nodes.floats(np.zeros((len(sides), 1))))
-            centres = nodes("Add", nodes.reshaped(each, [-1, 2]), nodes.floats(recipe.decode.centre))
-            zeros = nodes("Mul", each, nodes.floats(0))
-            points.append(centres)
-            strides.append(nodes("Add", nodes.columns(nodes.reshaped(zeros, [-1, 2]), [0], 1), nodes.floats(stride)))
-            own = nodes("Add", zeros, nodes.floats(np.repeat(np.array(sides)[:, None], 2, 1)))
-            priors.append(nodes.reshaped(own, [-1, 2]))
-        if not points:
-            return nodes.floats(np.zeros((1, 2))), nodes.floats([[1]]), nodes.floats([[1, 1]])
-        return nodes.joined(points, 0), nodes.joined(strides, 0), nodes.joined(priors, 0)
-
-    def _cells(self, stride: int) -> str:
-        """The column and row of every cell of a level (a, 2)."""
-        nodes = self._nodes
-        if self._canvas is not None:
-            rows, columns = (-(-side // stride) for side in self._canvas)
-            return nodes.floats(np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2))
-        axes: list[str] = []
-        for axis in (2, 3):
-            side = nodes("Add", nodes.side(self.image_name, axis), nodes.whole([stride - 1]))
-            end = nodes.reshaped(nodes("Div", side, nodes.whole([stride])), [])
-            axes.append(nodes("Cast", nodes("Range", nodes.whole(0), end, nodes.whole(1)), to=FLOAT))
-        rows, columns = nodes.reshaped(axes[0], [-1, 1, 1]), nodes.reshaped(axes[1], [1, -1, 1])
-        zero = nodes.floats(0)
-        wide = nodes("Add", columns, nodes("Mul", rows, zero))
-        tall = nodes("Add", rows, nodes("Mul", columns, zero))
-        return nodes.reshaped(nodes("Concat", wide, tall, axis=2), [-1, 2])
-
     def _listed(self, parts: dict[str, str]) -> None:
         """Detections that the file has selected itself."""
         nodes, code = self._nodes, self._recipe.decode
-        points, strides, priors = self._levels()
+        points, strides, priors = level_points(self._nodes, self._recipe, self._canvas, self.image_name)
         boxes = self._boxes(parts, points, strides, priors)
         self._output("boxes", boxes, ("rows", 4))
         scores = nodes.reshaped(parts["score"], [0, -1])
+        if "label" not in parts:
+            parts["label"] = nodes("Mul", parts["score"], nodes.floats(0))
         labels = nodes("Cast", nodes.reshaped(parts["label"], [0, -1]), to=INT64)
         if code.classes:
             # Labels become their place among the kept classes; the score of others becomes 0.
@@ -292,13 +256,12 @@ class Attached:
         self.proto.graph.output.append(_HELPER.make_tensor_value_info(name, dtype, [batch, *shape]))
 
 
-def constant_of(recipe: Recipe, name: str, canvas: Size | None) -> list[float]:
-    """The value of an input that is no image. Raises UsageError if the recipe does not give it."""
-    value = recipe.constants.get(name)
-    if value is None:
-        raise UsageError(f"the file's input {name} has no value; give one under [constants] in a file for --card")
-    if isinstance(value, list):
-        return [float(each) for each in cast(list[Any], value)]
-    if canvas is None:
-        raise UsageError(f"the file's input {name} is the size of the canvas; fix it with --imgsz")
-    return [float(side) for side in (canvas if value == "hw" else canvas[::-1])]
+def _newer(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The file in the oldest opset that the attached nodes need."""
+    try:
+        return _CONVERTER.convert_version(proto, _OLDEST_DYNAMIC)
+    except Exception as error:  # the converter raises several types
+        raise ExportError(
+            f"the file's opset {opset} is too old and cannot be converted; export it again with opset "
+            f"{_OLDEST_DYNAMIC} or newer, or fix its size with --imgsz"
+        ) from error

@@ -120,6 +120,7 @@ def from_config(section: Section) -> Trunk:
     """OpenMMLab's EfficientNet without its last layer."""
     network = section.choice("arch", {size: _sized(size) for size in _SIZES}, "b0")
     stages = read_stages(section, (6,), (2, 3, 4, 5))
+    section.training("drop_path_rate")
     if convolution := section.section("conv_cfg"):
         convolution.typed("Conv2dAdaptivePadding")
     check_activation(section, "Swish", "SiLU")

@@ -1,14 +1,15 @@
 """Build a network from a configuration: each part is looked up by its type, and reads its own keys."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
-from ...deploy.forms import Form
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense, Form
 from ..backbones import (
     convnext,
     csp,
@@ -27,9 +28,34 @@ from ..backbones import (
     vgg,
 )
 from ..detector import DenseDetector
-from ..heads import atss, autoassign, fcos, gfl, heatmap, integral, retina, rtmcc, simcc, vfnet
+from ..heads import (
+    atss,
+    autoassign,
+    ddod,
+    fcos,
+    foveabox,
+    fsaf,
+    gfl,
+    guided,
+    heatmap,
+    integral,
+    reppoints,
+    retina,
+    rtmcc,
+    rtmdet,
+    sabl,
+    simcc,
+    ssd,
+    tood,
+    vfnet,
+    yolo,
+    yolof,
+    yolox,
+)
 from ..heads import mspn as mspn_head
-from ..necks import feature_maps, fpn, hrfpn
+from ..necks import dilated, feature_maps, fpn, hrfpn, libra, nas_fpn, pan
+from ..necks import ssd as ssd_neck
+from ..necks import yolo as yolo_neck
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .section import Section, shown
@@ -54,14 +80,36 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     "MSPN": mspn.from_config,
     "RSN": rsn.from_config,
 }
-NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config, "HRFPN": hrfpn.from_config}
+NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
+    **dict.fromkeys(("FPN", "PAFPN"), fpn.from_config),
+    "HRFPN": hrfpn.from_config,
+    "NASFPN": nas_fpn.from_config,
+    "DilatedEncoder": dilated.from_config,
+    "SSDNeck": ssd_neck.from_config,
+    "YOLOV3Neck": yolo_neck.from_config,
+    **dict.fromkeys(("YOLOXPAFPN", "CSPNeXtPAFPN"), pan.from_config),
+}
+SECOND_NECKS: dict[str, Callable[[Section, Neck], Neck]] = {"BFP": libra.from_config}
+"""Those that follow another neck."""
 DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),
-    **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead"), retina.from_config),
+    **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead", "RetinaSepBNHead"), retina.from_config),
     "FCOSHead": fcos.from_config,
-    "ATSSHead": atss.from_config,
+    **dict.fromkeys(("ATSSHead", "PAAHead", "LADHead"), atss.from_config),
     "VFNetHead": vfnet.from_config,
     "AutoAssignHead": autoassign.from_config,
+    "DDODHead": ddod.from_config,
+    "FoveaHead": foveabox.from_config,
+    "FSAFHead": fsaf.from_config,
+    "GARetinaHead": guided.from_config,
+    "RepPointsHead": reppoints.from_config,
+    "RTMDetSepBNHead": rtmdet.from_config,
+    "SABLRetinaHead": sabl.from_config,
+    **dict.fromkeys(("SSDHead", "PISASSDHead"), ssd.from_config),
+    "TOODHead": tood.from_config,
+    "YOLOFHead": yolof.from_config,
+    "YOLOV3Head": yolo.from_config,
+    "YOLOXHead": yolox.from_config,
 }
 POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {"FeatureMapProcessor": feature_maps.from_config}
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
@@ -72,7 +120,10 @@ POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "SimCCHead": simcc.from_config,
 }
 
-_DENSE = ("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign")
+_DENSE = (
+    *("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign", "DDOD", "FOVEA", "FSAF"),
+    *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
+)
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 _POSE = "TopdownPoseEstimator"
 
@@ -95,6 +146,8 @@ class Network:
     size: tuple[int, int] | None
     mapping: Mapping[str, str]
     unused: tuple[str, ...]
+    beside_classes: int
+    suppress: Suppress | None
 
 
 def read_network(model: Section) -> Network:
@@ -113,16 +166,31 @@ def read_network(model: Section) -> Network:
 
 
 def _dense(model: Section) -> Network:
-    backbone, neck_keys, head_keys = (_below(model, key) for key in ("backbone", "neck", "bbox_head"))
+    backbone, head_keys = _below(model, "backbone"), _below(model, "bbox_head")
     model.training("teacher_config", "teacher_ckpt", "eval_teacher", "output_feature")
+    model.training("teacher_backbone", "teacher_neck", "teacher_bbox_head")
+    model.training("input_size", "size_multiplier", "random_size_range", "random_size_interval", "use_syncbn")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
-    neck = _known(NECKS, neck_keys, "necks")(neck_keys, trunk)
+    neck = _neck(model, trunk)
+    if (test := model.section("test_cfg")) is not None:
+        head_keys.lend("test_cfg", test)
     head = _known(DENSE_HEADS, head_keys, "dense heads")(head_keys, neck)
+    if isinstance(head.form, Dense):
+        head = replace(head, form=replace(head.form, floors=neck.floors))
 
     def build(classes: int) -> nn.Module:
         return DenseDetector(trunk.build(), neck.build(), head.build(classes), neck.levels)
 
     return _network(build, head_keys, trunk, backbone, head)
+
+
+def _neck(model: Section, trunk: Trunk) -> Neck:
+    """The neck, or the necks one behind the other."""
+    first, *others = model.one_or_more("neck")
+    neck = _known(NECKS, first, "necks")(first, trunk)
+    for section in others:
+        neck = _known(SECOND_NECKS, section, "necks behind another")(section, neck)
+    return neck
 
 
 def _top_down(model: Section) -> Network:
@@ -153,10 +221,14 @@ def _network(
         fusion=head.fusion,
         size=head.size,
         mapping={**_OLD_NAMES, **trunk.mapping, **head.mapping},
-        unused=head.unused,
+        unused=(*head.unused, *_TRAINING),
+        beside_classes=head.beside_classes,
+        suppress=head.suppress,
     )
 
 
+_TRAINING = ("bbox_head.loss_",)
+"""Statistics of losses, such as GHM's."""
 _OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}
 """Names of deformable layers in mmdet 1.x."""
 

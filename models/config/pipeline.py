@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ...deploy.forms.boxes import Clip
 from ...deploy.inputs.crop import Crop
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.inputs.resize import LONGEST, Pad, Resize
@@ -60,16 +59,16 @@ def find_transforms(config: Mapping[str, Any]) -> list[Section]:
     raise ConfigError("test_dataloader.dataset.pipeline is missing; give the whole configuration with --config")
 
 
-def read_images(transforms: list[Section], preprocessor: Section | None) -> tuple[ImageInput, Clip]:
-    """The input of a detector, and the clipping of boxes: mmdet 3.x clips them to the padded image of a Pad."""
+def read_images(transforms: list[Section], preprocessor: Section | None) -> tuple[ImageInput, bool]:
+    """The input of a detector, and whether boxes are clipped to the canvas, as mmdet 3.x does with a Pad."""
     steps = Steps()
     for transform in _flat(transforms):
         steps = _known(_DETECTION, transform)(transform, steps)
     for transform in transforms:
         transform.finish()
     is_new = any(transform.path.startswith("test_dataloader") for transform in transforms)
-    clip: Clip = "canvas" if steps.pads and is_new else "image"
-    return (steps if preprocessor is None else _preprocess(preprocessor, steps)).image_input(), clip
+    on_canvas = is_new and bool(steps.pads)
+    return (steps if preprocessor is None else _preprocess(preprocessor, steps)).image_input(), on_canvas
 
 
 def read_crops(transforms: list[Section], preprocessor: Section | None, size: tuple[int, int]) -> ImageInput:

@@ -8,6 +8,7 @@ from torch import nn
 
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.forms import Dense, Heatmaps, Offsets
+from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
 from ..pose import OLD_HEAD, top_down
@@ -44,6 +45,8 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
     Raises ConfigError for unreadable and unsupported values.
     """
     keys = _below(text, "model")
+    if "bbox_head" in keys and isinstance(old := text.values.get("test_cfg"), dict) and "type" not in old:
+        keys = {"test_cfg": old} | keys  # older than mmdet 2.3
     model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
     network = read_network(model)
     described = _detector if isinstance(network.form, Dense) else _top_down
@@ -54,18 +57,20 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 
 def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
-    image, clip = read_images(find_transforms(text.values), preprocessor)
-    thresholds = model.section("test_cfg") or Section(_below(text, "test_cfg"), "test_cfg")  # older than mmdet 2.3
-    suppress, top_k = read_thresholds(thresholds)
-    thresholds.finish()
+    image, on_canvas = read_images(find_transforms(text.values), preprocessor)
+    suppress, form = network.suppress, network.form
+    if suppress is None:
+        suppress, top_k = read_thresholds(model.section("test_cfg") or model.refuse("test_cfg", "a dict"))
+        form = replace(form, top_k=top_k)
     labels = read_labels(meta) or ()
-    form = replace(network.form, clip=clip, top_k=top_k)
+    if on_canvas:
+        form = replace(form, clip=_CANVAS.get(form.clip, form.clip))
     variant = Variant(
         **_common(network), form=form, input=image, fusion=network.fusion, suppress=suppress, labels=labels
     )
-    overlap = f"{suppress.kind} NMS at {suppress.iou:g}" + (
-        ", of all classes together" if suppress.class_agnostic else ""
-    )
+    overlap = f"{suppress.kind} NMS at {suppress.iou:g}"
+    overlap += ", of all classes together" if suppress.class_agnostic else ""
+    overlap += ", voting" if suppress.voting else ""
     return Described(
         variant,
         (
@@ -75,6 +80,9 @@ def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
             Fact("thresholds", f"score {suppress.conf:g}, {overlap}, {suppress.max_det} an image", "model.test_cfg"),
         ),
     )
+
+
+_CANVAS: dict[Clip, Clip] = {"image": "canvas", "last_pixel": "last_canvas_pixel"}
 
 
 def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
@@ -158,6 +166,7 @@ def _common(network: Network) -> dict[str, Any]:
         "summary": network.described,
         "build": build,
         "classes_key": network.classes_key,
+        "beside_classes": network.beside_classes,
         "mapping": {**OLD_HEAD, **network.mapping},
         "unused": network.unused,
     }

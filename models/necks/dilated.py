@@ -1,10 +1,13 @@
 """The dilated encoder of YOLOF (Chen et al., "You Only Look One-level Feature", arXiv 2103.09460, section 4.1)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from ..blocks import ConvNorm
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
 
 
 class DilatedEncoder(nn.Module):
@@ -38,3 +41,14 @@ class DilatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv3(self.conv2(self.conv1(x)))
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's DilatedEncoder on the backbone's last level."""
+    section.same("in_channels", trunk.channels[-1])
+    channels = section.integer("out_channels", 512)
+    section.same("block_mid_channels", channels // 4, 128)
+    dilations = section.integers("block_dilations", (2, 4, 6, 8))
+    section.same("num_residual_blocks", len(dilations), 4)
+    build = partial(DilatedEncoder, trunk.channels[-1], channels, dilations)
+    return Neck(build, trunk.levels[-1:], channels, trunk.strides[-1:])

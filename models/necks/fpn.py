@@ -75,7 +75,7 @@ class FPN(nn.Module):
 
 
 def from_config(section: Section, trunk: Trunk) -> Neck:
-    """OpenMMLab's FPN."""
+    """OpenMMLab's FPN and PAFPN."""
     count = len(trunk.levels)
     section.same("in_channels", trunk.channels)
     start, end = section.integer("start_level", 0, least=0, most=count - 1), section.integer("end_level", -1, least=-1)
@@ -97,6 +97,7 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
         relu=section.flag("relu_before_extra_convs", False),
         lateral_norm=None if section.flag("no_norm_on_lateral", False) else kind,
         norm=kind,
+        bottom_up="plain" if section.type == "PAFPN" else None,
     )
     strides = [*trunk.strides[start : end + 1]]
     while len(strides) < levels:

@@ -63,5 +63,6 @@ CARDS = [
     replace(CARD, provenance=Provenance("random", None, "fp32", {})),
     CARD.with_place(Resize((640, 480), pad=Pad((640, 480), value=114.0))),
     CARD.with_place(Resize((640, 480), keep_aspect=False, rounding="floor", filter="float")),
+    CARD.with_place(Resize((640, 480), rounding="floor", inverse="factor", filter="cubic")),
     CARD.with_place(Resize(pad=Pad(multiple=128, rule="or", centered=True))),
 ]

@@ -119,7 +119,8 @@ def maps_shape(rng: Random) -> list[int]:
 
 def heatmap_peaks(rng: Random) -> tuple[Any, ...]:
     options = odd(rng), float(rng.uniform(0.1, 9)), float(rng.choice([0.1, 1, 1e4])), bool(rng.integers(0, 2))
-    return values(rng, *maps_shape(rng)), str(rng.choice(METHODS)), *options, float(rng.choice([1e-3, 1, 255]))
+    scale, older = float(rng.choice([1e-3, 1, 255])), bool(rng.integers(0, 2))
+    return values(rng, *maps_shape(rng)), str(rng.choice(METHODS)), *options, scale, older
 
 
 def offset_peaks(rng: Random) -> tuple[Any, ...]:

@@ -176,7 +176,7 @@ def test_a_full_disk_for_video(capfd: pytest.CaptureFixture[str], monkeypatch: p
     writer.write(np.zeros((60, 80, 3), np.uint8))
     writer.release()
     # OpenCV only writes less than it was given and says nothing.
-    monkeypatch.setattr("detforge.deploy.detinfer.video.has_h264", lambda: False)
+    monkeypatch.setattr("detforge.deploy.detinfer.video.has_h264", lambda _: False)
     monkeypatch.setattr("detforge.deploy.detinfer.video.VideoWriter.write", lambda *_: None)
     monkeypatch.setattr("detforge.deploy.detinfer.video.VideoWriter.close", lambda self: range(1, 2))
     assert "free some space" in check_one_error(capfd, 1, "clip.avi", "--model", "model.onnx")

@@ -37,10 +37,12 @@ def outputs(seed: int, quality: tuple[int, ...] = ()) -> Arrays:
     return values
 
 
-def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "pairs") -> list[tuple[float, ...]]:
-    """Every (score, label, *box) that stays, level by level, one pair at a time and in float64."""
+def naive(
+    values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "pairs", together: bool = False
+) -> list[tuple[float, ...]]:
+    """Every (score, label, *box) that stays, level by level or of all together, one pair at a time and in float64."""
     kept = []
-    for start, end in ((0, 32), (32, POINTS)):
+    for start, end in ((0, POINTS),) if together else ((0, 32), (32, POINTS)):
         pairs = []
         for p in range(start, end):
             for c in range(2):
@@ -83,6 +85,16 @@ def test_every_rule_of_selection(
         rows = np.column_stack((found.scores, found.labels, found.boxes))
         expected = np.array(naive(defined, fusion, conf, top_k, unit)).reshape(-1, 6)
         np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
+def test_the_best_of_all_levels(unit: str) -> None:
+    values = outputs(5)
+    form = Dense(STRIDES, top_k=9, unit=unit, clip="none", levels_together=True)
+    found = candidates_in(values, replace(CARD, form=form), ResizedFrame(CANVAS, CANVAS, CANVAS))
+    expected = sorted(row[0] for row in naive(values, Fusion(), 0.05, 9, unit, together=True))
+    assert sorted(found.scores.tolist()) == pytest.approx(expected)
+    assert len(expected) < len(naive(values, Fusion(), 0.05, 9, unit))
 
 
 def test_dense_selection_without_quality() -> None:
@@ -144,7 +156,7 @@ def test_nan_and_inf_are_no_detections() -> None:
     assert found.labels.tolist() == [1]
 
 
-def test_findings_equal_the_oracle_in_image_pixels() -> None:
+def test_detections_equal_the_oracle_in_image_pixels() -> None:
     values = outputs(6)
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=9))
     frame = ResizedFrame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)
@@ -191,6 +203,7 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
         ("image", (0, 0), (0, 0, 50, 30)),
         ("last_pixel", (0, 0), (0, 0, 49, 29)),
         ("canvas", (0, 0), (0, 0, 64, 32)),
+        ("last_canvas_pixel", (0, 0), (0, 0, 63, 31)),
         ("none", (0, 0), (-1e9, -1e9, 1e9, 1e9)),
         ("image", (1, 7), (0, 0, 50, 30)),
         ("canvas", (1, 7), (-7, -1, 57, 31)),
@@ -221,7 +234,9 @@ def test_where_boxes_end(clip: str, offset: tuple[int, int], limits: tuple[float
 
 
 @pytest.mark.parametrize("inclusive", [False, True])
-@pytest.mark.parametrize(("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("none", 40)])
+@pytest.mark.parametrize(
+    ("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("last_canvas_pixel", 31), ("none", 40)]
+)
 def test_where_boxes_of_a_file_that_suppresses_end(clip: str, ends: float, inclusive: bool) -> None:
     """The second box lies in the padding: clipped to the last pixel, it is one px high where that counts."""
     values = {

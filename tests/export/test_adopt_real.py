@@ -20,6 +20,7 @@ input = { color = "bgr", mean = [123.675, 116.28, 103.53], std = [58.395, 57.12,
     [
         ("yolox", 0.3, 1e-3),
         ("picodet", 0.5, 1e-3),
+        ("yunet", 0.6, 1e-3),
     ],
 )
 def test_detections_are_those_of_the_owner(name: str, conf: float, px: float, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ OPERATORS = {
         [f"max_iou_{case}" for case in ("retina", "rpn", "rcnn", "ssd", "ign")]
         + ["atss_topk9", "atss_topk3", "fcos_targets_plain", "fcos_targets_norm_center"]
         + ["gaussian_radius_0.3", "gaussian_radius_0.7", "gen_gaussian_target", "cornernet_targets"]
-        + ["ttf_target_default", "ttf_target_beta"],
+        + ["ttf_target_default", "ttf_target_beta", "encode_delta", "encode_legacy"],
     ),
     "labels": (
         "ops_pose_labels",
@@ -96,8 +96,13 @@ OPERATORS = {
         + [f"label_megvii_{kernel}" for kernel in (15, 11, 9, 7, 5)]
         + ["label_simcc", "label_simcc_rtm", "label_simcc_smooth"],
     ),
+    "head_losses": (
+        "ops_head_losses",
+        [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
+        + ["fcos_loss_plain", "fcos_loss_norm_center"],
+    ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels")
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses")
 """Operators whose sums are over the whole batch."""
 
 

@@ -260,7 +260,11 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
         (dense("GFLHead", backbone={"type": "mmpretrain.ResNet"}), "type is 'mmpretrain.ResNet'; supported"),
         (dense("GFLHead", neck={"type": "BiFPN"}), "model.neck.type is 'BiFPN'; supported necks: FPN"),
         (dense("GFLHead", type="MyHead"), "model.bbox_head.type is 'MyHead'; supported dense heads: GFLHead"),
-        (dense("GFLHead") | {"neck": ({"type": "FPN"}, {"type": "DyHead"})}, "model.neck is ({'type': 'FPN'}"),
+        (
+            dense("GFLHead") | {"neck": (dense("GFLHead")["neck"], {"type": "DyHead"})},
+            "model.neck[1].type is 'DyHead'; supported necks behind another: BFP",
+        ),
+        (dense("GFLHead") | {"neck": ()}, "model.neck is (); supported: a dict with its type"),
         (dense("GFLHead") | {"mask_head": {"a": 1}}, "model.mask_head is {'a': 1}, which is not supported"),
         (dense("GFLHead", backbone={"dilations": (1, 1, 1, 2)}), "model.backbone.dilations is (1, 1, 1, 2)"),
         (dense("GFLHead", backbone={"strides": (1, 2, 2, 1)}), "model.backbone.strides is (1, 2, 2, 1)"),

@@ -44,6 +44,9 @@ WRAPPED: dict[str, Any] = {
     "a module's net": {"state_dict": prefixed("net.")},
     "averaged": averaged(),
     "averaged, nested": {"model": averaged()},
+    "averaged by NanoDet": {
+        "state_dict": {f"model.{key}": torch.zeros_like(value) for key, value in STATE.items()} | prefixed("avg_model.")
+    },
     "averaged by mmengine": {"state_dict": STATE, "ema_state_dict": prefixed("module.") | {"steps": torch.tensor(5)}},
     "averaged by mmcv": {
         "state_dict": STATE | {f"ema_{key.replace('.', '_')}": torch.zeros_like(v) for key, v in STATE.items()}

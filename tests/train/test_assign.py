@@ -16,6 +16,7 @@ from detforge.train.assign.fcos import distances, fcos
 from detforge.train.assign.gaussians import corner_radius, corner_targets, draw_gaussian
 from detforge.train.assign.max_iou import max_iou
 from detforge.train.assign.ttf import ttf_targets
+from detforge.train.boxes import boxes_to_deltas
 from detforge.train.losses.quality import centerness
 
 STRIDES = (8, 16, 32)
@@ -116,6 +117,15 @@ def test_fcos_equals_mmdet(name: str) -> None:
         assert both[:, 0].tolist() == out[f"labels/{level}"].tolist()
         torch.testing.assert_close(both[positive, 1:], out[f"bbox_targets/{level}"][positive])
         torch.testing.assert_close(centerness(both[positive, 1:]), out[f"centerness_of_pos/{level}"])
+
+
+@pytest.mark.parametrize(("name", "inclusive"), [("encode_delta", False), ("encode_legacy", True)])
+def test_deltas_equal_mmdet(name: str, inclusive: bool) -> None:
+    x, out = tensors(GOLDENS[name]), tensors(GOLDENS[name], "out")
+    low, high = x["priors"].split(2, 1)
+    priors = torch.cat(((low + high) / 2, high - low + inclusive), 1)
+    deltas = boxes_to_deltas(x["gt"], priors, (0.1, 0.1, 0.2, 0.2), inclusive)
+    torch.testing.assert_close(deltas, out["deltas"], atol=1e-5, rtol=1e-5)
 
 
 def test_corner_targets_equal_mmdet() -> None:

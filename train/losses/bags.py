@@ -53,4 +53,6 @@ def object_probabilities(boxes: Tensor, objects: Tensor, labels: Tensor, classes
     best = overlaps.amax(1, keepdim=True).clamp(min=floor + _SMALL)
     shares = ((overlaps - floor) / (best - floor)).clamp(0, 1)
     found = boxes.new_zeros(classes, len(boxes))
-    return found.index_reduce_(0, labels, shares, "amax").T
+    for label, share in zip(labels.tolist(), shares, strict=True):
+        found[label] = torch.maximum(found[label], share)
+    return found.T
