@@ -110,7 +110,7 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{file}: the configuration cannot be read; {reason}; give the flat .py file") from error

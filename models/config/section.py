@@ -171,6 +171,11 @@ class Section:
         if (found := self._take(key, default)) != value:
             raise ConfigError(f"{self.path}.{key} is {shown(found)}; supported: {shown(value)}")
 
+    def those(self, *keys: str) -> dict[str, Any]:
+        """The values of these keys where there are any, which another section reads."""
+        self._read.update(keys)
+        return {key: self._data[key] for key in keys if key in self._data}
+
     def training(self, *keys: str) -> None:
         """Skip keys that only affect training."""
         self._read.update(keys)

@@ -93,7 +93,7 @@ class CornerHead(nn.Module):
     def pairing(
         self, corner: str, maps: dict[str, Tensor], cells: Tensor, points: Tensor, size: Tensor
     ) -> dict[str, Tensor]:
-        """What tells which corners belong together, for peaks at `cells` (n, k) and `points` (n, k, 2) in cells.
+        """The values by which corners are paired, for peaks at `cells` (n, k) and `points` (n, k, 2) in cells.
 
         `size` (2,) xy is that of a cell in px.
         """

@@ -1,5 +1,6 @@
 """CornerNet ("Detecting Objects as Paired Keypoints", arXiv 1808.01244)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -22,12 +23,11 @@ def build(
     channels: tuple[int, ...] = (256, 256, 384, 384, 384, 512),
     blocks: tuple[int, ...] = (2, 2, 2, 2, 2, 4),
     stacks: int = 2,
-    pooled: int = 128,
-    head: type[CornerHead] = CornerHead,
+    head: Callable[[int, int], nn.Module] = CornerHead,
 ) -> nn.Module:
     """A CornerNet with only the heads of the last stack, since the others are for training."""
     backbone = hourglass.HourglassNet(channels, blocks, stacks)
-    return HeatmapDetector(backbone, None, head(classes, channels[0], pooled=pooled))
+    return HeatmapDetector(backbone, None, head(classes, channels[0]))
 
 
 POOLS = {
@@ -83,7 +83,7 @@ VARIANTS = (
         _CORNERNET,
         name="cornernet_test",
         summary="tiny CornerNet for tests",
-        build=partial(build, channels=(16, 16, 24), blocks=(1, 1, 1), pooled=8),
+        build=partial(build, channels=(16, 16, 24), blocks=(1, 1, 1), head=partial(CornerHead, pooled=8)),
         published=None,
         mapping={},
         unused=(),
