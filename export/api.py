@@ -18,7 +18,7 @@ from ..models.checkpoint import Checkpoint
 from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
-from .graph_nms import GraphNms
+from .graph_nms import GraphNms, check_rule
 from .labels import labels_of, skeleton_of
 from .openvino import without_functions
 from .options import ExportOptions
@@ -84,6 +84,10 @@ class _Export:
         self._form = variant.form if asked.nms == "none" else variant.form.suppressed_inside()
         if self._form is None:
             raise UsageError(f"{variant.name} is decoded at run time; export it with nms 'none'")
+        limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
+        self._suppress = replace(variant.suppress, **limits)
+        if asked.nms == "graph":
+            check_rule(variant.name, self._suppress)
         self._flavor: Flavor = "cpu" if asked.runtime == "ort" else "tensorrt"
         self._judge = "openvino" if asked.format == "openvino" or asked.precision == "bf16" else "ort"
         if asked.verify == "tensor":
@@ -142,8 +146,7 @@ class _Export:
             skeleton = skeleton_of(self._source, source, count, asked.labels)
             card = variant.card(source.labels or variant.labels, provenance, skeleton)
         form = card.form
-        limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
-        card = replace(card, suppress=replace(card.suppress, **limits))
+        card = replace(card, suppress=self._suppress)
         if asked.nms == "graph":
             assert self._form is not None
             card = replace(card, form=self._form)

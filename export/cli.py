@@ -13,7 +13,7 @@ from ..deploy.system.console import Parser, run
 from ..deploy.system.errors import IncompatibleError, UsageError
 from .engine_flags import add_flags, build, engine_options
 from .options import ExportOptions
-from .shown import Shown, print_findings, print_source, print_table, step
+from .shown import Shown, print_source, print_summary, print_table, step
 
 if TYPE_CHECKING:
     from .engine import EngineOptions
@@ -102,9 +102,9 @@ def _command(arguments: argparse.Namespace) -> int:
     try:
         exported = export(arguments.model, progress=Shown(), **options)
     except RejectedError as error:
-        print_findings(error.card, error.comparison)
+        print_summary(error.card, error.comparison)
         raise
-    print_findings(exported.card, exported.comparison)
+    print_summary(exported.card, exported.comparison)
     if (agreement := exported.agreement) is not None:
         print(
             f"the framework's detections: {agreement.matched} of {agreement.expected} found, "

@@ -12,12 +12,25 @@ from ..deploy.contract.suppression import Suppress
 from ..deploy.forms import Dense, Graph
 from ..deploy.forms.beside import KEYPOINTS
 from ..deploy.forms.boxes import LAST_PIXEL
+from ..deploy.system.errors import UsageError
 from ..plugins.nms.op import nms
 
 CONF = Graph.least_conf
 """Score threshold inside the file, as in the references. The runtime applies a higher one."""
 _CARRIED = ("boxes", *(output.name for output in KEYPOINTS))
 """The outputs of a detection that pass through with it."""
+
+
+def check_rule(model: str, suppress: Suppress) -> None:
+    """Raise UsageError if the graph cannot run the rule."""
+    if suppress.kind != "hard" or suppress.voting:
+        kind = "voting" if suppress.voting else suppress.kind
+        raise UsageError(f"{model} suppresses with '{kind}', a graph only with 'hard'; export it with nms 'none'")
+    if suppress.conf < CONF:
+        raise UsageError(
+            f"conf {suppress.conf:g}: NMS in a graph drops scores up to {CONF:g}; give conf {CONF:g} or more, or "
+            "export it with nms 'none'"
+        )
 
 
 class GraphNms(nn.Module):
@@ -38,7 +51,7 @@ class GraphNms(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
         outputs = self.model(image)
-        sizes = self.form.level_sizes(height, width)
+        sizes = self.form.ranked_together(height, width)
         ranks, fused = self._scores(outputs, sizes)
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]

@@ -59,7 +59,7 @@ def track(name: str, parts: Iterable[T], count: int) -> Iterator[T]:
     console.print(f"{name:<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
 
 
-def print_findings(card: "Card", comparison: "Comparison | None") -> None:
+def print_summary(card: "Card", comparison: "Comparison | None") -> None:
     origin = card.provenance
     what = f"{len(card.names)} {'keypoints' if card.form.has_keypoints else 'classes'}"
     came = "weights: " if origin.adopted_as is None else f"adopted as {origin.adopted_as} from "

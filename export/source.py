@@ -13,7 +13,7 @@ from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, load_variant, 
 from ..models.config.text import ConfigError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
-from ..models.zoo import VARIANTS, find
+from ..models.zoo import VARIANTS, find, torchvision
 from .options import ExportOptions
 
 _BY_CONFIG = "give its training configuration as --config FILE.py"
@@ -44,8 +44,9 @@ class Source:
 def choose(model: str | None, asked: ExportOptions) -> Source:
     """The named variant, or without a name the one that the checkpoint's configuration describes.
 
-    If both are given, the configuration wins unless `ignore_config` is set. Raises UsageError if neither determines
-    the export, InputError for a configuration that cannot be read or is not supported.
+    If both are given, the configuration wins unless `ignore_config` is set. torchvision's detectors have no
+    configuration: the names and shapes of their weights determine them. Raises UsageError if nothing determines the
+    export, InputError for a configuration that cannot be read or is not supported.
     """
     named = None if model is None else find(model)
     if asked.checkpoint in (None, "random"):
@@ -70,7 +71,10 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
         _check_normalisation(variant, checkpoint, asked)
         return Source(variant, checkpoint, described.facts, differences, _BY_CONFIG)
     if named is None:
-        raise UsageError(f"{checkpoint.name}: the checkpoint has no configuration; {_candidates(checkpoint)}")
+        alone = next((variant for variant in torchvision.VARIANTS if fits(variant, checkpoint)), None)
+        if alone is None:
+            raise UsageError(f"{checkpoint.name}: the checkpoint has no configuration; {_candidates(checkpoint)}")
+        return Source(alone, checkpoint, _facts_of_shapes(alone))
     _check_normalisation(named, checkpoint, asked)
     return Source(named, checkpoint)
 
@@ -129,10 +133,21 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{file}: the configuration cannot be read; {reason}; give the flat .py file") from error
+
+
+def _facts_of_shapes(variant: Variant) -> tuple[Fact, ...]:
+    """What the names and shapes of torchvision's weights tell; it has one setting of everything else."""
+    rule = variant.suppress
+    thresholds = f"score {rule.conf:g}, NMS at {rule.iou:g}, {rule.max_det} an image"
+    return (
+        Fact("network", variant.summary, "names and shapes of the weights"),
+        Fact("input", variant.input.place.label, "torchvision's defaults"),
+        Fact("thresholds", thresholds, "torchvision's defaults"),
+    )
 
 
 def _candidates(checkpoint: Checkpoint) -> str:

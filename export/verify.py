@@ -18,7 +18,7 @@ from ..deploy.inputs.geometry import Image
 from ..deploy.inputs.network_inputs import feeds
 from .comparison import Comparison, Tolerance
 from .graph_nms import CONF
-from .verify_findings import compare_findings, compare_suppressed
+from .verify_detections import compare_detections, compare_suppressed
 from .verify_outputs import compare_outputs
 from .views import as_if_full, typical_batches
 
@@ -73,5 +73,5 @@ def compare_with(
                 compare_suppressed(comparison, got, expected, card, form, views)
             else:
                 compare_outputs(comparison, got, expected, form, views[0].frame.canvas_size)
-                compare_findings(comparison, got, expected, card, form, views)
+                compare_detections(comparison, got, expected, card, form, views)
     return comparison

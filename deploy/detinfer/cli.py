@@ -107,7 +107,9 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     from .read_ahead import find_ahead, needed
     from .save import Saver
 
-    for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results):
+    saves = not arguments.no_save or arguments.save_txt or arguments.save_crops
+    json_file = None if arguments.json == "-" else arguments.json
+    for file in (json_file, arguments.coco_results, arguments.out / "results" if saves else None):
         if file is not None:
             check_place(Path(file))
     codes: list[int] = []

@@ -40,7 +40,8 @@ def frames(item: Item) -> Iterator[tuple[Image, float]]:
     if item.is_live and not length:
         raise InputError(f"{item.shown}: the stream broke off after {count} frames; check the camera or connection")
     if not count:
-        raise InputError(f"{item.shown}: no frame of this video can be read; convert it to H.264, or copy it again")
+        remedy = "download it first" if item.is_live else "convert it to H.264, or copy it again"
+        raise InputError(f"{item.shown}: no frame of this video can be read; {remedy}")
     # The number of frames is an estimate in some containers, and the mean rate in others. So both must fall short.
     # `seen` is when the last frame began; one more frame and 2 % are allowed for containers that round.
     if count < announced and seen + 2 / max(fps, 1.0) < 0.98 * length:

@@ -55,14 +55,13 @@ class Detector(NetworkPipeline):
 
     def _candidates(self, images: Sequence[Image]) -> list[Instances]:
         """The candidates in each image before suppression, in px of the image."""
-        return self._look(images, None, lambda found, size: self._of_classes(found).scaled(size))
+        return self._look(images, None, self._of_classes)
 
     def _suppressed(self, found: Instances) -> Instances:
         return suppress(found, self.card.suppress, self._form.compares)
 
-    def _finished(self, found: Instances, image_size: tuple[int, int]) -> Instances:
-        """The final detections in px of an image of (width, height)."""
-        return self._suppressed(self._of_classes(found)).scaled(image_size)
+    def _finished(self, found: Instances) -> Instances:
+        return self._suppressed(self._of_classes(found))
 
     def _of_classes(self, found: Instances) -> Instances:
         return found if self._classes is None else found[np.isin(found.labels, list(self._classes))]
@@ -71,7 +70,7 @@ class Detector(NetworkPipeline):
         self,
         images: Sequence[Image],
         against: Sequence[Image] | None,
-        finish: Callable[[Instances, tuple[int, int]], Instances],
+        finish: Callable[[Instances], Instances],
     ) -> list[Instances]:
         """The detections in each image. Images with the same canvas size run as one batch."""
         others = [None] * len(images) if against is None else against
@@ -100,7 +99,7 @@ class Detector(NetworkPipeline):
     def _run(
         self,
         pairs: Sequence[tuple[Image, Image | None]],
-        finish: Callable[[Instances, tuple[int, int]], Instances],
+        finish: Callable[[Instances], Instances],
     ) -> list[Instances]:
         """Run the network on images with the same canvas size at every scale and view, and decode with the form."""
         timing = no_time()
@@ -117,7 +116,7 @@ class Detector(NetworkPipeline):
                     own.append(Run(_row(outputs, i), frame, is_mirrored, scale))
         with timed(timing, "post"):
             found = [
-                finish(self._form.find(own, self.card), (image.shape[1], image.shape[0]))
+                finish(self._form.find(own, self.card)).scaled((image.shape[1], image.shape[0]), own[0].frame.factor)
                 for own, (image, _) in zip(runs, pairs, strict=True)
             ]
         share = {stage: 1e3 * spent / len(pairs) for stage, spent in timing.items()}

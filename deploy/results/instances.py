@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..columns import COLUMNS
 from ..columns.column import Column
 from ..columns.transform import Transform
-from ..inputs.geometry import Image
+from ..inputs.geometry import GivenImage, Image
 from ..inputs.given import checked
 from .draw import draw
 
@@ -142,13 +142,15 @@ class Instances:
         columns = {name: column.mapped(transform) for name, column in self.columns.items()}
         return replace(self, boxes=transform.boxes(self.boxes), columns=columns, image_size=transform.size)
 
-    def scaled(self, image_size: tuple[int, int]) -> "Instances":
-        """The same detections in the image resized to (width, height).
+    def scaled(self, image_size: tuple[int, int], factor: float | None = None) -> "Instances":
+        """The same detections in the image resized to (width, height), divided by `factor` or the ratio of sizes.
 
         >>> larger = found.scaled((640, 640))
         >>> larger.image_size, (larger.boxes / found.boxes).round(3).tolist()
         ((640, 640), [[2.0, 2.0, 2.0, 2.0]])
         """
+        if factor is not None:
+            return self.mapped(Transform(image_size, (1 / factor, 1 / factor)))
         if image_size == self.image_size:
             return self
         (width, height), (own_width, own_height) = image_size, self.image_size
@@ -202,7 +204,7 @@ class Instances:
             xyxy=self.boxes.copy(), confidence=scores, class_id=labels, tracker_id=tracks, data=data
         )
 
-    def draw(self, image: Image) -> Image:
+    def draw(self, image: GivenImage) -> Image:
         """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn.
 
         Raises UsageError for what is no image.

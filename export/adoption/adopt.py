@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...deploy.card import Card, Provenance
 from ...deploy.contract.parse import FieldError
 from ...deploy.contract.port import Arrays
+from ...deploy.forms import Dense
 from ...deploy.inputs.geometry import USUAL_IMAGE, Size
 from ...deploy.inputs.network_inputs import View
 from ...deploy.system.errors import UsageError
@@ -144,6 +145,19 @@ class Trial:
         same = all(len(value) == 2 for value in decoded.values()) and len(outputs) == len(self.seen)
         return None if same else 1
 
+    def classes_inside(self) -> int | None:
+        """The number of classes that the file's own suppression compares; None without one."""
+        compared = [node.input[1] for node in self.proto.graph.node if node.op_type == "NonMaxSuppression"]
+        if not compared:
+            return None
+        probe = onnx.ModelProto()
+        probe.CopyFrom(self.proto)
+        del probe.graph.output[:]
+        probe.graph.output.add(name=compared[-1])
+        images = np.zeros((self.batch or 1, 3, *self._shown), np.float32)
+        [scores] = self._run(images, Running(replace(self.foreign, proto=probe))).values()
+        return scores.shape[1] if scores.ndim == 3 else None
+
     def reference(self, image_name: str) -> Callable[[Arrays], Arrays]:
         """A function from the adopted file's inputs to its expected outputs."""
 
@@ -153,7 +167,7 @@ class Trial:
 
         return expected
 
-    def _run(self, image: NDArray[Any]) -> Arrays:
+    def _run(self, image: NDArray[Any], running: Running | None = None) -> Arrays:
         """The file's outputs for images (n, 3, h, w)."""
         canvas = (int(image.shape[2]), int(image.shape[3]))
         value = image.transpose(0, 2, 3, 1) if self.recipe.input_layout == "nhwc" else image
@@ -162,7 +176,7 @@ class Trial:
             if each.name != self.image.name:
                 row = np.array([constant_of(self.recipe, each.name, canvas)] * len(image))
                 feeds[each.name] = row.astype(DTYPES[each.dtype])
-        return self._running.run(feeds)
+        return (running or self._running).run(feeds)
 
 
 def _check_target(source: Path, target: Path) -> None:
@@ -221,7 +235,11 @@ def _card(trial: Trial, name: str, labels: Path | None) -> Card:
         verified_against=VERIFIED_AGAINST,
     )
     skeleton = skeleton_for(recipe, trial.decoded, labels)
-    names = labels_for(recipe, foreign, trial.decoded, None if recipe.form.has_keypoints else labels)
+    if recipe.form.has_keypoints:
+        names = recipe.labels or ("person",)
+    else:
+        count = trial.decoded["scores"].shape[2] if isinstance(recipe.form, Dense) else trial.classes_inside()
+        names = labels_for(recipe, foreign, count, labels)
     try:
         return Card(
             foreign.path.stem,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...deploy.system.console import Parser
 from ...deploy.system.errors import UsageError
-from ..shown import Shown, print_findings, print_table
+from ..shown import Shown, print_summary, print_table
 
 if TYPE_CHECKING:
     from .foreign import Foreign
@@ -53,9 +53,9 @@ def command(arguments: argparse.Namespace) -> int:
             progress=Shown(),
         )
     except RejectedError as error:
-        print_findings(error.card, error.comparison)
+        print_summary(error.card, error.comparison)
         raise
-    print_findings(adopted.card, adopted.comparison)
+    print_summary(adopted.card, adopted.comparison)
     print(f"wrote {adopted.path} ({adopted.path.stat().st_size / 1e6:.1f} MB)")
     in_crops = adopted.card.form.runs_on == "crops"
     print(

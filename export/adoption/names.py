@@ -6,20 +6,19 @@ from typing import Any, cast
 
 from ...deploy.contract.port import Arrays
 from ...deploy.contract.skeleton import Skeleton
-from ...deploy.forms import Graph
 from ...deploy.system.errors import UsageError
 from ...models.labels import COCO
-from ...models.skeletons import COCO_PERSON, FACE, unlinked
+from ...models.skeletons import COCO_PERSON, FACE, QUADRILATERAL, unlinked
 from ..labels import read_labels
 from .foreign import Foreign
 from .recipe import Recipe
 
 
-def labels_for(recipe: Recipe, foreign: Foreign, decoded: Arrays, given: Path | None) -> tuple[str, ...]:
-    """The names of the classes: the given ones, the file's own, the recipe's, COCO's, or numbers."""
-    count = None if isinstance(recipe.form, Graph) else 1 if recipe.form.has_keypoints else decoded["scores"].shape[2]
-    if recipe.form.has_keypoints:
-        return recipe.labels or ("person",)
+def labels_for(recipe: Recipe, foreign: Foreign, count: int | None, given: Path | None) -> tuple[str, ...]:
+    """The names of `count` classes, if that is known: the given ones, the file's own, the recipe's, COCO's, or numbers.
+
+    Raises InputError for given names of another number, UsageError if nothing says how many there are.
+    """
     if given is not None:
         return read_labels(given, count, "classes")
     known = [names for names in (_in_metadata(foreign.metadata), recipe.labels) if names]
@@ -42,7 +41,7 @@ def skeleton_for(recipe: Recipe, decoded: Arrays, given: Path | None) -> Skeleto
         return None
     if len(names) == count:
         return unlinked(names)
-    known = {len(each.keypoints): each for each in (COCO_PERSON, FACE)}
+    known = {len(each.keypoints): each for each in (COCO_PERSON, FACE, QUADRILATERAL)}
     return known.get(count) or unlinked(tuple(f"keypoint_{i}" for i in range(count)))
 
 

@@ -1,6 +1,7 @@
 """Codecs of mmpose 1.x, which define how keypoints are decoded from a head's outputs."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from ...deploy.forms import Heatmaps, Offsets, Simcc
 from ...deploy.forms.keypoints import KeypointForm
@@ -32,16 +33,29 @@ def read_codec(section: Section) -> Codec:
 
 def _msra(section: Section) -> KeypointForm:
     section.training("sigma")
-    blur = section.integer("blur_kernel_size", 11, most=63)
-    return Heatmaps("dark", blur=blur) if section.flag("unbiased", False) else Heatmaps("quarter")
+    blur, rule = section.integer("blur_kernel_size", 11, most=63), _rule(section)
+    if section.flag("unbiased", False):
+        return Heatmaps("dark", blur=blur)
+    return Heatmaps("quarter", rule=rule)
 
 
 def _udp(section: Section) -> KeypointForm:
     section.training("sigma")
     blur, radius = section.integer("blur_kernel_size", 11, most=31), section.number("radius_factor", 0.0546875)
+    rule, (width, height) = _rule(section), section.integers("heatmap_size", count=2)
     if section.choice("heatmap_type", {"gaussian": False, "combined": True}, "gaussian"):
-        return Offsets(radius * max(section.integers("heatmap_size")), blur=2 * blur + 1)
-    return Heatmaps("udp", blur=blur)
+        if rule == "mmpose0":
+            return Offsets(radius * height, blur=2 * blur + 1, offset_blur=blur)
+        return Offsets(radius * max(width, height), blur=2 * blur + 1)
+    return Heatmaps("udp", blur=blur, rule=rule)
+
+
+def _rule(section: Section) -> Literal["mmpose", "mmpose0"]:
+    """How maps are decoded; `mmpose0.py` adds this key."""
+    return section.choice("rule", _RULES, "mmpose")
+
+
+_RULES: dict[Any, Literal["mmpose", "mmpose0"]] = {"mmpose": "mmpose", "mmpose0": "mmpose0"}
 
 
 def _megvii(section: Section) -> KeypointForm:

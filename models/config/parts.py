@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Form
 
 
@@ -43,12 +44,13 @@ class Trunk:
 @dataclass(frozen=True)
 class Neck:
     """A pyramid: how to build it, the backbone levels that it takes, and its output levels with the given `strides` and
-    `channels`."""
+    `channels`, one number of all or one of each. `floors` is that of `Dense`."""
 
     build: Callable[[], nn.Module]
     levels: tuple[int, ...]
-    channels: int
+    channels: Any
     strides: tuple[int, ...]
+    floors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Head:
     """A head: how to build it for a number of classes or keypoints, and that number in the configuration.
 
     `classifier` is the name in the head of the parameter whose first axis is that number. Parameters with a part in
-    `unused` are only used in training. `size` is the (height, width) px of a fixed input.
+    `unused` are only used in training. `size` is the (height, width) px of a fixed input. `beside_classes` is that of
+    `Variant`. A head that reads the thresholds of `test_cfg` has a `suppress`, and a form with its limits.
     """
 
     build: Callable[[int], nn.Module]
@@ -67,3 +70,5 @@ class Head:
     size: tuple[int, int] | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    beside_classes: int = 0
+    suppress: Suppress | None = None

@@ -104,6 +104,26 @@ class Section:
         """A sequence of pairs of numbers."""
         return self._sequence(key, default, _is_pair, "pairs of numbers", None)
 
+    def levels_of_numbers(self, key: str, *, count: int) -> tuple[tuple[float, ...], ...]:
+        """A sequence of so many sequences of numbers above 0."""
+
+        def fits(level: Any) -> bool:
+            return isinstance(level, tuple) and all(_is_number(value) and value > 0 for value in level)
+
+        return self._sequence(key, _ALL, fits, "sequences of numbers above 0", count)
+
+    def levels_of_pairs(self, key: str, *, count: int) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """A sequence of so many sequences of pairs of numbers above 0."""
+
+        def fits(level: Any) -> bool:
+            return isinstance(level, tuple) and bool(level) and all(_is_pair(pair) and min(pair) > 0 for pair in level)
+
+        return self._sequence(key, _ALL, fits, "sequences of pairs of numbers above 0", count)
+
+    def pair(self, key: str) -> tuple[Any, Any]:
+        """A sequence of two values of any kind."""
+        return self._sequence(key, _ALL, lambda _: True, "values", 2)
+
     def choice(self, key: str, choices: Mapping[Any, T], default: Any = _ALL) -> T:
         """The entry of `choices` for the key's value."""
         value = self._take(key, default)
@@ -151,6 +171,11 @@ class Section:
         if (found := self._take(key, default)) != value:
             raise ConfigError(f"{self.path}.{key} is {shown(found)}; supported: {shown(value)}")
 
+    def those(self, *keys: str) -> dict[str, Any]:
+        """The values of these keys where there are any, which another section reads."""
+        self._read.update(keys)
+        return {key: self._data[key] for key in keys if key in self._data}
+
     def training(self, *keys: str) -> None:
         """Skip keys that only affect training."""
         self._read.update(keys)
@@ -158,6 +183,12 @@ class Section:
     def rest_trains(self) -> None:
         """Skip all unread keys, which only affect training."""
         self._read.update(self._data)
+
+    def lend(self, key: str, section: "Section") -> None:
+        """Let a key hold this section of another one, as the frameworks pass a part on to the one that uses it."""
+        self._data = {**self._data, key: section._data}
+        self._children[f"{self.path}.{key}"] = section
+        self._read.add(key)
 
     def with_defaults(self, **values: Any) -> "Section":
         """The section with these values for absent keys."""

@@ -45,9 +45,11 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
     Raises ConfigError for unreadable and unsupported values.
     """
     keys = _below(text, "model")
+    if "bbox_head" in keys and isinstance(old := text.values.get("test_cfg"), dict) and "type" not in old:
+        keys = {"test_cfg": old} | keys  # older than mmdet 2.3
     model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
     network = read_network(model)
-    described = _detector if isinstance(network.form, Dense) else _top_down
+    described = _detector if network.form.task == "detection" else _top_down
     found = described(text, meta, model, network)
     model.finish()
     return found
@@ -56,18 +58,19 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
     image, on_canvas = read_images(find_transforms(text.values), preprocessor)
-    thresholds = model.section("test_cfg") or Section(_below(text, "test_cfg"), "test_cfg")  # older than mmdet 2.3
-    suppress, top_k = read_thresholds(thresholds)
-    thresholds.finish()
+    suppress, form = network.suppress, network.form
+    if suppress is None:
+        suppress, top_k = read_thresholds(model.section("test_cfg") or model.refuse("test_cfg", "a dict"))
+        form = replace(form, top_k=top_k)
     labels = read_labels(meta) or ()
-    clip = _CANVAS.get(network.form.clip, network.form.clip) if on_canvas else network.form.clip
-    form = replace(network.form, clip=clip, top_k=top_k)
+    if on_canvas and isinstance(form, Dense):
+        form = replace(form, clip=_CANVAS.get(form.clip, form.clip))
     variant = Variant(
         **_common(network), form=form, input=image, fusion=network.fusion, suppress=suppress, labels=labels
     )
-    overlap = f"{suppress.kind} NMS at {suppress.iou:g}" + (
-        ", of all classes together" if suppress.class_agnostic else ""
-    )
+    overlap = f"{suppress.kind} NMS at {suppress.iou:g}"
+    overlap += ", of all classes together" if suppress.class_agnostic else ""
+    overlap += ", voting" if suppress.voting else ""
     return Described(
         variant,
         (
@@ -163,6 +166,7 @@ def _common(network: Network) -> dict[str, Any]:
         "summary": network.described,
         "build": build,
         "classes_key": network.classes_key,
+        "beside_classes": network.beside_classes,
         "mapping": {**OLD_HEAD, **network.mapping},
         "unused": network.unused,
     }

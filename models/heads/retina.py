@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ...deploy.forms import Dense
-from ..anchors import Anchors
+from ..anchors import Anchors, FittedAnchors
 from ..blocks import level_towers, start_head, tower
 from ..coders import deltas_to_boxes
 from ..config.dense import read_anchors, read_deltas, read_towers
@@ -31,7 +31,7 @@ class RetinaHead(nn.Module):
         classes: int,
         channels: int = 256,
         *,
-        anchors: Anchors,
+        anchors: Anchors | FittedAnchors,
         stacked: int = 4,
         stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         with_iou: bool = False,

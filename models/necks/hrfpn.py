@@ -48,4 +48,5 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
         section.integer("stride", 1, most=2),
     )
     strides = tuple(stride * trunk.strides[0] << i for i in range(levels))
-    return Neck(partial(HRFPN, trunk.channels, channels, levels, stride=stride), trunk.levels, channels, strides)
+    build = partial(HRFPN, trunk.channels, channels, levels, stride=stride)
+    return Neck(build, trunk.levels, channels, strides, tuple(each // stride for each in strides))

@@ -49,7 +49,7 @@ class NASFPN(nn.Module):
 
 
 class Cell(nn.Module):
-    """What follows a merge: ReLU, a 3x3 convolution, normalisation; (n, channels, h, w) to the same."""
+    """The layers after a merge: ReLU, a 3x3 convolution, normalisation; (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Cell(nn.Module):
 
 
 def _attended(x: Tensor, other: Tensor) -> Tensor:
-    """The other map plus `x` times how much of each of its channels the other asks for (figure 4)."""
+    """The other map plus `x`, whose channels are scaled by factors computed from the other map (figure 4)."""
     return other + x * other.mean((2, 3), keepdim=True).sigmoid()
 
 
@@ -82,4 +82,7 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
     first, *_ = strides = trunk.strides[-3:]
     if strides != (first, 2 * first, 4 * first):
         section.refuse("in_channels", "those of three levels whose strides double")
-    return Neck(normed(network, batch_norm(section)), trunk.levels[-3:], channels, tuple(first << i for i in range(5)))
+    extra = (8 * first, 16 * first)
+    return Neck(
+        normed(network, batch_norm(section)), trunk.levels[-3:], channels, (*strides, *extra), (1, 1, 1, *extra)
+    )

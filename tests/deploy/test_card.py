@@ -64,6 +64,7 @@ def changed(path: str, value: Any, card: Card = CARD) -> str:
         ("inputs.0.place.size", [1333, 800], "place.size"),
         ("inputs.0.place.keep_aspect", False, "place.size"),
         ("inputs.0.place.by", "area", "inputs[0].place.by"),
+        ("inputs.0.place.inverse", "ratio", "inputs[0].place.inverse"),
         ("inputs.0.place.rounding", "up", "inputs[0].place.rounding"),
         ("inputs.0.place.filter", "pillow", "inputs[0].place.filter"),
         ("inputs.0.place.pad.multiple", True, "inputs[0].place.pad.multiple"),

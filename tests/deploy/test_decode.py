@@ -37,10 +37,12 @@ def outputs(seed: int, quality: tuple[int, ...] = ()) -> Arrays:
     return values
 
 
-def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "pairs") -> list[tuple[float, ...]]:
-    """Every (score, label, *box) that stays, level by level, one pair at a time and in float64."""
+def naive(
+    values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "pairs", together: bool = False
+) -> list[tuple[float, ...]]:
+    """Every (score, label, *box) that stays, level by level or of all together, one pair at a time and in float64."""
     kept = []
-    for start, end in ((0, 32), (32, POINTS)):
+    for start, end in ((0, POINTS),) if together else ((0, 32), (32, POINTS)):
         pairs = []
         for p in range(start, end):
             for c in range(2):
@@ -83,6 +85,16 @@ def test_every_rule_of_selection(
         rows = np.column_stack((found.scores, found.labels, found.boxes))
         expected = np.array(naive(defined, fusion, conf, top_k, unit)).reshape(-1, 6)
         np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
+def test_the_best_of_all_levels(unit: str) -> None:
+    values = outputs(5)
+    form = Dense(STRIDES, top_k=9, unit=unit, clip="none", levels_together=True)
+    found = candidates_in(values, replace(CARD, form=form), ResizedFrame(CANVAS, CANVAS, CANVAS))
+    expected = sorted(row[0] for row in naive(values, Fusion(), 0.05, 9, unit, together=True))
+    assert sorted(found.scores.tolist()) == pytest.approx(expected)
+    assert len(expected) < len(naive(values, Fusion(), 0.05, 9, unit))
 
 
 def test_dense_selection_without_quality() -> None:
@@ -144,7 +156,7 @@ def test_nan_and_inf_are_no_detections() -> None:
     assert found.labels.tolist() == [1]
 
 
-def test_findings_equal_the_oracle_in_image_pixels() -> None:
+def test_detections_equal_the_oracle_in_image_pixels() -> None:
     values = outputs(6)
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=9))
     frame = ResizedFrame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)

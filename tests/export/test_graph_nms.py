@@ -15,8 +15,10 @@ from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Dense, Graph
 from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.system.errors import UsageError
+from detforge.export import export
 from detforge.export.convert import to_onnx
-from detforge.export.graph_nms import GraphNms
+from detforge.export.graph_nms import GraphNms, check_rule
 from detforge.models.backbones.resnet import ResNet
 from detforge.models.skeletons import unlinked
 from detforge.models.variant import RGB
@@ -234,3 +236,16 @@ class Fixed(torch.nn.Module):
 
     def forward(self, image):
         return self.model(image[..., :4])
+
+
+def test_rules_that_a_graph_cannot_run_are_refused():
+    with pytest.raises(
+        UsageError, match=r"conf 0\.01: NMS in a graph drops scores up to 0\.05; give conf 0\.05 or more"
+    ):
+        export("gfl_test", checkpoint="random", nms="graph", conf=0.01)
+    for kind in ("linear", "gaussian", "guided", "none"):
+        with pytest.raises(UsageError, match=f"m suppresses with '{kind}', a graph only with 'hard'"):
+            check_rule("m", Suppress(kind))
+    with pytest.raises(UsageError, match="m suppresses with 'voting'"):
+        check_rule("m", Suppress(voting=True))
+    check_rule("m", SUPPRESS)

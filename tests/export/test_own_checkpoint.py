@@ -56,9 +56,30 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
 
 
+def test_weights_of_torchvision_need_no_configuration(tmp_path, capsys):
+    variant = find("retinanet_torchvision_test")
+    torch.manual_seed(0)
+    state = variant.build(5).state_dict()
+    theirs = {}
+    for key, value in state.items():
+        renamed = next((old for old in torchvision_names() if key.startswith(old[1])), None)
+        theirs[key if renamed is None else renamed[0] + key.removeprefix(renamed[1])] = value
+    assert "backbone.fpn.inner_blocks.0.0.weight" in theirs
+    torch.save({"model": theirs, "epoch": 3}, tmp_path / "model_3.pth")
+    assert main(["--checkpoint", str(tmp_path / "model_3.pth"), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "retinanet_torchvision_test" in told
+    assert "800-1333 px" in told
+
+
+def torchvision_names():
+    """What torchvision's names and ours begin with, the newer names first."""
+    return [(old.removeprefix("^"), new) for old, new in find("retinanet_torchvision_test").mapping.items()]
+
+
 def test_a_configuration_beside_a_stripped_checkpoint(tmp_path):
     file = save(tmp_path / "mine.pth", text="")
-    (tmp_path / "flat.py").write_text(text_of(config()), encoding="utf-8")
+    (tmp_path / "flat.py").write_text(text_of(config()), encoding="utf-8-sig")
     source = choose(None, ExportOptions(checkpoint=file, config=tmp_path / "flat.py"))
     assert source.variant.input.place.size == (64, 96)
     for name in ("none.py", "."):

@@ -18,7 +18,7 @@ from detforge.export import verify
 from detforge.export.comparison import TOLERANCES, Comparison, Difference
 from detforge.export.photographs import make_up, read_folder
 from detforge.export.verify import compare
-from detforge.export.verify_findings import compare_suppressed
+from detforge.export.verify_detections import compare_suppressed
 from detforge.export.views import typical_batches
 from detforge.models.zoo import VARIANTS
 

@@ -184,6 +184,7 @@ def mmpose0(test, **head):
     ("test", "form"),
     [
         ({"flip_test": True, "post_process": "default", "shift_heatmap": True}, ("quarter", True, 1.0)),
+        ({"flip_test": True, "post_process": True}, ("quarter", True, 0.0)),
         ({"flip_test": False, "post_process": "unbiased", "modulate_kernel": 17}, ("dark", False, 0.0)),
         ({"post_process": "default", "unbiased_decoding": True}, ("dark", True, 0.0)),
     ],
@@ -196,6 +197,32 @@ def test_a_pose_network_of_mmpose_0(test, form):
     assert (skeleton.keypoints, skeleton.pairs, skeleton.links) == (("nose", "left", "right"), ((1, 2),), ((0, 1),))
     assert skeleton.sigmas == (0.02, 0.03, 0.03)
     assert {key.split(".")[0] for key in variant.build(3).state_dict()} == {"backbone", "head"}
+
+
+def test_offsets_of_mmpose_0():
+    """Offsets are smoothed as well, and the radius is a part of the map's height, in this case of 24 px."""
+    test = {"use_udp": True, "target_type": "CombinedTarget", "modulate_kernel": 5, "valid_radius_factor": 0.05}
+    model, data = mmpose0(test, out_channels=9)
+    steps = data["data"]["test"]["pipeline"]
+    data["data"]["test"]["pipeline"] = (steps[0], {"type": "TopDownAffine", "use_udp": True}, *steps[2:])
+    form = described(model, data, {}).variant.form
+    assert (form.radius, form.blur, form.offset_blur, form.flip, form.shift) == (0.05 * 24, 11, 5, True, 0.0)
+
+
+def test_joined_levels_and_further_convolutions_of_mmpose_0():
+    head = {"in_channels": (8, 16, 32, 64), "in_index": (0, 1, 2, 3), "input_transform": "resize_concat"}
+    head |= {"num_deconv_layers": 0, "extra": {"final_conv_kernel": 1, "num_conv_layers": 1, "num_conv_kernels": (1,)}}
+    variant = described(*mmpose0({"modulate_kernel": 11}, **head), {}).variant
+    shapes = {key: tuple(value.shape) for key, value in variant.build(3).head.state_dict().items()}
+    assert shapes["conv_layers.0.weight"] == (120, 120, 1, 1)
+    assert shapes["final_layer.weight"] == (3, 120, 1, 1)
+    state = variant.build(3).state_dict()
+    names = {"head.conv_layers.": "keypoint_head.final_layer.", "head.final_layer.": "keypoint_head.final_layer.3."}
+    old = {}
+    for key, value in state.items():
+        start = next((start for start in names if key.startswith(start)), None)
+        old[key if start is None else names[start] + key.removeprefix(start)] = value
+    assert fits(variant, Checkpoint(old, "old.pth", None, None))
 
 
 def _other_pose(**changes):
@@ -221,10 +248,11 @@ def _other_pose(**changes):
         ((network({}), crops(), person(flip_indices=[0, 2])), "flip_indices is [0, 2]"),
         ((network({}), crops(), person(flip_indices=[0, 2, 7])), "flip_indices is [0, 2, 7]; supported: whole numbers"),
         ((network({}), crops(), person(keypoint_name2id={"a": 0, "b": 5})), "keypoint_name2id is {'a': 0, 'b': 5}"),
-        ((*mmpose0({"use_udp": True, "target_type": "CombinedTarget"}), {}), "target_type is 'CombinedTarget'"),
+        ((*mmpose0({"use_udp": True, "target_type": "Offsets"}), {}), "target_type is 'Offsets'"),
+        ((*mmpose0({"post_process": None}), {}), "model.test_cfg.post_process is None"),
         ((*mmpose0({"post_process": "mine"}), {}), "model.test_cfg.post_process is 'mine'"),
-        ((*mmpose0({}, input_transform="resize_concat"), {}), "model.keypoint_head.input_transform is 'resize_concat'"),
-        ((*mmpose0({}, extra={"final_conv_kernel": 3}), {}), "model.keypoint_head.extra.final_conv_kernel is 3"),
+        ((*mmpose0({}, input_transform="multiple_select"), {}), "model.keypoint_head.input_transform is 'multiple_sel"),
+        ((*mmpose0({}, extra={"final_conv_kernel": 0}), {}), "model.keypoint_head.extra.final_conv_kernel is 0"),
         ((*mmpose0({}, type="DeepposeRegressionHead"), {}), "model.keypoint_head.type is 'DeepposeRegressionHead'"),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ from .verify_outputs import same_peaks
 _MATCH_IOU, _MATCH_PX = 0.9, 0.5
 
 
-def compare_findings(
+def compare_detections(
     comparison: Comparison, got: Arrays, expected: Arrays, card: Card, form: Form, views: Sequence[View]
 ) -> None:
     """Compare the peaks of a network's maps and the readings in crops; without either, the final detections."""
