@@ -267,7 +267,7 @@ def _other_pose(**changes):
         ((detector(test_head={"a": 1}), new(resize())), "model.test_head is {'a': 1}, which is not supported"),
         ((detector(), {}), "test_dataloader.dataset.pipeline is missing"),
         ((network({}), crops(padding=1), person()), "pipeline[2].padding is 1, which is not supported"),
-        ((network({}, decoder=DECODER | {"blur_kernel_size": 10}), crops(), person()), "is 10; supported: an odd number"),
+        ((network({}, decoder=DECODER | {"blur_kernel_size": 10}), crops(), person()), "is 10; supported: an odd"),
         ((network({}, decoder=DECODER | {"input_size": (0, 96)}), crops(), person()), "decoder.input_size is (0, 96)"),
         (_other_pose(output_keypoint_indices=(0, 1)), "model.test_cfg.output_keypoint_indices is (0, 1)"),
         (_other_pose(flip_mode="offset"), "model.test_cfg.flip_mode is 'offset'"),
