@@ -10,7 +10,7 @@ from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Corners
 from ..backbones import hourglass
 from ..detector import HeatmapDetector
-from ..heads.corner import CornerHead
+from ..heads.corner import CornerHead, last_stack
 from ..labels import COCO
 from ..variant import KEEP_BGR, KEEP_RGB, Published, Variant, openmmlab
 
@@ -43,10 +43,7 @@ POOLS = {
 
 _PARTS = {"cnvs": "pool", "heats": "heat", "tags": "emb", "regrs": "off"}
 _BRANCHES = [(f"{at}_{theirs}", f"{at}_{ours}") for at in _CORNERS for theirs, ours in _PARTS.items()]
-# The layers of a branch, of which OpenMMLab keeps one for each stack: a pool is one module, a head two in a row.
-_LAYERS = [
-    f"{ours}.{{}}{layer}" for _, ours in _BRANCHES for layer in ([""] if ours.endswith("pool") else ["0.", "1."])
-]
+_MAPPING, _UNUSED = last_stack(2)
 
 _CORNERNET = Variant(
     name="cornernet_hg104",
@@ -60,8 +57,8 @@ _CORNERNET = Variant(
     labels=COCO,
     # The AP is with --flip, which is off by default in OpenMMLab's test.
     published=openmmlab("cornernet", "cornernet_hourglass104_mstest_8x6_210e_coco", "_20200825_150618-79b44c30", 41.2),
-    mapping={f"^bbox_head.{layer.format('1.')}": f"bbox_head.{layer.format('')}" for layer in _LAYERS},
-    unused=tuple(f"bbox_head.{layer.format('0.')}" for layer in _LAYERS),
+    mapping=_MAPPING,
+    unused=_UNUSED,
 )
 
 VARIANTS = (
