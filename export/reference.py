@@ -75,7 +75,7 @@ def read_results(file: Path, annotations: Annotations, labels: Sequence[str]) ->
     label_of = {id: label for label, id in enumerate(category_ids(annotations, labels))}
     rows: dict[int, list[tuple[Any, float, int]]] = {image.id: [] for image in annotations.images}
     try:
-        for each in json.loads(file.read_text(encoding="utf-8")):
+        for each in json.loads(file.read_text(encoding="utf-8-sig")):
             rows[each["image_id"]].append((each["bbox"], float(each["score"]), label_of[each["category_id"]]))
         return {image: _found(own) for image, own in rows.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

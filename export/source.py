@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from ..deploy.system.errors import InputError, UsageError
-from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, read_checkpoint
+from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, load_variant, random_model, read_checkpoint
 from ..models.config.text import ConfigError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
@@ -78,6 +79,28 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
     return Source(named, checkpoint)
 
 
+def load_weights(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
+    """The network with its weights, and the checkpoint of the weights."""
+    variant, checkpoint = source.variant, source.checkpoint
+    if given == "random":
+        return random_model(variant), Checkpoint({}, "random", None, None)
+    if checkpoint is None:
+        place = _own_weights(variant)
+        checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
+    return load_variant(variant, checkpoint, source.remedy), checkpoint
+
+
+def _own_weights(variant: Variant) -> str:
+    """The variant's default weights: a file of this package, or a URL."""
+    if variant.bundled is not None:
+        return str(variant.bundled)
+    if variant.published is not None and variant.published.url is not None:
+        return variant.published.url
+    raise UsageError(
+        f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
+    )
+
+
 def _check_normalisation(variant: Variant, checkpoint: Checkpoint, asked: ExportOptions) -> None:
     """Refuse weights that were saved with another normalisation of images than the variant's."""
     for name, ours in (("mean", variant.input.mean), ("std", variant.input.std)):
@@ -110,7 +133,7 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{file}: the configuration cannot be read; {reason}; give the flat .py file") from error

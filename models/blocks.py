@@ -123,7 +123,7 @@ def tower(
 
 
 def level_towers(levels: int, channels: int, depth: int, in_channels: int | None = None) -> nn.ModuleList:
-    """One `tower` a level with batch norms of its own; the convolutions are the same ones in all of them."""
+    """One `tower` per level, each with its own batch norms; all share the same convolutions."""
     first, *others = (tower(channels, depth, norm="bn", in_channels=in_channels) for _ in range(levels))
     for other in others:
         for block, shared in zip(other, first, strict=True):

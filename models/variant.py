@@ -16,8 +16,6 @@ from ..deploy.forms import Form
 from ..deploy.inputs.network_inputs import ImageInput, NetworkInput
 from ..deploy.inputs.resize import Pad, Resize
 
-State = Mapping[str, Tensor]
-
 RGB = ImageInput(
     Resize((800, 1333), "edges", pad=Pad(multiple=32)), "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 )

@@ -116,7 +116,7 @@ class BenchmarkReport:
 def read_report(path: Path) -> BenchmarkReport:
     """Read a report from a JSON file. Raises InputError if it is missing or invalid."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read; {error.strerror}; check the path") from error
     except (ValueError, RecursionError) as error:

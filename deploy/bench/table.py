@@ -81,8 +81,10 @@ class Printer:
         self._print(table)
 
     def comparison(self, results: Sequence[Result], base: Mapping[Case, Result], name: str) -> None:
-        """Print the change of each result since the base report, in per cent."""
-        table = _table(f"change since {name}, %")
+        """Print the change of each result since the base report: latencies in per cent, AP in points."""
+        pairs = [(result.accuracy, base[result.case].accuracy) for result in results if result.case in base]
+        has_ap = any(now is not None and before is not None for now, before in pairs)
+        table = _table(f"change since {name}, %", has_ap=has_ap)
         for result in results:
             before = base.get(result.case)
             if before is None:
@@ -96,6 +98,7 @@ class Printer:
                 result,
                 lambda s, m, r=result, b=before: _change(getattr(r.ms[s], m), getattr(b.ms[s], m)),
                 fps,
+                _ap_change(result.accuracy, before.accuracy) if has_ap else None,
             )
         self._print(table)
 
@@ -145,6 +148,13 @@ def _ap(accuracy: Accuracy | None, first: Accuracy) -> list[str]:
         return ["-"]
     lines = [f"AP {accuracy.ap:.2f}", f"AP50 {accuracy.ap50:.2f}", f"AP75 {accuracy.ap75:.2f}"]
     return lines if accuracy is first else [*lines, f"change {accuracy.ap - first.ap:+.2f}"]
+
+
+def _ap_change(now: Accuracy | None, before: Accuracy | None) -> list[str]:
+    if now is None or before is None:
+        return ["-"]
+    pairs = (("AP", now.ap, before.ap), ("AP50", now.ap50, before.ap50), ("AP75", now.ap75, before.ap75))
+    return [f"{name} {ap - base:+.2f}" for name, ap, base in pairs]
 
 
 def _change(now: float, before: float) -> str:

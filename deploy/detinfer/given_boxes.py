@@ -66,7 +66,7 @@ def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
     a "category" those in `labels` count. Raises InputError.
     """
     try:
-        entries: Any = json.loads(path.read_text(encoding="utf-8"))
+        entries: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: the boxes cannot be read; {error.strerror}; check the path") from error
     except (ValueError, RecursionError) as error:

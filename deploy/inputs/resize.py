@@ -18,7 +18,7 @@ LONGEST = 16384
 _LARGEST_KEPT = 1280  # px, the largest side to expect of images that are not resized
 _SHORT_SIDE = 256
 
-Filter = Literal["opencv", "float", "cubic"]
+Filter = Literal["opencv", "float", "cubic", "warp"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ResizedFrame(Frame):
     image_size: Size
     resized_size: Size
     canvas_size: Size
-    offset: tuple[int, int] = (0, 0)
+    offset: tuple[float, float] = (0, 0)
     fill_value: float | None = None
     filter: Filter = "opencv"
     factor: float | None = None
@@ -76,6 +76,11 @@ class ResizedFrame(Frame):
     @property
     def content_size(self) -> Size:
         return self.resized_size
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """`offset` in whole px, which only the filter "warp" does not have."""
+        return int(self.offset[0]), int(self.offset[1])
 
     def full(self) -> "ResizedFrame":
         size = self.canvas_size
@@ -101,10 +106,17 @@ class ResizedFrame(Frame):
             self._fill_in_floats(canvas, image, pixels, fill)
             return
         whole = np.ascontiguousarray(image)
+        if self.filter == "warp":
+            (x, y), (top, left) = self.scale, self.offset
+            matrix = np.array([[[1 / x, 0, -left / x], [0, 1 / y, -top / y]]])
+            values = np.empty(canvas.shape, np.float32)
+            _native.crop(whole, matrix, values[None], pixels.mean, pixels.std, pixels.swaps)
+            _store(canvas, values)
+            return
         if self.filter == "cubic":
             whole = np.asarray(cv2.resize(whole, self.resized_size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
         _native.resize(
-            whole, canvas, self.resized_size, self.offset, pixels.mean, pixels.std, fill, pixels.swaps, threads
+            whole, canvas, self.resized_size, self.corner, pixels.mean, pixels.std, fill, pixels.swaps, threads
         )
 
     def padding(self, pixels: Normalization) -> tuple[float, float, float]:
@@ -123,11 +135,16 @@ class ResizedFrame(Frame):
         resized = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
         planes = resized[..., ::-1] if pixels.swaps else resized
         normal = (planes - np.array(pixels.mean, np.float32)) / np.array(pixels.std, np.float32)
-        top, left = self.offset
+        top, left = self.corner
         values = np.empty(canvas.shape, np.float32)
         values[...] = np.array(fill, np.float32)[:, None, None]
         values[:, top : top + height, left : left + width] = normal.transpose(2, 0, 1)
-        canvas[...] = np.floor(np.clip(values, 0, 255) + 0.5) if canvas.dtype == np.uint8 else values
+        _store(canvas, values)
+
+
+def _store(canvas: NDArray[Pixel], values: NDArray[np.float32]) -> None:
+    """Write values to a canvas, rounded and clipped if it holds whole numbers."""
+    canvas[...] = np.floor(np.clip(values, 0, 255) + 0.5) if canvas.dtype == np.uint8 else values
 
 
 @dataclass(frozen=True)
@@ -139,7 +156,8 @@ class Resize(Geometry):
     canvas that it would be padded to. Its sides are rounded to the nearest px, or down with `rounding` "floor", which
     moves boxes. Results are divided by the ratio of the sizes, or with `inverse` "factor", as in YOLOX, by the factor
     before the rounding. `filter` "opencv" is OpenCV's bilinear filter on 8-bit values, "cubic" its bicubic one;
-    "float" is a bilinear filter on floats, as in torchvision's transforms.
+    "float" is a bilinear filter on floats, as in torchvision's transforms. "warp" is OpenCV's affine warp, which aligns
+    the centres of the first pixels instead of their corners; its padding is black, and its centring is to parts of px.
     """
 
     size: tuple[int, int] | None = None
@@ -158,6 +176,7 @@ class Resize(Geometry):
         require(self.by == "sides" or first <= second, "place.size", "short side first")
         require(self.by == "sides" or self.size is not None, "place.size", "a short and a long side")
         require(self.keep_aspect or self.by == "sides", "place.size", "a height and a width")
+        require(self.filter != "warp" or self.pad.value == 0, "place.pad.value", "0 with the filter warp")
         require(self.keep_aspect or self.inverse == "sizes", "place.inverse", "sizes, if the aspect is not kept")
 
     @property
@@ -177,6 +196,9 @@ class Resize(Geometry):
         if self.pad.centered:  # aligns the middle pixels, size // 2, of both
             offset = canvas[0] // 2 - resized[0] // 2, canvas[1] // 2 - resized[1] // 2
         factor = self._factor(height, width) * scale if self.inverse == "factor" else None
+        if self.pad.centered and self.filter == "warp":
+            sides = resized if factor is None else (height * factor, width * factor)
+            offset = (canvas[0] - sides[0]) / 2, (canvas[1] - sides[1]) / 2
         return ResizedFrame(image_size, resized, canvas, offset, self.pad.value, self.filter, factor)
 
     def _resized(self, height: int, width: int, scale: float) -> Size:

@@ -72,11 +72,11 @@ void check(const Maps& maps, const Fields& offsets) {
 }
 
 nb::object heatmap_peaks(Maps maps, std::string_view method, ptrdiff_t blur, double sigma, double beta, bool debias,
-                         double scale) {
+                         double scale, bool older) {
     area(maps);
     const bool fits = sigma > 0 && sigma <= 64 && beta > 0 && scale > 0;
     if (!fits) throw std::invalid_argument("sigma, beta or scale is out of range");
-    detforge::HeatmapDecoder decode({method_of(method), odd(blur), sigma, beta, debias, scale});
+    detforge::HeatmapDecoder decode({method_of(method), odd(blur), sigma, beta, debias, scale, older});
     return each(maps.shape(0) * maps.shape(1), [&](size_t i) { return decode(nth(maps.data(), maps, i)); });
 }
 
@@ -145,7 +145,8 @@ void average_views(Maps plain, Maps mirrored, Order order, float shift, Array<fl
 }  // namespace
 
 void bind_heatmaps(nb::module_& m) {
-    m.def("heatmap_peaks", &heatmap_peaks, "maps"_a, "method"_a, "blur"_a, "sigma"_a, "beta"_a, "debias"_a, "scale"_a);
+    m.def("heatmap_peaks", &heatmap_peaks, "maps"_a, "method"_a, "blur"_a, "sigma"_a, "beta"_a, "debias"_a, "scale"_a,
+          "older"_a);
     m.def("offset_peaks", &offset_peaks, "maps"_a, "offsets"_a, "radius"_a, "blur"_a, "offset_blur"_a);
     m.def("vote_peaks", &vote_peaks, "maps"_a, "offsets"_a, "radius"_a);
     m.def("bin_peaks", &bin_peaks, "rows"_a, "blur"_a.none());

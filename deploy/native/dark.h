@@ -31,7 +31,7 @@ double rescaling(double maximum, const T* smooth, ptrdiff_t count) {
 }
 
 // Logarithms of the smoothed map up to `reach` px around the peak. Without a rescaler the map is not rescaled, and is
-// padded by reflection instead of with zeros, as mmpose 0.x does for bottom-up networks.
+// padded by reflection instead of with zeros, as mmpose 0.x does.
 template <ptrdiff_t reach>
 class Surroundings {
 public:

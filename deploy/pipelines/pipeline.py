@@ -13,7 +13,7 @@ from typing import Any, ClassVar, overload
 from numpy.typing import ArrayLike
 
 from ..card import Card
-from ..inputs.geometry import Image, Size
+from ..inputs.geometry import GivenImage, Image, Size
 from ..inputs.given import checked
 from ..inputs.listing import find_items
 from ..inputs.sources import Picture, open_each
@@ -54,18 +54,18 @@ class Pipeline(ABC):
         return self.reopen, ()
 
     @overload
-    def __call__(self, image: Image, boxes: Any = ..., scores: Any = ..., *, against: Any = ...) -> Instances: ...
+    def __call__(self, image: GivenImage, boxes: Any = ..., scores: Any = ..., *, against: Any = ...) -> Instances: ...
     @overload
     def __call__(
-        self, image: Sequence[Image], boxes: Any = ..., scores: Any = ..., *, against: Any = ...
+        self, image: Sequence[GivenImage], boxes: Any = ..., scores: Any = ..., *, against: Any = ...
     ) -> list[Instances]: ...
     def __call__(
         self,
-        image: Image | Sequence[Image],
+        image: GivenImage | Sequence[GivenImage],
         boxes: Rows | None = None,
         scores: Rows | None = None,
         *,
-        against: Image | Sequence[Image] | None = None,
+        against: GivenImage | Sequence[GivenImage] | None = None,
     ) -> Instances | list[Instances]:
         """The detections in one image (h, w, 3) uint8 BGR, or in each of a list.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..columns import COLUMNS
 from ..columns.column import Column
 from ..columns.transform import Transform
-from ..inputs.geometry import Image
+from ..inputs.geometry import GivenImage, Image
 from ..inputs.given import checked
 from .draw import draw
 
@@ -204,7 +204,7 @@ class Instances:
             xyxy=self.boxes.copy(), confidence=scores, class_id=labels, tracker_id=tracks, data=data
         )
 
-    def draw(self, image: Image) -> Image:
+    def draw(self, image: GivenImage) -> Image:
         """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn.
 
         Raises UsageError for what is no image.

@@ -13,6 +13,7 @@ from ...deploy.inputs.geometry import Size
 from ...deploy.system.errors import ExportError
 from .foreign import Declared
 from .graph_inputs import fill_inputs
+from .graph_points import level_points
 from .nodes import FLOAT, INT64, Nodes
 from .recipe import Recipe
 from .roles import kept_classes, roles_of, split_widths
@@ -119,7 +120,7 @@ class Attached:
 
     def _dense(self, parts: dict[str, str]) -> None:
         nodes, code = self._nodes, self._recipe.decode
-        points, strides, priors = self._levels()
+        points, strides, priors = level_points(self._nodes, self._recipe, self._canvas, self.image_name)
         boxes = self._boxes(parts, points, strides, priors)
         self._output("boxes", boxes, ("points", 4))
         scores = parts["cls"]
@@ -128,11 +129,32 @@ class Attached:
         kept = kept_classes(self._recipe, self._widths["cls"])
         if kept != list(range(self._widths["cls"])):
             scores = nodes.columns(scores, kept)
+        if code.peaks:
+            scores = self._peaks(scores, len(kept))
         self._output("scores", scores, ("points", len(kept)))
         if "obj" in parts:
             self._output("quality", nodes.reshaped(parts["obj"], [0, -1]), ("points",))
+        if "corners" in parts:
+            self._output("keypoints", self._corners(parts, points, strides), ("points", 8))
         if "keypoints" in parts:
             self._keypoints(parts["keypoints"], boxes, points, strides, priors)
+
+    def _peaks(self, scores: str, classes: int) -> str:
+        """The scores (n, a, c) with 0 where a neighbour's is larger."""
+        nodes, [name] = self._nodes, self._roles["cls"]
+        # The network's own maps give the height and width.
+        sides = [nodes.whole([0, classes]), *(nodes.side(self._floats(name), axis) for axis in (2, 3))]
+        maps = nodes("Reshape", nodes("Transpose", scores, perm=[0, 2, 1]), nodes.joined(sides, 0))
+        largest = nodes("MaxPool", maps, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1])
+        is_peak = nodes("Cast", nodes("Not", nodes("Less", maps, largest)), to=FLOAT)
+        flat = nodes.reshaped(nodes("Mul", maps, is_peak), [0, classes, -1])
+        return nodes("Transpose", flat, perm=[0, 2, 1])
+
+    def _corners(self, parts: dict[str, str], points: str, strides: str) -> str:
+        """Four corners x, y of each cell (n, a, 8)."""
+        nodes = self._nodes
+        centre = nodes.columns(nodes("Add", parts["offset"], points), [0, 1] * 4)
+        return nodes("Mul", nodes("Sub", centre, parts["corners"]), strides)
 
     def _keypoints(self, value: str, boxes: str | None, points: str, strides: str, priors: str) -> None:
         """Places (n, a, 2k) in px, and their scores (n, a, k) if the file has them."""
@@ -163,6 +185,11 @@ class Attached:
             size = nodes("Mul", nodes("Exp", nodes.columns(parts["size"], [1, 0])), strides)
             centre = nodes("Add", here, nodes("Mul", nodes.columns(parts["offset"], [1, 0]), strides))
             return self._around(centre, size)
+        if code.box == "corners":
+            corners = self._corners(parts, points, strides)
+            axes = [[nodes.columns(corners, [i]) for i in range(first, 8, 2)] for first in (0, 1)]
+            bounds = [nodes(op, *values) for op in ("Min", "Max") for values in axes]
+            return nodes.joined(bounds, 2)
         raw = parts["box"]
         if code.box == "distribution":
             bins = nodes("Softmax", nodes.reshaped(raw, [0, -1, 4, code.bins]), axis=3)
@@ -196,48 +223,10 @@ class Attached:
         nodes = self._nodes
         return nodes("Cast", nodes.joined([nodes.side(self.image_name, axis) for axis in (3, 2)], 0), to=FLOAT)
 
-    def _levels(self) -> tuple[str, str, str]:
-        """The points (a, 2) in cells, strides (a, 1) and sides of the priors (a, 2) of all levels."""
-        nodes, recipe = self._nodes, self._recipe
-        points: list[str] = []
-        strides: list[str] = []
-        priors: list[str] = []
-        for i, stride in enumerate(recipe.strides):
-            assert isinstance(recipe.form, Dense)
-            sides = recipe.decode.sides[i] if recipe.decode.sides else (float(stride),) * recipe.form.anchors
-            cells = self._cells(stride)
-            each = nodes("Add", nodes.reshaped(cells, [-1, 1, 2]), nodes.floats(np.zeros((len(sides), 1))))
-            centres = nodes("Add", nodes.reshaped(each, [-1, 2]), nodes.floats(recipe.decode.centre))
-            zeros = nodes("Mul", each, nodes.floats(0))
-            points.append(centres)
-            strides.append(nodes("Add", nodes.columns(nodes.reshaped(zeros, [-1, 2]), [0], 1), nodes.floats(stride)))
-            own = nodes("Add", zeros, nodes.floats(np.repeat(np.array(sides)[:, None], 2, 1)))
-            priors.append(nodes.reshaped(own, [-1, 2]))
-        if not points:
-            return nodes.floats(np.zeros((1, 2))), nodes.floats([[1]]), nodes.floats([[1, 1]])
-        return nodes.joined(points, 0), nodes.joined(strides, 0), nodes.joined(priors, 0)
-
-    def _cells(self, stride: int) -> str:
-        """The column and row of every cell of a level (a, 2)."""
-        nodes = self._nodes
-        if self._canvas is not None:
-            rows, columns = (-(-side // stride) for side in self._canvas)
-            return nodes.floats(np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2))
-        axes: list[str] = []
-        for axis in (2, 3):
-            side = nodes("Add", nodes.side(self.image_name, axis), nodes.whole([stride - 1]))
-            end = nodes.reshaped(nodes("Div", side, nodes.whole([stride])), [])
-            axes.append(nodes("Cast", nodes("Range", nodes.whole(0), end, nodes.whole(1)), to=FLOAT))
-        rows, columns = nodes.reshaped(axes[0], [-1, 1, 1]), nodes.reshaped(axes[1], [1, -1, 1])
-        zero = nodes.floats(0)
-        wide = nodes("Add", columns, nodes("Mul", rows, zero))
-        tall = nodes("Add", rows, nodes("Mul", columns, zero))
-        return nodes.reshaped(nodes("Concat", wide, tall, axis=2), [-1, 2])
-
     def _listed(self, parts: dict[str, str]) -> None:
         """Detections that the file has selected itself."""
         nodes, code = self._nodes, self._recipe.decode
-        points, strides, priors = self._levels()
+        points, strides, priors = level_points(self._nodes, self._recipe, self._canvas, self.image_name)
         boxes = self._boxes(parts, points, strides, priors)
         self._output("boxes", boxes, ("rows", 4))
         scores = nodes.reshaped(parts["score"], [0, -1])

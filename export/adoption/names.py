@@ -8,7 +8,7 @@ from ...deploy.contract.port import Arrays
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.system.errors import UsageError
 from ...models.labels import COCO
-from ...models.skeletons import COCO_PERSON, FACE, unlinked
+from ...models.skeletons import COCO_PERSON, FACE, QUADRILATERAL, unlinked
 from ..labels import read_labels
 from .foreign import Foreign
 from .recipe import Recipe
@@ -41,7 +41,7 @@ def skeleton_for(recipe: Recipe, decoded: Arrays, given: Path | None) -> Skeleto
         return None
     if len(names) == count:
         return unlinked(names)
-    known = {len(each.keypoints): each for each in (COCO_PERSON, FACE)}
+    known = {len(each.keypoints): each for each in (COCO_PERSON, FACE, QUADRILATERAL)}
     return known.get(count) or unlinked(tuple(f"keypoint_{i}" for i in range(count)))
 
 

@@ -78,7 +78,7 @@ def _parts(recipe: Recipe, roles: dict[str, list[str]], outputs: Mapping[str, ND
         else:
             parts[role] = whole
     wanted = {"box": 4 * (recipe.decode.bins if recipe.decode.box == "distribution" else 1), "obj": 1}
-    for role, width in (wanted | {"size": 2, "offset": 2, "label": 1, "score": 1}).items():
+    for role, width in (wanted | {"size": 2, "offset": 2, "corners": 8, "label": 1, "score": 1}).items():
         if role in parts and parts[role].shape[2] != width:
             raise MisfitError(f"its output for {role} has {parts[role].shape[2]} values, not {width}")
     if "keypoints" in parts and parts["keypoints"].shape[2] % (3 if recipe.decode.keypoint_scores else 2):
@@ -146,6 +146,10 @@ def _dense(recipe: Recipe, parts: dict[str, Doubles], canvas: tuple[int, int]) -
         points, strides, priors = np.zeros((1, 2)), np.ones((1, 1)), np.ones((1, 2))
     boxes = _boxes(recipe, parts, canvas, points, strides, priors)
     found: dict[str, NDArray[Any]] = {"boxes": boxes, "scores": _scores(recipe, parts["cls"])}
+    if code.peaks:
+        found["scores"] = _peaks(found["scores"], -(-canvas[1] // recipe.strides[0]))
+    if "corners" in parts:
+        found["keypoints"] = _corners(parts, points, strides)
     if "obj" in parts:
         found["quality"] = parts["obj"][..., 0]
     if "keypoints" in parts:
@@ -163,6 +167,21 @@ def _dense(recipe: Recipe, parts: dict[str, Doubles], canvas: tuple[int, int]) -
         if code.keypoint_scores:
             found["keypoint_scores"] = data[..., 2]
     return found
+
+
+def _corners(parts: dict[str, Doubles], points: Doubles, strides: Doubles) -> Doubles:
+    """Four corners x, y of each cell (n, a, 8)."""
+    centre = points + parts["offset"]
+    return (np.tile(centre, 4) - parts["corners"]) * strides
+
+
+def _peaks(scores: Doubles, width: int) -> Doubles:
+    """The scores (n, a, c) with 0 where one of the eight neighbours in rows of `width` cells is larger."""
+    maps = scores.reshape(len(scores), -1, width, scores.shape[2])
+    framed = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    height = maps.shape[1]
+    largest = np.max([framed[:, y : y + height, x : x + width] for y in range(3) for x in range(3)], 0)
+    return np.where(maps >= largest, maps, 0.0).reshape(scores.shape)
 
 
 def _scores(recipe: Recipe, values: Doubles) -> Doubles:
@@ -189,6 +208,9 @@ def _boxes(
         size = np.exp(parts["size"][..., ::-1]) * strides
         centre = here + parts["offset"][..., ::-1] * strides
         return np.concatenate((centre - size / 2, centre + size / 2), 2)
+    if code.box == "corners":
+        corners = _corners(parts, points, strides).reshape(*parts["corners"].shape[:2], 4, 2)
+        return np.concatenate((corners.min(2), corners.max(2)), 2)
     raw = parts["box"]
     if code.box == "distribution":
         bins = raw.reshape(*raw.shape[:2], 4, code.bins)

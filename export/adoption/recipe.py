@@ -17,7 +17,16 @@ from ...models.labels import COCO
 PRESETS = Path(__file__).parent / "presets"
 
 Box = Literal[
-    "offset_exp", "distances", "distances_px", "distribution", "priors", "centre_size", "cxcywh", "xyxy", "none"
+    "offset_exp",
+    "distances",
+    "distances_px",
+    "distribution",
+    "priors",
+    "centre_size",
+    "corners",
+    "cxcywh",
+    "xyxy",
+    "none",
 ]
 
 
@@ -36,6 +45,7 @@ class Decode:
     | distribution | like distances, each the mean of a softmax over `bins` |
     | priors | relative to boxes with the sides `sides` of each level, with the two `variances` of SSD |
     | centre_size | outputs `size`, the logarithm of (h, w) in strides, and `offset` (y, x) of the centre |
+    | corners | outputs `corners`, the centre minus (x, y) of four corners in strides, and `offset` (x, y) of it |
     | cxcywh, xyxy | in px of the canvas, or with `relative` 0..1 |
 
     `keypoints` are offsets from the point in strides ("point"), relative to the prior ("prior"), parts of the box in
@@ -55,6 +65,7 @@ class Decode:
     relative: bool = False
     keypoints: Literal["point", "prior", "box_yx", "px"] = "px"
     keypoint_scores: bool = False
+    peaks: bool = False
 
     def __post_init__(self) -> None:
         require(1 <= self.bins <= 1024, "decode.bins", "1..1024")
@@ -101,7 +112,7 @@ class Recipe:
         """Check that the form gets all that it reads. Raises FieldError."""
         given = set(self.outputs) | {part.split(" ")[0] for part in self.decode.split}
         if isinstance(self.form, Dense | Graph):
-            boxes = ["size", "offset"] if self.decode.box == "centre_size" else ["box"]
+            boxes = {"centre_size": ["size", "offset"], "corners": ["corners", "offset"]}.get(self.decode.box, ["box"])
             wanted = [*boxes, "cls" if isinstance(self.form, Dense) else "score"]
             known = {*wanted, "rows", "unused", "obj", "keypoints", "label"}
         else:
@@ -113,6 +124,8 @@ class Recipe:
         )
         for name in wanted:
             require(name in given, "outputs", f"a pattern for {name}")
+        is_level = len(self.strides) == 1 and self.decode.layout == "maps"
+        require(not self.decode.peaks or is_level, "decode.peaks", "nothing unless there is one level of maps")
         if self.decode.sides:
             require(len(self.decode.sides) == len(self.strides), "decode.sides", "the sides for each stride")
 

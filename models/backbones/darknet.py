@@ -14,7 +14,7 @@ SLOPE = 0.1
 
 
 class ConvLeaky(ConvNorm):
-    """Convolution, batch norm, and a ReLU that lets a tenth of what is negative through."""
+    """Convolution, batch norm and leaky ReLU with a slope of 0.1."""
 
     def __init__(self, in_channels: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
         super().__init__(in_channels, channels, kernel, stride=stride, norm="bn", relu=False, groups=groups)

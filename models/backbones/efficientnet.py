@@ -41,7 +41,7 @@ class ConvSwish(ConvNorm):
 
 
 class SqueezeExcite(nn.Module):
-    """Channels times factors of 0 to 1 that their means decide on (Hu et al., arXiv 1709.01507): same shape."""
+    """Channels scaled by factors in 0..1 that are computed from their means (Hu et al., arXiv 1709.01507)."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from .resnet import GROUP_NORMS, BasicBlock, Bottleneck
 
 
 class HRNet(nn.Module):
-    """Image to the first `outputs` levels at strides 4, 8, 16 and 32, which exchange all along the network.
+    """Image to the first `outputs` levels at strides 4, 8, 16 and 32, which exchange features throughout the network.
 
     Shapes: (n, 3, h, w), h and w multiples of 32, to (n, channels[i], h / stride, w / stride). The branches have
     `width` channels, twice, four and eight times as many; `modules` is how often they exchange in stages 2, 3 and 4,

@@ -16,7 +16,7 @@ _EPS = 1e-6
 
 
 class Attention(nn.Module):
-    """Attention of all places to those of a map that is `reduction` times smaller (section 3.3): x plus what it gives.
+    """Attention from all positions to a map that is `reduction` times smaller, added to x (section 3.3).
 
     Shapes: x and its normalised form (n, h * w, width), and (h, w), to (n, h * w, width).
     """
@@ -50,7 +50,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and a feed-forward step, each normalised before and added to what came in."""
+    """Attention and a feed-forward step, each with a norm before it and a shortcut around it."""
 
     def __init__(self, width: int, heads: int, reduction: int, growth: int, mixed: bool) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Positions(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """A map to one with fewer places, normalised, and its size: (n, c, h, w) to (n, h' * w', width)."""
+    """A map to one with fewer positions, normalised, and its size: (n, c, h, w) to (n, h' * w', width)."""
 
     def __init__(self, in_channels: int, width: int, kernel: int, stride: int, padding: int) -> None:
         super().__init__()

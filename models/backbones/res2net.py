@@ -89,7 +89,7 @@ def _step(in_channels: int, channels: int, stride: int = 1) -> tuple[nn.Module, 
     return nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
 
 
-R2_50, R2_101 = partial(Res2Net, 50), partial(Res2Net, 101)
+R2_101 = partial(Res2Net, 101)
 TINY_RES2NET = partial(Res2Net, 14, width=8, split=4)
 
 

@@ -39,7 +39,7 @@ class WindowMSA(nn.Module):
 
 
 def _distances() -> Tensor:
-    """Which entry of the table belongs to two places of a window, (49, 49)."""
+    """The index into the table for each pair of positions in a window, (49, 49)."""
     y, x = torch.meshgrid(torch.arange(_WINDOW), torch.arange(_WINDOW), indexing="ij")
     rows, columns = (side.flatten()[:, None] - side.flatten()[None] + _WINDOW - 1 for side in (y, x))
     return rows * (2 * _WINDOW - 1) + columns
@@ -76,7 +76,7 @@ class ShiftedWindows(nn.Module):
 
 
 def _regions(windows: int, shift: int, like: Tensor) -> Tensor:
-    """Of so many shifted windows' places along an axis: 0, or 1 and 2 for the two parts that the last one joins."""
+    """The region of each position along an axis of shifted windows: 0, or 1 and 2 for both parts of the last one."""
     places = torch.arange(windows * _WINDOW, device=like.device)
     end = windows * _WINDOW
     return (places >= end - _WINDOW).int() + (places >= end - shift).int() if shift else torch.zeros_like(places).int()
@@ -90,7 +90,7 @@ def _windows(x: Tensor) -> Tensor:
 
 
 class SwinBlock(nn.Module):
-    """Attention within windows and a feed-forward step, each normalised before and added to what came in."""
+    """Attention within windows and a feed-forward step, each with a norm before it and a shortcut around it."""
 
     def __init__(self, width: int, heads: int, shifted: bool) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class FeedForward(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours to one place with twice the channels: (n, h, w, c) to (n, h / 2, w / 2, 2c), h and w even."""
+    """Four neighbours to one position with twice the channels: (n, h, w, c) to (n, h / 2, w / 2, 2c), h and w even."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class PatchMerging(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Squares of 4 px to places: (n, 3, h, w) to (n, h / 4, w / 4, width)."""
+    """Patches of 4 px to positions: (n, 3, h, w) to (n, h / 4, w / 4, width)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
-"""VGG-16 as SSD takes it (Liu et al., "SSD: Single Shot MultiBox Detector", arXiv 1512.02325, section 2.2): its fully
-connected layers are convolutions, the first with gaps."""
+"""VGG-16 as SSD uses it (Liu et al., "SSD: Single Shot MultiBox Detector", arXiv 1512.02325, section 2.2): its fully
+connected layers are convolutions, the first one dilated."""
 
 from collections.abc import Sequence
 

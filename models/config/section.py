@@ -120,6 +120,10 @@ class Section:
 
         return self._sequence(key, _ALL, fits, "sequences of pairs of numbers above 0", count)
 
+    def pair(self, key: str) -> tuple[Any, Any]:
+        """A sequence of two values of any kind."""
+        return self._sequence(key, _ALL, lambda _: True, "values", 2)
+
     def choice(self, key: str, choices: Mapping[Any, T], default: Any = _ALL) -> T:
         """The entry of `choices` for the key's value."""
         value = self._take(key, default)
@@ -166,6 +170,11 @@ class Section:
         """Check that a key has the given value."""
         if (found := self._take(key, default)) != value:
             raise ConfigError(f"{self.path}.{key} is {shown(found)}; supported: {shown(value)}")
+
+    def those(self, *keys: str) -> dict[str, Any]:
+        """The values of these keys where there are any, which another section reads."""
+        self._read.update(keys)
+        return {key: self._data[key] for key in keys if key in self._data}
 
     def training(self, *keys: str) -> None:
         """Skip keys that only affect training."""

@@ -118,7 +118,22 @@ def from_config(section: Section, trunk: Trunk) -> Head:
     keypoints, rest = divmod(section.integer("out_channels"), kind.per_keypoint)
     if rest:
         section.refuse("out_channels", f"{kind.per_keypoint} for each keypoint")
-    return Head(build, keypoints, "head.final_layer.weight", codec.form, size=codec.size)
+    return Head(
+        build,
+        keypoints,
+        "head.final_layer.weight",
+        codec.form,
+        size=codec.size,
+        mapping=_old_names(len(build.keywords["convs"])),
+    )
+
+
+def _old_names(count: int) -> dict[str, str]:
+    """mmpose 0.x has `count` further convolutions and the final one in one sequence."""
+    if not count:
+        return {}
+    layers = {f"^head.final_layer.{3 * i + j}.": f"head.conv_layers.{3 * i + j}." for i in range(count) for j in (0, 1)}
+    return layers | {f"^head.final_layer.{3 * count}.": "head.final_layer."}
 
 
 def read_layers(

@@ -23,7 +23,7 @@ _GROWTH = 3.0
 
 
 class SABLHead(nn.Module):
-    """Pyramid levels to class scores, boxes and how sure these are of their sides, for one square anchor a cell.
+    """Pyramid levels to class scores, boxes and their confidence, for one square anchor per cell.
 
     `forward` gives raw logits per level: `classes` (n, classes, h, w), `buckets` and `offsets` (n, 4 * 7, h, w), side
     by side as left, right, top, bottom. `norm` is that of the branches.

@@ -1,5 +1,5 @@
-"""YOLOv3's head (Redmon and Farhadi, "YOLOv3: An Incremental Improvement", arXiv 1804.02767), and how it and those that
-followed state a box."""
+"""YOLOv3's head (Redmon and Farhadi, "YOLOv3: An Incremental Improvement", arXiv 1804.02767), and the box coding of it
+and its successors."""
 
 from collections.abc import Sequence
 from functools import partial

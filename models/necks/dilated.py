@@ -11,7 +11,7 @@ from ..config.section import Section
 
 
 class DilatedEncoder(nn.Module):
-    """The last backbone level to one map that sees objects of all sizes, in a list of one.
+    """The last backbone level to one map with receptive fields for all sizes, in a list of one.
 
     Shapes: (n, in_channels, h, w) to (n, channels, h, w); the blocks between have a quarter of the channels.
     """
@@ -30,7 +30,7 @@ class DilatedEncoder(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """A bottleneck whose 3x3 convolution has gaps, around a shortcut: (n, channels, h, w) to the same."""
+    """A bottleneck with a dilated 3x3 convolution and a shortcut: (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()

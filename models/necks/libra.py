@@ -14,7 +14,7 @@ from ..pooling import adaptive_max
 
 
 class BalancedPyramid(nn.Module):
-    """Pyramid levels to the same levels, each with what a refined mean of all has to add.
+    """Pyramid levels to the same levels, each plus a refined mean of all.
 
     Shapes: (n, channels, h, w) each to the same. The mean is taken in the size of level `refined`.
     """
@@ -32,7 +32,7 @@ class BalancedPyramid(nn.Module):
 
 
 class NonLocal(nn.Module):
-    """Every place plus what all places hold, weighted by likeness (Wang et al., arXiv 1711.07971, figure 2).
+    """Each position plus a mean of all positions, weighted by similarity (Wang et al., arXiv 1711.07971, figure 2).
 
     Shapes: (n, channels, h, w) to the same.
     """

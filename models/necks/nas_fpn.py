@@ -49,7 +49,7 @@ class NASFPN(nn.Module):
 
 
 class Cell(nn.Module):
-    """What follows a merge: ReLU, a 3x3 convolution, normalisation; (n, channels, h, w) to the same."""
+    """The layers after a merge: ReLU, a 3x3 convolution, normalisation; (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Cell(nn.Module):
 
 
 def _attended(x: Tensor, other: Tensor) -> Tensor:
-    """The other map plus `x` times how much of each of its channels the other asks for (figure 4)."""
+    """The other map plus `x`, whose channels are scaled by factors computed from the other map (figure 4)."""
     return other + x * other.mean((2, 3), keepdim=True).sigmoid()
 
 

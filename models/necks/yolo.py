@@ -1,4 +1,4 @@
-"""YOLOv3's way up (Redmon and Farhadi, "YOLOv3: An Incremental Improvement", arXiv 1804.02767, section 2.3)."""
+"""YOLOv3's top-down path (Redmon and Farhadi, "YOLOv3: An Incremental Improvement", arXiv 1804.02767, section 2.3)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -40,7 +40,7 @@ def _joined(x: Tensor, finer: Tensor) -> Tensor:
 
 
 def alternating(in_channels: int, channels: int, count: int) -> list[ConvLeaky]:
-    """Convolutions, 1x1 to `channels` and 3x3 to twice as many by turns."""
+    """Alternating convolutions: 1x1 to `channels` and 3x3 to twice as many."""
     layers: list[ConvLeaky] = []
     for i in range(count):
         out, kernel = (2 * channels, 3) if i % 2 else (channels, 1)

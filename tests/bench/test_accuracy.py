@@ -75,6 +75,20 @@ def test_gates(capfd: pytest.CaptureFixture[str]) -> None:
     assert "error: bad.onnx on ort cpu, batch 1: ap is 50.00 %; ap<-49.9 allows 50.10 %" in capfd.readouterr().err
 
 
+def test_the_change_since_a_report(capfd: pytest.CaptureFixture[str]) -> None:
+    assert bench("--model", "good.onnx", "--json", "base.json") == 0
+    Path("bad.onnx").replace("good.onnx")
+    capfd.readouterr()
+    assert bench("--model", "good.onnx", "--compare", "base.json") == 0
+    _, change = capfd.readouterr().out.split("change since base.json")
+    lines = [line.split()[-2:] for line in change.splitlines()]
+    assert [line for line in lines if line[:1] and line[0].startswith("AP")] == [
+        ["AP", "-50.00"],
+        ["AP50", "-50.00"],
+        ["AP75", "-50.00"],
+    ]
+
+
 def test_results_as_coco_takes_them(capfd: pytest.CaptureFixture[str]) -> None:
     assert bench("--model", "bad.onnx", "--coco-results", "found.json", "--json", "-") == 0
     assert json.loads(capfd.readouterr().out)["results"][0]["accuracy"]["ap"] == 50.0

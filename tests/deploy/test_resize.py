@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.forms import Dense
+from detforge.deploy.inputs.geometry import Normalization
 from detforge.deploy.inputs.network_inputs import ImageInput
 from detforge.deploy.inputs.resize import Pad, Resize, ResizedFrame
 from detforge.deploy.pipelines.detector import Detector
@@ -184,3 +185,24 @@ def test_a_stretch_without_a_size_fills_the_padded_canvas() -> None:
     assert (frame.resized_size, frame.canvas_size, frame.offset) == ((128, 128), (128, 128), (0, 0))
     assert place.canvas is None
     assert place.fixed((64, 96)).whole((100, 128)).resized_size == (64, 96)
+
+
+def test_a_warp_aligns_the_centres_of_the_first_pixels() -> None:
+    """Each pixel of the canvas is that of the image at its position divided by the factor, between four pixels."""
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
+    pad = Pad((64, 64), centered=True, value=0)
+    frame = Resize((60, 60), filter="warp", inverse="factor", pad=pad).whole((30, 40))
+    canvas = np.empty((3, 64, 64), np.float32)
+    frame.fill(canvas, image, Normalization("bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), 1)
+    top, left = frame.offset
+    assert (top, left) == (9.5, 2)
+    for y, x in ((12, 11), (40, 44), (17, 3)):
+        row, column = (y - top) / 1.5, (x - left) / 1.5
+        i, j = int(row), int(column)
+        down, right = row - i, column - j
+        upper = image[i, j] * (1 - right) + image[i, j + 1] * right
+        lower = image[i + 1, j] * (1 - right) + image[i + 1, j + 1] * right
+        # Positions are rounded to 1/32 px, which may change a value by 255/32 on each axis.
+        np.testing.assert_allclose(canvas[:, y, x], upper * (1 - down) + lower * down, atol=9)
+    assert not canvas[:, :8].any() and not canvas[:, 56:].any()
+    np.testing.assert_allclose(frame.to_canvas(np.array([[0, 0], [40, 30]])), [[2, 9.5], [62, 54.5]])

@@ -126,6 +126,20 @@ def centerface() -> Planted:
     return Planted(made, [28, 11, 60, 35], 0.9, 0, (36, 23))
 
 
+def cells(corners: str) -> Callable[[], Planted]:
+    """A cell of a table at column 10 and row 5 of the stride 4, beside a weaker one that is no peak."""
+
+    def planted() -> Planted:
+        made: Outputs = {"hm": np.full((1, 2, HEIGHT // 4, WIDTH // 4), -9, np.float32)}
+        made["hm"][0, 0, 5, 10:12] = [math.log(9), math.log(4)]
+        for name, values in ((corners, [3, 2, -3, 2, -3, -2, 3, -2]), ("reg", [0.5, 0.25])):
+            made[name] = np.zeros((1, len(values), HEIGHT // 4, WIDTH // 4), np.float32)
+            made[name][0, :, 5, 10] = values
+        return Planted(made, [30, 13, 54, 29], 0.9, 0, (30, 13))
+
+    return planted
+
+
 def picodet_nms() -> Planted:
     table = np.array([[1, 0.9, 10, 12, 40, 44], [-1, 0, 0, 0, 0, 0]], np.float32)
     outputs: Outputs = {"multiclass_nms3_0.tmp_0": table, "multiclass_nms3_0.tmp_2": np.array([1], np.int32)}
@@ -181,6 +195,8 @@ def rtmo() -> Planted:
 
 DETECTORS: dict[str, Callable[[], Planted]] = {
     "centerface": centerface,
+    "cycle-centernet": cells("c2v"),
+    "lore": cells("wh"),
     "mmdeploy": mmdeploy,
     "nanodet": nanodet,
     "nanodet-plus": nanodet_plus,

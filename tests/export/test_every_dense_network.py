@@ -46,7 +46,7 @@ CASES = [
     for case in [(n, "fp16") for n in NAMES if n not in FULL] + [(name, "fp32") for name in (*FREE, *FULL)]
 ]
 NEAR = {"fp32": (1e-2, 5e-5), "fp16": (0.5, 0.01)}  # px and score; half precision rounds otherwise in a batch
-LIVELINESS = {"borderdet_test": 12}  # the others' follows from their layers
+LIVELINESS = {"borderdet_test": 12, "fpt_test": 12}  # the others' follows from their layers
 GAIN = 0.3  # where a head has batch norms: the spread behind its layers
 CONF = 0.05
 PICTURES = [make_up(size, seed) for seed, size in enumerate([(120, 160), (160, 120), (120, 160), (90, 170)])]

@@ -79,7 +79,7 @@ def torchvision_names():
 
 def test_a_configuration_beside_a_stripped_checkpoint(tmp_path):
     file = save(tmp_path / "mine.pth", text="")
-    (tmp_path / "flat.py").write_text(text_of(config()), encoding="utf-8")
+    (tmp_path / "flat.py").write_text(text_of(config()), encoding="utf-8-sig")
     source = choose(None, ExportOptions(checkpoint=file, config=tmp_path / "flat.py"))
     assert source.variant.input.place.size == (64, 96)
     for name in ("none.py", "."):

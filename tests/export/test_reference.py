@@ -46,7 +46,7 @@ def folder(path, results):
         "annotations": [],
     }
     (path / "annotations.json").write_text(json.dumps(annotations))
-    (path / "results.json").write_text(json.dumps(results))
+    (path / "results.json").write_text(json.dumps(results), encoding="utf-8-sig")
     return path
 
 

@@ -68,7 +68,7 @@ void check_integral(const Map& map, double factor, const Peak& peak) {
 
 void from_heatmap(Draw& draw) {
     const Maps maps(draw, 2);  // the second one after the first, with the memory that it left
-    HeatmapRules rules{draw.whole<Method>(Method::argmax, Method::integral), odd(draw), 0, 0, draw.flag(), 0};
+    HeatmapRules rules{draw.whole<Method>(Method::argmax, Method::integral), odd(draw), 0, 0, draw.flag(), 0, draw.flag()};
     rules.sigma = draw.pick({0.1, 2.0, 64.0});
     rules.beta = draw.pick({1e-6, 1.0, 1e4});
     rules.scale = draw.pick({1e-4, 1.0, 255.0, 1e4});

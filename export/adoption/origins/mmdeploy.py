@@ -41,7 +41,7 @@ def recipe(foreign: Foreign) -> Recipe | None:
 
 def _tasks(place: Path) -> list[dict[str, Any]]:
     try:
-        data: Any = json.loads(place.read_text(encoding="utf-8"))
+        data: Any = json.loads(place.read_text(encoding="utf-8-sig"))
         tasks = _dicts(data["pipeline"]["tasks"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError(f"{place}: not a pipeline of mmdeploy; {type(error).__name__}; give --as or --card") from error

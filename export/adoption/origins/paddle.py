@@ -32,7 +32,7 @@ def _read(place: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        data: Any = yaml.safe_load(place.read_text(encoding="utf-8"))
+        data: Any = yaml.safe_load(place.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{place}: cannot be read; {type(error).__name__}; give --as or --card") from error
     require(isinstance(data, dict), "infer_cfg.yml", "an object")
