@@ -19,8 +19,10 @@ from . import (
     dark,
     ddod,
     efficientnet,
+    extremenet,
     fcos,
     foveabox,
+    fpt,
     fsaf,
     gfl,
     grmi,
@@ -98,6 +100,7 @@ _DETECTION = (
     nas_fpn,
     libra,
     sepc,
+    fpt,
     hrnetv2,
     spinenet,
     cspnet,
@@ -113,6 +116,7 @@ _DETECTION = (
     ttfnet,
     cornernet,
     centripetalnet,
+    extremenet,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)
