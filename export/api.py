@@ -14,6 +14,7 @@ from ..deploy.forms.form import Form
 from ..deploy.system.errors import ExportError, UsageError
 from ..deploy.system.files import replacing
 from ..deploy.system.flags import options_of
+from ..deploy.system.typed import typed
 from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
 from ..models.variant import Variant
 from .calibrate import calibration_images, prepared
@@ -62,6 +63,7 @@ def export(model: str | None = None, *, progress: Progress | None = None, **opti
     >>> exported.path.as_posix(), exported.comparison.problem
     ('exports/gfl_markers-fp16.onnx', None)
     """
+    model = typed("model", str | None, model)
     asked = options_of(ExportOptions, options)
     asked.check()
     progress = progress or Progress()
@@ -191,7 +193,7 @@ def rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: P
     )
 
 
-def _load(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
+def _load(source: Source, given: str | Path | None) -> tuple[nn.Module, Checkpoint]:
     """The network with its weights, and the checkpoint of the weights."""
     variant, checkpoint = source.variant, source.checkpoint
     if given == "random":
