@@ -24,7 +24,8 @@ class Suppress:
     their scores and by exp(-(1 - IoU)^2 / 0.025) (PAA: Kim and Lee, arXiv 2007.08103, equation 9).
 
     Only detections of the same class are compared, or all of them with `class_agnostic`. With `inclusive`, overlaps
-    count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1.
+    count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1. With `ghosts`, boxes around several
+    others of their class lose half their score afterwards (Zhou et al., arXiv 1901.08043, section 4.3).
     """
 
     kind: str = "hard"
@@ -37,6 +38,7 @@ class Suppress:
     class_agnostic: bool = False
     floor: float | None = None
     voting: bool = False
+    ghosts: bool = False
 
     @property
     def dropped(self) -> float:

@@ -110,6 +110,8 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results):
         if file is not None:
             check_place(Path(file))
+    if not arguments.no_save or arguments.save_txt or arguments.save_crops:
+        check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
     def report(error: Exception) -> None:

@@ -3,6 +3,7 @@
 from .centripetal import Centripetal
 from .corners import Corners
 from .dense import Dense
+from .extremes import Extremes
 from .form import Form
 from .graph import Graph
 from .heatmaps import Heatmaps
@@ -12,4 +13,4 @@ from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
 
-FORMS: list[type[Form]] = [Dense, Peaks, Corners, Centripetal, Heatmaps, Offsets, Votes, Simcc, Tags, Graph]
+FORMS: list[type[Form]] = [Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Tags, Graph]

@@ -39,7 +39,8 @@ class Output:
     for rows of peaks, which are matched by position and label. In the latter case, outputs of one `group` belong
     together, and `role` tells which holds the position, label and score. `unit` is the unit of the tolerance: 1, the
     form's `px` for outputs in px, or the "range" of the values. If `embedding` is True, only differences between values
-    are compared. An `optional` output may be absent.
+    are compared. An `optional` output may be absent. The share `jumps` of the values may differ by more than the
+    tolerance: rounding decides between nearly equal neighbours.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Output:
     role: Literal["place", "label", "score", "value"] = "value"
     embedding: bool = False
     optional: bool = False
+    jumps: float = 0.0
     mirror: Mirror | None = None
 
 

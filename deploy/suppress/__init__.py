@@ -3,6 +3,7 @@
 from ..contract.suppression import Suppress
 from ..results.instances import Instances
 from . import boxes, poses
+from .ghosts import without_ghosts
 
 RULES = {"boxes": boxes.RULES, "poses": poses.RULES}
 
@@ -10,4 +11,5 @@ RULES = {"boxes": boxes.RULES, "poses": poses.RULES}
 def suppress(found: Instances, rule: Suppress, compares: str = "boxes") -> Instances:
     """The detections left after suppression, best first, at most `max_det`. Equal scores keep their order."""
     left = RULES[compares][rule.kind](found, rule)
-    return boxes.voted(left, found) if rule.voting else left
+    left = boxes.voted(left, found) if rule.voting else left
+    return without_ghosts(left, rule) if rule.ghosts else left

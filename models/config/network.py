@@ -15,6 +15,7 @@ from ..backbones import (
     csp,
     darknet,
     efficientnet,
+    hourglass,
     hrnet,
     mobilenetv2,
     mspn,
@@ -27,10 +28,12 @@ from ..backbones import (
     swin,
     vgg,
 )
-from ..detector import DenseDetector
+from ..detector import DenseDetector, HeatmapDetector
 from ..heads import (
     atss,
     autoassign,
+    center,
+    corner,
     ddod,
     fcos,
     foveabox,
@@ -53,7 +56,7 @@ from ..heads import (
     yolox,
 )
 from ..heads import mspn as mspn_head
-from ..necks import dilated, feature_maps, fpn, hrfpn, libra, nas_fpn, pan
+from ..necks import deconv, dilated, feature_maps, fpn, hrfpn, libra, nas_fpn, pan
 from ..necks import ssd as ssd_neck
 from ..necks import yolo as yolo_neck
 from ..pose import PoseNetwork
@@ -70,6 +73,7 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("CSPNeXt", "CSPDarknet"), csp.from_config),
     "Darknet": darknet.from_config,
     "EfficientNet": efficientnet.from_config,
+    "HourglassNet": hourglass.from_config,
     "MobileNetV2": mobilenetv2.from_config,
     **dict.fromkeys(("PyramidVisionTransformer", "PyramidVisionTransformerV2"), pvt.from_config),
     "RegNet": regnet.from_config,
@@ -91,6 +95,11 @@ NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
 }
 SECOND_NECKS: dict[str, Callable[[Section, Neck], Neck]] = {"BFP": libra.from_config}
 """Those that follow another neck."""
+HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}
+HEATMAP_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
+    "CenterNetHead": center.from_config,
+    "CornerHead": corner.from_config,
+}
 DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),
     **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead", "RetinaSepBNHead"), retina.from_config),
@@ -124,6 +133,7 @@ _DENSE = (
     *("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign", "DDOD", "FOVEA", "FSAF"),
     *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
 )
+_HEATMAP = ("CenterNet", "CornerNet")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 _POSE = "TopdownPoseEstimator"
 
@@ -155,7 +165,7 @@ def read_network(model: Section) -> Network:
 
     Raises ConfigError for types and values that are not supported.
     """
-    readers = {**dict.fromkeys((*_DENSE, _DISTILLED), _dense), _POSE: _top_down}
+    readers = {**dict.fromkeys((*_DENSE, _DISTILLED), _dense), **dict.fromkeys(_HEATMAP, _heatmap), _POSE: _top_down}
     network = _known(readers, model, "networks")(model)
     try:
         with torch.device("meta"):
@@ -166,14 +176,12 @@ def read_network(model: Section) -> Network:
 
 
 def _dense(model: Section) -> Network:
-    backbone, head_keys = _below(model, "backbone"), _below(model, "bbox_head")
+    backbone, head_keys = _parts(model)
     model.training("teacher_config", "teacher_ckpt", "eval_teacher", "output_feature")
     model.training("teacher_backbone", "teacher_neck", "teacher_bbox_head")
     model.training("input_size", "size_multiplier", "random_size_range", "random_size_interval", "use_syncbn")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
     neck = _neck(model, trunk)
-    if (test := model.section("test_cfg")) is not None:
-        head_keys.lend("test_cfg", test)
     head = _known(DENSE_HEADS, head_keys, "dense heads")(head_keys, neck)
     if isinstance(head.form, Dense):
         head = replace(head, form=replace(head.form, floors=neck.floors))
@@ -182,6 +190,30 @@ def _dense(model: Section) -> Network:
         return DenseDetector(trunk.build(), neck.build(), head.build(classes), neck.levels)
 
     return _network(build, head_keys, trunk, backbone, head)
+
+
+def _heatmap(model: Section) -> Network:
+    backbone, head_keys = _parts(model)
+    read_head = _known(HEATMAP_HEADS, head_keys, "heads of heatmaps")
+    trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    if (neck_keys := model.section("neck")) is None:
+        neck = Neck(nn.Identity, trunk.levels, trunk.channels[-1], trunk.strides)
+    else:
+        neck = _known(HEATMAP_NECKS, neck_keys, "necks of heatmaps")(neck_keys, trunk)
+    head = read_head(head_keys, neck)
+
+    def build(classes: int) -> nn.Module:
+        return HeatmapDetector(trunk.build(), None if neck_keys is None else neck.build(), head.build(classes))
+
+    return _network(build, head_keys, trunk, backbone, head)
+
+
+def _parts(model: Section) -> tuple[Section, Section]:
+    """The backbone and the head, which gets `test_cfg`."""
+    backbone, head = _below(model, "backbone"), _below(model, "bbox_head")
+    if (test := model.section("test_cfg")) is not None:
+        head.lend("test_cfg", test)
+    return backbone, head
 
 
 def _neck(model: Section, trunk: Trunk) -> Neck:

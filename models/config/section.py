@@ -120,6 +120,10 @@ class Section:
 
         return self._sequence(key, _ALL, fits, "sequences of pairs of numbers above 0", count)
 
+    def pair(self, key: str) -> tuple[Any, Any]:
+        """A sequence of two values of any kind."""
+        return self._sequence(key, _ALL, lambda _: True, "values", 2)
+
     def choice(self, key: str, choices: Mapping[Any, T], default: Any = _ALL) -> T:
         """The entry of `choices` for the key's value."""
         value = self._take(key, default)

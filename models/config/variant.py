@@ -49,7 +49,7 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
         keys = {"test_cfg": old} | keys  # older than mmdet 2.3
     model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
     network = read_network(model)
-    described = _detector if isinstance(network.form, Dense) else _top_down
+    described = _detector if network.form.task == "detection" else _top_down
     found = described(text, meta, model, network)
     model.finish()
     return found
@@ -63,7 +63,7 @@ def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
         suppress, top_k = read_thresholds(model.section("test_cfg") or model.refuse("test_cfg", "a dict"))
         form = replace(form, top_k=top_k)
     labels = read_labels(meta) or ()
-    if on_canvas:
+    if on_canvas and isinstance(form, Dense):
         form = replace(form, clip=_CANVAS.get(form.clip, form.clip))
     variant = Variant(
         **_common(network), form=form, input=image, fusion=network.fusion, suppress=suppress, labels=labels

@@ -1,12 +1,19 @@
 """CornerNet's head (Law and Deng, "CornerNet: Detecting Objects as Paired Keypoints", arXiv 1808.01244)."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.forms import Corners
 from ...plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
 from ..blocks import ConvNorm
+from ..config.parts import Head, Neck
+from ..config.section import Section
+from ..config.thresholds import ALL, read_suppression
 from ..peaks import at_cells, cell_points, cell_size, top_peaks
 
 _POOLS = {"tl": (top_pool, left_pool), "br": (bottom_pool, right_pool)}
@@ -96,3 +103,40 @@ class CornerHead(nn.Module):
 def branch(channels: int, out_channels: int) -> nn.Sequential:
     """A 3x3 convolution with ReLU, then a 1x1 one."""
     return nn.Sequential(ConvNorm(channels, channels, 3), ConvNorm(channels, out_channels, 1, relu=False))
+
+
+def last_stack(stacks: int) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """For `Variant.mapping` and `unused`: the layers of the last stack, where OpenMMLab keeps some for each."""
+    branches = [f"{at}_{name}" for at in ("tl", "br") for name in ("pool", "heat", "emb", "off")]
+    # A pool is one module, a branch two in a row.
+    layers = [f"{branch}.{{}}{layer}" for branch in branches for layer in ([""] if "pool" in branch else ["0.", "1."])]
+    last, others = f"{stacks - 1}.", [f"{i}." for i in range(stacks - 1)]
+    mapping = {f"^bbox_head.{layer.format(last)}": f"bbox_head.{layer.format('')}" for layer in layers}
+    return mapping, tuple(f"bbox_head.{layer.format(i)}" for layer in layers for i in others)
+
+
+_WIDTH = 256
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's CornerHead."""
+    section.same("in_channels", neck.channels)
+    section.same("in_channels", _WIDTH)  # which is that of the branches, whatever comes in
+    section.fixed(corner_emb_channels=1)
+    section.same("num_feat_levels", neck.levels[-1] + 1, 2)
+    section.training("loss_heatmap", "loss_embedding", "loss_offset")
+    test = section.section("test_cfg") or section.refuse("test_cfg", "a dict")
+    test.same("local_maximum_kernel", 3)
+    most, peaks = test.integer("max_per_img", least=-1, most=1 << 30), test.integer("corner_topk", most=1000)
+    # The threshold has no effect here.
+    suppress = replace(read_suppression(test), conf=0.0, max_det=most if 0 < most < ALL else ALL)
+    mapping, unused = last_stack(neck.levels[-1] + 1)
+    return Head(
+        partial(CornerHead, channels=neck.channels, peaks=peaks),
+        section.integer("num_classes"),
+        "bbox_head.tl_heat.1.conv.weight",
+        Corners(tag_distance=test.number("distance_threshold")),
+        suppress=suppress,
+        mapping=mapping,
+        unused=unused,
+    )

@@ -19,6 +19,7 @@ from . import (
     dark,
     ddod,
     efficientnet,
+    extremenet,
     fcos,
     foveabox,
     fsaf,
@@ -113,6 +114,7 @@ _DETECTION = (
     ttfnet,
     cornernet,
     centripetalnet,
+    extremenet,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)

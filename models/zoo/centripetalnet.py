@@ -65,7 +65,7 @@ VARIANTS = (
         _OPENMMLAB,
         name="centripetalnet_test",
         summary="tiny CentripetalNet for tests",
-        build=partial(build, channels=(16, 16, 24), blocks=(1, 1, 1), pooled=8),
+        build=partial(build, channels=(16, 16, 24), blocks=(1, 1, 1), head=partial(CentripetalHead, pooled=8)),
         published=None,
         mapping={},
         unused=(),

@@ -5,7 +5,19 @@ from dataclasses import replace
 from detforge.deploy.card import Card, Parity, Provenance
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Centripetal, Corners, Dense, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
+from detforge.deploy.forms import (
+    Centripetal,
+    Corners,
+    Dense,
+    Extremes,
+    Graph,
+    Heatmaps,
+    Offsets,
+    Peaks,
+    Simcc,
+    Tags,
+    Votes,
+)
 from detforge.deploy.inputs.cover import Cover
 from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.inputs.network_inputs import ImageInput, PoseInput, SizeInput
@@ -42,6 +54,7 @@ CARDS = [
     replace(CARD, form=Peaks()),
     replace(CARD, form=Corners(flip=True)),
     replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),
+    replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
     CROPS,
     *(replace(CROPS, form=form) for form in (Offsets(4.0), Votes(4.0), Simcc(dark=(13, 7), least_score=None))),
     replace(CROPS, inputs=(*CROPS.inputs, PoseInput((0, 2, 1), 3.0, peak=255.0))),

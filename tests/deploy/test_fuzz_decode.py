@@ -18,7 +18,19 @@ from detforge.deploy.card import Card
 from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Centripetal, Corners, Dense, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
+from detforge.deploy.forms import (
+    Centripetal,
+    Corners,
+    Dense,
+    Extremes,
+    Graph,
+    Heatmaps,
+    Offsets,
+    Peaks,
+    Simcc,
+    Tags,
+    Votes,
+)
 from detforge.deploy.forms.keypoints import KeypointForm
 from detforge.deploy.inputs.resize import ResizedFrame
 
@@ -62,6 +74,12 @@ DETECTORS: dict[str, tuple[Any, dict[str, st.SearchStrategy[np.ndarray]]]] = {
     ),
     "peaks": (Peaks(), {"boxes": floats(9, 4), "scores": floats(9), "labels": labels(9)}),
     "corners": (Corners(), corners("tl", 6) | corners("br", 6)),
+    "extremes": (
+        Extremes(),
+        {name: v for at in "tlbr" for name, v in corners(at, 4).items() if "tags" not in name and "centres" not in name}
+        | {f"{at}_cells": floats(4, 2) for at in "tlbr"}
+        | {"centres": floats(3, 4, 5)},
+    ),
     "centripetal": (Centripetal(), corners("tl", 6) | corners("br", 6)),
     "graph": (
         Graph(),

@@ -29,6 +29,9 @@ OPERATORS = {
     "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
     "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
+    "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
+    "extreme_edges": ("ops_extreme", ["h_aggregate", "v_aggregate"]),
+    "extreme_post": ("ops_extreme", [f"extreme_post_ghost{on}" for on in (True, False)]),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -112,8 +115,10 @@ TRUNKS = (
     "faster_rcnn_hrnet_w32",
 )
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104", "centripetalnet_hg104")
+SLOW = ("cornernet_hg104", "centripetalnet_hg104", "extremenet_hg104")
 """Networks that are run on one image only."""
+LEAST = {"extremenet_hg104": 0.01}
+"""Scores below which there are copies of suppressed boxes."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
 UNEVEN = ("nas_fpn_retinanet_r50",)
@@ -154,7 +159,7 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             cases[tag] |= {"image_size": [bottom - top, right - left], "offset": [top, left]}
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
-            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
+            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
     _write(name, _manifest(meta, state, cases), arrays)

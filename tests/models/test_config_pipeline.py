@@ -167,3 +167,43 @@ def test_a_crop_of_another_size_than_the_codecs_is_refused():
     steps = ({"type": "LoadImage"}, {"type": "TopdownAffine", "input_size": (192, 256)})
     with pytest.raises(ConfigError, match=r"pipeline\[1\]\.input_size is \(192, 256\); supported: \(288, 384\)"):
         read_crops(find_transforms({"test_dataloader": {"dataset": {"pipeline": steps}}}), None, (384, 288))
+
+
+def crop_pad(**changes):
+    usual = {"test_mode": True, "test_pad_mode": ("logical_or", 127), "ratios": None, "border": None, "crop_size": None}
+    return {"type": "RandomCenterCropPad", "mean": MEAN, "std": STD, "to_rgb": True} | usual | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Pad(multiple=128, rule="or", centered=True)),
+        (
+            {"mean": (0, 0, 0), "test_pad_mode": ("logical_or", 31), "test_pad_add_pix": 1},
+            Pad(multiple=32, rule="or+1", centered=True, value=0.0),
+        ),
+    ],
+)
+def test_images_of_any_size_in_the_middle_of_their_padding(changes, expected):
+    image, _ = images(
+        new({"type": "LoadImageFromFile", "to_float32": True}, crop_pad(**changes)), NORM | {"pad_size_divisor": 1}
+    )
+    assert image.place == Resize(pad=expected)
+    assert (image.color, image.mean) == ("rgb", MEAN)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ((crop_pad(test_pad_mode=("logical_or", 100)),), "test_pad_mode is"),
+        ((crop_pad(test_pad_mode=("size_divisor", 127)),), "test_pad_mode is"),
+        ((crop_pad(to_rgb=False),), "images are padded with"),
+        ((crop_pad(mean=(1, 2, 3)),), "images are padded with"),
+        ((crop_pad(test_mode=False),), "test_mode is False"),
+        ((crop_pad(), pad(size_divisor=32)), "images are padded twice"),
+        (({"type": "LoadImageFromFile", "to_float32": True}, resize()), "resizes images of floats"),
+    ],
+)
+def test_paddings_and_resizes_that_are_not_supported(steps, message):
+    with pytest.raises(ConfigError, match=message):
+        images(new(*steps), NORM | {"pad_size_divisor": 1})

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from detforge.deploy.card import Card, Provenance
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Centripetal, Corners, Form, Peaks
+from detforge.deploy.forms import Centripetal, Corners, Extremes, Form, Peaks
 from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.results.instances import Instances
 from detforge.models.heads.center import CenterHead
 from detforge.models.heads.centripetal import CentripetalHead
 from detforge.models.heads.corner import CornerHead
+from detforge.models.heads.extreme import ExtremeHead, aggregated
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 from detforge.plugins.deform_conv.op import DeformConv
@@ -32,6 +33,8 @@ EVERYTHING = {
     "peaks": Suppress("none", conf=0.0),
     "corners": Suppress("gaussian", conf=0.001, iou=0.5),
     "centripetal": Suppress("gaussian", conf=0.001, iou=0.5),
+    # The reference's Soft-NMS leaves copies of the boxes that it drops, whose scores are lower.
+    "extremes": Suppress("gaussian", conf=0.01, floor=0.001, iou=0.5, inclusive=True, ghosts=True),
 }
 
 
@@ -46,7 +49,7 @@ class Run:
     found: dict[str, Instances]
 
 
-@pytest.fixture(scope="module", params=networks("peaks", "corners", "centripetal"))
+@pytest.fixture(scope="module", params=networks("peaks", "corners", "centripetal", "extremes"))
 def run(request: pytest.FixtureRequest) -> Run:
     golden = load(request.param)
     variant, model = load_network(request.param, golden.state)
@@ -92,6 +95,30 @@ def card(form: Form, suppress: Suppress) -> Card:
     variant = find("centernet_r18")
     provenance = Provenance("", None, "fp32", {})
     return replace(variant.card(tuple("abcde"), provenance), form=form, suppress=suppress)
+
+
+@pytest.mark.parametrize("case", load_ops("extremes"), ids=lambda case: case["name"])
+def test_extreme_points_are_the_reference_s(case: dict) -> None:
+    """Of maps with clear peaks; boxes in cells, which the reference does not clip."""
+    args, names = case["args"], {"heat": "heats", "regr": "regrs"}
+    maps = {k.replace(k[-4:], names[k[-4:]]): torch.from_numpy(value) for k, value in case["in"].items()}
+    height, width = (4 * side for side in maps["t_heats"].shape[2:])
+    outputs = ExtremeHead(5, 8, peaks=args["K"], edge=args["aggr_weight"]).decode(maps, (height, width))
+    rules = card(Extremes(), Suppress("none", conf=0.0, max_det=1000))
+    found = found_in({k: v[0].numpy() for k, v in outputs.items()}, rules, ResizedFrame(*[(height, width)] * 3))
+    expected = case["out"]["dets0"]
+    assert len(found) == len(expected) > 5
+    np.testing.assert_allclose(found.scores, expected[:, 4], atol=1e-5)
+    for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True):
+        same = (np.abs(expected[:, 4] - score) < 1e-5) & (expected[:, -1] == label)
+        distance = np.abs(np.clip(4 * expected[same, :4], 0, [width, height] * 2) - box).max(1)
+        assert distance.min() < 1e-3
+
+
+@pytest.mark.parametrize("case", load_ops("extreme_edges"), ids=lambda case: case["name"])
+def test_edges_add_up_as_in_the_reference(case: dict) -> None:
+    ours = aggregated(torch.from_numpy(case["in"]["heat"]), 3 if case["name"][0] == "h" else 2, 0.1)
+    np.testing.assert_allclose(ours.numpy(), case["out"]["y"], atol=2e-6)
 
 
 def frame_of(arguments: dict) -> ResizedFrame:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from detforge.deploy.system.errors import InputError
 from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.heads.centripetal import CentripetalHead
+from detforge.models.heads.corner import CornerHead
 from detforge.models.variant import Variant
-from detforge.models.zoo import centernet, centripetalnet, cornernet, find
+from detforge.models.zoo import centernet, centripetalnet, cornernet, extremenet, find
 
 CLASSES = 3
 Shapes = dict[str, tuple[int, ...]]
@@ -40,7 +43,7 @@ def branches(prefixes: tuple[str, ...], inputs: int, width: int, first: str, las
     """Heads of two convolutions, with biases and no norm."""
     shapes: Shapes = {}
     for prefix in prefixes:
-        kind = prefix.split(".")[0].removeprefix("tl_").removeprefix("br_")
+        kind = prefix.split(".")[0].rpartition("_")[2]
         outputs = {"hm": CLASSES, "heats": CLASSES, "tags": 1}.get(kind, 2)
         shapes |= conv(f"{prefix}.{first}", inputs, width, 3, bias=True)
         shapes |= conv(f"{prefix}.{last}", width, outputs, 1, bias=True)
@@ -145,6 +148,9 @@ def centripetal_heads(width: int, pooled: int) -> Shapes:
     return shapes
 
 
+EXTREMES = tuple(
+    f"{at}_{what}.{i}" for at, what in [*product("tlbr", ("heats", "regrs")), ("ct", "heats")] for i in range(2)
+)
 TINY = (8, 8, 12)
 _hourglass = {"channels": TINY, "blocks": (1, 1, 1)}
 CASES = {
@@ -180,7 +186,7 @@ CASES = {
         },
     ),
     "cornernet_hg104_authors": (
-        partial(cornernet.build, pooled=4, **_hourglass),
+        partial(cornernet.build, head=partial(CornerHead, pooled=4), **_hourglass),
         hourglass(TINY) | corner_heads(8, 4),
         {
             "pre.1.skip.1.weight": "backbone.stem.1.0.downsample.1.weight",
@@ -195,7 +201,7 @@ CASES = {
         },
     ),
     "centripetalnet_hg104_authors": (
-        partial(centripetalnet.build, pooled=4, **_hourglass),
+        partial(centripetalnet.build, head=partial(CentripetalHead, pooled=4), **_hourglass),
         {f"backbone.{key.replace('kps.', 'hg_modules.')}": shape for key, shape in hourglass(TINY).items()}
         | centripetal_heads(8, 4),
         {
@@ -213,6 +219,16 @@ CASES = {
             "bbox_head.br_off.1.bias": "bbox_head.br_off.1.conv.bias",
             "bbox_head.tl_off_c.1.bias": "bbox_head.tl_guiding_shift.1.conv.bias",
             "bbox_head.br_off_c_2.0.conv.bias": "bbox_head.br_centripetal_shift.0.conv.bias",
+        },
+    ),
+    "extremenet_hg104": (
+        partial(extremenet.build, **_hourglass),
+        hourglass(TINY) | branches(EXTREMES, 8, 8, "0.conv", "1"),
+        {
+            "kps.1.up1.0.conv1.weight": "backbone.hourglass_modules.1.up1.0.conv1.weight",
+            "t_heats.1.0.conv.weight": "bbox_head.t_heats.0.conv.weight",
+            "ct_heats.1.1.bias": "bbox_head.ct_heats.1.conv.bias",
+            "r_regrs.1.1.weight": "bbox_head.r_regrs.1.conv.weight",
         },
     ),
 }
