@@ -15,6 +15,7 @@ from foreign_files import write_foreign
 from numpy.typing import NDArray
 
 from detforge.deploy import load
+from detforge.deploy.system.errors import IncompatibleError
 from detforge.export import adopt
 from detforge.export.adoption.recipe import presets
 
@@ -264,3 +265,23 @@ def test_the_planted_keypoint_is_found(name: str, tmp_path: Path) -> None:
     assert made.card.skeleton is not None and made.card.skeleton.keypoints[0] == "nose"
     found = load(str(made.path))(np.zeros((256, 192, 3), np.uint8), boxes=[[0, 0, 192, 256]])
     np.testing.assert_allclose(found.keypoints, np.tile(want, (1, 17, 1)), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        ("mmdeploy", {"dets": np.zeros((1, 0, 5), np.float32), "labels": np.zeros((1, 0), np.int64)}),
+        ("rtmo", {"dets": np.zeros((1, 0, 5), np.float32), "keypoints": np.zeros((1, 0, 17, 3), np.float32)}),
+        ("ultralytics-end2end", {"output0": np.zeros((1, 0, 6), np.float32)}),
+    ],
+)
+def test_files_may_find_nothing(name: str, outputs: Outputs, tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "foreign.onnx", outputs, shape=(1, 3, HEIGHT, WIDTH))
+    made = adopt(path, preset_name=name, output=tmp_path / "ours.onnx")
+    assert len(load(str(made.path))(np.zeros((HEIGHT, WIDTH, 3), np.uint8))) == 0
+
+
+def test_a_detector_without_values_is_refused(tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "foreign.onnx", {"dets": np.zeros((1, 0, 4)), "labels": np.zeros((1, 0, 91))})
+    with pytest.raises(IncompatibleError, match="an output without values"):
+        adopt(path, preset_name="rf-detr", output=tmp_path / "ours.onnx")
