@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from detforge.deploy import load
 from detforge.deploy.system.errors import IncompatibleError
 from detforge.export import adopt
-from detforge.export.adoption.recipe import presets
+from detforge.export.adoption.recipe import preset, presets
 
 HEIGHT, WIDTH = 64, 96
 CELLS = {8: 96, 16: 24, 32: 6, 64: 2}
@@ -229,6 +229,12 @@ POSES = ["heatmap", "simcc"]
 
 def test_every_preset_is_here() -> None:
     assert sorted([*DETECTORS, *POSES]) == presets()
+
+
+def test_the_document_lists_every_preset() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "adopt.md").read_text(encoding="utf-8")
+    for name in presets():
+        assert f"| `{name}` | {preset(name).about} |" in text
 
 
 @pytest.mark.parametrize("name", DETECTORS)
