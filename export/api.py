@@ -14,8 +14,8 @@ from ..deploy.forms.form import Form
 from ..deploy.system.errors import ExportError, UsageError
 from ..deploy.system.files import replacing
 from ..deploy.system.flags import options_of
-from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
-from ..models.variant import Variant
+from ..deploy.system.typed import typed
+from ..models.checkpoint import Checkpoint
 from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
@@ -27,7 +27,7 @@ from .photographs import read_folder
 from .progress import Progress
 from .quantize import Flavor, quantize
 from .reference import Agreement, check_reference, compare_reference
-from .source import Source, choose
+from .source import Source, choose, load_weights
 from .verify import compare
 from .verify_ap import annotations_beside, compare_ap
 
@@ -62,6 +62,7 @@ def export(model: str | None = None, *, progress: Progress | None = None, **opti
     >>> exported.path.as_posix(), exported.comparison.problem
     ('exports/gfl_markers-fp16.onnx', None)
     """
+    model = typed("model", str | None, model)
     asked = options_of(ExportOptions, options)
     asked.check()
     progress = progress or Progress()
@@ -100,7 +101,7 @@ class _Export:
     def run(self) -> Exported:
         asked, step = self._asked, self._progress.step
         with step("checkpoint"):
-            network, source = _load(self._source, asked.checkpoint)
+            network, source = load_weights(self._source, asked.checkpoint)
             card, form = self._card(network, source)
         path = Path(asked.output or f"exports/{'-'.join([self._variant.name, *self._marks()])}.onnx")
         with replacing(path) as temporary:
@@ -188,28 +189,6 @@ def rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: P
         f"{remedy}",
         card,
         comparison,
-    )
-
-
-def _load(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
-    """The network with its weights, and the checkpoint of the weights."""
-    variant, checkpoint = source.variant, source.checkpoint
-    if given == "random":
-        return random_model(variant), Checkpoint({}, "random", None, None)
-    if checkpoint is None:
-        place = _default_checkpoint(variant)
-        checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
-    return load_variant(variant, checkpoint, source.remedy), checkpoint
-
-
-def _default_checkpoint(variant: Variant) -> str:
-    """The variant's default weights: a file of this package, or a URL."""
-    if variant.bundled is not None:
-        return str(variant.bundled)
-    if variant.published is not None and variant.published.url is not None:
-        return variant.published.url
-    raise UsageError(
-        f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
     )
 
 

@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from ..deploy.system.errors import InputError, UsageError
-from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, read_checkpoint
+from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, load_variant, random_model, read_checkpoint
 from ..models.config.text import ConfigError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
@@ -76,6 +77,28 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
         return Source(alone, checkpoint, _facts_of_shapes(alone))
     _check_normalisation(named, checkpoint, asked)
     return Source(named, checkpoint)
+
+
+def load_weights(source: Source, given: str | Path | None) -> tuple[nn.Module, Checkpoint]:
+    """The network with its weights, and the checkpoint of the weights."""
+    variant, checkpoint = source.variant, source.checkpoint
+    if given == "random":
+        return random_model(variant), Checkpoint({}, "random", None, None)
+    if checkpoint is None:
+        place = _own_weights(variant)
+        checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
+    return load_variant(variant, checkpoint, source.remedy), checkpoint
+
+
+def _own_weights(variant: Variant) -> str:
+    """The variant's default weights: a file of this package, or a URL."""
+    if variant.bundled is not None:
+        return str(variant.bundled)
+    if variant.published is not None and variant.published.url is not None:
+        return variant.published.url
+    raise UsageError(
+        f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
+    )
 
 
 def _check_normalisation(variant: Variant, checkpoint: Checkpoint, asked: ExportOptions) -> None:
