@@ -107,11 +107,11 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     from .read_ahead import find_ahead, needed
     from .save import Saver
 
-    saves = not arguments.no_save or arguments.save_txt or arguments.save_crops
-    json_file = None if arguments.json == "-" else arguments.json
-    for file in (json_file, arguments.coco_results, arguments.out / "results" if saves else None):
+    for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results):
         if file is not None:
             check_place(Path(file))
+    if not arguments.no_save or arguments.save_txt or arguments.save_crops:
+        check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
     def report(error: Exception) -> None:

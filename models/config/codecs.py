@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from ...deploy.forms import Heatmaps, Offsets, Simcc
 from ...deploy.forms.keypoints import KeypointForm
+from ...deploy.inputs.resize import LONGEST
 from .parts import Trunk
 from .section import Section
 
@@ -24,6 +25,8 @@ class Codec:
 def read_codec(section: Section) -> Codec:
     """Read the `decoder` of a head."""
     width, height = section.integers("input_size", count=2)
+    if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
+        section.refuse("input_size", f"sides of 1 to {LONGEST} px")
     read = _CODECS.get(section.type) or section.refuse("type", ", ".join(_CODECS))
     if read in (_simcc, _regression):
         return Codec((height, width), None, read(section))
@@ -31,9 +34,15 @@ def read_codec(section: Section) -> Codec:
     return Codec((height, width), (map_height, map_width), read(section))
 
 
+def _kernel(section: Section, key: str, most: int, *default: int) -> int:
+    """The size of a Gaussian kernel, which must be odd."""
+    size = section.integer(key, *default, most=most)
+    return size if size % 2 else section.refuse(key, "an odd number")
+
+
 def _msra(section: Section) -> KeypointForm:
     section.training("sigma")
-    blur, rule = section.integer("blur_kernel_size", 11, most=63), _rule(section)
+    blur, rule = _kernel(section, "blur_kernel_size", 63, 11), _rule(section)
     if section.flag("unbiased", False):
         return Heatmaps("dark", blur=blur)
     return Heatmaps("quarter", rule=rule)
@@ -41,7 +50,7 @@ def _msra(section: Section) -> KeypointForm:
 
 def _udp(section: Section) -> KeypointForm:
     section.training("sigma")
-    blur, radius = section.integer("blur_kernel_size", 11, most=31), section.number("radius_factor", 0.0546875)
+    blur, radius = _kernel(section, "blur_kernel_size", 31, 11), section.number("radius_factor", 0.0546875)
     rule, (width, height) = _rule(section), section.integers("heatmap_size", count=2)
     if section.choice("heatmap_type", {"gaussian": False, "combined": True}, "gaussian"):
         if rule == "mmpose0":
@@ -59,7 +68,7 @@ _RULES: dict[Any, Literal["mmpose", "mmpose0"]] = {"mmpose": "mmpose", "mmpose0"
 
 
 def _megvii(section: Section) -> KeypointForm:
-    return Heatmaps("megvii", blur=section.integer("kernel_size", most=63), scale=MEGVII_SCALE)
+    return Heatmaps("megvii", blur=_kernel(section, "kernel_size", 63), scale=MEGVII_SCALE)
 
 
 def _simcc(section: Section) -> KeypointForm:

@@ -209,6 +209,8 @@ def _preprocess(section: Section, steps: Steps) -> Steps:
 
 def _center_scale(step: Section, steps: Steps) -> Steps:
     padding = step.number("padding", 1.25)
+    if not 0.1 <= padding <= 10:
+        step.refuse("padding", "a factor of 0.1 to 10")
     return replace(steps, place=replace(steps.place, enlarge=(padding, padding)))
 
 

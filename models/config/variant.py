@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.forms import Dense, Heatmaps, Offsets
 from ...deploy.forms.boxes import Clip
@@ -44,6 +45,13 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 
     Raises ConfigError for unreadable and unsupported values.
     """
+    try:
+        return _described(text, meta)
+    except FieldError as error:  # a value that a Card cannot hold
+        raise ConfigError(f"a value is out of range; {error}; give the configuration that was trained") from None
+
+
+def _described(text: Text, meta: Mapping[str, Any]) -> Described:
     keys = _below(text, "model")
     if "bbox_head" in keys and isinstance(old := text.values.get("test_cfg"), dict) and "type" not in old:
         keys = {"test_cfg": old} | keys  # older than mmdet 2.3

@@ -99,7 +99,7 @@ def test_a_file_is_no_folder_for_results(color_model: Path, capfd: pytest.Captur
     Path("out").write_text("mine")
     cv2.imwrite("a.png", RED)
     assert main(["a.png", "--model", str(color_model), "--out", "out"]) == 2
-    said = "error: out/results: cannot be written; out is not a folder; choose another path\n"
+    said = "error: out/results: cannot be written; out is not a folder; choose another --out, or --no-save\n"
     assert capfd.readouterr() == ("", said.replace("; out is", f"; {Path('out').absolute()} is"))
     assert main(["a.png", "--model", str(color_model), "--out", "out", "--no-save"]) == 0
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from found import findings
+from found import detections
 
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.suppress import suppress
@@ -24,7 +24,7 @@ def test_each_box_is_the_weighted_mean_of_its_class(kind):
     low = draw.uniform(0, 60, (80, 2))
     boxes = np.column_stack((low, low + draw.uniform(8, 40, (80, 2)))).astype(np.float32)
     scores, labels = draw.uniform(0.2, 1, 80).astype(np.float32), draw.integers(0, 3, 80)
-    found, rule = findings(boxes, scores, labels), Suppress(kind, conf=0.1, iou=0.5, max_det=30, voting=True)
+    found, rule = detections(boxes, scores, labels), Suppress(kind, conf=0.1, iou=0.5, max_det=30, voting=True)
     still, voted = suppress(found, replace(rule, voting=False)), suppress(found, rule)
     assert voted.scores.tolist() == still.scores.tolist()
     assert voted.labels.tolist() == still.labels.tolist()
@@ -40,5 +40,5 @@ def test_each_box_is_the_weighted_mean_of_its_class(kind):
 
 
 def test_nothing_is_left_to_vote():
-    empty = findings(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    empty = detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
     assert len(suppress(empty, Suppress(voting=True))) == 0

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from golden.reader import load_ops
-from small_configs import LOAD, MEAN, NORM, PACK, SIMPLE, STD, TRUNK, dense, new, old, pose, resize
+from small_configs import DECODER, LOAD, MEAN, NORM, PACK, SIMPLE, STD, TRUNK, dense, new, old, pose, resize
 
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.inputs.crop import Crop
@@ -111,6 +111,8 @@ def person(**changes):
         "flip_indices": [0, 2, 1],
         "skeleton_links": [[0, 1], [0, 2]],
         "sigmas": [0.02, 0.03, 0.03],
+        "keypoint_colors": [[255, 0, 1], [2, 3, 4], [5, 6, 7]],
+        "skeleton_link_colors": [[8, 9, 10], [11, 12, 13]],
     }
     return {"dataset_meta": meta | changes}
 
@@ -135,6 +137,8 @@ def test_a_pose_network():
     skeleton = variant.skeleton
     assert skeleton.keypoints == ("nose", "left", "right")
     assert (skeleton.pairs, skeleton.links, skeleton.sigmas) == (((1, 2),), ((0, 1), (0, 2)), (0.02, 0.03, 0.03))
+    assert skeleton.colors == ((255, 0, 1), (2, 3, 4), (5, 6, 7))
+    assert skeleton.link_colors == ((8, 9, 10), (11, 12, 13))
     assert (variant.form.flip, variant.form.shift) == (True, 0.0)
     assert not described(network({}), crops(), person()).variant.form.flip
     shifted = described(network({"flip_test": True, "shift_heatmap": True}), crops(), person()).variant
@@ -196,6 +200,7 @@ def test_a_pose_network_of_mmpose_0(test, form):
     skeleton = variant.skeleton
     assert (skeleton.keypoints, skeleton.pairs, skeleton.links) == (("nose", "left", "right"), ((1, 2),), ((0, 1),))
     assert skeleton.sigmas == (0.02, 0.03, 0.03)
+    assert (skeleton.colors, skeleton.link_colors) == (((1, 2, 3),) * 3, ((1, 2, 3),))
     assert {key.split(".")[0] for key in variant.build(3).state_dict()} == {"backbone", "head"}
 
 
@@ -225,6 +230,28 @@ def test_joined_levels_and_further_convolutions_of_mmpose_0():
     assert fits(variant, Checkpoint(old, "old.pth", None, None))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"skeleton_links": 5},
+        {"skeleton_links": [[0, 1], ["a"], 3, None]},
+        {"skeleton_links": [[0, 10**30]]},
+        {"keypoint_colors": "red"},
+        {"keypoint_colors": [[1, 2], [3, 4], [5, 6]]},
+        {"keypoint_colors": [[1, 2, 300]] * 3},
+        {"skeleton_link_colors": [[1, 2, 3]]},
+        {"sigmas": [float("inf")] * 3},
+        {"sigmas": 1},
+    ],
+)
+def test_what_only_draws_or_scores_poses_is_left_out_where_it_is_damaged(changes):
+    skeleton = described(network({"flip_test": True}), crops(), person(**changes)).variant.skeleton
+    assert (skeleton.keypoints, skeleton.pairs) == (("nose", "left", "right"), ((1, 2),))
+    usual = described(network({"flip_test": True}), crops(), person()).variant.skeleton
+    kept = {"skeleton_links": "sigmas", "sigmas": "links"}.get(next(iter(changes)), "links")
+    assert getattr(skeleton, kept) == getattr(usual, kept)
+
+
 def _other_pose(**changes):
     return network({"flip_test": True} | changes), crops(), person()
 
@@ -239,6 +266,9 @@ def _other_pose(**changes):
         ((detector({"nms_pre": 1, "max_per_img": 1}), new(resize())), "model.test_cfg.nms is None"),
         ((detector(test_head={"a": 1}), new(resize())), "model.test_head is {'a': 1}, which is not supported"),
         ((detector(), {}), "test_dataloader.dataset.pipeline is missing"),
+        ((network({}), crops(padding=1), person()), "pipeline[2].padding is 1, which is not supported"),
+        ((network({}, decoder=DECODER | {"blur_kernel_size": 10}), crops(), person()), "is 10; supported: an odd"),
+        ((network({}, decoder=DECODER | {"input_size": (0, 96)}), crops(), person()), "decoder.input_size is (0, 96)"),
         (_other_pose(output_keypoint_indices=(0, 1)), "model.test_cfg.output_keypoint_indices is (0, 1)"),
         (_other_pose(flip_mode="offset"), "model.test_cfg.flip_mode is 'offset'"),
         ((network({}), crops(use_udp=True), person()), "use_udp of TopdownAffine is True"),
