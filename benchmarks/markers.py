@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from detforge.deploy import Instances, load
 from detforge.deploy.choose import BUNDLED
+from detforge.deploy.coco.accuracy import Accuracy
+from detforge.deploy.coco.annotations import AnnotatedImage, Annotations, Category, Object
+from detforge.deploy.coco.evaluation import Evaluation
 from detforge.deploy.inputs.geometry import Image
 from detforge.deploy.inputs.image import read_image
 from detforge.train.markers.__main__ import SEED
 from detforge.train.markers.dataset import draw_scenes
-from detforge.train.markers.evaluate import average_precision
 
 EVALUATION = Path(__file__).parents[1] / "examples" / "evaluation"
 
@@ -53,14 +55,28 @@ def measure(title: str, model: str, photographs: Sequence[Photograph]) -> None:
     """Run the detector on every image and print AP, recall and precision."""
     detector = load(model, conf=0.01)
     found = [outside(detector(np.ascontiguousarray(each.image)), each.ignored) for each in photographs]
-    boxes, labels = [each.boxes for each in photographs], [each.labels for each in photographs]
-    print(f"{title}: {len(photographs)} images, {sum(map(len, boxes))} objects")
-    for name, value in average_precision(found, boxes, labels).items():
-        print(f"  {name:20} {value:.3f}")
+    print(f"{title}: {len(photographs)} images, {sum(len(each.boxes) for each in photographs)} objects")
+    accuracy = average_precision(found, photographs)
+    for name, one in {"all": accuracy, **accuracy.classes}.items():
+        print(f"  {name:20} AP {one.ap:.1f}, AP50 {one.ap50:.1f}, AP75 {one.ap75:.1f}")
     conf = load(model).card.suppress.conf
     for label, name in enumerate(found[0].names):
         hits, wanted, given = count(found, photographs, label, conf)
         print(f"  {name:20} recall {hits}/{wanted}, precision {hits}/{given} at {conf}")
+
+
+def average_precision(found: Sequence[Instances], photographs: Sequence[Photograph]) -> Accuracy:
+    """COCO's AP of the detections in each photograph."""
+    images = []
+    for i, each in enumerate(photographs):
+        rows = zip(each.boxes.tolist(), each.labels.tolist(), strict=True)
+        objects = tuple(Object(label, (x1, y1, x2 - x1, y2 - y1)) for (x1, y1, x2, y2), label in rows)
+        images.append(AnnotatedImage(i, str(i), Path(), objects))
+    categories = {i: Category(name) for i, name in enumerate(found[0].names)}
+    evaluation = Evaluation(Annotations(Path(), tuple(images), categories), found[0].names)
+    for image, one in zip(images, found, strict=True):
+        evaluation.add(image, one)
+    return evaluation.accuracy()
 
 
 def count(

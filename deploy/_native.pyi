@@ -39,6 +39,16 @@ def soft_nms(
     floor: float,
     limit: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+def group_extremes(
+    cells: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    centres: NDArray[np.float32],
+    least: float,
+    least_centre: float,
+    conf: float,
+    top_k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
 def resize(
     image: NDArray[np.uint8],
     canvas: NDArray[np.float32 | np.float16 | np.uint8],
@@ -66,6 +76,7 @@ def heatmap_peaks(
     beta: float,
     debias: bool,
     scale: float,
+    older: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def offset_peaks(
     maps: NDArray[np.float32],

@@ -25,7 +25,7 @@ METADATA_KEY = "detforge_card"
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest differences that the verification measured between PyTorch and the exported file.
+    """The largest differences that the verification measured between the file and its reference.
 
     `detections` is the number of detections compared: boxes, or keypoints of a pose network. `box_shift_px` is their
     largest shift.
@@ -42,13 +42,15 @@ class Parity:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the file comes from."""
+    """Where the file comes from: a checkpoint, or an ONNX file that was adopted as a preset or by a description."""
 
     checkpoint: str
     sha256: str | None
     precision: Precision
     versions: dict[str, str] = field(default_factory=dict[str, str])
     parity: Parity | None = None
+    adopted_as: str | None = None
+    verified_against: str = "PyTorch"
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,6 @@ class Card:
         require((self.form.runs_on == "pairs") == bool(seconds), "inputs", "a second image only if the form needs it")
         place = self.form.place
         require(self.input.place.kind == place, "inputs.place.kind", f"{place}, as form '{self.form.kind}' needs")
-        has_keypoints = self.skeleton is not None
-        require(has_keypoints == self.form.has_keypoints, "skeleton", "keypoints only if the form has them")
         self.form.check(self.skeleton)
         allowed = SUPPRESSION[self.form.compares]
         require(self.suppress.kind in allowed, "suppress.kind", " or ".join(allowed))
@@ -91,15 +91,22 @@ class Card:
         """The image input in whose coordinates boxes and keypoints are."""
         return next(each for each in self.inputs if isinstance(each, ImageInput) and not each.second)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what the network has channels for: the keypoints of a pose network, or the labels."""
+        return self.skeleton.keypoints if self.skeleton is not None and self.form.has_keypoints else self.labels
+
     def with_place(self, place: Any) -> "Card":
         """A copy of the Card in which every image input has this geometry."""
         inputs = tuple(replace(each, place=place) if isinstance(each, ImageInput) else each for each in self.inputs)
         return replace(self, inputs=inputs)
 
     def missing(self, names: set[str]) -> list[str]:
-        """The outputs that the form and the suppression read but that are not in `names`."""
-        read = READS.get(self.suppress.kind)
-        return sorted({*self.form.missing(names), *([] if read is None or read in names else [read])})
+        """The outputs that the form, the suppression and the skeleton need but that are not in `names`."""
+        read = {READS.get(self.suppress.kind)}
+        if self.skeleton is not None and any(output.name == "keypoints" for output in self.form.outputs):
+            read.add("keypoints")
+        return sorted({*self.form.missing(names), *(name for name in read if name is not None and name not in names)})
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, allow_nan=False)

@@ -1,13 +1,16 @@
 """Opens a model file as a pipeline and applies the caller's options to its Card."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from .adjust import adjusted, class_indices
 from .backends.guarded import GuardedBackend
 from .backends.open import open_backend
 from .card import METADATA_KEY, Card, parse_card
+from .choose import choose_model
 from .contract.choices import SUPPRESSION
 from .contract.parse import FieldError
 from .contract.port import Backend
@@ -18,6 +21,7 @@ from .pipelines.pipeline import Pipeline
 from .pipelines.top_down import TopDown
 from .system.errors import UsageError
 from .system.flags import options_of
+from .system.typed import typed
 
 
 class _Assembly(Protocol):
@@ -30,10 +34,25 @@ _PIPELINES: dict[str, _Assembly] = {"images": Detector, "pairs": Detector, "crop
 """The pipeline for each value of a form's `runs_on`."""
 
 
+@dataclass(frozen=True)
+class _Runtime:
+    """How a file is run."""
+
+    backend: str
+    device: str | None
+    threads: int | None
+    streams: int
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "streams"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UsageError(f"{name} {value} is out of range; give 1 or more")
+
+
 def load(
-    path: str,
+    path: str | Path | None = None,
     *,
-    pose_model: str | None = None,
+    pose_model: str | Path | None = None,
     backend: str = "auto",
     device: str | None = None,
     threads: int | None = None,
@@ -42,27 +61,43 @@ def load(
 ) -> Pipeline:
     """Open an exported model file, or an engine that was built before, as a pipeline.
 
-    `options` are the fields of `options.Options`, for example conf=0.3; those not given come from the Card. `device`
-    defaults to cuda:0 for engines and to cpu for other files. `streams` is the number of threads that an engine serves
-    at a time.
+    `path` is the file or the name of an exported variant, such as "gfl_r50", whose newest file in exports/ is chosen;
+    "gfl_markers" and "corners_markers" come with the package. Without it, it is the newest detector in exports/, or
+    gfl_markers. `options` are the fields of `options.Options`, for example conf=0.3; those not given come from the
+    Card. `device` defaults to cuda:0 for engines and to cpu for other files. `streams` is the number of threads that an
+    engine serves at a time.
 
     A detector with a `pose_model` estimates a pose in each of its boxes. A top-down pose network alone needs boxes with
     each image; a bottom-up one does not. With a `pose_model`, the options `decode`, `flip` and an `nms` that compares
-    poses apply to the pose model. Raises InputError, IncompatibleError or UsageError.
+    poses apply to the pose model. A pipeline can be pickled: the copy opens the files again, also in a process that
+    multiprocessing spawns. Raises InputError, IncompatibleError or UsageError.
 
-    >>> detector = load("exports/gfl_r50.onnx", conf=0.3)
+    >>> detector = load("gfl_markers", conf=0.3)
     >>> found = detector(image)
-    >>> found.boxes, found.scores, found.labels
+    >>> found.boxes.shape, [found.names[label] for label in found.labels]
+    ((1, 4), ['qr_code'])
     """
+    for name, value in (("path", path), ("pose_model", pose_model)):
+        typed(name, str | Path | None, value)
+    file = str(choose_model(None if path is None else str(path)))
+    pose_file = None if pose_model is None else str(choose_model(str(pose_model)))
     chosen = options_of(Options, options)
-    runtime: dict[str, Any] = {"backend": backend, "device": device, "threads": threads, "streams": streams}
-    if pose_model is None:
-        return _open(path, chosen, runtime)
-    of_poses = chosen.nms is not None and chosen.nms in SUPPRESSION["poses"] and chosen.nms not in SUPPRESSION["boxes"]
-    own = Options(nms=chosen.nms if of_poses else None, decode=chosen.decode, flip=chosen.flip)
-    rest = replace(chosen, nms=None if of_poses else chosen.nms, decode=None, flip=None)
-    estimator: Any = _open(pose_model, own, runtime)
-    if not estimator.takes_boxes:
+    runtime = asdict(
+        options_of(_Runtime, {"backend": backend, "device": device, "threads": threads, "streams": streams})
+    )
+    pipeline = _open(file, chosen, runtime) if pose_file is None else _open_both(file, pose_file, chosen, runtime)
+    files = {"path": Path(file).resolve(), "pose_model": pose_file and Path(pose_file).resolve()}
+    pipeline.reopen = partial(load, **files, **runtime, **options)
+    return pipeline
+
+
+def _open_both(path: str, pose_model: str, options: Options, runtime: dict[str, Any]) -> TopDown:
+    """A detector and a pose network on its boxes, each with its options."""
+    of_poses = options.nms in SUPPRESSION["poses"] and options.nms not in SUPPRESSION["boxes"]
+    own = Options(nms=options.nms if of_poses else None, decode=options.decode, flip=options.flip)
+    rest = replace(options, nms=None if of_poses else options.nms, decode=None, flip=None)
+    estimator = _open(pose_model, own, runtime)
+    if not isinstance(estimator, PoseEstimator):
         raise UsageError(f"{pose_model}: not a top-down pose network; give it as the model itself")
     detector = _open(path, rest, runtime)
     if detector.takes_boxes or detector.card.form.has_keypoints:

@@ -14,22 +14,22 @@ from ..deploy.forms.form import Form
 from ..deploy.system.errors import ExportError, UsageError
 from ..deploy.system.files import replacing
 from ..deploy.system.flags import options_of
-from ..models.checkpoint import Checkpoint, fetch, load_variant, random_model, read_checkpoint
-from ..models.variant import Variant
+from ..deploy.system.typed import typed
+from ..models.checkpoint import Checkpoint
 from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
 from .convert import attach, prepare, to_onnx
-from .graph_nms import GraphNms
-from .labels import read_labels
+from .graph_nms import GraphNms, check_rule
+from .labels import labels_of, skeleton_of
 from .openvino import without_functions
 from .options import ExportOptions
 from .photographs import read_folder
 from .progress import Progress
 from .quantize import Flavor, quantize
 from .reference import Agreement, check_reference, compare_reference
-from .source import Source, choose
+from .source import Source, choose, load_weights
 from .verify import compare
-from .verify_ap import compare_ap, truths_beside
+from .verify_ap import annotations_beside, compare_ap
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Exported:
     """The result of an export: the file, its Card, and the comparison with PyTorch if there was one.
 
     `agreement` is the comparison with the detections of another framework, if those were given.
+
+    >>> exported = export("gfl_markers", verify="off")
+    >>> exported.path.as_posix(), exported.comparison
+    ('exports/gfl_markers.onnx', None)
+    >>> exported.card.labels
+    ('qr_code', 'barcode', 'aruco', 'chessboard')
     """
 
     path: Path
@@ -48,14 +54,15 @@ class Exported:
 def export(model: str | None = None, *, progress: Progress | None = None, **options: Any) -> Exported:
     """Export a model of the zoo, or a checkpoint, to one ONNX file that holds everything needed to run it.
 
-    Without a model name, the checkpoint's own configuration describes the network. `options` are the fields of
+    Without a model name, the configuration in the `checkpoint` describes the network. `options` are the fields of
     `options.ExportOptions`. `progress` is called at each step. Raises UsageError, InputError, ExportError,
     RejectedError (the file is then kept as *.rejected.onnx), and DetforgeError if the file cannot be written.
 
-    >>> exported = export("gfl_r50", precision="fp16")
-    >>> exported = export(checkpoint="work/epoch_12.pth")
-    >>> exported.path, exported.comparison.match_rate
+    >>> exported = export("gfl_markers", precision="fp16", imgsz=(320, 320))
+    >>> exported.path.as_posix(), exported.comparison.problem
+    ('exports/gfl_markers-fp16.onnx', None)
     """
+    model = typed("model", str | None, model)
     asked = options_of(ExportOptions, options)
     asked.check()
     progress = progress or Progress()
@@ -79,6 +86,10 @@ class _Export:
         self._form = variant.form if asked.nms == "none" else variant.form.suppressed_inside()
         if self._form is None:
             raise UsageError(f"{variant.name} is decoded at run time; export it with nms 'none'")
+        limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
+        self._suppress = replace(variant.suppress, **limits)
+        if asked.nms == "graph":
+            check_rule(variant.name, self._suppress)
         self._flavor: Flavor = "cpu" if asked.runtime == "ort" else "tensorrt"
         self._judge = "openvino" if asked.format == "openvino" or asked.precision == "bf16" else "ort"
         if asked.verify == "tensor":
@@ -90,7 +101,7 @@ class _Export:
     def run(self) -> Exported:
         asked, step = self._asked, self._progress.step
         with step("checkpoint"):
-            network, source = _load(self._source, asked.checkpoint)
+            network, source = load_weights(self._source, asked.checkpoint)
             card, form = self._card(network, source)
         path = Path(asked.output or f"exports/{'-'.join([self._variant.name, *self._marks()])}.onnx")
         with replacing(path) as temporary:
@@ -110,7 +121,7 @@ class _Export:
                 attach(proto, card)
                 temporary.write_bytes(proto.SerializeToString())
                 if comparison.problem is not None:
-                    raise _rejected(comparison, proto, card, path)
+                    raise rejected(comparison, proto, card, path)
         return Exported(path, card, comparison, self._agreement(path, card))
 
     def _agreement(self, path: Path, card: Card) -> Agreement | None:
@@ -130,15 +141,14 @@ class _Export:
         """The Card for the number of labels or keypoints in the weights, and the form of the network's raw outputs."""
         variant, asked = self._variant, self._asked
         count = variant.count_classes(network.get_parameter(variant.classes_key))
-        names = _labels(variant, source, count, asked.labels)
-        card = variant.card(
-            names if variant.skeleton is None else variant.labels,
-            Provenance(source.name, source.sha256, asked.precision, _versions()),
-            None if variant.skeleton is None else names,
-        )
+        provenance = Provenance(source.name, source.sha256, asked.precision, _versions())
+        if not variant.form.has_keypoints:
+            card = variant.card(labels_of(variant, source, count, asked.labels), provenance)
+        else:
+            skeleton = skeleton_of(self._source, source, count, asked.labels)
+            card = variant.card(source.labels or variant.labels, provenance, skeleton)
         form = card.form
-        limits = {name: value for name in ("conf", "iou", "max_det") if (value := getattr(asked, name)) is not None}
-        card = replace(card, suppress=replace(card.suppress, **limits))
+        card = replace(card, suppress=self._suppress)
         if asked.nms == "graph":
             assert self._form is not None
             card = replace(card, form=self._form)
@@ -163,57 +173,23 @@ class _Export:
     def _verify(self, network: nn.Module, file: Path, card: Card, form: Form) -> Comparison:
         with self._progress.step("verify"):
             comparison = compare(network, file, card, form, self._pictures, self._tolerance, self._judge)
-        if self._asked.precision == "int8" and (truths := truths_beside(self._asked.images, card)):
-            comparison.ap = compare_ap(network, file, card, form, truths, self._judge, self._progress)
+        if self._asked.precision == "int8" and (truth := annotations_beside(self._asked.images, card)):
+            comparison.ap = compare_ap(network, file, card, form, truth, self._judge, self._progress)
         return comparison
 
 
-def _rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
+def rejected(comparison: Comparison, proto: onnx.ModelProto, card: Card, path: Path) -> RejectedError:
     """Keep the file that disagrees under another name, and make the error about it."""
-    rejected = path.with_suffix(".rejected.onnx")
-    with replacing(rejected) as temporary:
+    kept = path.with_suffix(".rejected.onnx")
+    with replacing(kept) as temporary:
         temporary.write_bytes(proto.SerializeToString())
     remedy = comparison.remedy(card.provenance.precision)
     return RejectedError(
-        f"the exported file disagrees with PyTorch; {comparison.problem}; it is kept as {rejected}; {remedy}",
+        f"the file disagrees with {card.provenance.verified_against}; {comparison.problem}; it is kept as {kept}; "
+        f"{remedy}",
         card,
         comparison,
     )
-
-
-def _load(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
-    """The network with its weights, and the checkpoint of the weights."""
-    variant, checkpoint = source.variant, source.checkpoint
-    if given == "random":
-        return random_model(variant), Checkpoint({}, "random", None, None)
-    if checkpoint is None:
-        place = _default_checkpoint(variant)
-        checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
-    return load_variant(variant, checkpoint, source.remedy), checkpoint
-
-
-def _default_checkpoint(variant: Variant) -> str:
-    """The variant's default weights: a file of this package, or a URL."""
-    if variant.bundled is not None:
-        return str(variant.bundled)
-    if variant.published is not None and variant.published.url is not None:
-        return variant.published.url
-    raise UsageError(
-        f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
-    )
-
-
-def _labels(variant: Variant, checkpoint: Checkpoint, classes: int, given: str | Path | None) -> tuple[str, ...]:
-    """The name of each class or keypoint: from the given file, the checkpoint or the variant, else a number."""
-    own, what = variant.labels, "classes"
-    if variant.skeleton is not None:
-        own, what = variant.skeleton.keypoints, "keypoints"
-    if given is not None:
-        return read_labels(Path(given), classes, what)
-    for labels in (checkpoint.labels, own):
-        if labels is not None and len(labels) == classes:
-            return labels
-    return tuple(f"{'class' if variant.skeleton is None else 'keypoint'}_{i}" for i in range(classes))
 
 
 def _tolerance(asked: ExportOptions) -> Tolerance:

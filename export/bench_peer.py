@@ -73,7 +73,7 @@ def _serve() -> None:
     if card.form.suppresses:  # The network in PyTorch does not suppress.
         card = replace(card, form=variant.form)
     model = assemble(TorchBackend(network, card, device), card)
-    images = read_images(Path(first["images"]))
+    images = read_images(first["images"])
     _say({"answer": weights})
     timers: dict[Case, Timer] = {}
     for line in sys.stdin:
@@ -111,15 +111,13 @@ def _variant(card: Card) -> Variant:
 def _network(variant: Variant, card: Card) -> tuple[nn.Module, str]:
     """The network with the weights of the exported file, or random weights if those cannot be found."""
     came = card.provenance
-    names = card.labels if card.skeleton is None else card.skeleton.keypoints
-    count = len(names)
     if came.checkpoint == "random":
         return random_model(variant), "random, as those of the file"
     checkpoint = _checkpoint(variant, came)
     if checkpoint is not None:
         return load_variant(variant, checkpoint), checkpoint.name
     _TORCH.manual_seed(0)
-    return variant.build(count), f"random, since {came.checkpoint} was not found"
+    return variant.build(len(card.names)), f"random, since {came.checkpoint} was not found"
 
 
 def _checkpoint(variant: Variant, came: Provenance) -> Checkpoint | None:

@@ -1,49 +1,54 @@
 """detexport: export a checkpoint to one ONNX file that holds everything needed to run it."""
 
 import argparse
-import contextlib
 import json
 import sys
-import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..deploy.system import flags
 from ..deploy.system.console import Parser, run
 from ..deploy.system.errors import IncompatibleError, UsageError
 from .engine_flags import add_flags, build, engine_options
 from .options import ExportOptions
-from .progress import Progress
+from .shown import Shown, print_source, print_summary, print_table, step
 
 if TYPE_CHECKING:
-    from ..deploy.card import Card
-    from .comparison import Comparison
     from .engine import EngineOptions
-    from .source import Source
-
-
-T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return run(_with_packages, _parser(), argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["adopt"]:
+        from .adoption import cli
+
+        return run(_with_packages(cli.command), cli.parser(), given[1:])
+    return run(_with_packages(_command), _parser(), given)
 
 
-def _with_packages(arguments: argparse.Namespace) -> int:
-    """Run the command, or name the missing package that only exports need."""
-    try:
-        return _command(arguments)
-    except ModuleNotFoundError as error:
-        raise IncompatibleError(
-            f"detexport needs {error.name}, which is not installed; pip install 'detforge[export]'"
-        ) from error
+def _with_packages(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The command, which then names the missing package that only exports need."""
+
+    def run_command(arguments: argparse.Namespace) -> int:
+        try:
+            return command(arguments)
+        except ModuleNotFoundError as error:
+            raise IncompatibleError(
+                f"detexport needs {error.name}, which is not installed; pip install 'detforge[export]'"
+            ) from error
+
+    return run_command
 
 
 def _parser() -> Parser:
-    parser = Parser("detexport", "Export a detection or pose network to one ONNX file that holds everything to run it.")
+    parser = Parser(
+        "detexport",
+        "Export a detection or pose network to one ONNX file that holds everything to run it. "
+        "`detexport adopt FILE.onnx` does so for a file that another program exported.",
+    )
     add = parser.add_argument
     add("--model", metavar="NAME", help="a model of --list, or a short name for its default variant (gfl)")
     precision = parser.add_mutually_exclusive_group()
@@ -95,11 +100,11 @@ def _command(arguments: argparse.Namespace) -> int:
     from .comparison import RejectedError
 
     try:
-        exported = export(arguments.model, progress=_Shown(), **options)
+        exported = export(arguments.model, progress=Shown(), **options)
     except RejectedError as error:
-        _print_findings(error.card, error.comparison)
+        print_summary(error.card, error.comparison)
         raise
-    _print_findings(exported.card, exported.comparison)
+    print_summary(exported.card, exported.comparison)
     if (agreement := exported.agreement) is not None:
         print(
             f"the framework's detections: {agreement.matched} of {agreement.expected} found, "
@@ -118,19 +123,11 @@ def _dry_run(model: str | None, options: dict[str, Any]) -> int:
 
     asked = ExportOptions(**options)
     asked.check()
-    with _step("checkpoint"):
+    with step("checkpoint"):
         source = choose(model, asked)
     print(f"{source.variant.name}: {source.variant.summary}")
-    _print_source(source)
+    print_source(source)
     return 0
-
-
-def _print_source(source: "Source") -> None:
-    """Print the facts of a checkpoint's configuration, and where they differ from --model."""
-    if source.facts:
-        _print_table(["read", "", "from"], [[fact.what, fact.value, fact.keys] for fact in source.facts])
-    for difference in source.differences:
-        print(f"the configuration overrides --model: {difference}")
 
 
 def _options(arguments: argparse.Namespace, engine: "EngineOptions | None") -> dict[str, Any]:
@@ -145,82 +142,16 @@ def _options(arguments: argparse.Namespace, engine: "EngineOptions | None") -> d
     return vars(chosen) | {"imgsz": None if chosen.imgsz is None else tuple(chosen.imgsz)}
 
 
-class _Shown(Progress):
-    """Prints steps and their times on stderr, with a spinner or a bar on a terminal."""
-
-    def chosen(self, source: "Source") -> None:
-        _print_source(source)
-
-    def step(self, name: str) -> contextlib.AbstractContextManager[object]:
-        return _step(name)
-
-    def track(self, name: str, parts: Iterable[T], count: int) -> Iterable[T]:
-        return _track(name, parts, count)
-
-
-@contextlib.contextmanager
-def _step(name: str) -> Generator[None]:
-    """Show a spinner during a step if stderr is a terminal, and print the time of the step at its end."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False)
-    started = time.perf_counter()
-    with console.status(f"{name} ..."):
-        yield
-    console.print(f"{name:<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
-
-
-def _track(name: str, parts: Iterable[T], count: int) -> Iterator[T]:
-    """Show a bar for a step of `count` parts, and print the time of the step at its end."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True, highlight=False)
-    started = time.perf_counter()
-    yield from track(parts, name, count, console=console, transient=True, disable=not console.is_terminal)
-    console.print(f"{name:<11}[dim]{time.perf_counter() - started:6.1f} s[/dim]")
-
-
-def _print_findings(card: "Card", comparison: "Comparison | None") -> None:
-    what = f"{len(card.labels)} classes" if card.skeleton is None else f"{len(card.skeleton.keypoints)} keypoints"
-    print(f"{card.model}, {card.provenance.precision}, {what}, weights: {card.provenance.checkpoint}")
-    if comparison is not None:
-        _print_comparison(comparison, "detections" if card.skeleton is None else "keypoints")
-
-
-def _print_comparison(comparison: "Comparison", what: str) -> None:
-    """Print the parity table and how many final detections match."""
-    rows = [
-        [name, f"{row.max_abs:.2e}", f"{row.max_rel:.2e}", f"{row.cosine:.7f}"]
-        for name, row in comparison.outputs.items()
-    ]
-    _print_table(["against PyTorch fp32", "max abs", "max rel", "cosine"], rows)
-    shapes = ", ".join("x".join(map(str, shape)) for shape in comparison.runs)
-    print(f"inputs: {shapes}")
-    if comparison.ap is not None:
-        before, after = comparison.ap
-        print(f"AP: PyTorch {before:.2f}, the file {after:.2f} ({after - before:+.2f})")
-    if not comparison.detections:
-        print(f"{what}: none above 0.05 on either side, so there was nothing to compare")
-        return
-    few = comparison.detections <= comparison.tolerance.slack
-    print(
-        f"{what}: {comparison.matched} of {comparison.detections} match ({comparison.match_rate:.1%}), "
-        f"worst shift {comparison.box_shift_px:.3g} px, worst score shift {comparison.score_shift:.2g}"
-        + ("; too few for a verdict, give photographs with --images" if few else "")
-    )
-
-
 def _list(as_json: bool) -> int:
     from .catalog import entries
 
-    with _step("models"):
+    with step("models"):
         models = entries()
     if as_json:
         print(json.dumps([asdict(entry) for entry in models], indent=2))
         return 0
     rows = [[e.name, e.task, e.paper, e.input, f"{e.parameters / 1e6:.1f} M", e.checkpoint] for e in models]
-    _print_table(["model", "task", "paper", "input", "parameters", "checkpoint"], rows)
+    print_table(["model", "task", "paper", "input", "parameters", "checkpoint"], rows)
     return 0
 
 
@@ -231,7 +162,7 @@ def _show(path: Path, as_json: bool) -> int:
     if as_json:
         print(json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False))
     else:
-        _print_table(["part", "value"], [list(row) for row in described(card)])
+        print_table(["part", "value"], [list(row) for row in described(card)])
     return 0
 
 
@@ -256,22 +187,8 @@ def _doctor(as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        _print_table(["check", "state", "", "remedy"], [[c.name, c.state, c.detail, c.mend] for c in checks])
+        print_table(["check", "state", "", "remedy"], [[c.name, c.state, c.detail, c.mend] for c in checks])
     return 4 if any(check.state == "failed" for check in checks) else 0
-
-
-def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 1000  # Do not wrap lines in a pipe.
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
 
 
 if __name__ == "__main__":

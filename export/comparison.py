@@ -49,6 +49,7 @@ class Difference:
     cosine: float = 1.0
     excess: float = 0.0  # the share of the values that exceed the tolerance
     embedding: bool = False
+    jumps: float = 0.0  # the share that may exceed it in any precision
     no_numbers: int = 0  # values that are NaN or infinite
 
     def add(self, got: NDArray[Any], expected: NDArray[Any], unit: Any, tolerance: Tolerance) -> None:
@@ -91,10 +92,17 @@ class Comparison:
     ap: tuple[float, float] | None = None
 
     def add(
-        self, name: str, got: NDArray[Any], expected: NDArray[Any], unit: Any = 1.0, *, embedding: bool = False
+        self,
+        name: str,
+        got: NDArray[Any],
+        expected: NDArray[Any],
+        unit: Any = 1.0,
+        *,
+        embedding: bool = False,
+        jumps: float = 0.0,
     ) -> None:
-        """Take in one run's output; of an `embedding` only differences between values matter."""
-        difference = self.outputs.setdefault(name, Difference(embedding=embedding))
+        """Take in one run's output; `embedding` and `jumps` are those of its Output."""
+        difference = self.outputs.setdefault(name, Difference(embedding=embedding, jumps=jumps))
         difference.add(got, expected, unit, self.tolerance)
 
     @property
@@ -108,7 +116,7 @@ class Comparison:
             if difference.no_numbers:
                 return f"{name} has {difference.no_numbers} values that are NaN or infinite"
             if self.tolerance.cosine is None or difference.embedding:
-                if difference.excess > self.tolerance.outliers:
+                if difference.excess > max(self.tolerance.outliers, difference.jumps):
                     share = f"{difference.excess:.2%} of its values exceed the tolerance"
                     return f"{name} differs by up to {difference.max_abs:.3g}; {share}"
             elif difference.cosine < self.tolerance.cosine:

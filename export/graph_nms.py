@@ -10,10 +10,27 @@ from torch import Tensor, nn
 from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.suppression import Suppress
 from ..deploy.forms import Dense, Graph
+from ..deploy.forms.beside import KEYPOINTS
+from ..deploy.forms.boxes import LAST_PIXEL
+from ..deploy.system.errors import UsageError
 from ..plugins.nms.op import nms
 
 CONF = Graph.least_conf
 """Score threshold inside the file, as in the references. The runtime applies a higher one."""
+_CARRIED = ("boxes", *(output.name for output in KEYPOINTS))
+"""The outputs of a detection that pass through with it."""
+
+
+def check_rule(model: str, suppress: Suppress) -> None:
+    """Raise UsageError if the graph cannot run the rule."""
+    if suppress.kind != "hard" or suppress.voting:
+        kind = "voting" if suppress.voting else suppress.kind
+        raise UsageError(f"{model} suppresses with '{kind}', a graph only with 'hard'; export it with nms 'none'")
+    if suppress.conf < CONF:
+        raise UsageError(
+            f"conf {suppress.conf:g}: NMS in a graph drops scores up to {CONF:g}; give conf {CONF:g} or more, or "
+            "export it with nms 'none'"
+        )
 
 
 class GraphNms(nn.Module):
@@ -21,7 +38,8 @@ class GraphNms(nn.Module):
 
     The rules are those of `deploy.forms.dense` and `deploy.suppress`, with two differences. Boxes are clipped to the
     canvas, since the graph does not know the image border. Only the `top_k` best pairs of a level are kept, so that
-    their number is fixed. The rows are sorted by score; those from `num` to m = max_det are zero.
+    their number is fixed. The rows are sorted by score; those from `num` to m = max_det are zero. A network that finds
+    keypoints beside boxes also gives `keypoints` and `keypoint_scores` as `deploy.forms.graph` reads them.
     """
 
     def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress) -> None:
@@ -33,14 +51,14 @@ class GraphNms(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
         outputs = self.model(image)
-        boxes = outputs["boxes"]
-        sizes = self.form.level_sizes(height, width)
+        sizes = self.form.ranked_together(height, width)
         ranks, fused = self._scores(outputs, sizes)
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]
         points, labels = pairs // classes, pairs % classes
-        last, limit = int(self.form.clip == "last_pixel"), self.suppress.max_det
-        boxes = boxes.gather(1, points[..., None].expand(-1, -1, 4))
+        last, limit = int(self.form.clip in LAST_PIXEL), self.suppress.max_det
+        carried = {name: _rows_of(outputs[name], points) for name in _CARRIED if name in outputs}
+        boxes = carried["boxes"]
         if self.form.clip != "none":
             sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
             boxes = boxes.clamp(min=0).minimum(sides - last)
@@ -51,7 +69,7 @@ class GraphNms(nn.Module):
         iou = areas.new_full((1,), _not_below(self.suppress.iou))
         compared, kinds = (torch.zeros_like(labels), 1) if self.suppress.class_agnostic else (labels, classes)
         best = nms(areas, scores, compared.to(scores.dtype), iou, kinds, limit)
-        return self._rows(best, boxes, labels)
+        return self._rows(best, labels, {**carried, "boxes": boxes})
 
     def _scores(self, outputs: dict[str, Tensor], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The top-k ranks, -1 for pairs that are no candidates, and the final scores, both (n, a, classes)."""
@@ -96,14 +114,14 @@ class GraphNms(nn.Module):
             start = start + size
         return torch.cat(indices, 1), torch.cat(values, 1)
 
-    def _rows(self, best: Tensor, boxes: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _rows(self, best: Tensor, labels: Tensor, carried: dict[str, Tensor]) -> dict[str, Tensor]:
         """The `max_det` best remaining (n, k, 2) scores and positions. Rows without a score are zero."""
         limit = self.suppress.max_det
         best = nn.functional.pad(best, (0, 0, 0, max(0, limit - best.shape[1])))[:, :limit]
         scores, index = best[..., 0], best[..., 1].long()
         found = scores > 0
         return {
-            "boxes": torch.where(found[..., None], boxes.gather(1, index[..., None].expand(-1, -1, 4)), 0.0),
+            **{name: torch.where(found[..., None], _rows_of(own, index), 0.0) for name, own in carried.items()},
             "scores": scores,
             "labels": torch.where(found, labels.gather(1, index), 0),
             "num": found.sum(1),
@@ -114,6 +132,11 @@ def _not_below(limit: float) -> float:
     """The nearest float32 that is not below `limit`, so that a box exactly at the limit passes in any precision."""
     nearest = np.float32(limit)
     return float(nearest if nearest >= limit else np.nextafter(nearest, np.float32(np.inf)))
+
+
+def _rows_of(values: Tensor, rows: Tensor) -> Tensor:
+    """The rows (n, m) of values (n, a, c)."""
+    return values.gather(1, rows[..., None].expand(-1, -1, values.shape[2]))
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from ..deploy.backends.open import open_backend
 from ..deploy.card import Card
+from ..deploy.coco.annotations import Annotations, read_annotations
+from ..deploy.coco.evaluation import category_ids
 from ..deploy.forms import Form
 from ..deploy.inputs.image import read_image
 from ..deploy.pipelines.detector import Detector
 from ..deploy.results.instances import Instances
 from ..deploy.system.errors import InputError, UsageError
-from .average_precision import ANNOTATIONS, overlaps, read_annotations
 from .progress import Progress
+from .verify_ap import ANNOTATIONS
 
 _IOU, _SCORE = 0.9, 0.01
 """A detection matches at this IoU or above and within this difference of the score."""
@@ -54,29 +56,28 @@ def compare_reference(path: Path, card: Card, file: Path, folder: Path, backend:
 
     Raises InputError if the results are not in COCO's format.
     """
-    truths = read_annotations(folder, card.labels)
-    references = read_results(file, folder, card.labels)
+    annotations = read_annotations(folder / ANNOTATIONS, folder)
+    references = read_results(file, annotations, card.labels)
     model = Detector(open_backend(str(path), backend=backend), card)
     expected = found = common = 0
-    for truth in progress.track("reference", truths, len(truths)):
-        ours, theirs = model(read_image(truth.file)), references[truth.file]
+    for image in progress.track("reference", annotations.images, len(annotations.images)):
+        ours, theirs = model(read_image(image.file)), references[image.id]
         expected, found = expected + len(theirs.scores), found + len(ours)
         common += matched(ours, theirs)
     return Agreement(expected, found, common)
 
 
-def read_results(file: Path, folder: Path, labels: Sequence[str]) -> dict[Path, Found]:
-    """Read the detections of each image in the folder's annotations.
+def read_results(file: Path, annotations: Annotations, labels: Sequence[str]) -> dict[int, Found]:
+    """Read the detections of each annotated image, by the image's id.
 
     Raises InputError if the results are not in COCO's format.
     """
+    label_of = {id: label for label, id in enumerate(category_ids(annotations, labels))}
+    rows: dict[int, list[tuple[Any, float, int]]] = {image.id: [] for image in annotations.images}
     try:
-        given = json.loads((folder / ANNOTATIONS).read_text(encoding="utf-8"))
-        label_of = {each["id"]: labels.index(each["name"]) for each in given["categories"]}
-        rows: dict[Any, list[tuple[Any, float, int]]] = {image["id"]: [] for image in given["images"]}
-        for each in json.loads(file.read_text(encoding="utf-8")):
+        for each in json.loads(file.read_text(encoding="utf-8-sig")):
             rows[each["image_id"]].append((each["bbox"], float(each["score"]), label_of[each["category_id"]]))
-        return {folder / image["file_name"]: _found(rows[image["id"]]) for image in given["images"]}
+        return {image: _found(own) for image, own in rows.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{file}: not in COCO's result format; {error!r}; give image_id, category_id, bbox and score of each"
@@ -85,7 +86,7 @@ def read_results(file: Path, folder: Path, labels: Sequence[str]) -> dict[Path, 
 
 def matched(ours: Instances, theirs: Found) -> int:
     """The number of matches. Each detection matches at most one of the other side."""
-    shared = overlaps(ours.boxes.astype(np.float64), theirs.boxes, np.zeros(len(theirs.scores), bool))
+    shared = _iou(ours.boxes.astype(np.float64), theirs.boxes)
     near = np.abs(ours.scores[:, None] - theirs.scores) <= _SCORE
     fits = (shared >= _IOU) & near & (ours.labels[:, None] == theirs.labels)
     count = 0
@@ -95,6 +96,14 @@ def matched(ours: Instances, theirs: Found) -> int:
             fits[candidates.argmax()] = False
             count += 1
     return count
+
+
+def _iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union (n, m)."""
+    low, high = np.maximum(boxes[:, None, :2], others[:, :2]), np.minimum(boxes[:, None, 2:], others[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(2)
+    area, other = ((own[:, 2:] - own[:, :2]).prod(1) for own in (boxes, others))
+    return shared / np.maximum(area[:, None] + other - shared, 1e-9)
 
 
 def _found(rows: Sequence[tuple[Any, float, int]]) -> Found:

@@ -63,7 +63,7 @@ def described(card: Card) -> list[tuple[str, str]]:
 
 
 def _renamed(card: Card, labels: Path) -> Card:
-    if card.skeleton is None:
+    if card.skeleton is None or not card.form.has_keypoints:
         return replace(card, labels=read_labels(labels, len(card.labels), "classes"))
     names = read_labels(labels, len(card.skeleton.keypoints), "keypoints")
     return replace(card, skeleton=replace(card.skeleton, keypoints=names))

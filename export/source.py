@@ -1,18 +1,19 @@
 """The source of an export: a variant of the zoo by name, or the configuration of a checkpoint."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from ..deploy.system.errors import InputError, UsageError
-from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, read_checkpoint
+from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, load_variant, random_model, read_checkpoint
 from ..models.config.text import ConfigError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
-from ..models.zoo import VARIANTS, find
+from ..models.zoo import VARIANTS, find, torchvision
 from .options import ExportOptions
 
 _BY_CONFIG = "give its training configuration as --config FILE.py"
@@ -32,12 +33,20 @@ class Source:
     differences: tuple[str, ...] = ()
     remedy: str = BY_NAME
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the checkpoint is the user's own; a published one keeps its name."""
+        published = self.variant.published
+        name = None if published is None or published.url is None else PurePosixPath(published.url).name
+        return self.checkpoint is not None and self.checkpoint.name != name
+
 
 def choose(model: str | None, asked: ExportOptions) -> Source:
     """The named variant, or without a name the one that the checkpoint's configuration describes.
 
-    If both are given, the configuration wins unless `ignore_config` is set. Raises UsageError if neither determines
-    the export, InputError for a configuration that cannot be read or is not supported.
+    If both are given, the configuration wins unless `ignore_config` is set. torchvision's detectors have no
+    configuration: the names and shapes of their weights determine them. Raises UsageError if nothing determines the
+    export, InputError for a configuration that cannot be read or is not supported.
     """
     named = None if model is None else find(model)
     if asked.checkpoint in (None, "random"):
@@ -48,16 +57,66 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
         return Source(named)
     place = str(asked.checkpoint)
     checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
-    described = None if asked.ignore_config else read_config(checkpoint, asked.config)
+    try:
+        described = None if asked.ignore_config else read_config(checkpoint, asked.config)
+    except InputError as error:
+        if named is None:
+            raise
+        raise InputError(f"{error}; export {named.name} without it by ignore_config (--ignore-config)") from None
     if described is not None:
         variant, differences = described.variant, ()
         if named is not None:
             differences = tuple(_differences(named, variant))
             variant = replace(variant, name=named.name) if _same_network(named, variant) else variant
+        _check_normalisation(variant, checkpoint, asked)
         return Source(variant, checkpoint, described.facts, differences, _BY_CONFIG)
     if named is None:
-        raise UsageError(f"{checkpoint.name}: the checkpoint has no configuration; {_candidates(checkpoint)}")
+        alone = next((variant for variant in torchvision.VARIANTS if fits(variant, checkpoint)), None)
+        if alone is None:
+            raise UsageError(f"{checkpoint.name}: the checkpoint has no configuration; {_candidates(checkpoint)}")
+        return Source(alone, checkpoint, _facts_of_shapes(alone))
+    _check_normalisation(named, checkpoint, asked)
     return Source(named, checkpoint)
+
+
+def load_weights(source: Source, given: str | Path | None) -> tuple[nn.Module, Checkpoint]:
+    """The network with its weights, and the checkpoint of the weights."""
+    variant, checkpoint = source.variant, source.checkpoint
+    if given == "random":
+        return random_model(variant), Checkpoint({}, "random", None, None)
+    if checkpoint is None:
+        place = _own_weights(variant)
+        checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
+    return load_variant(variant, checkpoint, source.remedy), checkpoint
+
+
+def _own_weights(variant: Variant) -> str:
+    """The variant's default weights: a file of this package, or a URL."""
+    if variant.bundled is not None:
+        return str(variant.bundled)
+    if variant.published is not None and variant.published.url is not None:
+        return variant.published.url
+    raise UsageError(
+        f"{variant.name} has no published checkpoint to download; give one with --checkpoint FILE, or random"
+    )
+
+
+def _check_normalisation(variant: Variant, checkpoint: Checkpoint, asked: ExportOptions) -> None:
+    """Refuse weights that were saved with another normalisation of images than the variant's."""
+    for name, ours in (("mean", variant.input.mean), ("std", variant.input.std)):
+        saved = checkpoint.state.get(f"data_preprocessor.{name}")
+        if saved is None or asked.ignore_config:
+            continue
+        theirs = [float(value) for value in saved.flatten()]
+        if len(theirs) != 3 or any(abs(a - b) > 0.01 for a, b in zip(theirs, ours, strict=True)):
+            raise InputError(
+                f"{checkpoint.name}: its images had the {name} {_numbers(theirs)}, and {variant.name} has the {name} "
+                f"{_numbers(ours)}; {_BY_CONFIG}, or keep that of {variant.name} with --ignore-config"
+            )
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)
 
 
 def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Described | None:
@@ -74,10 +133,21 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{file}: the configuration cannot be read; {reason}; give the flat .py file") from error
+
+
+def _facts_of_shapes(variant: Variant) -> tuple[Fact, ...]:
+    """What the names and shapes of torchvision's weights tell; it has one setting of everything else."""
+    rule = variant.suppress
+    thresholds = f"score {rule.conf:g}, NMS at {rule.iou:g}, {rule.max_det} an image"
+    return (
+        Fact("network", variant.summary, "names and shapes of the weights"),
+        Fact("input", variant.input.place.label, "torchvision's defaults"),
+        Fact("thresholds", thresholds, "torchvision's defaults"),
+    )
 
 
 def _candidates(checkpoint: Checkpoint) -> str:

@@ -1,6 +1,6 @@
-"""Verification of an exported file against its network in PyTorch."""
+"""Verification of a file against its reference: its network in PyTorch, or the file that it was made from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ..deploy.inputs.geometry import Image
 from ..deploy.inputs.network_inputs import feeds
 from .comparison import Comparison, Tolerance
 from .graph_nms import CONF
-from .verify_findings import compare_findings, compare_suppressed
+from .verify_detections import compare_detections, compare_suppressed
 from .verify_outputs import compare_outputs
 from .views import as_if_full, typical_batches
 
@@ -34,10 +34,29 @@ def compare(
     tolerance: Tolerance,
     backend: str = "auto",
 ) -> Comparison:
-    """Run the file at `path` and `model`, in fp32 PyTorch, on the same images, synthetic ones if `images` is None.
+    """Compare the file at `path` with `model` in fp32 PyTorch."""
 
-    `form` is the form of the model's outputs. A file with suppression inside is compared by its sorted scores and its
-    final detections.
+    def reference(fed: Arrays) -> Arrays:
+        with torch.inference_mode():
+            given = [_TORCH.tensor(fed[each.name]) for each in card.inputs]
+            return {name: value.numpy() for name, value in model(*given).items()}
+
+    return compare_with(reference, path, card, form, images, tolerance, backend)
+
+
+def compare_with(
+    reference: Callable[[Arrays], Arrays],
+    path: Path,
+    card: Card,
+    form: Form,
+    images: Sequence[Image] | None,
+    tolerance: Tolerance,
+    backend: str = "auto",
+) -> Comparison:
+    """Run the file at `path` and its reference on the same images, synthetic ones if `images` is None.
+
+    The reference takes the file's inputs and gives outputs of the form `form`. A file with suppression inside whose
+    reference has none is compared by its sorted scores and its final detections.
     """
     session = open_backend(str(path), backend=backend)
     ports = {port.name: port for port in session.inputs}
@@ -45,16 +64,14 @@ def compare(
     comparison = Comparison(tolerance)
     for views in typical_batches(images, card, ports[card.input.name].shape[0]):
         fed = feeds(card.inputs, views, ports, Canvases())
-        with torch.inference_mode():
-            given = [_TORCH.tensor(fed[each.name]) for each in card.inputs]
-            expected: Arrays = {name: value.numpy() for name, value in model(*given).items()}
+        expected = reference(fed)
         got = session.run(fed)
         comparison.runs.append(fed[card.input.name].shape)
         views = [as_if_full(view) for view in views]
         with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are counted and reported
-            if card.form.suppresses:
+            if card.form.suppresses and not form.suppresses:
                 compare_suppressed(comparison, got, expected, card, form, views)
             else:
                 compare_outputs(comparison, got, expected, form, views[0].frame.canvas_size)
-                compare_findings(comparison, got, expected, card, form, views)
+                compare_detections(comparison, got, expected, card, form, views)
     return comparison

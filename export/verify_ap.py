@@ -1,6 +1,5 @@
-"""The part of the verification that needs true boxes: the change of AP."""
+"""The part of the verification that needs annotations: the change of AP."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,41 +7,45 @@ from torch import nn
 
 from ..deploy.backends.open import open_backend
 from ..deploy.card import Card
+from ..deploy.coco.annotations import Annotations, read_annotations
+from ..deploy.coco.evaluation import LEAST_SCORE, Evaluation
 from ..deploy.forms import Form
 from ..deploy.inputs.image import read_image
 from ..deploy.pipelines.detector import Detector
-from ..deploy.results.instances import Instances
-from .average_precision import ANNOTATIONS, Truth, average_precision, read_annotations
 from .bench_peer import TorchBackend
 from .progress import Progress
 
-_CONF = 0.01
-"""Score threshold. AP counts detections with low scores too."""
+ANNOTATIONS = "annotations.json"
+"""Name of the COCO annotation file in a folder of images."""
 
 
-def truths_beside(images: str | Path | None, card: Card) -> list[Truth]:
-    """Read the true boxes in a folder of images; an empty list without annotations.
+def annotations_beside(images: str | Path | None, card: Card) -> Annotations | None:
+    """Read the annotations in a folder of images; None if there are no annotated objects.
 
-    Raises InputError if the annotations are not in COCO's format.
+    Raises InputError if they are not in COCO's format, or images are missing.
     """
     if images is None or card.form.has_keypoints or not (Path(images) / ANNOTATIONS).is_file():
-        return []
-    return read_annotations(Path(images), card.labels)
+        return None
+    annotations = read_annotations(Path(images) / ANNOTATIONS, Path(images))
+    annotations.check_files()
+    return annotations if annotations.object_count else None
 
 
 def compare_ap(
-    network: nn.Module, path: Path, card: Card, form: Form, truths: Sequence[Truth], backend: str, progress: Progress
+    network: nn.Module, path: Path, card: Card, form: Form, truth: Annotations, backend: str, progress: Progress
 ) -> tuple[float, float]:
     """AP in percent of a network with outputs of the form `form`, and of its file, on whole images of any size."""
-    card = replace(card, suppress=replace(card.suppress, conf=_CONF))
+    card = replace(card, suppress=replace(card.suppress, conf=LEAST_SCORE))
     models = {
         "AP, PyTorch": Detector(TorchBackend(network, card, "cpu"), replace(card, form=form)),
         "AP, file": Detector(open_backend(str(path), backend=backend), card),
     }
-    before, after = (_measure(model, truths, progress, name) for name, model in models.items())
+    before, after = (_measure(model, truth, progress, name) for name, model in models.items())
     return before, after
 
 
-def _measure(model: Detector, truths: Sequence[Truth], progress: Progress, name: str) -> float:
-    found: list[Instances] = [model(read_image(truth.file)) for truth in progress.track(name, truths, len(truths))]
-    return average_precision(found, truths)
+def _measure(model: Detector, truth: Annotations, progress: Progress, name: str) -> float:
+    evaluation = Evaluation(truth, model.card.labels)
+    for image in progress.track(name, truth.images, len(truth.images)):
+        evaluation.add(image, model(read_image(image.file)))
+    return evaluation.accuracy().ap

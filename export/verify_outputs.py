@@ -70,7 +70,8 @@ def _compare_peaks(
             unit = unit_of(output, form, canvas, expected[output.name])
             # No common peak is a failure. Comparing nothing would hide it.
             wanted = expected[output.name][i][found] if found.any() else np.full(1, np.nan)
-            comparison.add(output.name, got[output.name][i][partners], wanted, unit, embedding=output.embedding)
+            ours = got[output.name][i][partners]
+            comparison.add(output.name, ours, wanted, unit, embedding=output.embedding, jumps=output.jumps)
         last = max(got[scores][i].min(), expected[scores][i].min())
         safe = expected[scores][i] > last * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
         comparison.detections += int(safe.sum())

@@ -84,6 +84,43 @@ class Anchors:
         return (low + high) / 2, high - low + self.inclusive
 
 
+@dataclass(frozen=True)
+class FittedAnchors:
+    """The anchors of torchvision: `sizes` px for each level, corners rounded, and steps that fit the canvas.
+
+    The canvas is as long as the finest level has strides. The step between the cells of a level is the canvas's side
+    over the level's, rounded down, so that it may be below the level's stride.
+    """
+
+    sizes: tuple[tuple[int, ...], ...]
+    strides: tuple[int, ...] = (8, 16, 32, 64, 128)
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    inclusive = False
+
+    @property
+    def per_cell(self) -> int:
+        return len(self.ratios) * len(self.sizes[0])
+
+    def cells(self, sizes: Sequence[Sequence[int]], like: Tensor) -> list[Tensor]:
+        """The corner (cells, 2) xy px of every cell of each level, for the levels' (h, w)."""
+        height, width = (side * self.strides[0] for side in sizes[0])
+        levels: list[Tensor] = []
+        for h, w in sizes:
+            columns, rows = grid_points([(h, w)], [1], like)[0].unbind(-1)
+            levels.append(torch.stack((columns * (width // w), rows * (height // h)), -1))
+        return levels
+
+    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """All anchors (a, 4) cxcywh px, cell by cell, for each level's (h, w)."""
+        levels: list[Tensor] = []
+        for cells, own in zip(self.cells(sizes, like), self.sizes, strict=True):
+            halves = [(size / math.sqrt(r) / 2, size * math.sqrt(r) / 2) for r in self.ratios for size in own]
+            first = like.new_tensor([(2 * round(x), 2 * round(y)) for x, y in halves])
+            centres = cells[:, None].expand(-1, len(first), -1)
+            levels.append(torch.cat((centres, first.expand(len(cells), -1, -1)), -1).reshape(-1, 4))
+        return torch.cat(levels)
+
+
 Sides = tuple[float, float]
 
 

@@ -122,9 +122,9 @@ def tower(
     )
 
 
-def level_towers(levels: int, channels: int, depth: int) -> nn.ModuleList:
-    """One `tower` a level with batch norms of its own; the convolutions are the same ones in all of them."""
-    first, *others = (tower(channels, depth, norm="bn") for _ in range(levels))
+def level_towers(levels: int, channels: int, depth: int, in_channels: int | None = None) -> nn.ModuleList:
+    """One `tower` per level, each with its own batch norms; all share the same convolutions."""
+    first, *others = (tower(channels, depth, norm="bn", in_channels=in_channels) for _ in range(levels))
     for other in others:
         for block, shared in zip(other, first, strict=True):
             block.conv = shared.conv
@@ -162,3 +162,9 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale
+
+
+def eighths(channels: float) -> int:
+    """The nearest multiple of 8, unless it is more than a tenth less."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near

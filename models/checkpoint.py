@@ -1,6 +1,6 @@
 """Load checkpoints into networks. Files are untrusted: weights are read and checked, and no code in them runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,12 @@ from ..deploy.system.errors import InputError
 from .config.labels import read_labels
 from .darknet import VALUES, name_weights, read_weights
 from .download import digest_in, fetch, sha256
+from .layers import Layer, may_fit, name_layers
+from .npz import ordered_layers, read_npz
+from .paddle import read_pdparams
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
+from .wrapped import shown_keys, unwrapped
 
 __all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
 
@@ -27,7 +31,8 @@ _MAX_CLASSES = 65536  # A larger number means a damaged file, and could use any 
 class Checkpoint:
     """The weights of a file by name, the file's name and sha256, and its labels, if any.
 
-    `meta` holds its other metadata, such as the training configuration.
+    `meta` holds its other metadata, such as the training configuration. `layers` are convolutions whose names do not
+    tell where they belong.
     """
 
     state: dict[str, Tensor]
@@ -35,12 +40,14 @@ class Checkpoint:
     sha256: str | None
     labels: tuple[str, ...] | None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    layers: Sequence[Layer] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a .pth (OpenMMLab 2.x and 3.x, official repositories), a .safetensors or one of Darknet's .weights.
+    """Read the weights in a file.
 
-    The weights are those under `state_dict` or `model`, or the file itself; a `module.` prefix is dropped.
+    A .pth may have the usual wrappers of training programs around its weights, see `wrapped`. Other files are
+    .safetensors, .npz, Paddle's .pdparams, Darknet's .weights and .onnx, of which only the convolutions are read.
     Raises InputError when the file is missing, corrupt, renamed or of another kind.
     """
     try:
@@ -54,22 +61,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 f"{path}: corrupt or renamed; its sha256 starts with {digest[:8]}, its name says {expected}; "
                 "download it again, or drop the digits from the name if the file is your own"
             )
-        state, meta = _READERS.get(path.suffix, read_pth)(path)
-        if not state:
+        state, layers, meta = _READERS.get(path.suffix, _read_pth)(path)
+        if not state and not layers:
             raise MalformedError("without weights")
     except OSError as error:
         raise InputError(f"{path}: cannot be read; {error.strerror or error}; check its permissions") from error
     except MalformedError as error:
         raise InputError(f"{path}: not a usable checkpoint; {error}; download or save it again") from error
-    state = _without_raw({key.removeprefix("module."): value for key, value in state.items()})
     meta = meta if isinstance(meta, dict) else {}
-    return Checkpoint(state, path.name, digest, read_labels(meta), meta)
-
-
-def _without_raw(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint of mmcv 1.x, without the raw ones, whose keys start with `ema_`."""
-    raw = {f"ema_{key.replace('.', '_')}" for key in state}
-    return {key: value for key, value in state.items() if key not in raw}
+    return Checkpoint(unwrapped(state), path.name, digest, read_labels(meta), meta, layers)
 
 
 BY_NAME = "choose the model that it belongs to with --model"
@@ -81,12 +81,12 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
 
     Strict: InputError names the first key that is missing, unexpected, misshapen or not finite, and the `remedy`.
     """
-    state = _adapted(_named(checkpoint, variant, remedy), variant)
+    state = _named(checkpoint, variant, remedy)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         raise InputError(
             f"{checkpoint.name}: not a checkpoint of {variant.name}; "
-            f"it lacks {variant.classes_key} or its classes; {remedy}"
+            f"it lacks {variant.classes_key} or its classes, and {shown_keys(checkpoint.state)}; {remedy}"
         )
     model = variant.build(variant.count_classes(classifier))
     expected = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}
@@ -104,8 +104,13 @@ def load_variant(variant: Variant, checkpoint: Checkpoint, remedy: str = BY_NAME
 
 
 def fits(variant: Variant, checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint's weights have the names and shapes of the variant's, without building its network."""
+    """Whether the checkpoint's weights have the names and shapes of the variant's, without building its network.
+
+    Of layers without names only the shapes are compared.
+    """
     state = _adapted(checkpoint.state, variant)
+    if checkpoint.layers and variant.classes_key not in state:
+        return may_fit(checkpoint.layers, variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         return False
@@ -121,34 +126,56 @@ def random_model(variant: Variant, seed: int = 0) -> nn.Module:
         return variant.build(variant.classes).eval()
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], None]:
+_Content = tuple[dict[str, Tensor], Sequence[Layer], Any]
+"""The weights by name, the layers without names, and the metadata of a file."""
+
+
+def _read_pth(path: Path) -> _Content:
+    state, meta = read_pth(path)
+    return state, (), meta
+
+
+def _read_safetensors(path: Path) -> _Content:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path), None
+        return load_file(path), (), None
     except SafetensorError as error:
         raise MalformedError(f"damaged ({error})") from error
 
 
-def _read_darknet(path: Path) -> tuple[dict[str, Tensor], None]:
-    return read_weights(path), None
+def _read_npz(path: Path) -> _Content:
+    state = read_npz(path)
+    return state, ordered_layers(state), None
 
 
-_READERS: dict[str, Callable[[Path], tuple[dict[str, Tensor], Any]]] = {
+def _read_onnx(path: Path) -> _Content:
+    from .onnx_weights import read_onnx
+
+    return {}, read_onnx(path), None
+
+
+_READERS: dict[str, Callable[[Path], _Content]] = {
     ".safetensors": _read_safetensors,
-    ".weights": _read_darknet,
+    ".npz": _read_npz,
+    ".onnx": _read_onnx,
+    ".pdparams": lambda path: (read_pdparams(path), (), None),
+    ".weights": lambda path: (read_weights(path), (), None),
 }
-"""Of files that are no pickles, by the ends of their names."""
+"""Of files that are not PyTorch's, by the ends of their names."""
 
 
 def _named(checkpoint: Checkpoint, variant: Variant, remedy: str) -> dict[str, Tensor]:
-    """A checkpoint's weights by name, those of Darknet in the order of the variant's layers."""
+    """A checkpoint's weights under the network's names; those without names follow from its layers."""
     values = checkpoint.state.get(VALUES)
-    if values is None:
-        return checkpoint.state
+    state = _adapted(checkpoint.state, variant)
     try:
-        return name_weights(values, variant)
+        if values is not None:
+            return _adapted(name_weights(values, variant), variant)
+        if checkpoint.layers and variant.classes_key not in state:
+            return name_layers(checkpoint.layers, variant)
+        return state
     except MalformedError as error:
         raise InputError(f"{checkpoint.name}: does not fit {variant.name}; {error}; {remedy}") from error
 

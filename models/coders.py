@@ -20,7 +20,7 @@ def deltas_to_boxes(
 
     A delta times its std is the shift of the centre in prior sides, `max_shift` px at most, or the logarithm of a
     side's growth, which is held within 62.5 to 1 either way. `inclusive` boxes are one pixel narrower, because their
-    last pixel counts in.
+    last pixel is included.
     """
     deltas = deltas * deltas.new_tensor(stds)
     shifts = priors[..., 2:] * deltas[..., :2]

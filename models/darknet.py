@@ -15,7 +15,7 @@ VALUES = "darknet"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The numbers of a .weights file; MalformedError where it is none."""
+    """The values of a .weights file. Raises MalformedError for other files."""
     data = path.read_bytes()
     if len(data) < 16:
         raise MalformedError("too short for Darknet's weights")
@@ -28,15 +28,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def name_weights(values: Tensor, variant: Variant) -> dict[str, Tensor]:
-    """The numbers under the names of a network that is a table of Darknet's layers; MalformedError for others.
+    """The values under the names of a network that is a table of Darknet's layers.
 
-    How many classes there are follows from how many numbers there are.
+    The number of classes follows from the number of values. Raises MalformedError for other networks.
     """
     one, two = (_layout(variant, classes) for classes in (1, 2))
     step = _size(two) - _size(one)
     classes, left = divmod(len(values) - _size(one) + step, step)
     if left or classes < 1:
-        raise MalformedError(f"{len(values)} numbers, which {variant.name} has not with any number of classes")
+        raise MalformedError(f"{len(values)} values, which fit {variant.name} with no number of classes")
     layout = _layout(variant, classes)
     parts = values.split([shape.numel() for _, shape in layout])
     return {name: part.reshape(shape) for (name, shape), part in zip(layout, parts, strict=True)}

@@ -10,6 +10,10 @@ COCO = tuple(
     "toothbrush".split(",")
 )
 
+_MISSING = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+COCO_IDS = tuple(f"N/A {i}" if i in _MISSING else COCO[i - sum(m <= i for m in _MISSING)] for i in range(91))
+"""COCO's labels at COCO's category ids, as torchvision numbers them; the background at 0 and unused ids are "N/A"."""
+
 VOC = tuple(
     "aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,person,pottedplant,"
     "sheep,sofa,train,tvmonitor".split(",")

@@ -10,7 +10,7 @@ def adaptive_max(x: Tensor, size: Sequence[int], factor: int) -> Tensor:
     """The largest value in each of `size` = (h', w') windows that cover a map (n, c, h, w): (n, c, h', w').
 
     Windows are those of `torch.nn.functional.adaptive_max_pool2d`, which cannot be exported where sizes are free.
-    `factor` is by how much a side shrinks, sides that were halved and rounded on the way aside.
+    `factor` is the ratio of the sides, apart from rounding.
     """
     for axis in (2, 3):
         before, after = x.shape[axis], size[axis - 2]

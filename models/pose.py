@@ -17,17 +17,17 @@ from .variant import RGB, Published, Variant
 class PoseNetwork(nn.Module):
     """Image (n, 3, h, w) to the named outputs of its head.
 
-    The head takes all levels of the backbone. The trunk runs in the type of its weights and the head's `decode` in
-    fp32, so `half()` gives a half-precision trunk with an fp32 decode.
+    The head takes all levels of the backbone, or those that a `neck` gives. The trunk runs in the type of its weights
+    and the head's `decode` in fp32, so `half()` gives a half-precision trunk with an fp32 decode.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module, neck: nn.Module | None = None) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
+        self.backbone, self.neck, self.head = backbone, nn.Identity() if neck is None else neck, head
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         dtype = next(self.backbone.parameters()).dtype
-        return self.head.decode(self.head(self.backbone(image.to(dtype))))
+        return self.head.decode(self.head(self.neck(self.backbone(image.to(dtype)))))
 
 
 CROP = replace(RGB, place=Crop((256, 192), enlarge=(1.25, 1.25), multiple=32))

@@ -20,6 +20,14 @@ COCO_PERSON = Skeleton(
 )
 """COCO's 17 keypoints (cocodataset.org, keypoints evaluation)."""
 
+FACE = Skeleton(
+    keypoints=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
+    links=(),
+    pairs=((0, 1), (3, 4)),
+    sigmas=(0.025, 0.025, 0.026, 0.025, 0.025),
+)
+"""Five points of a face, whose right eye is on the left of the image, as in RetinaFace's annotations of WIDER FACE."""
+
 
 def unlinked(keypoints: tuple[str, ...]) -> Skeleton:
     """A skeleton of keypoints with only known names, and a default OKS sigma for each."""

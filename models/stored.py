@@ -21,15 +21,15 @@ class Inert:
         return self
 
 
-class Numbers(list[float]):
-    """The values of a one-dimensional NumPy array of floats; empty for other arrays."""
+class Array(list[Any]):
+    """The values of a NumPy array of one or two dimensions; empty for other arrays."""
 
 
 class NumberType:
     """A NumPy dtype by its code."""
 
     def __init__(self, code: Any = "", *_: Any) -> None:
-        self.code = code
+        self.code = code if type(code) is str else ""
 
 
 @dataclass(frozen=True)

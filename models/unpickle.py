@@ -7,6 +7,7 @@ records in checkpoints of OpenMMLab 3.x, becomes an `Inert` object.
 
 import io
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -16,9 +17,10 @@ from typing import Any, BinaryIO, ClassVar
 import torch
 from torch import Tensor
 
-from .stored import Inert, MalformedError, Numbers, NumberType, Storage, StoredTensor
+from .stored import Array, Inert, MalformedError, NumberType, Storage, StoredTensor
+from .wrapped import find_weights
 
-__all__ = ["MalformedError", "read_pth"]
+__all__ = ["MalformedError", "Unpickler", "read_pth"]
 
 _ZIP = b"PK\x03\x04"
 _STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the magic number of PyTorch's older format
@@ -57,20 +59,20 @@ def _read_zip(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
             raise MalformedError("its entries unpack to more than the file holds")
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise MalformedError("in big-endian byte order")
-        content = _Unpickler(io.BytesIO(archive.read(entries["data.pkl"]))).load()
+        content = Unpickler(io.BytesIO(archive.read(entries["data.pkl"]))).load()
         return _pick(content, lambda storage: archive.read(entries[f"data/{storage.key}"]))
 
 
 def _read_stream(file: BinaryIO) -> tuple[dict[str, Tensor], Any]:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    _, version, system = (_Unpickler(file).load() for _ in range(3))
+    _, version, system = (Unpickler(file).load() for _ in range(3))
     if version != 1001 or system["little_endian"] is not True:
         raise MalformedError("of an unknown version or in big-endian byte order")
-    unpickler = _Unpickler(file)
+    unpickler = Unpickler(file)
     content = unpickler.load()
     starts: dict[str, int] = {}
-    for key in _Unpickler(file).load():
+    for key in Unpickler(file).load():
         (numel,) = struct.unpack("<q", file.read(8))
         starts[key] = file.tell()
         if numel != unpickler.storages[key].numel:
@@ -89,11 +91,10 @@ def _pick(content: Any, read: Callable[[Storage], bytes]) -> tuple[dict[str, Ten
     """The weights in the content, read from the file, and `meta`."""
     if not isinstance(content, dict):
         raise MalformedError("without weights; it holds something else, such as a whole model")
-    state = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content)
     values: dict[str, Tensor] = {}
     weights: dict[str, Tensor] = {}
-    for key, stored in state.items():
-        if not isinstance(stored, StoredTensor):
+    for key, stored in find_weights(content).items():
+        if type(key) is not str or not isinstance(stored, StoredTensor):
             continue
         storage = stored.storage
         if storage.numel and storage.key not in values:
@@ -103,9 +104,9 @@ def _pick(content: Any, read: Callable[[Storage], bytes]) -> tuple[dict[str, Ten
     return weights, content.get("meta")
 
 
-def _mapping(pairs: Any = ()) -> dict[str, Any]:
-    """A dict of the pairs with string keys, since hashing a deeply nested key would overflow the C stack."""
-    return {key: value for key, value in pairs if type(key) is str}
+def _mapping(pairs: Any = ()) -> dict[Any, Any]:
+    """A dict of the pairs with simple keys, since hashing a deeply nested key would overflow the C stack."""
+    return {key: value for key, value in pairs if type(key) in (str, int)}
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> StoredTensor:
@@ -118,31 +119,54 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-def _array(*_: Any) -> Numbers:
-    return Numbers()
+def _array(*_: Any) -> Array:
+    return Array()
 
 
-def _bytes(text: Any, encoding: Any) -> bytes:
-    """Bytes, as Python 3 pickles them for Python 2."""
+def _scalar(kind: Any, data: Any = None) -> Any:
+    """A NumPy number or string, as Python's."""
+    values = _elements(kind, data)
+    return values[0] if len(values) == 1 else Inert()
+
+
+def _bytes(text: Any = "", encoding: Any = "latin1") -> bytes:
+    """Bytes, as Python 3 pickles them for Python 2; without arguments, none."""
     return text.encode("latin1") if type(text) is str and encoding == "latin1" else b""
 
 
-_FLOATS = {"f4": "f", "f8": "d"}
+_FORMATS = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "b1": "?"}
+"""The `struct` format of each type of number, by NumPy's code."""
 
 
-def _values(state: Any) -> list[float]:
-    """The values in a NumPy array's state: version, shape, dtype, column order, bytes."""
-    _, shape, kind, _, data = state
-    if not isinstance(kind, NumberType) or kind.code not in _FLOATS or len(shape) != 1 or type(data) is not bytes:
+def _values(state: Any) -> list[Any]:
+    """The values in a NumPy array's state: version, shape, dtype, column order, data. Empty for unknown types."""
+    _, shape, kind, by_column, data = state
+    values = list(data) if type(data) is list else _elements(kind, data)  # a list has Python's own objects
+    if len(shape) == 2 and not by_column and shape[0] * shape[1] == len(values):
+        return [values[start : start + shape[1]] for start in range(0, len(values), max(1, shape[1]))]
+    return values if len(shape) == 1 else []
+
+
+def _elements(kind: Any, data: Any) -> list[Any]:
+    """The numbers or strings in little-endian bytes of a NumPy dtype; empty for unknown types."""
+    if not isinstance(kind, NumberType) or type(data) is not bytes:
         return []
-    return [value for (value,) in struct.iter_unpack(f"<{_FLOATS[kind.code]}", data)]
+    if kind.code in _FORMATS:
+        return [value for (value,) in struct.iter_unpack(f"<{_FORMATS[kind.code]}", data)]
+    if re.fullmatch("U[1-9][0-9]{0,4}", kind.code):
+        step = 4 * int(kind.code[1:])
+        return [data[start : start + step].decode("utf-32-le").rstrip("\0") for start in range(0, len(data), step)]
+    return []
 
 
 _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
     ("numpy", "dtype"): NumberType,
     ("_codecs", "encode"): _bytes,
+    ("__builtin__", "bytes"): _bytes,
     ("collections", "OrderedDict"): _mapping,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
@@ -170,7 +194,7 @@ _REFUSED = (
 )
 
 
-class _Unpickler(pickle._Unpickler):
+class Unpickler(pickle._Unpickler):
     """Python's unpickler, restricted to `_KNOWN` and unable to set attributes.
 
     The C implementation would set attributes, hash keys and size its memo as the file requests.
@@ -198,10 +222,12 @@ class _Unpickler(pickle._Unpickler):
         return self.storages.setdefault(key, Storage(dtype, key, numel))
 
     def _build(self) -> None:
-        """Set the values of `Numbers`, and drop the state of other objects."""
-        state = self.stack.pop()
-        if isinstance(self.stack[-1], Numbers):
-            self.stack[-1][:] = _values(state)
+        """Set the values of arrays and the byte order of their types, and drop the state of other objects."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Array):
+            target[:] = _values(state)
+        elif isinstance(target, NumberType) and state[1] == ">":
+            target.code = ""  # Big-endian values are not read.
 
     def _append(self) -> None:
         self._extend([self.stack.pop()])

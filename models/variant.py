@@ -15,9 +15,6 @@ from ..deploy.contract.suppression import Suppress
 from ..deploy.forms import Form
 from ..deploy.inputs.network_inputs import ImageInput, NetworkInput
 from ..deploy.inputs.resize import Pad, Resize
-from .skeletons import unlinked
-
-State = Mapping[str, Tensor]
 
 RGB = ImageInput(
     Resize((800, 1333), "edges", pad=Pad(multiple=32)), "rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -85,7 +82,7 @@ def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:
     return Published(f"https://download.openmmlab.com/mmdetection/v2.0/{folder}/{name}/{name}{suffix}.pth", ap)
 
 
-_BACKBONES = {"r": "ResNet-", "x": "ResNeXt-", "w": "HRNet-W"}
+_BACKBONES = {"r": "ResNet-", "s": "ResNeSt-", "x": "ResNeXt-", "w": "HRNet-W"}
 _TRAITS = {
     "caffe": "caffe style",
     "dcn": "deformable",
@@ -149,22 +146,26 @@ class Variant:
         return replace(self, name=name, summary=summary, published=published, build=builder, **changes)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what the variant's own weights have channels for: the keypoints of a pose network, or labels."""
+        return self.skeleton.keypoints if self.skeleton is not None and self.form.has_keypoints else self.labels
+
+    @property
     def classes(self) -> int:
         """The number of classes or keypoints of the variant's own weights."""
-        return len(self.labels) if self.skeleton is None else len(self.skeleton.keypoints)
+        return len(self.names)
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes or keypoints in the parameter of `classes_key`."""
         return len(classifier) // self.form.channels - self.beside_classes
 
-    def card(self, labels: tuple[str, ...], provenance: Provenance, keypoints: tuple[str, ...] | None = None) -> Card:
-        """The Card of this variant with one label per class.
-
-        `keypoints` other than the variant's own have no mirrored pairs, since those are unknown.
-        """
-        form, skeleton = self.form, self.skeleton
-        if skeleton is not None and keypoints is not None and keypoints != skeleton.keypoints:
-            form, skeleton = form.for_keypoints(len(keypoints)), unlinked(keypoints)
+    def card(self, labels: tuple[str, ...], provenance: Provenance, skeleton: Skeleton | None = None) -> Card:
+        """The Card of this variant with one label per class, for its own or other keypoints."""
+        own, form = self.skeleton, self.form
+        if own is None or skeleton is None:
+            skeleton = own
+        elif (skeleton.keypoints, skeleton.pairs) != (own.keypoints, own.pairs):
+            form = form.for_skeleton(skeleton)
         return Card(
             model=self.name,
             inputs=(self.input, *self.other_inputs),

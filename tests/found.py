@@ -14,10 +14,10 @@ from detforge.deploy.suppress import suppress
 
 
 def found_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:
-    """The final findings in px of the image, from outputs without a batch axis."""
+    """The final detections in px of the image, from outputs without a batch axis."""
     height, width = frame.image_size
     found = candidates_in(outputs, card, frame, mirrored)
-    return suppress(found, card.suppress, card.form.compares).scaled((width, height))
+    return suppress(found, card.suppress, card.form.compares).scaled((width, height), frame.factor)
 
 
 def candidates_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | None = None) -> Instances:
@@ -26,6 +26,6 @@ def candidates_in(outputs: Arrays, card: Card, frame: Frame, mirrored: Arrays | 
     return card.form.find(runs, card)
 
 
-def findings(boxes: Any, scores: Any, labels: Any, *columns: Column) -> Instances:
-    """Findings by their rows; the image's size and the names of their classes are of no account."""
+def detections(boxes: Any, scores: Any, labels: Any, *columns: Column) -> Instances:
+    """Detections by their rows; the image's size and the names of their classes are of no account."""
     return Instances(boxes, scores, np.asarray(labels), ("",) * 1000, (1, 1)).with_columns(*columns)

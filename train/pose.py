@@ -5,21 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .labels.heatmaps import unbiased_maps
+
 SIGMA = 2.0
 """Standard deviation of the Gaussian around each keypoint, px of the map."""
-
-
-def gaussian_maps(centres: Tensor, size: tuple[int, int]) -> Tensor:
-    """Gaussians of height 1 as maps (..., h, w) of `size` (h, w), around centres (..., 2) xy in px of the maps.
-
-    Centres are not rounded (DARK, Zhang et al., arXiv 1910.06278, section 3.3), since the network would learn the
-    rounding.
-    """
-    height, width = size
-    x = torch.arange(width, device=centres.device) - centres[..., :1]
-    y = torch.arange(height, device=centres.device) - centres[..., 1:]
-    falls = (torch.exp(-(steps**2) / (2 * SIGMA**2)) for steps in (y, x))
-    return torch.einsum("...h,...w->...hw", *falls)
 
 
 def heatmap_losses(
@@ -40,5 +29,5 @@ def heatmap_losses(
 
 def _errors(maps: Tensor, centres: Tensor, weights: Tensor) -> Tensor:
     """The error of each image (n,), in units of the sum of squares of one Gaussian."""
-    squares = (maps - gaussian_maps(centres, (maps.shape[2], maps.shape[3]))) ** 2
+    squares = (maps - unbiased_maps(centres, (maps.shape[2], maps.shape[3]), SIGMA)) ** 2
     return (squares.sum((2, 3)) * weights).sum(1) / (math.pi * SIGMA**2)

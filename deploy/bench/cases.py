@@ -74,7 +74,10 @@ def _warn_of_split_batches(name: str, place: Geometry, images: Sequence[ImageFil
 
 
 def peer_timers(
-    arguments: argparse.Namespace, timers: Sequence[Timer], context: contextlib.ExitStack
+    arguments: argparse.Namespace,
+    timers: Sequence[Timer],
+    images: Sequence[ImageFile],
+    context: contextlib.ExitStack,
 ) -> list[PeerTimer]:
     """Start a peer for each model if --peer asks for it, and return a timer for each case."""
     peers: dict[str, Peer] = {}
@@ -83,7 +86,7 @@ def peer_timers(
         if name not in peers:
             peer = Peer(
                 timer.card,
-                arguments.images,
+                [image.name for image in images],
                 device=timer.case.device,
                 threads=arguments.threads or available_processors(),
             )

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib.util
+import json
 import math
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from ..system.errors import IncompatibleError, InputError, UsageError, Verificat
 from ..system.files import check_place, write_text
 from ..system.flags import device, threads, whole
 from ..system.processors import available_processors
-from .gate import misses, parse_gate
+from .gate import LatencyGate, misses, parse_gate
 from .report import SCHEMA, BenchmarkReport, Case, Result, read_report, to_csv
 
 _BUSY = 0.2  # processors
@@ -52,6 +53,9 @@ def _parser() -> Parser:
     add("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
     add("--batch", type=_batches, default=[1], metavar="N,N", help="batch sizes, for example 1,8 (default: 1)")
     add("--images", type=Path, default=IMAGES, metavar="DIR", help="folder of images (default: the bundled ones)")
+    add("--annotations", type=Path, metavar="FILE", help="COCO annotations of the images; also measure the AP")
+    add("--per-class", action="store_true", help="with --annotations: also print the AP of each class")
+    add("--coco-results", type=Path, metavar="FILE", help="with --annotations: write the detections as COCO's results")
     add(
         "--duration",
         type=_seconds(0.01),
@@ -74,18 +78,21 @@ def _parser() -> Parser:
         type=parse_gate,
         default=[],
         metavar="GATE",
-        help="exit with code 6 if GATE holds: 'p99>+10%%' or 'infer.p50>+2ms' relative to --compare, or 'mean>20ms' "
-        "(repeatable)",
+        help="exit with code 6 if GATE holds: 'p99>+10%%' or 'infer.p50>+2ms' relative to --compare, 'mean>20ms', "
+        "'ap<-0.5' relative to the first model, or 'ap50<60' (repeatable)",
     )
     return parser
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    for file in (None if arguments.json == "-" else arguments.json, arguments.csv, arguments.html):
+    files = (None if arguments.json == "-" else arguments.json, arguments.csv, arguments.html, arguments.coco_results)
+    for file in files:
         if file is not None:
             check_place(Path(file))
     if arguments.ops:
         return _bench_ops(arguments)
+    if arguments.annotations is not None and arguments.images == IMAGES:
+        raise UsageError("--annotations needs the folder of its images; give --images DIR")
     with contextlib.nullcontext() if arguments.debug else native_code_muted():
         return _bench_quietly(arguments)
 
@@ -107,37 +114,53 @@ def _bench_ops(arguments: argparse.Namespace) -> int:
 
 
 def _bench_quietly(arguments: argparse.Namespace) -> int:
+    from .accuracy import examinations, read_truth
     from .cases import model_files, own_timers, peer_timers, slowest_nodes
     from .environment import Watch  # imported here, so that --help does not wait for NumPy and OpenCV
-    from .measure import measure, read_images
+    from .measure import find_images, measure, read_images
 
     base = None if arguments.compare is None else read_report(arguments.compare)
-    if base is None and (gates := [gate for gate in arguments.fail_if if gate.over_base]):
+    if base is None and (
+        gates := [gate for gate in arguments.fail_if if isinstance(gate, LatencyGate) and gate.over_base]
+    ):
         raise UsageError(f"--fail-if '{gates[0].text}' is relative to an earlier report; give one with --compare")
+    truth = read_truth(arguments)
     models = model_files(arguments.model or [None])
-    images = read_images(arguments.images)
+    images = read_images(find_images(arguments.images) if truth is None else [str(i.file) for i in truth.images])
     timers = own_timers(arguments, models, images)
+    examined = examinations(arguments, timers, truth)
     if base is not None:
         _check_common([timer.case for timer in timers], base, str(arguments.compare))
     nodes = slowest_nodes(arguments, [timer.case for timer in timers], models, images)
     watch = Watch()
     with contextlib.ExitStack() as peers:
-        turns = [*timers, *peer_timers(arguments, timers, peers)]
-        with _progress(len(turns) * arguments.duration) as advance:
+        turns = [*timers, *peer_timers(arguments, timers, images, peers)]
+        with _progress("measuring", len(turns) * arguments.duration) as advance:
             measure(turns, arguments.duration, arguments.warmup, advance)
         results = [turn.result() for turn in turns]
+    environment = watch.environment(_threads(arguments))
+    with _progress("evaluating", sum(len(each.annotations.images) for each in examined)) as advance:
+        for each in examined:
+            each.run(models[each.case.model], arguments.threads, advance)
+    accuracies = {each.case.setup: each.evaluation.accuracy() for each in examined}
     report = BenchmarkReport(
-        watch.environment(_threads(arguments)),
+        environment,
         {
             "models": {name: str(path) for name, path in models.items()},
             "images": {"folder": str(arguments.images), "count": len(images)},
+            "annotations": truth and {"file": str(truth.path), "objects": truth.object_count},
             "duration_s": arguments.duration,
             "warmup_s": arguments.warmup,
         },
-        tuple(replace(result, nodes=nodes.get(result.case, ())) for result in results),
+        tuple(
+            replace(result, nodes=nodes.get(result.case, ()), accuracy=accuracies.get(result.case.setup))
+            for result in results
+        ),
         SCHEMA,
     )
     _write(report, base, arguments)
+    if arguments.coco_results is not None:
+        write_text(arguments.coco_results, json.dumps(examined[0].evaluation.results))
     if (beside := report.environment["processors_beside"] or 0.0) > _BUSY:
         print(
             f"warning: other processes used {beside} processors during the run; repeat it on an idle machine",
@@ -166,7 +189,7 @@ def _write(report: BenchmarkReport, base: BenchmarkReport | None, arguments: arg
     from .table import Printer
 
     printer = Printer(sys.stderr if arguments.json == "-" else sys.stdout)
-    printer.report(report)
+    printer.report(report, by_class=arguments.per_class)
     if base is not None:
         printer.comparison(report.results, _by_case(base), str(arguments.compare))
         for name in ("cpu", "gpus", "threads"):
@@ -189,7 +212,7 @@ def _check_gates(report: BenchmarkReport, base: BenchmarkReport | None, argument
     missed = misses(arguments.fail_if, report.results, {} if base is None else _by_case(base))
     if missed:
         others = f" (and {len(missed) - 1} more)" if len(missed) > 1 else ""
-        raise VerificationError(f"{missed[0]}{others}; find the cause of the slowdown, or relax the gate")
+        raise VerificationError(f"{missed[0]}{others}; find the cause, or relax the gate")
 
 
 def _by_case(report: BenchmarkReport) -> dict[Case, Result]:
@@ -197,7 +220,7 @@ def _by_case(report: BenchmarkReport) -> dict[Case, Result]:
 
 
 @contextlib.contextmanager
-def _progress(seconds: float) -> Generator[Callable[[float], object]]:
+def _progress(what: str, total: float) -> Generator[Callable[[float], object]]:
     """A function that advances a progress bar on stderr; without a terminal it does nothing."""
     if not sys.stderr.isatty():
         yield lambda _: None
@@ -207,7 +230,7 @@ def _progress(seconds: float) -> Generator[Callable[[float], object]]:
 
     # Without auto-refresh, whose thread would disturb the measurement.
     with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("measuring", total=seconds)
+        task = bar.add_task(what, total=total)
         bar.refresh()
         yield lambda done: bar.update(task, advance=done, refresh=True)
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from ..coco.accuracy import Accuracy
 from .charts import courses, distributions, short
 from .environment import describe
-from .report import METRICS, STAGES, BenchmarkReport, Case, Result
+from .report import METRICS, STAGES, BenchmarkReport, Case, Result, first_accuracy
 
 _STYLE = Path(__file__).parent / "report.css"
 _PARTS = ("decode", "pre", "infer", "post")
@@ -34,6 +35,9 @@ def to_html(report: BenchmarkReport, base: BenchmarkReport | None = None) -> str
         ),
         _section("Results", "Milliseconds per batch; images per second.", _figures(report.results)),
     ]
+    if (first := first_accuracy(report.results)) is not None:
+        note = f"Of {first.of}, in %, as COCO defines it. Change: against the first model."
+        sections.append(_section("Average precision", note, _accuracies(report.results, first)))
     if base is not None:
         before = {result.case: result for result in base.results}
         sections.append(_section("Change", "Since the earlier report, in per cent.", _changes(report.results, before)))
@@ -75,6 +79,7 @@ def _tiles(report: BenchmarkReport) -> str:
         pairs = [("p99", f"{short(e2e.p99)} ms"), ("infer", f"{short(result.ms['infer'].p50)} ms")]
         pairs += [("images/s", f"{result.e2e_fps:.1f}")]
         pairs += [("process peak", f"{result.peak_mib:.0f} MiB")] if result.peak_mib is not None else []
+        pairs += [("AP", f"{result.accuracy.ap:.2f} %")] if result.accuracy is not None else []
         facts = "".join(f"<span>{name} <b>{value}</b></span>" for name, value in pairs)
         ratio = against.get(case)
         more = f'<div class="against">{ratio.e2e:.2f} times as long as the exported file</div>' if ratio else ""
@@ -122,6 +127,21 @@ def _figures(results: Sequence[Result]) -> str:
                 f'<td class="text">{_TITLES.get(stage, stage)}</td>{cells}<td>{fps.get(stage, "")}</td></tr>'
             )
     return _table(["case", "stage", *METRICS, "images/s"], rows, texts=2)
+
+
+def _accuracies(results: Sequence[Result], first: Accuracy) -> str:
+    """The AP of each model and backend, over all classes and of each class."""
+    rows: list[str] = []
+    for setup, accuracy in {r.case.setup: r.accuracy for r in results if r.accuracy is not None}.items():
+        for i, (name, one) in enumerate({"all": accuracy, **accuracy.classes}.items()):
+            known = first if name == "all" else first.classes[name]
+            cells = "".join(f"<td>{value:.2f}</td>" for value in (one.ap, one.ap50, one.ap75))
+            change = "" if accuracy is first else f"{one.ap - known.ap:+.2f}"
+            rows.append(
+                f'<tr class="{"" if i else "first"}"><td class="text">{"" if i else escape(", ".join(setup))}</td>'
+                f'<td class="text">{escape(name)}</td>{cells}<td>{change}</td></tr>'
+            )
+    return _table(["model", "class", "AP", "AP50", "AP75", "change"], rows, texts=2)
 
 
 def _changes(results: Sequence[Result], before: dict[Case, Result]) -> str:

@@ -33,11 +33,16 @@ class ImageFile:
     size: tuple[int, int]
 
 
-def read_images(folder: Path) -> list[ImageFile]:
-    """The first 256 images of a folder in natural order. Raises InputError if there is none or one is broken."""
+def find_images(folder: Path) -> list[str]:
+    """The images of a folder in natural order. Raises InputError if there is none."""
     names = [item.path for item in find_items(str(folder)).items if not item.is_video]
     if not names:
         raise InputError(f"{folder}: no image in this folder; choose another with --images")
+    return names
+
+
+def read_images(names: Sequence[str]) -> list[ImageFile]:
+    """The first 256 of some image files. Raises InputError if one is broken."""
     files: list[ImageFile] = []
     for name in names[:_MOST_IMAGES]:
         try:

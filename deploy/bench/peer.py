@@ -11,8 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -27,7 +27,7 @@ _WORKER = "detforge.export.bench_peer"
 class Peer:
     """The running peer of one file. Use it as a context manager, which ends the process."""
 
-    def __init__(self, card: Card, images: Path, *, device: str, threads: int) -> None:
+    def __init__(self, card: Card, images: Sequence[str], *, device: str, threads: int) -> None:
         if importlib.util.find_spec("torch") is None:
             raise IncompatibleError("--peer torch needs torch, which is not installed; pip install 'detforge[export]'")
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 closed when the process has ended
@@ -39,7 +39,7 @@ class Peer:
             text=True,
             encoding="utf-8",
         )
-        asked = {"card": card.to_json(), "images": str(images), "device": device, "threads": threads}
+        asked = {"card": card.to_json(), "images": list(images), "device": device, "threads": threads}
         self.weights: str = self.ask(asked)
         """The source of the peer's weights."""
 

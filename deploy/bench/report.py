@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.node_times import NodeTime
+from ..coco.accuracy import Accuracy
 from ..contract.parse import FieldError, parse, require
 from ..system.errors import InputError
 
 SCHEMA = 2
 STAGES = ("decode", "pre", "infer", "post", "e2e")
 METRICS = ("mean", "p50", "p90", "p99")
+ACCURACY = ("ap", "ap50", "ap75")
 MOST_SAMPLES = 2000
 PEER = "torch"
 
@@ -31,6 +33,11 @@ class Case:
     device: str
     batch: int
     streams: int
+
+    @property
+    def setup(self) -> tuple[str, str, str]:
+        """The model, backend and device: what the accuracy depends on."""
+        return self.model, self.backend, self.device
 
     def __str__(self) -> str:
         streams = f", {self.streams} streams" if self.streams > 1 else ""
@@ -55,6 +62,7 @@ class Result:
     `e2e_ms` has the single values of e2e in run order, at most MOST_SAMPLES evenly chosen. `model_fps` and `e2e_fps`
     are in images per second; the former counts the stage infer only. `peak_mib` is the peak resident memory of the
     process while the case ran, None if the system does not provide it. `nodes` are the slowest nodes if profiled.
+    `accuracy` is the AP if there are annotations.
     """
 
     case: Case
@@ -65,6 +73,7 @@ class Result:
     peak_mib: float | None
     e2e_ms: tuple[float, ...] = ()
     nodes: tuple[NodeTime, ...] = ()
+    accuracy: Accuracy | None = None
 
     def __post_init__(self) -> None:
         require(set(self.ms) == set(STAGES), "results.ms", ", ".join(STAGES))
@@ -107,7 +116,7 @@ class BenchmarkReport:
 def read_report(path: Path) -> BenchmarkReport:
     """Read a report from a JSON file. Raises InputError if it is missing or invalid."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read; {error.strerror}; check the path") from error
     except (ValueError, RecursionError) as error:
@@ -118,16 +127,22 @@ def read_report(path: Path) -> BenchmarkReport:
         raise InputError(f"{path}: not a report of this version; {error}; make one with detbench --json") from error
 
 
+def first_accuracy(results: Sequence[Result]) -> Accuracy | None:
+    """The accuracy of the first model, with which the others are compared; None without annotations."""
+    return next((result.accuracy for result in results if result.accuracy is not None), None)
+
+
 def to_csv(results: Sequence[Result]) -> str:
     """A CSV table with a header and a line for each case and stage; values that do not apply are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = [field.name for field in fields(Case)]
-    writer.writerow([*names, "batches", "stage", *(f"{metric}_ms" for metric in METRICS), "fps", "peak_mib"])
+    writer.writerow([*names, "batches", "stage", *(f"{metric}_ms" for metric in METRICS), "fps", "peak_mib", *ACCURACY])
     for result in results:
         case = [getattr(result.case, name) for name in names]
         fps = {"infer": result.model_fps, "e2e": result.e2e_fps}
+        accuracy = [getattr(result.accuracy, name, None) for name in ACCURACY]
         for stage, latency in result.ms.items():
             figures = [getattr(latency, metric) for metric in METRICS]
-            writer.writerow([*case, result.batches, stage, *figures, fps.get(stage), result.peak_mib])
+            writer.writerow([*case, result.batches, stage, *figures, fps.get(stage), result.peak_mib, *accuracy])
     return text.getvalue()

@@ -73,14 +73,17 @@ class Keypoints(Column):
         pose = np.nan_to_num(self.values[row], nan=-1.0)
         places = np.clip(np.rint(pose[:, :2] * 16), -1e7, 1e7).astype(int).tolist()
         seen = (pose[:, 2] > DRAWN).tolist()
-        for i, (start, end) in enumerate(self.skeleton.links):
+        skeleton = self.skeleton
+        limbs = [color[::-1] for color in skeleton.link_colors] or [color_of(i) for i in range(len(skeleton.links))]
+        for (start, end), color in zip(skeleton.links, limbs, strict=True):
             if seen[start] and seen[end]:
-                cv2.line(canvas, places[start], places[end], color_of(i), line + 1, cv2.LINE_AA, 4)
-        for (x, y), is_seen, score in zip(places, seen, pose[:, 2].tolist(), strict=True):
+                cv2.line(canvas, places[start], places[end], color, line + 1, cv2.LINE_AA, 4)
+        dots = [color[::-1] for color in skeleton.colors] or [(255, 255, 255)] * len(places)
+        for (x, y), is_seen, score, color in zip(places, seen, pose[:, 2].tolist(), dots, strict=True):
             if is_seen:
                 radius = 10 * line * (1 + min(score, 1.0))
                 cv2.circle(canvas, (x, y), round(radius + 16), (0, 0, 0), cv2.FILLED, cv2.LINE_AA, 4)
-                cv2.circle(canvas, (x, y), round(radius), (255, 255, 255), cv2.FILLED, cv2.LINE_AA, 4)
+                cv2.circle(canvas, (x, y), round(radius), color, cv2.FILLED, cv2.LINE_AA, 4)
 
     def to_supervision(self, scores: NDArray[np.float32], labels: NDArray[Any], data: dict[str, Any]) -> Any:
         import supervision

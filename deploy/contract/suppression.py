@@ -20,8 +20,12 @@ class Suppress:
     "visible" is R2NMS (Huang et al., arXiv 2003.12729): NMS by the IoU of visible boxes, if the network predicts them.
     Poses are compared by OKS: "oks" is NMS at `oks`; "oks_linear" and "oks_gaussian" are soft-NMS.
 
+    With `voting` each box that is left becomes the mean of the candidates of its class that it overlaps, weighted by
+    their scores and by exp(-(1 - IoU)^2 / 0.025) (PAA: Kim and Lee, arXiv 2007.08103, equation 9).
+
     Only detections of the same class are compared, or all of them with `class_agnostic`. With `inclusive`, overlaps
-    count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1.
+    count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1. With `ghosts`, boxes around several
+    others of their class lose half their score afterwards (Zhou et al., arXiv 1901.08043, section 4.3).
     """
 
     kind: str = "hard"
@@ -33,6 +37,8 @@ class Suppress:
     oks: float = 0.9
     class_agnostic: bool = False
     floor: float | None = None
+    voting: bool = False
+    ghosts: bool = False
 
     @property
     def dropped(self) -> float:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..inputs.sources import Picture
     from ..pipelines.pipeline import Pipeline
     from ..results.instances import Instances
+    from .coco_results import CocoResults
     from .given_boxes import GivenBoxes
     from .printer import Printer
     from .save import Saver
@@ -79,6 +80,8 @@ def _parser() -> Parser:
     add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
+    add("--coco-results", type=Path, metavar="FILE", help="all detections as COCO's results; with --annotations")
+    add("--annotations", type=Path, metavar="FILE", help="COCO annotations, with the ids for --coco-results")
     add("--stream", action="store_true", help="with --json -: a line for each picture, as it is ready")
     return parser
 
@@ -90,6 +93,8 @@ def _infer(arguments: argparse.Namespace) -> int:
         raise UsageError("--save-conf adds a column to the files of --save-txt; use it with --save-txt")
     if arguments.smooth and not arguments.track:
         raise UsageError("--smooth smooths the keypoints of each track; use it with --track")
+    if (arguments.coco_results is None) != (arguments.annotations is None):
+        raise UsageError("--coco-results takes its ids from --annotations; give both or neither")
     with contextlib.nullcontext() if arguments.debug else native_code_muted():
         return _infer_quietly(arguments)
 
@@ -97,12 +102,16 @@ def _infer(arguments: argparse.Namespace) -> int:
 def _infer_quietly(arguments: argparse.Namespace) -> int:
     from ..inputs.sources import open_each
     from ..pipelines.tracking import Tracking
+    from .coco_results import CocoResults
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
     from .read_ahead import find_ahead, needed
     from .save import Saver
 
-    if arguments.json not in (None, "-"):
-        check_place(Path(arguments.json))
+    for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results):
+        if file is not None:
+            check_place(Path(file))
+    if not arguments.no_save or arguments.save_txt or arguments.save_crops:
+        check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
     def report(error: Exception) -> None:
@@ -114,6 +123,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     tracking = Tracking(items, smooth=arguments.smooth) if arguments.track else None
     model = _open(arguments)
     given = _given_boxes(model, arguments)
+    coco = CocoResults(arguments.annotations, model.card.labels) if arguments.annotations is not None else None
     find = _finding(model, given, arguments)
     if tracking is not None:
         find = tracking.after(find)
@@ -133,7 +143,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
                     # Ends like the source does, so that a camera's video is whole and its results are kept.
                     for picture, found in results:
                         try:
-                            _keep(picture, found, printer, saver, given)
+                            _keep(picture, found, printer, saver, given, coco)
                         except InputError as error:  # the others go on
                             report(error)
                         advance()
@@ -143,19 +153,28 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
             report(error)
         results.close()
         printer.finish(arguments.out if saver.saved else None, skipped)
+    if coco is not None:
+        coco.write(arguments.coco_results)
     if given is not None and not given.used:
         report(InputError(f"{arguments.boxes}: has no box for any of these pictures; check the names of its images"))
     return codes[-1] if codes else 0
 
 
 def _keep(
-    picture: "Picture", found: "Instances | InputError", printer: "Printer", saver: "Saver", given: "GivenBoxes | None"
+    picture: "Picture",
+    found: "Instances | InputError",
+    printer: "Printer",
+    saver: "Saver",
+    given: "GivenBoxes | None",
+    coco: "CocoResults | None",
 ) -> None:
     """Print and save what was found in a picture, or raise why nothing could be."""
     if isinstance(found, InputError):
         raise found
     printer.add(picture, found, {} if given is None else given.facts(picture))
     printer.timed("save", lambda: saver.save(picture, found))
+    if coco is not None:
+        coco.add(picture, found)
 
 
 def _items(arguments: argparse.Namespace, report: Callable[[Exception], None]) -> "tuple[list[Item], list[str]]":

@@ -53,7 +53,7 @@ class GivenBoxes:
         path = Path(picture.path or picture.name)
         keys = {path.name, int(path.stem) if re.fullmatch("[0-9]{1,18}", path.stem) else path.name}
         entries = [entry for key in keys for entry in self.rows.get((key, picture.index), ())]
-        return [entry for entry in entries if _agree(path, Path(entry.get("image", "")))]
+        return [entry for entry in entries if may_be_same(path, Path(entry.get("image", "")))]
 
     def _label(self, entry: dict[str, Any]) -> int:
         return self.labels.index(entry["category"]) if "category" in entry else 0
@@ -66,7 +66,7 @@ def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
     a "category" those in `labels` count. Raises InputError.
     """
     try:
-        entries: Any = json.loads(path.read_text(encoding="utf-8"))
+        entries: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: the boxes cannot be read; {error.strerror}; check the path") from error
     except (ValueError, RecursionError) as error:
@@ -85,7 +85,7 @@ def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
     return given
 
 
-def _agree(path: Path, stated: Path) -> bool:
+def may_be_same(path: Path, stated: Path) -> bool:
     """Whether two paths may be of one file, seen from different folders: one ends as the other is."""
     shared = min(len(path.parts), len(stated.parts))
     return path.parts[len(path.parts) - shared :] == stated.parts[len(stated.parts) - shared :]

@@ -17,7 +17,7 @@ from ..system.files import replacing
 
 _ROWS = 15
 _MOST_CHARACTERS = 1 << 25
-_MOST_NAMES = 3
+_MOST_NAMES = 20
 
 T = TypeVar("T")
 

@@ -43,7 +43,7 @@ def find_ahead(
 
 
 def _in_full(picture: Picture, found: Instances | InputError) -> Instances | InputError:
-    """The findings in px of the file, which may have been decoded to fewer px."""
+    """The detections in px of the file, which may have been decoded to fewer px."""
     if picture.full_size is None or isinstance(found, InputError):
         return found
     return found.scaled((picture.full_size[1], picture.full_size[0]))

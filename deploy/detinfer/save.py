@@ -32,6 +32,8 @@ class Saver:
         self._stems: dict[tuple[str, str], str] = {}
         self._video_item = ""
         self._video: VideoWriter | None = None
+        self.saved = False
+        """Whether there is anything in the folder by now."""
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Saver":
@@ -42,11 +44,6 @@ class Saver:
     ) -> None:
         self._open.__exit__(kind, error, trace)
 
-    @property
-    def saved(self) -> bool:
-        """Whether there is anything in the folder by now."""
-        return bool(self._stems)
-
     def save(self, picture: Picture, found: Instances) -> None:
         """Save one picture's results.
 
@@ -56,6 +53,7 @@ class Saver:
             return
         try:
             self._save(picture, found)
+            self.saved = bool(self._stems)
         except DetforgeError as error:
             if isinstance(cause := error.__cause__, OSError) and cause.errno == errno.ENAMETOOLONG:
                 self._too_long.add(picture.name)
@@ -103,7 +101,7 @@ class Saver:
 
 
 def _yolo_lines(found: Instances, scores: bool) -> str:
-    """A line for each finding: label, centre x and y, width and height as parts of the image's, then the columns.
+    """A line for each detection: label, centre x and y, width and height as parts of the image's, then the columns.
 
     With `scores` the score comes sixth.
     """

@@ -25,7 +25,7 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: float, size: Size) -> None:
         self._size = size
-        self._encoder: _Encoder = (_Ffmpeg if has_h264() else _OpenCV)(path, fps, size)
+        self._encoder: _Encoder = (_Ffmpeg if has_h264(_pixels(size)) else _OpenCV)(path, fps, size)
         self._started = self._written = 0  # they differ by one if an interrupt comes while a frame is written
 
     def write(self, image: Image) -> None:
@@ -57,9 +57,9 @@ def writing_video(path: Path, fps: float, first: Image) -> Generator[VideoWriter
 
 
 @cache
-def has_h264() -> bool:
-    """Whether the system's ffmpeg encodes H.264: a grey picture is tried."""
-    command = _command("-", 25, (64, 64), "null")
+def has_h264(pixels: str = "yuv420p") -> bool:
+    """Whether the system's ffmpeg encodes H.264 of such pixels: a grey picture is tried."""
+    command = _command("-", 25, (64, 64), "null", pixels)
     if command is None:
         return False
     grey = np.full((64, 64, 3), 128, np.uint8).tobytes()
@@ -92,7 +92,7 @@ class _Ffmpeg:
     """H.264. Odd sides need a colour for every pixel, which fewer players show."""
 
     def __init__(self, path: Path, fps: float, size: Size) -> None:
-        command = _command(str(path), fps, size, "mp4")
+        command = _command(str(path), fps, size, "mp4", _pixels(size))
         assert command is not None
         # In a session of its own: Ctrl-C is for us, and the file is to be ended.
         self._process = subprocess.Popen(
@@ -115,13 +115,17 @@ class _Ffmpeg:
         self._process.wait()
 
 
-def _command(target: str, fps: float, size: Size, container: str) -> list[str] | None:
+def _pixels(size: Size) -> str:
+    """ffmpeg's name of the pixels for a size: the usual ones share colours between pairs of rows and columns."""
+    return "yuv420p" if size[0] % 2 == size[1] % 2 == 0 else "yuv444p"
+
+
+def _command(target: str, fps: float, size: Size, container: str, pixels: str) -> list[str] | None:
     """ffmpeg on pixels from stdin, or None where it is not installed."""
     program = shutil.which("ffmpeg")
     if program is None:
         return None
     rate = str(Fraction(fps).limit_denominator(1001))
-    pixels = "yuv420p" if size[0] % 2 == size[1] % 2 == 0 else "yuv444p"
     given = ["-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{size[0]}x{size[1]}", "-r", rate, "-i", "-"]
     coded = ["-c:v", "h264", "-preset", "veryfast", "-pix_fmt", pixels]
     return [program, "-y", *given, *coded, "-f", container, target]

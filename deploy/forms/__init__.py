@@ -1,14 +1,19 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
+from .centripetal import Centripetal
 from .corners import Corners
 from .dense import Dense
+from .extremes import Extremes
 from .form import Form
 from .graph import Graph
 from .heatmaps import Heatmaps
 from .offsets import Offsets
 from .peaks import Peaks
+from .regions import Regions
 from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
 
-FORMS: list[type[Form]] = [Dense, Peaks, Corners, Heatmaps, Offsets, Votes, Simcc, Tags, Graph]
+FORMS: list[type[Form]] = [
+    *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Tags, Graph, Regions),
+]

@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from ..inputs.geometry import Frame
 
-Clip = Literal["image", "last_pixel", "canvas", "none"]
-"""Where boxes are clipped: at the image's size, its last pixel (as before 2020), the canvas's size, or nowhere."""
+Clip = Literal["image", "last_pixel", "canvas", "last_canvas_pixel", "none"]
+"""Where boxes are clipped: at the size of the image or of the canvas, at the last pixel of either (as before 2020), or
+nowhere."""
+LAST_PIXEL = ("last_pixel", "last_canvas_pixel")
 
 
 def in_image(places: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
@@ -21,11 +23,11 @@ def clipped(boxes: NDArray[np.float32], frame: Frame, clip: Clip) -> NDArray[np.
     """Clip boxes (n, 4) xyxy in px of the resized image."""
     if clip == "none":
         return boxes
-    is_canvas = clip == "canvas"
+    is_canvas = clip in ("canvas", "last_canvas_pixel")
     top, left = frame.offset if is_canvas else (0, 0)
     height, width = frame.canvas_size if is_canvas else frame.content_size
     low = np.array([-left, -top, -left, -top], np.float32)
-    return np.clip(boxes, low, low + np.array([width, height, width, height], np.float32) - (clip == "last_pixel"))
+    return np.clip(boxes, low, low + np.array([width, height, width, height], np.float32) - (clip in LAST_PIXEL))
 
 
 def has_area(boxes: NDArray[np.float32], inclusive: bool) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from ..contract.parse import require
 from ..inputs.geometry import Size
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError
+from .beside import KEYPOINTS, keypoints_beside
 from .boxes import Clip, clipped, has_area, in_image
 from .form import Contract, Form, ImageForm, Output, Run
 from .graph import Graph
@@ -26,10 +27,14 @@ class Dense(ImageForm):
     """One prediction per anchor of a feature pyramid: `boxes` (n, a, 4) px and `scores` (n, a, classes).
 
     Optional outputs are `quality` (n, a) or (n, a, classes), 0..1, and `visible` (n, a, 4), boxes around the visible
-    part of each object. Predictions are ordered by level in the order of `strides`, then by row and column, with
-    `anchors` in each cell. The `top_k` best of each level are kept, where `unit` is "pairs" of anchor and class,
-    "points", which are anchors with all their classes, or "best", which are anchors with their best class. `clip` is
-    where boxes are clipped.
+    part of each object. If the Card has a skeleton, there are `keypoints` (n, a, 2k), x and y px of each, and maybe
+    their `keypoint_scores` (n, a, k). Predictions are ordered by level in the order of `strides`, then by row and
+    column, with `anchors` in each cell; without `strides` they are one level. The `top_k` best of each level are kept,
+    where `unit` is "pairs" of anchor and class, "points", which are anchors with all their classes, or "best", anchors
+    with their best class; with `levels_together` they are the best of all levels. `clip` is where boxes are clipped.
+
+    A level has as many cells as the canvas has strides, rounded up. Of some networks it rounds down first: `floors` has
+    one divisor of each stride for that, 1 for none.
     """
 
     strides: tuple[int, ...]
@@ -37,6 +42,8 @@ class Dense(ImageForm):
     top_k: int = 1000
     unit: Literal["pairs", "points", "best"] = "pairs"
     clip: Clip = "image"
+    levels_together: bool = False
+    floors: tuple[int, ...] = ()
     kind: Literal["dense"] = "dense"
 
     task: ClassVar[str] = "detection"
@@ -45,10 +52,15 @@ class Dense(ImageForm):
         Output("scores"),
         Output("quality", optional=True),
         Output("visible", unit="px", optional=True),
+        *KEYPOINTS,
     )
 
     def __post_init__(self) -> None:
-        require(bool(self.strides) and all(s >= 1 for s in self.strides), "form.strides", "positive strides")
+        require(all(s >= 1 for s in self.strides), "form.strides", "positive strides")
+        halves = len(self.floors) in (0, len(self.strides)) and all(
+            floor >= 1 and stride % floor == 0 for floor, stride in zip(self.floors, self.strides, strict=False)
+        )
+        require(halves, "form.floors", "one divisor of each stride")
         require(1 <= self.anchors <= 1000, "form.anchors", "1..1000")
         require(1 <= self.top_k <= 100_000, "form.top_k", "1..100000")
 
@@ -58,14 +70,25 @@ class Dense(ImageForm):
 
     def px(self, canvas: Size) -> NDArray[np.float64]:
         """8 strides of each prediction's level (a, 1), the typical distance of a side from its point."""
+        if not self.strides:
+            return np.full((1, 1), 64.0)
         return 8 * np.repeat(np.array(self.strides, np.float64), self.level_sizes(*canvas))[:, None]
 
-    def suppressed_inside(self) -> Form:
-        return Graph(self.clip)
+    def suppressed_inside(self) -> Form | None:
+        return Graph(self.clip) if self.strides else None
 
     def level_sizes(self, height: int, width: int) -> list[int]:
         """The number of predictions of each level on a canvas of this size."""
-        return [((height + s - 1) // s) * ((width + s - 1) // s) * self.anchors for s in self.strides]
+        floors = self.floors or (1,) * len(self.strides)
+        return [
+            _cells(height, floor, stride) * _cells(width, floor, stride) * self.anchors
+            for floor, stride in zip(floors, self.strides, strict=True)
+        ]
+
+    def ranked_together(self, height: int, width: int) -> list[int]:
+        """How many predictions, one level after the other, share each `top_k`."""
+        sizes = self.level_sizes(height, width)
+        return [sum(sizes)] if self.levels_together else sizes
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The candidates that pass the threshold and the top-k selection.
@@ -101,21 +124,30 @@ class Dense(ImageForm):
         if (visible := outputs.get("visible")) is not None:
             columns.append(Visible(clipped(in_image(visible[points], run.frame), run.frame, self.clip)))
         kept = clipped(in_image(boxes[points], run.frame), run.frame, self.clip)
+        if card.skeleton is not None:
+            columns.append(keypoints_beside(outputs, points, kept, fused, run.frame, card.skeleton))
         found = Instances(kept, fused, labels, card.labels, run.frame.extent).with_columns(*columns)
         # Boxes are clipped before suppression, as in the reference implementations. Empty boxes are dropped; one of the
         # last pixel alone is not empty where overlaps count that pixel.
         return found[has_area(kept, card.suppress.inclusive)]
 
     def _level_ends(self, canvas: Size, points: int) -> list[int]:
-        """The index after the last anchor of each level."""
+        """The index after the last anchor of each level, or of all."""
+        if not self.strides:
+            return [points]
         height, width = canvas
-        ends = list(accumulate(self.level_sizes(height, width)))
+        ends = list(accumulate(self.ranked_together(height, width)))
         if ends[-1] != points:
             raise IncompatibleError(
                 f"the model gives {points} points on a {width}x{height} canvas, its Card's strides {ends[-1]}; "
                 "the file was changed after its export; export it again"
             )
         return ends
+
+
+def _cells(side: int, floor: int, stride: int) -> int:
+    """The number of cells along a side of the canvas."""
+    return -(-(side // floor) // (stride // floor))
 
 
 def _of_classes(quality: NDArray[np.float32] | None, classes: NDArray[np.int64]) -> NDArray[np.float32] | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..columns.column import Column
 from ..contract.fusion import Fusion
-from ..contract.parse import FieldError
+from ..contract.parse import FieldError, require
 from ..contract.port import Arrays
 from ..contract.skeleton import Skeleton
 from ..contract.suppression import Suppress
@@ -39,7 +39,8 @@ class Output:
     for rows of peaks, which are matched by position and label. In the latter case, outputs of one `group` belong
     together, and `role` tells which holds the position, label and score. `unit` is the unit of the tolerance: 1, the
     form's `px` for outputs in px, or the "range" of the values. If `embedding` is True, only differences between values
-    are compared. An `optional` output may be absent.
+    are compared. An `optional` output may be absent. The share `jumps` of the values may differ by more than the
+    tolerance: rounding decides between nearly equal neighbours.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Output:
     role: Literal["place", "label", "score", "value"] = "value"
     embedding: bool = False
     optional: bool = False
+    jumps: float = 0.0
     mirror: Mirror | None = None
 
 
@@ -90,7 +92,7 @@ class Form(ABC):
     outputs: ClassVar[tuple[Output, ...]]
     compares: ClassVar[str] = "boxes"
     has_keypoints: ClassVar[bool] = False
-    """Whether the Card has a skeleton."""
+    """Whether the network finds poses: its channels are those of keypoints, which the Card's skeleton names."""
     suppresses: ClassVar[bool] = False
     """Whether suppression runs in the model file."""
     least_conf: ClassVar[float] = 0.0
@@ -137,16 +139,18 @@ class Form(ABC):
             raise FieldError(f"{option} has no effect on outputs of the form '{self.kind}'; leave it out")
         return replace(form, **{name: value})
 
-    def for_keypoints(self, count: int) -> Self:
-        """The form for `count` custom keypoints, whose left and right pairs are unknown."""
+    def for_skeleton(self, skeleton: Skeleton) -> Self:
+        """The form for other keypoints. The flip test is off if their pairs of left and right are unknown."""
         return self
 
     def suppressed_inside(self) -> "Form | None":
         """The form of a file that runs this form's suppression in its graph; None if that is not supported."""
         return None
 
-    def check(self, skeleton: Skeleton | None) -> None:  # noqa: B027 most forms fit any Card
+    def check(self, skeleton: Skeleton | None) -> None:
         """Raise FieldError if the form does not fit the Card's skeleton."""
+        may_have = any(output.name == "keypoints" for output in self.outputs)
+        require(skeleton is None or may_have, "skeleton", "absent, since the form has no keypoints")
 
     def missing(self, names: set[str]) -> list[str]:
         """The required outputs that are not in `names`."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ..results.instances import Instances
+from .beside import KEYPOINTS, keypoints_beside
 from .boxes import Clip, clipped, has_area, in_image
 from .form import Contract, ImageForm, Output, Run
 
@@ -15,14 +16,18 @@ from .form import Contract, ImageForm, Output, Run
 class Graph(ImageForm):
     """Suppressed detections: `boxes` (n, m, 4) px, `scores` and `labels` (n, m), `num` (n,).
 
-    Rows from `num` to m are padding. `clip` is where boxes are clipped.
+    If the Card has a skeleton, there are `keypoints` (n, m, 2k), x and y px of each, and maybe their `keypoint_scores`
+    (n, m, k). Rows from `num` to m are padding. `clip` is where boxes are clipped.
     """
 
     clip: Clip = "image"
     kind: Literal["graph"] = "graph"
 
     task: ClassVar[str] = "detection"
-    outputs: ClassVar[tuple[Output, ...]] = (Output("boxes"), Output("scores"), Output("labels"), Output("num"))
+    outputs: ClassVar[tuple[Output, ...]] = (
+        *(Output("boxes"), Output("scores"), Output("labels"), Output("num")),
+        *KEYPOINTS,
+    )
     suppresses: ClassVar[bool] = True
     least_conf: ClassVar[float] = 0.05
 
@@ -33,4 +38,7 @@ class Graph(ImageForm):
         boxes, scores, labels = (run.outputs[name][:count] for name in ("boxes", "scores", "labels"))
         boxes = clipped(in_image(boxes, run.frame), run.frame, self.clip)
         found = Instances(boxes, scores, labels.astype(np.int64), card.labels, run.frame.extent)
+        if card.skeleton is not None:
+            rows = np.arange(len(scores))
+            found = found.with_columns(keypoints_beside(run.outputs, rows, boxes, scores, run.frame, card.skeleton))
         return found[has_area(boxes, card.suppress.inclusive) & (scores > card.suppress.conf)]

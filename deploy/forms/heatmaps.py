@@ -37,6 +37,9 @@ class Heatmaps(KeypointForm):
     | gaussfit | the centre of the least-squares Gaussian |
     | integral | the expectation under a softmax (Sun et al., arXiv 1711.08229); every score is 1 |
 
+    `rule` "mmpose0" is that of mmpose 0.x: "quarter" moves only peaks that are away from the border on both axes, and
+    "udp" mirrors maps beyond the border and does not rescale smoothed ones.
+
     The score is the map's largest value / `scale`. A map without a value above 0 gives the keypoint (-1, -1). "megvii"
     and "second_peak" add 0.5 to the score; "second_peak" takes the map's value at the keypoint.
     """
@@ -48,6 +51,7 @@ class Heatmaps(KeypointForm):
     debias: bool = False
     scale: float = 1.0
     shift: float = 0.0
+    rule: Literal["mmpose", "mmpose0"] = "mmpose"
     kind: Literal["heatmap"] = "heatmap"
 
     outputs: ClassVar[tuple[Output, ...]] = (Output("heatmaps", "map", "range", mirror=Mirror()),)
@@ -85,6 +89,6 @@ class Heatmaps(KeypointForm):
 
     def _peaks(self, maps: Floats) -> tuple[Floats, Floats]:
         points, scores = _native.heatmap_peaks(
-            maps, self.method, self.blur, self.sigma, self.beta, self.debias, self.scale
+            maps, self.method, self.blur, self.sigma, self.beta, self.debias, self.scale, self.rule == "mmpose0"
         )
         return points.reshape(*maps.shape[:2], 2), scores.reshape(maps.shape[:2])

@@ -50,8 +50,8 @@ class KeypointForm(CropForm):
         height, width = outputs["heatmaps"].shape[2:]
         return height, width
 
-    def for_keypoints(self, count: int) -> Self:
-        return replace(self, flip=False)
+    def for_skeleton(self, skeleton: Skeleton) -> Self:
+        return replace(self, flip=self.flip and bool(skeleton.pairs))
 
     def check(self, skeleton: Skeleton | None) -> None:
         require(skeleton is not None, "skeleton", "keypoints")

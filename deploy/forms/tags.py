@@ -57,8 +57,9 @@ class Tags(ImageForm):
     def channels(self) -> int:
         return 2
 
-    def for_keypoints(self, count: int) -> Self:
-        return replace(self, flip=False, order=tuple(range(count)))
+    def for_skeleton(self, skeleton: Skeleton) -> Self:
+        order = tuple(range(len(skeleton.keypoints)))
+        return replace(self, flip=self.flip and bool(skeleton.pairs), order=order)
 
     def check(self, skeleton: Skeleton | None) -> None:
         require(skeleton is not None, "skeleton", "keypoints")

@@ -13,6 +13,9 @@ from ..system.errors import UsageError
 Image = NDArray[np.uint8]
 """An image (h, w, 3) BGR, as OpenCV reads it."""
 
+GivenImage = NDArray[Any]
+"""What a caller may give as an Image: OpenCV's stubs leave the dtype open. `given.checked` refuses others."""
+
 Pixel = np.float32 | np.float16 | np.uint8
 """The dtypes that an image input may have."""
 
@@ -44,8 +47,10 @@ class Frame(ABC):
 
     image_size: Size
     canvas_size: Size
-    offset: tuple[int, int] = (0, 0)
+    offset: tuple[float, float] = (0, 0)
     """(top, left) of the image in px of the canvas."""
+    factor: float | None = None
+    """The px of the canvas per px of the image, where it is not the ratio of their rounded sizes."""
 
     @abstractmethod
     def fill(self, canvas: NDArray[Pixel], image: Image, pixels: Normalization, threads: int) -> None:

@@ -28,6 +28,10 @@ _TURNED = re.compile(
     rb"II\*\x00.*?\x12\x01..\x01\x00\x00\x00(?!\x01\x00)|MM\x00\*.*?\x01\x12..\x00\x00\x00\x01(?!\x00\x01)", re.DOTALL
 )
 """EXIF's entry for the orientation, little or big endian, with another value than 1."""
+_CORRUPT = re.compile(
+    "premature end of data segment|bad Huffman code|Unsupported marker|([0-9]+) extraneous bytes before marker 0xd9"
+)
+"""What libjpeg says of such data."""
 _MOST_PIXELS = 1 << 30
 """As OpenCV has it."""
 _UNREAD = frozenset(["JPEG XL", "JPEG XR", "Photoshop", "OpenEXR", "DDS", "camera raw"])
@@ -73,7 +77,7 @@ def decode_pages(data: bytes, name: str) -> Iterator[Image]:
 
 
 def _decoded(data: bytes, name: str, kind: str | None) -> Image:
-    if (plain := _plain_jpeg(data)) is not None:
+    if (plain := _plain_jpeg(data, name)) is not None:
         return plain[0]
     if (image := _by_opencv(data, name)) is not None:
         return image
@@ -85,7 +89,9 @@ def _decoded(data: bytes, name: str, kind: str | None) -> Image:
             return one
     if kind in _UNREAD:
         raise InputError(f"{name}: {kind}, a format that is not read here; save it as JPEG or PNG")
-    raise InputError(f"{name}: not an image, or a truncated or corrupt one; check that it opens in a viewer")
+    if kind is not None:
+        raise InputError(f"{name}: {kind} that cannot be decoded; truncated, corrupt or of a rare kind; save it anew")
+    raise InputError(f"{name}: not an image; check that it opens in a viewer")
 
 
 def _by_opencv(data: bytes, name: str) -> Image | None:
@@ -94,7 +100,11 @@ def _by_opencv(data: bytes, name: str) -> Image | None:
     except cv2.error as error:
         raise InputError(f"{name}: too large or malformed; OpenCV says: {error.err}; save it anew") from error
     # The stubs of OpenCV promise an image, but what cannot be decoded is None.
-    return None if image is None else image.astype(np.uint8, copy=False)  # pyright: ignore[reportUnnecessaryComparison]
+    if image is None:  # pyright: ignore[reportUnnecessaryComparison]
+        return None
+    if image.ndim == 2:  # a grey PFM, whatever is asked for
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    return image.astype(np.uint8, copy=False)
 
 
 def _bytes(path: str | Path) -> bytes:
@@ -108,10 +118,11 @@ def _bytes(path: str | Path) -> bytes:
         raise InputError(f"{path}: cannot be read; {error}; check its permissions") from error
 
 
-def _plain_jpeg(data: bytes, needed: Callable[[Size], Size] | None = None) -> tuple[Image, Size] | None:
+def _plain_jpeg(data: bytes, name: str, needed: Callable[[Size], Size] | None = None) -> tuple[Image, Size] | None:
     """A JPEG by libjpeg-turbo itself where simplejpeg is installed: OpenCV's bytes in half its time, and its full size.
 
     None for what is anything else than whole, upright, and grey or of the usual colours; OpenCV knows what to do then.
+    It decodes a corrupt one too, whose pixels are wrong from some place on, so that is said.
     """
     decoder = _jpeg_decoder()
     if decoder is None or not data.startswith(b"\xff\xd8"):
@@ -126,9 +137,20 @@ def _plain_jpeg(data: bytes, needed: Callable[[Size], Size] | None = None) -> tu
         part = 1 if needed is None else _part((height, width), needed((height, width)))
         least_height, least_width = -(-height // part), -(-width // part)
         image = decoder.decode_jpeg(data, "BGR", min_height=least_height, min_width=least_width, min_factor=part)
-    except ValueError:
+    except ValueError as error:
+        if _is_corrupt(data, str(error)):
+            warnings.warn(f"{name}: a corrupt JPEG; parts of the picture may be wrong; copy it again", stacklevel=2)
         return None
     return image, (height, width)
+
+
+def _is_corrupt(data: bytes, said: str) -> bool:
+    """Whether pixels of a JPEG are wrong, by what libjpeg says. Cameras fill up files with zeros, which is harmless."""
+    match = _CORRUPT.search(said)
+    if match is None or match[1] is None:
+        return match is not None
+    end = data.rfind(END)
+    return bool(data[max(0, end - int(match[1])) : end].strip(b"\0\xff"))
 
 
 def _part(size: Size, needed: Size) -> int:
@@ -153,7 +175,7 @@ def read_reduced(path: str | Path, needed: Callable[[Size], Size]) -> tuple[Imag
     size: sooner, and with other pixels. Everything else comes as it is, and without simplejpeg so does all.
     """
     data = _bytes(path)
-    if (plain := _plain_jpeg(data, needed)) is not None:
+    if (plain := _plain_jpeg(data, str(path), needed)) is not None:
         return plain
     image = decode_image(data, str(path))
     return image, (image.shape[0], image.shape[1])

@@ -67,7 +67,7 @@ def fill(kernel: Library, canvases: Buffer, dtype: Any, images: ImageBatch, pixe
     step, address = int(np.prod(canvas)) * np.dtype(dtype).itemsize, canvases.address
     for image, frame in zip(images.images, images.frames, strict=True):
         planes = norm.mean, norm.std, frame.padding(norm)
-        picture = Picture(Buffer(pixels, image.shape), frame.resized_size, frame.offset, *planes, norm.swaps)
+        picture = Picture(Buffer(pixels, image.shape), frame.resized_size, frame.corner, *planes, norm.swaps)
         try:
             kernel.preprocess_cuda(picture, np.dtype(dtype).name, Buffer(address, canvas), stream)
         except ValueError as error:

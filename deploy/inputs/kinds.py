@@ -34,7 +34,9 @@ _PICTURES = {
 """The formats of still pictures, whether OpenCV reads them or not. Of two that match, the first is meant."""
 
 _VIDEO = (
-    rb"....(?:ftyp|moov|mdat|wide|free|skip|pnot)|RIFF....AVI |\x1a\x45\xdf\xa3|FLV\x01|\0\0\x01[\xba\xb3]|OggS|DKIF"
+    rb"....(?:ftyp|moov|mdat|wide|free|skip|pnot)|RIFF....AVI |\x1a\x45\xdf\xa3|FLV\x01|OggS|DKIF|nut/"
+    rb"|\0\0\0?\x01(?:[\x06\x09\x27\x47\x67\xb0\xb3\xb5\xba]|[\x40\x42\x46]\x01)"  # MPEG streams without a container
+    rb"|\x1f\x07\0[\xbf\x3f]|\xb7\xd8\0\x20\x37\x49\xda\x11"
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|G.{187}G|.{4}G.{191}G|YUV4MPEG2|\x06\x0e\x2b\x34|\.RMF"
 )
 _BEGINNINGS = {name: re.compile(pattern, re.DOTALL) for name, pattern in _PICTURES.items()}
@@ -45,7 +47,7 @@ _PICTURE_SUFFIX = re.compile(
     r"|dng|cr[23]|nef|arw|orf|rw2|raf)",
     re.IGNORECASE,
 )
-_VIDEO_SUFFIX = re.compile(r"\.(mp4|m4v|mov|avi|mkv|webm|mpe?g|m?ts|m2ts|wmv|flv|ogv|3gp)", re.IGNORECASE)
+_VIDEO_SUFFIX = re.compile(r"\.(mp4|m4v|mov|avi|mkv|webm|mpe?g|mjpe?g|m?ts|m2ts|wmv|flv|ogv|3gp)", re.IGNORECASE)
 
 
 def format_of(head: bytes) -> str | None:
@@ -55,7 +57,7 @@ def format_of(head: bytes) -> str | None:
 
 def kind_of(head: bytes, suffix: str = "") -> Kind | None:
     """What begins so; where that says nothing, what the suffix promises. None is neither."""
-    if format_of(head) is not None:
+    if format_of(head) is not None and suffix.lower() not in (".mjpg", ".mjpeg"):  # one JPEG after another
         return "picture"
     if _VIDEO_BEGINS.match(head):
         return "video"

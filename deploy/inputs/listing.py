@@ -67,7 +67,7 @@ def find_items(source: str, recursive: bool = False) -> Found:
     if glob.has_magic(source):
         # Path.glob takes no absolute pattern.
         files = [Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file()]  # noqa: PTH207
-        found = _sorted(_root(path), files)
+        found = _sorted(_root(path), _once(files))
         if not found.items:
             raise InputError(f"{source}: no image or video matches; check the pattern")
         return found
@@ -96,10 +96,18 @@ def is_live(path: str) -> bool:
 
 def _files_of(folder: Path, recursive: bool) -> list[Path]:
     try:
-        files = [path for path in (folder.rglob("*") if recursive else folder.iterdir()) if path.is_file()]
+        every = folder.rglob("*") if recursive else folder.iterdir()
+        files = [path for path in every if path.is_file() or (path.is_symlink() and not path.exists())]
     except OSError as error:
         raise InputError(f"{folder}: cannot be read; {error.strerror}; check its permissions") from error
     return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _once(files: Sequence[Path]) -> list[Path]:
+    """The files without those that a link to a folder shows again, which may contain itself."""
+    folders = {path.parent: path.parent.resolve() for path in files}
+    by_place = {(folders[path.parent], path.name): path for path in sorted(files, key=lambda p: -len(p.parts))}
+    return list(by_place.values())
 
 
 def _sorted(root: Path, files: Sequence[Path]) -> Found:

@@ -197,7 +197,7 @@ def mirrored(inputs: Sequence[NetworkInput], fed: Mapping[str, Any]) -> dict[str
 
 def _feed(each: NetworkInput, views: Sequence[View], port: Port, canvases: Canvases, threads: int) -> Any:
     if port.takes_images and isinstance(each, ImageInput):
-        frames = [v.frame for v in views if isinstance(v.frame, ResizedFrame) and not v.frame.in_floats]
+        frames = [v.frame for v in views if isinstance(v.frame, ResizedFrame) and v.frame.filter == "opencv"]
         if len(frames) == len(views):
             return ImageBatch([each.shown(view) for view in views], frames, each.pixels)
     count = (port.shape[0] if port.shape else None) or len(views)

@@ -12,6 +12,9 @@ from .geometry import Image
 from .kinds import HEAD, is_text
 from .listing import Item
 
+_MOST_FPS = 1000.0
+"""Higher rates are the clocks of cameras and DV files, not rates of frames."""
+
 
 def frames(item: Item) -> Iterator[tuple[Image, float]]:
     """Every frame (h, w, 3) uint8 BGR, upright, and how many come in a second, 0 where that is unknown.
@@ -21,7 +24,9 @@ def frames(item: Item) -> Iterator[tuple[Image, float]]:
     capture = _opened(item)
     try:
         fps = _finite(capture.get(cv2.CAP_PROP_FPS))
-        length = _finite(capture.get(cv2.CAP_PROP_FRAME_COUNT)) / fps if fps else 0.0
+        fps = fps if fps <= _MOST_FPS else 0.0
+        announced = _finite(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        length = announced / fps if fps else 0.0
         count, seen = 0, 0.0
         while True:
             read, image = capture.read()
@@ -34,9 +39,12 @@ def frames(item: Item) -> Iterator[tuple[Image, float]]:
         capture.release()
     if item.is_live and not length:
         raise InputError(f"{item.shown}: the stream broke off after {count} frames; check the camera or connection")
-    # Time and not the number of frames, which is an estimate where their rate varies. `seen` is when the last
-    # frame began; one more frame and 2 % are allowed for containers that round.
-    if not count or seen + 2 / max(fps, 1.0) < 0.98 * length:
+    if not count:
+        remedy = "download it first" if item.is_live else "convert it to H.264, or copy it again"
+        raise InputError(f"{item.shown}: no frame of this video can be read; {remedy}")
+    # The number of frames is an estimate in some containers, and the mean rate in others. So both must fall short.
+    # `seen` is when the last frame began; one more frame and 2 % are allowed for containers that round.
+    if count < announced and seen + 2 / max(fps, 1.0) < 0.98 * length:
         raise InputError(
             f"{item.shown}: the video ends after {count} frames, {seen:.1f} s of {length:.1f} s; copy it again"
         )

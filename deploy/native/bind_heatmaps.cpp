@@ -72,11 +72,11 @@ void check(const Maps& maps, const Fields& offsets) {
 }
 
 nb::object heatmap_peaks(Maps maps, std::string_view method, ptrdiff_t blur, double sigma, double beta, bool debias,
-                         double scale) {
+                         double scale, bool older) {
     area(maps);
     const bool fits = sigma > 0 && sigma <= 64 && beta > 0 && scale > 0;
     if (!fits) throw std::invalid_argument("sigma, beta or scale is out of range");
-    detforge::HeatmapDecoder decode({method_of(method), odd(blur), sigma, beta, debias, scale});
+    detforge::HeatmapDecoder decode({method_of(method), odd(blur), sigma, beta, debias, scale, older});
     return each(maps.shape(0) * maps.shape(1), [&](size_t i) { return decode(nth(maps.data(), maps, i)); });
 }
 
@@ -84,9 +84,13 @@ nb::object offset_peaks(Maps maps, Fields offsets, double radius, ptrdiff_t blur
     check(maps, offsets);
     detforge::Smoother smoother(odd(blur), detforge::Beyond::mirror);
     const std::vector<double> kernel = detforge::gaussian(odd(offset_blur));
-    return each(maps.shape(0) * maps.shape(1), [&](size_t i) {
-        return detforge::offset_peak(nth(maps.data(), maps, i), nth(offsets.data(), maps, 2 * i),
-                                     nth(offsets.data(), maps, 2 * i + 1), radius, smoother, kernel);
+    const size_t keypoints = maps.shape(1);
+    const auto field = [&](size_t i) {
+        return detforge::Field{nth(offsets.data(), maps, 2 * i), nth(offsets.data(), maps, 2 * i + 1)};
+    };
+    return each(maps.shape(0) * keypoints, [&](size_t i) {
+        const size_t previous = i % keypoints ? i - 1 : i + keypoints - 1;
+        return detforge::offset_peak(nth(maps.data(), maps, i), field(i), field(previous), radius, smoother, kernel);
     });
 }
 
@@ -141,7 +145,8 @@ void average_views(Maps plain, Maps mirrored, Order order, float shift, Array<fl
 }  // namespace
 
 void bind_heatmaps(nb::module_& m) {
-    m.def("heatmap_peaks", &heatmap_peaks, "maps"_a, "method"_a, "blur"_a, "sigma"_a, "beta"_a, "debias"_a, "scale"_a);
+    m.def("heatmap_peaks", &heatmap_peaks, "maps"_a, "method"_a, "blur"_a, "sigma"_a, "beta"_a, "debias"_a, "scale"_a,
+          "older"_a);
     m.def("offset_peaks", &offset_peaks, "maps"_a, "offsets"_a, "radius"_a, "blur"_a, "offset_blur"_a);
     m.def("vote_peaks", &vote_peaks, "maps"_a, "offsets"_a, "radius"_a);
     m.def("bin_peaks", &bin_peaks, "rows"_a, "blur"_a.none());

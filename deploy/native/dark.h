@@ -12,7 +12,8 @@ namespace detforge {
 
 // Limits of values before the logarithm. Smoothing lowers a peak, and the reference rescales the map to its former
 // maximum. The factor cancels in the derivatives of the logarithm unless a value is clamped, so it is computed only
-// then. It is at least 1, and no smoothed value times it exceeds the maximum.
+// then. It is at least 1, and no smoothed value times it exceeds the maximum. If no smoothed value is above 0, as with
+// untrained networks, it is negative and negates the map, as in mmpose.
 struct Limits {
     double low, high;
     bool cut(const double* values, size_t count, double maximum) const {
@@ -26,11 +27,11 @@ constexpr Limits udp_limits{1e-3, 50};
 template <typename T>
 double rescaling(double maximum, const T* smooth, ptrdiff_t count) {
     const double most = *std::max_element(smooth, smooth + count);
-    return most > 0 ? maximum / most : 1;
+    return most != 0 ? maximum / most : 1;
 }
 
 // Logarithms of the smoothed map up to `reach` px around the peak. Without a rescaler the map is not rescaled, and is
-// padded by reflection instead of with zeros, as mmpose 0.x does for bottom-up networks.
+// padded by reflection instead of with zeros, as mmpose 0.x does.
 template <ptrdiff_t reach>
 class Surroundings {
 public:

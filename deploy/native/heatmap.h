@@ -23,6 +23,7 @@ struct HeatmapRules {
     double sigma, beta;
     bool debias;
     double scale;
+    bool older;  // mmpose 0.x
 };
 
 constexpr ptrdiff_t second_peak_margin = 10;
@@ -46,11 +47,11 @@ public:
 private:
     void step(const Map& map, Peak& peak) {
         switch (rules_.method) {
-            case Method::quarter: return step_quarter(map, peak);
+            case Method::quarter: return step_quarter(map, peak, rules_.older);
             case Method::parabola: return step_parabola(map, peak);
             case Method::paraboloid: return step_paraboloid(map, peak);
             case Method::dark: return step_dark(map, peak, kernel_, rules_.scale, smoother_);
-            case Method::udp: return step_udp(map, peak, kernel_, rules_.scale, &smoother_);
+            case Method::udp: return step_udp(map, peak, kernel_, rules_.scale, rules_.older ? nullptr : &smoother_);
             case Method::megvii: return step_megvii(map, peak);
             case Method::second_peak: return step_second_peak(map, peak);
             case Method::gaussfit: return step_gaussfit(map, peak, rules_.sigma);

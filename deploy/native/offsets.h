@@ -24,14 +24,22 @@ inline double smoothed(const Map& map, ptrdiff_t x, ptrdiff_t y, const std::vect
     return sum;
 }
 
-// UDP's combined maps: the largest pixel of the smoothed map plus `radius` times the smoothed offset there.
-inline Peak offset_peak(const Map& map, const Map& dx, const Map& dy, double radius, Smoother& smoother,
+// The offsets of a keypoint on both axes.
+struct Field {
+    Map dx, dy;
+};
+
+// UDP's combined maps: the largest pixel of the smoothed map plus `radius` times the smoothed offset there. Without a
+// value above 0 it is (-1, -1) plus the offset that the reference reads there, at the end of the `previous` keypoint.
+inline Peak offset_peak(const Map& map, const Field& field, const Field& previous, double radius, Smoother& smoother,
                         const std::vector<double>& kernel) {
     Peak peak = top(smoother(map));
-    if (!(peak.value > 0)) return peak;
-    const ptrdiff_t x = std::lround(peak.x), y = std::lround(peak.y);
-    peak.x += radius * smoothed(dx, x, y, kernel);
-    peak.y += radius * smoothed(dy, x, y, kernel);
+    const bool found = peak.value > 0;
+    const ptrdiff_t x = found ? std::lround(peak.x) : map.w - 1;
+    const ptrdiff_t y = found ? std::lround(peak.y) : std::max<ptrdiff_t>(map.h - 2, 0);
+    const Field& offsets = found ? field : previous;
+    peak.x += radius * smoothed(offsets.dx, x, y, kernel);
+    peak.y += radius * smoothed(offsets.dy, x, y, kernel);
     return peak;
 }
 

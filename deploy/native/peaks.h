@@ -32,9 +32,11 @@ inline double at(const Map& map, ptrdiff_t x, ptrdiff_t y) { return finite(map.v
 
 inline double sign(double value) { return (value > 0) - (value < 0); }
 
-// A quarter of a pixel towards the larger neighbour on each axis, with the limits of mmpose.
-inline void step_quarter(const Map& map, Peak& peak) {
+// A quarter of a pixel towards the larger neighbour on each axis, with the limits of mmpose. `older` versions, 0.x, move
+// only peaks that are away from the border on both axes.
+inline void step_quarter(const Map& map, Peak& peak, bool older = false) {
     const ptrdiff_t x = std::lround(peak.x), y = std::lround(peak.y);
+    if (older && (x <= 1 || x >= map.w - 1 || y <= 1 || y >= map.h - 1)) return;
     if (x > 1 && x < map.w - 1 && y > 0) peak.x += 0.25 * sign(at(map, x + 1, y) - at(map, x - 1, y));
     if (y > 1 && y < map.h - 1 && x > 0) peak.y += 0.25 * sign(at(map, x, y + 1) - at(map, x, y - 1));
 }

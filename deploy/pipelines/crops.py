@@ -1,86 +1,64 @@
 """Top-down networks: each box becomes a crop, and all crops of a call run together."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, ClassVar, cast, overload
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..card import Card
 from ..contract.fusion import fuse
-from ..contract.port import Arrays, Backend
+from ..contract.port import Arrays
 from ..forms.form import CropForm, Reading
-from ..inputs.canvases import Canvases
 from ..inputs.crop import Crop, WarpedFrame
 from ..inputs.geometry import Image
 from ..inputs.network_inputs import View, feeds, mirrored
 from ..results.instances import Instances
 from ..suppress import suppress
 from ..system.errors import UsageError
-from .pipeline import Pipeline, check_ports, checked, no_time, timed
-
-Rows = Sequence[ArrayLike]
-"""One array per image."""
+from .network import NetworkPipeline
+from .pipeline import no_time, timed
 
 _MOST_CROPS = 64
 """The largest batch of crops. Larger ones are not faster and need more memory."""
 
 
-class PoseEstimator(Pipeline):
-    """Runs a top-down network on boxes of images. It is thread-safe."""
+class PoseEstimator(NetworkPipeline):
+    """Runs a top-down network on boxes of images. It is thread-safe.
+
+    >>> pose = load("corners_markers")
+    >>> corners = pose(image, boxes=[[40, 40, 280, 280]])
+    >>> corners.keypoints.shape
+    (1, 4, 3)
+    """
 
     takes_boxes: ClassVar[bool] = True
 
-    def __init__(
-        self, backend: Backend, card: Card, classes: Collection[int] | None = None, threads: int | None = None
-    ) -> None:
-        check_ports(backend, card)
-        self._card, self._form, self._place = card, cast(CropForm, card.form), cast(Crop, card.input.place)
-        self._backend = backend
-        self._canvases = Canvases()
-        self._ports = {port.name: port for port in backend.inputs}
-        self._fixed_batch = self._ports[card.input.name].shape[0]
-
     @property
-    def card(self) -> Card:
-        return self._card
+    def _form(self) -> CropForm:
+        return cast(CropForm, self.card.form)
 
-    @overload
-    def __call__(self, image: Image, boxes: ArrayLike | None = None, scores: ArrayLike | None = None) -> Instances: ...
-    @overload
-    def __call__(
-        self, image: Sequence[Image], boxes: Rows | None = None, scores: Rows | None = None
-    ) -> list[Instances]: ...
-    def __call__(
-        self, image: Image | Sequence[Image], boxes: Any = None, scores: Any = None
-    ) -> Instances | list[Instances]:
-        """Run on each box. All results are returned, in the order of the boxes, whatever their scores.
+    def find(self, images: Sequence[Image]) -> list[Instances]:
+        return self.estimate(images, [self._given(image, [(0, 0, image.shape[1], image.shape[0])]) for image in images])
 
-        Shapes: image (h, w, 3) uint8 BGR, boxes (n, 4) xyxy px, scores (n,), 1 by default; or a list of each. The
-        score of a result is the fusion of the score of its box and the quality that the network gives. Raises
-        UsageError for an invalid image or box.
-        """
-        if boxes is None:
+    def find_with(self, images: Sequence[Image], **given: Sequence[Any]) -> list[Instances]:
+        if "boxes" not in given:
             raise UsageError(
                 f"{self.card.model} needs boxes; give them with `boxes`, or use it as the pose model of a detector"
             )
-        if isinstance(image, np.ndarray):
-            return self.estimate(checked([image]), [self._given(image, boxes, scores)])[0]
-        given = zip(checked(image), boxes, scores or [None] * len(image), strict=True)
-        return self.estimate(image, [self._given(*each) for each in given])
-
-    def find(self, images: Sequence[Image]) -> list[Instances]:
-        boxes = [[(0, 0, image.shape[1], image.shape[0])] for image in images]
-        return self(images, boxes=boxes)
+        if others := given.keys() - {"boxes", "scores"}:
+            return super().find_with(images, **{name: given[name] for name in others})
+        scores = given.get("scores", [None] * len(images))
+        found = [self._given(*each) for each in zip(images, given["boxes"], scores, strict=True)]
+        return self.estimate(images, found)
 
     def estimate(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
         """Run on the boxes of each image's detections. Scores are fused and columns added; other fields are kept."""
-        timing = no_time()
+        timing, place = no_time(), cast(Crop, self.card.input.place)
         with timed(timing, "pre"):
             views = [
-                View(image, self._place.of_box(box, (image.shape[0], image.shape[1])), keypoints=pose)
+                View(image, place.of_box(box, (image.shape[0], image.shape[1])), keypoints=pose)
                 for image, one in zip(images, found, strict=True)
                 for box, pose in zip(one.boxes, _poses(one), strict=True)
             ]
@@ -126,14 +104,26 @@ class PoseEstimator(Pipeline):
         scores = fuse(found.scores, quality.astype(np.float32), self.card.fusion)
         return replace(found, scores=scores.astype(np.float32)).with_columns(*columns)
 
-    def _given(self, image: Image, boxes: ArrayLike, scores: ArrayLike | None) -> Instances:
-        """The caller's boxes as Instances with the first label."""
-        rows = np.array(boxes, np.float32).reshape(-1, 4)
-        own = np.ones(len(rows), np.float32) if scores is None else np.array(scores, np.float32)
+    def _given(self, image: Image, boxes: ArrayLike, scores: ArrayLike | None = None) -> Instances:
+        """The caller's boxes as Instances with the first label. Raises UsageError for other shapes."""
+        rows = _floats(boxes, "boxes")
+        rows = rows.reshape(-1, 4) if rows.size == 0 or rows.shape == (4,) else rows
+        if rows.shape[1:] != (4,):
+            hint = "; give the fifth column as `scores`" if rows.shape[1:] == (5,) else ""
+            raise UsageError(f"boxes must be (n, 4), x1 y1 x2 y2 in px, not {rows.shape}{hint}")
+        own = np.ones(len(rows), np.float32) if scores is None else _floats(scores, "scores")
         if own.shape != (len(rows),):
             raise UsageError(f"{len(rows)} boxes need as many scores, not an array of shape {own.shape}")
         size = (image.shape[1], image.shape[0])
         return Instances(rows, own, np.zeros(len(rows), np.int64), self.card.labels, size)
+
+
+def _floats(values: ArrayLike, name: str) -> NDArray[np.float32]:
+    """A new array of the values. Raises UsageError if they do not form one."""
+    try:
+        return np.array(values, np.float32)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} must be an array of numbers; check that all rows have the same length") from None
 
 
 def _poses(found: Instances) -> Sequence[NDArray[np.float32] | None]:

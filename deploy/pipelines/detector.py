@@ -1,67 +1,49 @@
 """Networks that run on whole images at one or several scales, or on pairs of images."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, cast, overload
+from typing import Any, cast
 
 import numpy as np
 
-from ..card import Card
-from ..contract.port import Arrays, Backend
+from ..contract.port import Arrays
 from ..forms.form import ImageForm, Run
-from ..inputs.canvases import Canvases
 from ..inputs.geometry import Frame, Image, Size
+from ..inputs.given import checked
 from ..inputs.network_inputs import View, feeds, mirrored
 from ..results.instances import Instances
 from ..suppress import suppress
 from ..system.errors import UsageError
-from ..system.processors import available_processors
-from .pipeline import Pipeline, check_ports, checked, no_time, timed
+from .network import NetworkPipeline
+from .pipeline import no_time, timed
 from .tiles import find_in_tiles
 
 _MOST_PIXELS = 1 << 22
 """The largest batch at several scales, in px of the canvases: such networks need about 400 bytes per px."""
 
 
-class Detector(Pipeline):
+class Detector(NetworkPipeline):
     """Runs a network on whole images. Images with the same canvas size run as one batch. It is thread-safe.
 
-    `classes` are the indices of the labels to keep, None for all. `threads` is the number of threads that preprocess an
-    image, by default the number of processors. If the backend preprocesses images, that time counts as "infer".
+    If the backend preprocesses images, that time counts as "infer".
+
+    >>> detector = load("gfl_markers")
+    >>> found = detector(image)
+    >>> sorted(found.timing)
+    ['infer', 'post', 'pre']
     """
 
-    def __init__(
-        self, backend: Backend, card: Card, classes: Collection[int] | None = None, threads: int | None = None
-    ) -> None:
-        check_ports(backend, card)
-        self._card, self._form = card, cast(ImageForm, card.form)
-        self._backend = backend
-        self._classes = classes
-        self._threads = threads or available_processors()
-        self._canvases = Canvases()
-        self._ports = {port.name: port for port in backend.inputs}
-        self._fixed_batch = self._ports[card.input.name].shape[0]
-
     @property
-    def card(self) -> Card:
-        return self._card
+    def _form(self) -> ImageForm:
+        return cast(ImageForm, self.card.form)
 
-    @overload
-    def __call__(self, image: Image, against: Image | None = None) -> Instances: ...
-    @overload
-    def __call__(self, image: Sequence[Image], against: Sequence[Image] | None = None) -> list[Instances]: ...
-    def __call__(self, image: Image | Sequence[Image], against: Any = None) -> Instances | list[Instances]:
-        """The detections in one image (h, w, 3) uint8 BGR, or in each of a list.
+    def find(self, images: Sequence[Image]) -> list[Instances]:
+        return self._look(images, None, self._finished)
 
-        A network that compares two images takes the other image, of the same size, or a list of them as `against`.
-        Images of a list run in batches where possible; the result does not depend on the batch.
-        """
-        if isinstance(image, np.ndarray):
-            return self.find([image], None if against is None else [against])[0]
-        return self.find(image, against)
-
-    def find(self, images: Sequence[Image], against: Sequence[Image] | None = None) -> list[Instances]:
-        return self._look(images, against, self._finished)
+    def find_with(self, images: Sequence[Image], **given: Sequence[Any]) -> list[Instances]:
+        if given.keys() == {"against"} and self._form.runs_on == "pairs":
+            return self._look(images, checked(given["against"]), self._finished)
+        return super().find_with(images, **given)
 
     def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
         """Run on the whole image and on tiles of it, and suppress the candidates of all of them together."""
@@ -73,14 +55,13 @@ class Detector(Pipeline):
 
     def _candidates(self, images: Sequence[Image]) -> list[Instances]:
         """The candidates in each image before suppression, in px of the image."""
-        return self._look(images, None, lambda found, size: self._of_classes(found).scaled(size))
+        return self._look(images, None, self._of_classes)
 
     def _suppressed(self, found: Instances) -> Instances:
         return suppress(found, self.card.suppress, self._form.compares)
 
-    def _finished(self, found: Instances, image_size: tuple[int, int]) -> Instances:
-        """The final detections in px of an image of (width, height)."""
-        return self._suppressed(self._of_classes(found)).scaled(image_size)
+    def _finished(self, found: Instances) -> Instances:
+        return self._suppressed(self._of_classes(found))
 
     def _of_classes(self, found: Instances) -> Instances:
         return found if self._classes is None else found[np.isin(found.labels, list(self._classes))]
@@ -89,10 +70,10 @@ class Detector(Pipeline):
         self,
         images: Sequence[Image],
         against: Sequence[Image] | None,
-        finish: Callable[[Instances, tuple[int, int]], Instances],
+        finish: Callable[[Instances], Instances],
     ) -> list[Instances]:
         """The detections in each image. Images with the same canvas size run as one batch."""
-        others = checked(against) if against is not None else [None] * len(checked(images))
+        others = [None] * len(images) if against is None else against
         for image, other in zip(images, others, strict=True):
             if other is not None and other.shape != image.shape:
                 raise UsageError(f"a pair has images of one size, not {image.shape[:2]} and {other.shape[:2]}")
@@ -118,7 +99,7 @@ class Detector(Pipeline):
     def _run(
         self,
         pairs: Sequence[tuple[Image, Image | None]],
-        finish: Callable[[Instances, tuple[int, int]], Instances],
+        finish: Callable[[Instances], Instances],
     ) -> list[Instances]:
         """Run the network on images with the same canvas size at every scale and view, and decode with the form."""
         timing = no_time()
@@ -135,7 +116,7 @@ class Detector(Pipeline):
                     own.append(Run(_row(outputs, i), frame, is_mirrored, scale))
         with timed(timing, "post"):
             found = [
-                finish(self._form.find(own, self.card), (image.shape[1], image.shape[0]))
+                finish(self._form.find(own, self.card)).scaled((image.shape[1], image.shape[0]), own[0].frame.factor)
                 for own, (image, _) in zip(runs, pairs, strict=True)
             ]
         share = {stage: 1e3 * spent / len(pairs) for stage, spent in timing.items()}

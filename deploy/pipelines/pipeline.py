@@ -7,47 +7,88 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import ClassVar, overload
+from pathlib import Path
+from typing import Any, ClassVar, overload
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from ..card import Card
-from ..contract.port import Backend
-from ..inputs.geometry import Image, Size
+from ..inputs.geometry import GivenImage, Image, Size
+from ..inputs.given import checked
 from ..inputs.listing import find_items
 from ..inputs.sources import Picture, open_each
 from ..results.instances import Instances
-from ..system.errors import IncompatibleError, InputError, UsageError
+from ..system.errors import InputError, UsageError
 from ..system.overlap import ahead
 from .each import found_in_each
 from .tracking import Tracking
 
+Rows = ArrayLike | Sequence[ArrayLike]
+"""An array, or one for each image."""
+
 
 class Pipeline(ABC):
-    """One or two networks with preprocessing and postprocessing. Pipelines are thread-safe."""
+    """One or two networks with preprocessing and postprocessing. Pipelines are thread-safe.
+
+    `card` holds everything that the model file states.
+
+    >>> detector = load("gfl_markers")
+    >>> detector.card.labels
+    ('qr_code', 'barcode', 'aruco', 'chessboard')
+    """
 
     takes_boxes: ClassVar[bool] = False
     """Whether each call needs boxes."""
+    reopen: "Callable[[], Pipeline] | None" = None
+    """Opens the same files again with the same options, in this or another process."""
 
     @property
     @abstractmethod
     def card(self) -> Card:
         """The Card of the network, or of the detector if there are two."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies are made by opening the files again."""
+        if self.reopen is None:
+            raise TypeError("only pipelines that load() opened can be pickled or copied")
+        return self.reopen, ()
+
     @overload
-    def __call__(self, image: Image) -> Instances: ...
+    def __call__(self, image: GivenImage, boxes: Any = ..., scores: Any = ..., *, against: Any = ...) -> Instances: ...
     @overload
-    def __call__(self, image: Sequence[Image]) -> list[Instances]: ...
-    def __call__(self, image: Image | Sequence[Image]) -> Instances | list[Instances]:
+    def __call__(
+        self, image: Sequence[GivenImage], boxes: Any = ..., scores: Any = ..., *, against: Any = ...
+    ) -> list[Instances]: ...
+    def __call__(
+        self,
+        image: GivenImage | Sequence[GivenImage],
+        boxes: Rows | None = None,
+        scores: Rows | None = None,
+        *,
+        against: GivenImage | Sequence[GivenImage] | None = None,
+    ) -> Instances | list[Instances]:
         """The detections in one image (h, w, 3) uint8 BGR, or in each of a list.
 
-        Images of a list run in batches where possible; the result does not depend on the batch.
-        """
-        if isinstance(image, np.ndarray):
-            return self.find(checked([image]))[0]
-        return self.find(checked(image))
+        A top-down pose network takes `boxes` (n, 4) xyxy px, and maybe their `scores` (n,), 1 by default; it gives one
+        result for each box, in their order, with the fusion of both scores. A network that compares two images takes
+        the other image, of the same size, as `against`. With a list of images, each of these is a list too. Images of a
+        list run in batches where possible; the result does not depend on the batch. Raises UsageError for what is no
+        image or box, or not for this network.
 
-    def stream(self, source: str, batch: int = 1, *, track: bool = False, smooth: bool = False) -> Iterator[Instances]:
+        >>> found = detector(image)
+        >>> one, another = detector([image, image[:200]])
+        >>> one.names[one.labels[0]], one.image_size, another.image_size
+        ('qr_code', (320, 320), (320, 200))
+        """
+        if isinstance(image, list | tuple):
+            return self.find_with(checked(image), **_lists(len(image), boxes=boxes, scores=scores, against=against))
+        given = {"boxes": boxes, "scores": scores, "against": against}
+        alone = {name: None if value is None else [value] for name, value in given.items()}
+        return self.find_with(checked([image]), **_lists(1, **alone))[0]
+
+    def stream(
+        self, source: str | Path | int, batch: int = 1, *, track: bool = False, smooth: bool = False
+    ) -> Iterator[Instances]:
         """Yield the detections in every frame of a video, camera, folder or image, in order.
 
         `batch` frames run together. The next frames are read and run while the caller uses the current results. Each
@@ -56,8 +97,13 @@ class Pipeline(ABC):
 
         With `track`, objects keep an identity through a video, the column `track_id`; it needs the extra `track`. With
         `smooth`, the keypoints of each track are smoothed too. Raises UsageError for pictures.
+
+        >>> for found in detector.stream("photos"):
+        ...     print(found.source, len(found))
+        a.png 1
+        b.png 1
         """
-        items = find_items(source).items
+        items = find_items(str(source)).items
         if smooth and not track:
             raise UsageError("smooth needs identities; use it with track")
         find = Tracking(items, smooth=smooth).after(self._find_in) if track else self._find_in
@@ -84,6 +130,15 @@ class Pipeline(ABC):
     def find(self, images: Sequence[Image]) -> list[Instances]:
         """The detections in valid images. A network that needs boxes takes each whole image as a box."""
 
+    def find_with(self, images: Sequence[Image], **given: Sequence[Any]) -> list[Instances]:
+        """The detections in valid images, with further inputs of each image by name.
+
+        Raises UsageError for inputs that the network does not take.
+        """
+        if given:
+            raise UsageError(f"{self.card.model} does not take `{next(iter(given))}`; leave it out")
+        return self.find(images)
+
     def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
         """The detections in the image and in overlapping tiles of it. Raises UsageError if that is not supported."""
         raise UsageError(f"{self.card.model} is not a detector, and only detectors run in tiles")
@@ -96,25 +151,12 @@ class Pipeline(ABC):
         raise UsageError(f"{self.card.model} crops boxes of an image, so it needs the full resolution")
 
 
-def checked(images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images. Raises UsageError for one of the wrong shape or dtype."""
-    for image in images:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise UsageError(f"an image must be (height, width, 3) uint8 BGR, not {image.shape} {image.dtype}")
-    return images
-
-
-def check_ports(backend: Backend, card: Card) -> None:
-    """Raise IncompatibleError if the model lacks an input of the Card, or an output that postprocessing reads."""
-    lacking = {
-        "output": card.missing({port.name for port in backend.outputs}),
-        "input": sorted({each.name for each in card.inputs} - {port.name for port in backend.inputs}),
-    }
-    for kind, names in lacking.items():
-        if names:
-            raise IncompatibleError(
-                f"the model lacks the {kind} {names[0]} that its Card names; export it again with detexport"
-            )
+def _lists(count: int, **given: Any) -> dict[str, Sequence[Any]]:
+    """The inputs that are not None. Raises UsageError if one is not a list with an entry for each image."""
+    for name, each in given.items():
+        if each is not None and len(each) != count:
+            raise UsageError(f"{count} images need a list of as many {name}, not of {len(each)}")
+    return {name: each for name, each in given.items() if each is not None}
 
 
 STAGES = ("pre", "infer", "post")

@@ -17,6 +17,11 @@ class TopDown(Pipeline):
     """Runs a detector, and a pose network on its boxes whose label the pose network knows.
 
     Duplicate poses are suppressed by the rule in the pose network's Card.
+
+    >>> both = load("gfl_markers", pose_model="corners_markers")
+    >>> found = both(image)
+    >>> found.boxes.shape, found.keypoints.shape
+    ((1, 4), (1, 4, 3))
     """
 
     def __init__(self, detector: Pipeline, estimator: PoseEstimator) -> None:

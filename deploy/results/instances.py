@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from ..columns import COLUMNS
 from ..columns.column import Column
 from ..columns.transform import Transform
-from ..inputs.geometry import Image
+from ..inputs.geometry import GivenImage, Image
+from ..inputs.given import checked
 from .draw import draw
 
 
@@ -23,6 +25,11 @@ class Instances:
     further attributes and are read by name: `keypoints` (n, k, 3) float32 are x, y in px and a score. A column that the
     model does not have is None. A stream sets `source` to the file and `frame` to the index of its frame or page.
     Instances behave like a list; each item is an Instances with one detection.
+
+    >>> found = detector(image)
+    >>> for one in found:
+    ...     print(found.names[one.labels[0]], one.boxes.shape)
+    qr_code (1, 4)
     """
 
     boxes: NDArray[np.float32]
@@ -48,7 +55,12 @@ class Instances:
         names: tuple[str, ...],
         image_size: tuple[int, int],
     ) -> "Instances":
-        """Detections without boxes: each box becomes the bounds of the columns, or the whole image without any."""
+        """Detections without boxes: each box becomes the bounds of the columns, or the whole image without any.
+
+        >>> whole = Instances.around([], np.ones(1, np.float32), np.zeros(1, np.int64), ("page",), (640, 480))
+        >>> whole.boxes.tolist()
+        [[0.0, 0.0, 640.0, 480.0]]
+        """
         bounds = [own for own in (column.bounds() for column in columns) if own is not None]
         if bounds:
             low, high = (pick([own[:, part] for own in bounds], 0) for pick, part in _CORNERS)
@@ -60,7 +72,12 @@ class Instances:
 
     @classmethod
     def joined(cls, parts: Sequence["Instances"]) -> "Instances":
-        """The detections of all parts, at least one, which must be of one image and have the same columns."""
+        """The detections of all parts, at least one, which must be of one image and have the same columns.
+
+        >>> both = Instances.joined([found, found])
+        >>> len(both) == 2 * len(found)
+        True
+        """
         first = parts[0]
         if len({frozenset(part.columns) for part in parts}) > 1:
             raise ValueError("parts with different columns cannot be joined")
@@ -82,10 +99,22 @@ class Instances:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, index: int | slice | NDArray[Any]) -> "Instances":
-        """The selected detections. Raises IndexError for an int out of range."""
-        if isinstance(index, int):
-            index = np.array([range(len(self))[index]])
+    def __getitem__(self, index: Any) -> "Instances":
+        """The selected detections: an integer, a slice, a list of integers or a mask, as for the rows of an array.
+
+        Raises IndexError for one out of range and for other kinds of index.
+
+        >>> best, confident = found[0], found[found.scores > 0.5]
+        >>> qr_codes = found[[found.names[label] == "qr_code" for label in found.labels]]
+        >>> len(best), len(found[-1]), len(found[:0])
+        (1, 1, 0)
+        """
+        if not isinstance(index, slice):
+            index = np.array(index)
+            index = index.astype(np.intp) if index.size == 0 else index  # the type of an empty list is float
+            if index.ndim > 1 or index.dtype.kind not in "iub" or (index.dtype.kind == "b" and index.ndim != 1):
+                raise IndexError(f"{type(self).__name__} take an integer, a slice, a list of integers or a mask")
+            index = np.atleast_1d(index)
         rows = {name: getattr(self, name)[index] for name in _ROWS}
         return replace(self, **rows, columns={name: column[index] for name, column in self.columns.items()})
 
@@ -93,30 +122,53 @@ class Instances:
         return (self[i] for i in range(len(self)))
 
     def with_columns(self, *columns: Column) -> "Instances":
-        """The same detections with columns added, or replaced if the name exists."""
+        """The same detections with columns added, or replaced if the name exists.
+
+        >>> from detforge.deploy.columns.quality import Quality
+        >>> more = found.with_columns(Quality(np.array([0.5], np.float32)))
+        >>> more.quality.tolist(), found.quality
+        ([0.5], None)
+        """
         return replace(self, columns={**self.columns, **{column.name: column for column in columns}})
 
     def mapped(self, transform: Transform) -> "Instances":
-        """The same detections in px of another image."""
+        """The same detections in px of another image.
+
+        >>> from detforge.deploy.columns.transform import Transform
+        >>> moved = found.mapped(Transform((640, 640), shift=(100.0, 0.0)))
+        >>> (moved.boxes - found.boxes).round().tolist()
+        [[100.0, 0.0, 100.0, 0.0]]
+        """
         columns = {name: column.mapped(transform) for name, column in self.columns.items()}
         return replace(self, boxes=transform.boxes(self.boxes), columns=columns, image_size=transform.size)
 
-    def scaled(self, image_size: tuple[int, int]) -> "Instances":
-        """The same detections in the image resized to (width, height)."""
+    def scaled(self, image_size: tuple[int, int], factor: float | None = None) -> "Instances":
+        """The same detections in the image resized to (width, height), divided by `factor` or the ratio of sizes.
+
+        >>> larger = found.scaled((640, 640))
+        >>> larger.image_size, (larger.boxes / found.boxes).round(3).tolist()
+        ((640, 640), [[2.0, 2.0, 2.0, 2.0]])
+        """
+        if factor is not None:
+            return self.mapped(Transform(image_size, (1 / factor, 1 / factor)))
         if image_size == self.image_size:
             return self
         (width, height), (own_width, own_height) = image_size, self.image_size
         return self.mapped(Transform(image_size, (width / own_width, height / own_height)))
 
-    def to_coco(self, image: str = "") -> list[dict[str, Any]]:
+    def to_coco(self, image: str | Path = "") -> list[dict[str, Any]]:
         """Records in the style of COCO results: bbox is [x, y, width, height] in px, rounded to 3 decimals.
 
         Columns add their own fields: poses have `keypoints`, [x, y, score, ...] in the skeleton's order. COCO's tools
         also need `image_id` and `category_id`, which depend on the data set.
+
+        >>> record = found.to_coco("a.png")[0]
+        >>> record["image"], record["category"], len(record["bbox"])
+        ('a.png', 'qr_code', 4)
         """
         records: list[dict[str, Any]] = [
             {
-                "image": image,
+                "image": str(image),
                 "image_size": list(self.image_size),
                 "bbox": [round(v, 3) for v in (x1, y1, x2 - x1, y2 - y1)],
                 "score": round(score, 5),
@@ -133,7 +185,12 @@ class Instances:
         return records
 
     def to_supervision(self) -> Any:
-        """The detections as `supervision.Detections`, or `KeyPoints` for poses. Needs the package supervision 0.29."""
+        """The detections as `supervision.Detections`, or `KeyPoints` for poses. Needs the package supervision 0.29.
+
+        >>> detections = found.to_supervision()
+        >>> detections.xyxy.shape, detections.data["class_name"].tolist()
+        ((1, 4), ['qr_code'])
+        """
         import supervision
 
         names = np.array(self.names)[self.labels] if len(self) else np.empty(0, str)
@@ -147,8 +204,16 @@ class Instances:
             xyxy=self.boxes.copy(), confidence=scores, class_id=labels, tracker_id=tracks, data=data
         )
 
-    def draw(self, image: Image) -> Image:
-        """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn."""
+    def draw(self, image: GivenImage) -> Image:
+        """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn.
+
+        Raises UsageError for what is no image.
+
+        >>> drawn = found.draw(image)
+        >>> drawn.shape == image.shape, bool((drawn != image).any())
+        (True, True)
+        """
+        checked([image])
         labels = self.labels.tolist()
         scores = self.scores.tolist()
         captions = [f"{self.names[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]

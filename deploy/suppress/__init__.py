@@ -3,10 +3,13 @@
 from ..contract.suppression import Suppress
 from ..results.instances import Instances
 from . import boxes, poses
+from .ghosts import without_ghosts
 
 RULES = {"boxes": boxes.RULES, "poses": poses.RULES}
 
 
 def suppress(found: Instances, rule: Suppress, compares: str = "boxes") -> Instances:
     """The detections left after suppression, best first, at most `max_det`. Equal scores keep their order."""
-    return RULES[compares][rule.kind](found, rule)
+    left = RULES[compares][rule.kind](found, rule)
+    left = boxes.voted(left, found) if rule.voting else left
+    return without_ghosts(left, rule) if rule.ghosts else left

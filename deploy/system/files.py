@@ -13,7 +13,7 @@ from .errors import DetforgeError, UsageError
 _MOST_CHARACTERS = 32
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, remedy: str = "choose another path") -> None:
     """Raise UsageError if a file cannot be written here, before the work that produces it starts."""
     if _is_special(path):
         return
@@ -21,9 +21,9 @@ def check_place(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{path}: cannot be written; it is a folder; name a file in it")
     if not folder.is_dir():
-        raise UsageError(f"{path}: cannot be written; {folder} is not a folder; choose another path")
+        raise UsageError(f"{path}: cannot be written; {folder} is not a folder; {remedy}")
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"{path}: cannot be written; check the permissions of {folder}")
+        raise UsageError(f"{path}: cannot be written; {folder} is read-only for this user; {remedy}")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import check_activation, read_stages
+
 _EPS = 1e-6
 
 
@@ -34,13 +38,15 @@ class ConvNeXtBlock(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """Image to four levels at strides 4, 8, 16, 32, each normalised.
+    """Image to four levels at strides 4, 8, 16, 32.
 
     Shapes: (n, 3, h, w), h and w multiples of 32, to four (n, channels[i], h / stride, w / stride). `layers` counts the
-    blocks of each stage, whose width doubles from `width` on.
+    blocks of each stage, whose width doubles from `width` on. Only the levels in `outputs` are normalised.
     """
 
-    def __init__(self, layers: Sequence[int] = (3, 3, 9, 3), *, width: int = 96) -> None:
+    def __init__(
+        self, layers: Sequence[int] = (3, 3, 9, 3), *, width: int = 96, outputs: Sequence[int] = (0, 1, 2, 3)
+    ) -> None:
         super().__init__()
         self.channels = tuple(width << i for i in range(len(layers)))
         stem = nn.Sequential(nn.Conv2d(3, width, 4, 4), ChannelNorm(width, _EPS))
@@ -53,17 +59,39 @@ class ConvNeXt(nn.Module):
             nn.Sequential(*(ConvNeXtBlock(c) for _ in range(count)))
             for c, count in zip(self.channels, layers, strict=True)
         )
-        for i, c in enumerate(self.channels):
-            setattr(self, f"norm{i}", ChannelNorm(c, _EPS))
+        for i in outputs:
+            setattr(self, f"norm{i}", ChannelNorm(self.channels[i], _EPS))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = image
         levels: list[Tensor] = []
         for i, (downsample, stage) in enumerate(zip(self.downsample_layers, self.stages, strict=True)):
             x = stage(downsample(x))
-            levels.append(getattr(self, f"norm{i}")(x))
+            levels.append(getattr(self, f"norm{i}")(x) if hasattr(self, f"norm{i}") else x)
         return levels
 
 
-CONVNEXT_T, CONVNEXT_S = ConvNeXt, partial(ConvNeXt, (3, 3, 27, 3))
+_SIZES = {"tiny": ((3, 3, 9, 3), 96), "small": ((3, 3, 27, 3), 96), "base": ((3, 3, 27, 3), 128)}
+_SIZES |= {"large": ((3, 3, 27, 3), 192), "xlarge": ((3, 3, 27, 3), 256)}
+
+
+def _sized(size: str) -> partial[ConvNeXt]:
+    layers, width = _SIZES[size]
+    return partial(ConvNeXt, layers, width=width)
+
+
+CONVNEXT_T, CONVNEXT_S = _sized("tiny"), _sized("small")
 TINY_CONVNEXT = partial(ConvNeXt, (1, 1, 1, 1), width=8)
+
+
+def from_config(section: Section) -> Trunk:
+    """The ConvNeXt of mmpretrain and mmcls."""
+    section.training("drop_path_rate", "layer_scale_init_value")
+    section.fixed(in_channels=3, stem_patch_size=4, gap_before_final_norm=False, linear_pw_conv=True, use_grn=False)
+    check_activation(section, "GELU")
+    if norm := section.section("norm_cfg"):
+        norm.typed("LN2d")
+        norm.fixed(eps=_EPS)
+    outputs = read_stages(section, (3,))
+    network = partial(section.choice("arch", {size: _sized(size) for size in _SIZES}, "tiny"), outputs=outputs)
+    return Trunk(network, outputs, tuple(4 << level for level in outputs))

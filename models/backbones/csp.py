@@ -11,6 +11,7 @@ from ..blocks import ConvAct, Norm
 from ..config.norms import batch_norm, normed
 from ..config.parts import Trunk
 from ..config.section import Section
+from ..config.trunks import check_activation, read_stages
 from ..csp import Convolution, CSPLayer, CSPNeXtBlock, DarknetBlock, Separable, SpatialPyramid
 
 _CHANNELS = (64, 128, 256, 512, 1024)
@@ -65,7 +66,9 @@ class CSPBackbone(nn.Module):
 class CSPDarknet(CSPBackbone):
     """YOLOX' backbone; `depthwise` makes its 3x3 convolutions separable."""
 
-    def __init__(self, *, deep: float = 1.0, wide: float = 1.0, depthwise: bool = False) -> None:
+    def __init__(
+        self, *, deep: float = 1.0, wide: float = 1.0, depthwise: bool = False, levels: Sequence[int] = (1, 2, 3)
+    ) -> None:
         conv = Separable if depthwise else ConvAct
         super().__init__(
             Focus(int(_CHANNELS[0] * wide)),
@@ -75,7 +78,7 @@ class CSPDarknet(CSPBackbone):
             block=partial(DarknetBlock, conv=conv),
             conv=conv,
             attention=False,
-            levels=(1, 2, 3),
+            levels=levels,
         )
 
 
@@ -111,13 +114,21 @@ class Focus(nn.Module):
 
 
 def from_config(section: Section) -> Trunk:
-    """OpenMMLab's CSPNeXt with only its last level."""
-    section.fixed(arch="P5", arch_ovewrite=None, use_depthwise=False, expand_ratio=0.5)
-    section.same("out_indices", (4,), (2, 3, 4))
-    section.fixed(spp_kernel_sizes=(5, 9, 13), channel_attention=True, conv_cfg=None)
-    if activation := section.section("act_cfg"):
-        activation.typed("SiLU")
-        activation.training("inplace")
-    deep, wide = section.number("deepen_factor", 1.0), section.number("widen_factor", 1.0)
-    network = partial(CSPNeXt, deep=deep, wide=wide, levels=(3,))
-    return Trunk(normed(network, batch_norm(section, Norm("bn", 1e-3))), (-1,), (32,))
+    """OpenMMLab's CSPNeXt and CSPDarknet."""
+    is_next = section.type == "CSPNeXt"
+    section.fixed(arch="P5", arch_ovewrite=None, conv_cfg=None)
+    if is_next:
+        section.fixed(expand_ratio=0.5, spp_kernel_sizes=(5, 9, 13), channel_attention=True)
+    else:
+        section.fixed(spp_kernal_sizes=(5, 9, 13))
+    check_activation(section, "SiLU", "Swish")
+    stages = read_stages(section, (2, 3, 4), (1, 2, 3, 4))
+    network = partial(
+        CSPNeXt if is_next else CSPDarknet,
+        deep=section.factor("deepen_factor"),
+        wide=section.factor("widen_factor"),
+        depthwise=section.flag("use_depthwise", False),
+        levels=tuple(stage - 1 for stage in stages),
+    )
+    build = normed(network, batch_norm(section, Norm("bn", 1e-3)))
+    return Trunk(build, tuple(range(len(stages))), tuple(2 << stage for stage in stages))

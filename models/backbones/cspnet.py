@@ -34,7 +34,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Add:
-    """The layer before plus another layer's map; of unequal ones the narrower is added to the first channels."""
+    """The sum of the previous layer's map and another one; a narrower map is added to the first channels."""
 
     source: int
     leaky: bool
@@ -55,14 +55,14 @@ class Upsample:
 
 @dataclass(frozen=True)
 class Detect:
-    """What the layer before gives is a level of detections."""
+    """Marks the output of the previous layer as a level of detections."""
 
 
 Layer = Conv | Route | Add | Pool | Upsample | Detect
 
 
 class Table:
-    """Layers in Darknet's order; every method that adds one gives its number."""
+    """Layers in Darknet's order; each method that adds a layer returns its number."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
@@ -79,13 +79,13 @@ class Table:
         return self.add(Conv(channels, **others))
 
     def alternate(self, channels: int, count: int) -> int:
-        """Convolutions, 1x1 to `channels` and 3x3 to twice as many by turns."""
+        """Alternating convolutions: 1x1 to `channels` and 3x3 to twice as many."""
         for i in range(count):
             self.add(Conv(2 * channels, 3) if i % 2 else Conv(channels))
         return self.last
 
     def stage(self, width: int, entry: int, units: int, out: int, unit: Callable[[], int], *, leaky: bool) -> int:
-        """A cross stage: one branch goes around `units` units, and both are joined (figure 2b)."""
+        """A cross-stage block: one branch bypasses `units` units, and both are concatenated (figure 2b)."""
         start = self.last
         around = self.conv(width, leaky=leaky)
         self.add(Route((start,)))
@@ -139,7 +139,7 @@ def darknet(table: Table) -> tuple[int, int]:
 
 
 def panet(table: Table, fine: int, middle: int, columns: int) -> None:
-    """A spatial pyramid, PANet's ways up and down, and three levels of `columns` detections, the finest first."""
+    """A spatial pyramid, PANet's two paths, and three levels of `columns` detections, the finest first."""
     start = table.alternate(512, 3)
     pools: list[int] = []
     for kernel in (5, 9, 13):
@@ -174,7 +174,7 @@ def _detect(table: Table, columns: int) -> None:
 
 
 def narrowed(layer: Layer, times: int) -> Layer:
-    """The layer with so many times fewer channels, but for what detections need."""
+    """The layer with its channels divided by `times`; layers that predict detections are unchanged."""
     is_inner = isinstance(layer, Conv) and layer.norm
     return replace(layer, channels=layer.channels // times) if is_inner else layer
 
@@ -212,7 +212,7 @@ class DarknetGraph(nn.Module):
         return [x for layer, x in zip(self.layers, maps, strict=True) if isinstance(layer, Detect)]
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """What every layer gives."""
+        """The output of every layer."""
         maps: list[Tensor] = []
         x = image
         for layer, block in zip(self.layers, self.models, strict=True):

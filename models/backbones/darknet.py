@@ -4,13 +4,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import read_stages
 
 _BLOCKS = (1, 2, 8, 8, 4)
 SLOPE = 0.1
 
 
 class ConvLeaky(ConvNorm):
-    """Convolution, batch norm, and a ReLU that lets a tenth of what is negative through."""
+    """Convolution, batch norm and leaky ReLU with a slope of 0.1."""
 
     def __init__(self, in_channels: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
         super().__init__(in_channels, channels, kernel, stride=stride, norm="bn", relu=False, groups=groups)
@@ -57,3 +61,20 @@ class Darknet(nn.Module):
             x = stage(x)
             levels.append(x)
         return levels[2:]
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's Darknet."""
+    section.fixed(depth=53, conv_cfg=None)
+    check_leaky(section)
+    stages = read_stages(section, (3, 4, 5), (2, 3, 4, 5))
+    build = normed(Darknet, batch_norm(section))
+    return Trunk(build, tuple(stage - 2 for stage in stages), tuple(1 << stage for stage in stages))
+
+
+def check_leaky(section: Section) -> None:
+    """Refuse an `act_cfg` that is not the one of ConvLeaky."""
+    if activation := section.section("act_cfg"):
+        activation.typed("LeakyReLU")
+        activation.same("negative_slope", SLOPE, 0.01)
+        activation.training("inplace")

@@ -7,7 +7,10 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm
+from ..blocks import ConvNorm, eighths
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import check_activation, read_stages
 
 _STAGES = (
     ((3, 16, 1, 1, 1),),
@@ -38,7 +41,7 @@ class ConvSwish(ConvNorm):
 
 
 class SqueezeExcite(nn.Module):
-    """Channels times factors of 0 to 1 that their means decide on (Hu et al., arXiv 1709.01507): same shape."""
+    """Channels scaled by factors in 0..1 that are computed from their means (Hu et al., arXiv 1709.01507)."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -75,14 +78,14 @@ class EfficientNet(nn.Module):
 
     def __init__(self, *, wide: float = 1.0, deep: float = 1.0) -> None:
         super().__init__()
-        in_channels = _eighths(32 * wide)
+        in_channels = eighths(32 * wide)
         layers: list[nn.Module] = [ConvSwish(3, in_channels, 3, stride=2)]
         widths: list[int] = []
         for stage in _STAGES:
             blocks: list[nn.Module] = []
             for kernel, channels, stride, expansion, count in stage:
                 for i in range(math.ceil(count * deep)):
-                    width = _eighths(channels * wide)
+                    width = eighths(channels * wide)
                     blocks.append(MBConv(in_channels, width, kernel, stride if i == 0 else 1, expansion))
                     in_channels = width
             layers.append(nn.Sequential(*blocks))
@@ -99,11 +102,30 @@ class EfficientNet(nn.Module):
         return levels[1:]
 
 
-def _eighths(channels: float) -> int:
-    """The nearest multiple of 8, unless it is more than a tenth less."""
-    near = max(8, int(channels + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * channels else near
+_SIZES = {"b0": (1.0, 1.0), "b1": (1.0, 1.1), "b2": (1.1, 1.2), "b3": (1.2, 1.4), "b4": (1.4, 1.8), "b5": (1.6, 2.2)}
+_SIZES |= {"b6": (1.8, 2.6), "b7": (2.0, 3.1)}
+"""The factors of channels and of blocks."""
 
 
-B3 = partial(EfficientNet, wide=1.2, deep=1.4)
+def _sized(size: str) -> partial[EfficientNet]:
+    wide, deep = _SIZES[size]
+    return partial(EfficientNet, wide=wide, deep=deep)
+
+
+B3 = _sized("b3")
 TINY_EFFICIENTNET = partial(EfficientNet, wide=0.25, deep=0.25)
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's EfficientNet without its last layer."""
+    network = section.choice("arch", {size: _sized(size) for size in _SIZES}, "b0")
+    stages = read_stages(section, (6,), (2, 3, 4, 5))
+    section.training("drop_path_rate")
+    if convolution := section.section("conv_cfg"):
+        convolution.typed("Conv2dAdaptivePadding")
+    check_activation(section, "Swish", "SiLU")
+    if norm := section.section("norm_cfg"):
+        norm.typed("BN", "SyncBN")
+        norm.training("requires_grad", "momentum")
+        norm.same("eps", _NORM_EPS)
+    return Trunk(network, tuple(stage - 2 for stage in stages), tuple(1 << stage for stage in stages))

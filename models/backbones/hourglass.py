@@ -1,12 +1,16 @@
 """Stacked hourglasses (Newell et al., arXiv 1603.06937), as CornerNet builds them (arXiv 1808.01244, section 4.1)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Trunk
+from ..config.section import Section
 from .resnet import BasicBlock
 
 
@@ -55,6 +59,7 @@ class HourglassNet(nn.Module):
         self.conv1x1s = nn.ModuleList(ConvNorm(width, width, 1, norm="bn", relu=False) for _ in between)
         self.remap_convs = nn.ModuleList(ConvNorm(width, width, 1, norm="bn", relu=False) for _ in between)
         self.inters = _residuals(width, width, stacks - 1)
+        self.channels = (width,) * stacks
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.stem(image)
@@ -88,3 +93,13 @@ def _residuals(in_channels: int, out_channels: int, count: int, stride: int = 1)
         first = (in_channels, stride) if i == 0 else (out_channels, 1)
         blocks.append(BasicBlock(first[0], out_channels, first[1], "pytorch", (1, out_channels), None))
     return nn.Sequential(*blocks)
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's HourglassNet, with the last stack's map as its level."""
+    channels = section.integers("stage_channels", (256, 256, 384, 384, 384, 512))
+    blocks = section.integers("stage_blocks", (2, 2, 2, 2, 2, 4), count=len(channels))
+    section.same("downsample_times", len(channels) - 1, 5)
+    section.same("feat_channel", channels[0], 256)
+    stacks = section.integer("num_stacks", 2, most=16)
+    return Trunk(normed(partial(HourglassNet, channels, blocks, stacks), batch_norm(section)), (stacks - 1,), (4,))

@@ -14,11 +14,12 @@ from .resnet import GROUP_NORMS, BasicBlock, Bottleneck
 
 
 class HRNet(nn.Module):
-    """Image to the first `outputs` levels at strides 4, 8, 16 and 32, which exchange all along the network.
+    """Image to the first `outputs` levels at strides 4, 8, 16 and 32, which exchange features throughout the network.
 
     Shapes: (n, 3, h, w), h and w multiples of 32, to (n, channels[i], h / stride, w / stride). The branches have
     `width` channels, twice, four and eight times as many; `modules` is how often they exchange in stages 2, 3 and 4,
-    `blocks` how many blocks come before every exchange and in stage 1, whose stem has `stem` channels.
+    `blocks` how many blocks come before every exchange and in stage 1, whose stem has `stem` channels. `mode` is how
+    exchanges enlarge levels: "nearest" or "bilinear".
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class HRNet(nn.Module):
         blocks: int = 4,
         stem: int = 64,
         outputs: int = 1,
+        mode: str = "nearest",
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
@@ -43,7 +45,9 @@ class HRNet(nn.Module):
             channels = [width << branch for branch in range(i + 2)]
             setattr(self, f"transition{i + 1}", _transition(before, channels))
             ends = (len(modules) - 1, count - 1)
-            stage = (Exchange(channels, blocks, outputs if (i, j) == ends else len(channels)) for j in range(count))
+            stage = (
+                Exchange(channels, blocks, outputs if (i, j) == ends else len(channels), mode) for j in range(count)
+            )
             setattr(self, f"stage{i + 2}", nn.Sequential(*stage))
             before = channels
         self.channels = tuple(width << branch for branch in range(outputs))
@@ -65,8 +69,9 @@ class HRNet(nn.Module):
 class Exchange(nn.Module):
     """Blocks on every level, then fusion: each of the first `outputs` levels sums all resized levels (section 3)."""
 
-    def __init__(self, channels: Sequence[int], blocks: int, outputs: int) -> None:
+    def __init__(self, channels: Sequence[int], blocks: int, outputs: int, mode: str) -> None:
         super().__init__()
+        self.mode = mode
         self.branches = nn.ModuleList(
             nn.Sequential(*(BasicBlock(c, c, 1, "pytorch", (1, c), None) for _ in range(blocks))) for c in channels
         )
@@ -77,16 +82,16 @@ class Exchange(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         levels = [branch(x) for branch, x in zip(self.branches, levels, strict=True)]
-        return [torch.relu(_sum(row, levels, target)) for target, row in enumerate(self.fuse_layers)]
+        return [torch.relu(_sum(row, levels, target, self.mode)) for target, row in enumerate(self.fuse_layers)]
 
 
-def _sum(row: nn.ModuleList, levels: Sequence[Tensor], target: int) -> Tensor:
+def _sum(row: nn.ModuleList, levels: Sequence[Tensor], target: int, mode: str) -> Tensor:
     """One output of an exchange: the sum of all levels, resized to level `target`."""
     total: Tensor | None = None
     for source, (resize, x) in enumerate(zip(row, levels, strict=True)):
         x = resize(x)
         if source > target:
-            x = F.interpolate(x, scale_factor=float(2 ** (source - target)), mode="nearest")
+            x = F.interpolate(x, scale_factor=float(2 ** (source - target)), mode=mode)
         total = x if total is None else total + x
     assert total is not None
     return total
@@ -127,23 +132,35 @@ AUTHORS = {f"^{part}": f"backbone.{part}" for part in ("conv", "bn", "layer1.", 
 """For `Variant.mapping`: the authors' keys have no prefix for the parts of the network."""
 
 
+_STEM = 64
+"""The channels of OpenMMLab's first layers."""
+
+
 def from_config(section: Section) -> Trunk:
-    """OpenMMLab's HRNet with one output level."""
-    section.fixed(in_channels=3, conv_cfg=None, multiscale_output=False)
+    """OpenMMLab's HRNet: of mmdet with four output levels, of mmpose with one unless stage 4 has all."""
+    section.fixed(in_channels=3, conv_cfg=None)
+    in_mmpose = section.text("_scope_", "mmdet") == "mmpose"
+    section.fixed(multiscale_output=not in_mmpose)
     extra = section.section("extra") or section.refuse("extra", "a dict of stages")
-    if upsample := extra.section("upsample"):
-        upsample.fixed(mode="nearest", align_corners=None)
+    mode = "nearest"
+    if in_mmpose and (upsample := extra.section("upsample")):
+        mode = upsample.choice("mode", {"nearest": "nearest", "bilinear": "bilinear"})
+        upsample.choice("align_corners", {None: None, False: None}, None)
     first, *stages = (extra.section(f"stage{i}") or extra.refuse(f"stage{i}", "a dict") for i in (1, 2, 3, 4))
-    (stem,), (blocks,) = first.integers("num_channels", count=1), first.integers("num_blocks", count=1)
-    for key, value in (("num_modules", 1), ("num_branches", 1), ("block", "BOTTLENECK")):
+    (blocks,) = first.integers("num_blocks", count=1)
+    for key, value in (("num_modules", 1), ("num_branches", 1), ("block", "BOTTLENECK"), ("num_channels", (_STEM,))):
         first.same(key, value)
     width = stages[0].integers("num_channels", count=2)[0]
     for i, stage in enumerate(stages, 2):
-        stage.fixed(multiscale_output=False)
         stage.same("block", "BASIC")
         stage.same("num_branches", i)
         stage.same("num_blocks", (blocks,) * i)
         stage.same("num_channels", tuple(width << branch for branch in range(i)))
+    *others, last = stages
+    for stage in others if in_mmpose else stages:
+        stage.fixed(multiscale_output=False)
+    outputs = 4 if not in_mmpose or last.flag("multiscale_output", False) else 1
     modules = tuple(stage.integer("num_modules", most=64) for stage in stages)
-    network = partial(HRNet, width, modules=modules, blocks=blocks, stem=stem)
-    return Trunk(normed(network, trunk_norm(section)), (-1,), (4,), GROUP_NORMS)
+    network = partial(HRNet, width, modules=modules, blocks=blocks, outputs=outputs, mode=mode)
+    strides = tuple(4 << level for level in range(outputs))
+    return Trunk(normed(network, trunk_norm(section)), tuple(range(outputs)), strides, GROUP_NORMS)

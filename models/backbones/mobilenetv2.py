@@ -1,15 +1,16 @@
 """MobileNetV2 (Sandler et al., "Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import Activation, ConvAct, ConvNorm, Norm, renorm
+from ..blocks import Activation, ConvAct, ConvNorm, Norm, eighths, renorm
 from ..config.norms import batch_norm, normed
 from ..config.parts import Trunk
 from ..config.section import Section
+from ..config.trunks import read_activation, read_stages
 
 _LAYERS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, channels, blocks and the first block's stride (table 2)."""
@@ -40,7 +41,7 @@ class MobileNetV2(nn.Module):
     """Image to the levels after the layers `outputs`, of which the eighth is the last, at stride 32.
 
     Shapes: (n, 3, h, w) to (n, channels[i], ceil(h / stride), ceil(w / stride)); layer 3 is at stride 8, 5 at 16, 7 at
-    32. `wide` is a factor of all channels but the last ones.
+    32. `wide` is a factor of all channels, of the last layer's only above 1.
     """
 
     def __init__(
@@ -52,21 +53,22 @@ class MobileNetV2(nn.Module):
         wide: float = 1.0,
     ) -> None:
         super().__init__()
-        in_channels = int(32 * wide)
+        in_channels = eighths(32 * wide)
         self.conv1 = ConvAct(3, in_channels, 3, stride=2, activation=activation)
         widths: list[int] = []
         for i, (expansion, channels, blocks, stride) in enumerate(_LAYERS, 1):
             layer: list[nn.Module] = []
             for j in range(blocks):
-                width = int(channels * wide)
+                width = eighths(channels * wide)
                 layer.append(InvertedResidual(in_channels, width, stride if j == 0 else 1, expansion, activation))
                 in_channels = width
             widths.append(in_channels)
             setattr(self, f"layer{i}", nn.Sequential(*layer))
-        self.conv2 = ConvAct(in_channels, _LAST, 1, activation=activation)
+        last = eighths(_LAST * max(wide, 1.0))
+        self.conv2 = ConvAct(in_channels, last, 1, activation=activation)
         renorm(self, Norm("bn", norm_eps))
         self.outputs = tuple(outputs)
-        self.channels = tuple([*widths, _LAST][i - 1] for i in outputs)
+        self.channels = tuple([*widths, last][i - 1] for i in outputs)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = image
@@ -79,12 +81,26 @@ class MobileNetV2(nn.Module):
 
 
 def from_config(section: Section) -> Trunk:
-    """OpenMMLab's MobileNetV2 with its last level alone."""
-    section.fixed(widen_factor=1.0, out_indices=(7,), conv_cfg=None)
-    if activation := section.section("act_cfg"):
-        activation.typed("ReLU6")
-        activation.training("inplace")
-    return Trunk(normed(MobileNetV2, batch_norm(section)), (-1,), (32,))
+    """OpenMMLab's MobileNetV2."""
+    section.fixed(conv_cfg=None)
+    in_mmpose = section.text("_scope_", "mmdet") == "mmpose"
+    layers = read_stages(section, (7,) if in_mmpose else (1, 2, 4, 7), range(8))
+    network = partial(
+        MobileNetV2,
+        tuple(layer + 1 for layer in layers),
+        activation=read_activation(section, _ACTIVATIONS, "ReLU6"),
+        wide=section.factor("widen_factor"),
+    )
+    strides = tuple(_STRIDES[layer] for layer in layers)
+    build = normed(network, batch_norm(section))
+    return Trunk(build, tuple(range(len(layers))), strides, {} if in_mmpose else MMDET)
+
+
+_STRIDES = (2, 4, 8, 16, 16, 32, 32, 32)
+_ACTIVATIONS: dict[str, Callable[[Section], Activation]] = {
+    "ReLU6": lambda _: F.relu6,
+    "LeakyReLU": lambda section: partial(F.leaky_relu, negative_slope=section.number("negative_slope", 0.01)),
+}
 
 
 MMDET = {

@@ -6,13 +6,17 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import check_activation, read_stages
+
 _HEADS, _REDUCTIONS = (1, 2, 5, 8), (8, 4, 2, 1)
 _TRAINED = 224  # px, which positions were learned for
 _EPS = 1e-6
 
 
 class Attention(nn.Module):
-    """Attention of all places to those of a map that is `reduction` times smaller (section 3.3): x plus what it gives.
+    """Attention from all positions to a map that is `reduction` times smaller, added to x (section 3.3).
 
     Shapes: x and its normalised form (n, h * w, width), and (h, w), to (n, h * w, width).
     """
@@ -52,7 +56,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and a feed-forward step, each normalised before and added to what came in."""
+    """Attention and a feed-forward step, each with a norm before it and a shortcut around it."""
 
     def __init__(self, width: int, heads: int, reduction: int, growth: int, mixed: bool) -> None:
         super().__init__()
@@ -79,7 +83,7 @@ class Positions(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """A map to one with fewer places, normalised, and its size: (n, c, h, w) to (n, h' * w', width)."""
+    """A map to one with fewer positions, normalised, and its size: (n, c, h, w) to (n, h' * w', width)."""
 
     def __init__(self, in_channels: int, width: int, kernel: int, stride: int, padding: int) -> None:
         super().__init__()
@@ -144,3 +148,27 @@ def _rows(x: Tensor) -> Tensor:
 
 TINY_PVT = partial(PVT, (1, 1, 1, 1), width=8)
 TINY_PVT_V2 = partial(PVT, (1, 1, 1, 1), width=8, second=True)
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's PyramidVisionTransformer and PyramidVisionTransformerV2."""
+    section.training("drop_rate", "attn_drop_rate", "drop_path_rate", "convert_weights")
+    section.fixed(in_channels=3, num_stages=4, num_heads=_HEADS, sr_ratios=_REDUCTIONS, qkv_bias=True)
+    section.fixed(strides=(4, 2, 2, 2), pretrain_img_size=_TRAINED)
+    second = section.type == "PyramidVisionTransformerV2"
+    if not second:
+        section.fixed(patch_sizes=(4, 2, 2, 2), paddings=(0, 0, 0, 0), use_abs_pos_embed=True)
+        section.fixed(norm_after_stage=False, use_conv_ffn=False)
+    check_activation(section, "GELU")
+    if norm := section.section("norm_cfg"):
+        norm.typed("LN")
+        norm.same("eps", _EPS)
+    outputs = read_stages(section, (0, 1, 2, 3))
+    network = partial(
+        PVT,
+        section.integers("num_layers", (3, 4, 6, 3), count=4),
+        width=section.integer("embed_dims", 64),
+        growth=section.integers("mlp_ratios", (8, 8, 4, 4), count=4),
+        second=second,
+    )
+    return Trunk(network, outputs, tuple(4 << level for level in outputs))

@@ -35,7 +35,7 @@ class PyConv(nn.Module):
 
 
 class PyConvBlock(nn.Module):
-    """A bottleneck with a pyramidal convolution, around a shortcut that takes the largest values where it shrinks."""
+    """A bottleneck with a pyramidal convolution, with a shortcut that downsamples by max pooling."""
 
     def __init__(
         self, in_channels: int, inner: int, channels: int, levels: tuple[tuple[int, int, int], ...], stride: int

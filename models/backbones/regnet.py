@@ -7,6 +7,12 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
+from ..config.norms import normed, trunk_norm
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import read_stages
+from .resnet import GROUP_NORMS
+
 _STEM = 32
 
 
@@ -71,7 +77,47 @@ def _width(wanted: float, first: float, factor: float) -> int:
     return round(first * factor**step / 8) * 8
 
 
-X_800MF = partial(RegNet, first=56, slope=35.73, factor=2.28, group=16, depth=16)
-X_1_6GF = partial(RegNet, first=80, slope=34.01, factor=2.25, group=24, depth=18)
-X_3_2GF = partial(RegNet, first=88, slope=26.31, factor=2.25, group=48, depth=25)
+_KEYS = ("first", "slope", "factor", "group", "depth")
+_SIZES = {
+    "400mf": (24, 24.48, 2.54, 16, 22),
+    "800mf": (56, 35.73, 2.28, 16, 16),
+    "1.6gf": (80, 34.01, 2.25, 24, 18),
+    "3.2gf": (88, 26.31, 2.25, 48, 25),
+    "4.0gf": (96, 38.65, 2.43, 40, 23),
+    "6.4gf": (184, 60.83, 2.07, 56, 17),
+    "8.0gf": (80, 49.56, 2.88, 120, 23),
+    "12gf": (168, 73.36, 2.37, 112, 19),
+}
+"""The arguments of RegNetX by its multiply-adds (table 6 of the paper)."""
+
+
+def _regnet(size: str) -> partial[RegNet]:
+    return partial(RegNet, **dict(zip(_KEYS, _SIZES[size], strict=True)))
+
+
+X_800MF, X_1_6GF, X_3_2GF = _regnet("800mf"), _regnet("1.6gf"), _regnet("3.2gf")
 TINY_REGNET = partial(RegNet, first=8, slope=24, factor=2.0, group=8, depth=5)
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's RegNet."""
+    section.fixed(in_channels=3, stem_channels=_STEM, base_channels=_STEM, strides=(2, 2, 2, 2), style="pytorch")
+    section.fixed(dilations=(1, 1, 1, 1), deep_stem=False, avg_down=False, plugins=None, conv_cfg=None, dcn=None)
+    section.training("stage_with_dcn")  # says nothing without dcn
+    levels = read_stages(section, (0, 1, 2, 3))
+    if section.is_dict("arch"):
+        network = _searched(section.section("arch") or section.refuse("arch", "a dict"))
+    else:
+        network = section.choice("arch", {f"regnetx_{size}": _regnet(size) for size in _SIZES})
+    strides = tuple(4 << level for level in levels)
+    return Trunk(normed(network, trunk_norm(section)), levels, strides, GROUP_NORMS)
+
+
+def _searched(arch: Section) -> partial[RegNet]:
+    """The network of an `arch` with its own numbers."""
+    arch.fixed(bot_mul=1.0)
+    numbers = {"first": arch.number("w0"), "slope": arch.number("wa"), "factor": arch.number("wm")}
+    for key, name in (("w0", "first"), ("wm", "factor")):
+        if numbers[name] <= 1:
+            arch.refuse(key, "a number above 1")
+    return partial(RegNet, **numbers, group=arch.integer("group_w"), depth=arch.integer("depth", most=256))

@@ -8,9 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...plugins.deform_conv.op import DeformConv
-from .resnet import Deformable, Stages
+from ..config.norms import normed, trunk_norm
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import read_stages
+from .resnet import GROUP_NORMS, Deformable, Stages, read_deformable
 
-_BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+_BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 _SCALES = 4
 
 
@@ -85,5 +89,19 @@ def _step(in_channels: int, channels: int, stride: int = 1) -> tuple[nn.Module, 
     return nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
 
 
-R2_50, R2_101 = partial(Res2Net, 50), partial(Res2Net, 101)
+R2_101 = partial(Res2Net, 101)
 TINY_RES2NET = partial(Res2Net, 14, width=8, split=4)
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's Res2Net."""
+    depth, width = (
+        section.choice("depth", {depth: depth for depth in (50, 101, 152)}),
+        section.integer("base_channels", 64),
+    )
+    section.fixed(in_channels=3, stem_channels=width, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
+    section.fixed(scales=_SCALES, style="pytorch", deep_stem=True, avg_down=True, plugins=None, conv_cfg=None)
+    levels, split = read_stages(section, (0, 1, 2, 3)), section.integer("base_width", 26)
+    network = partial(Res2Net, depth, width=width, split=split, deformable=read_deformable(section, depth))
+    strides = tuple(4 << level for level in levels)
+    return Trunk(normed(network, trunk_norm(section)), levels, strides, GROUP_NORMS)

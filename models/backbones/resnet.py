@@ -15,6 +15,7 @@ from ..blocks import renorm
 from ..config.norms import trunk_norm
 from ..config.parts import Trunk
 from ..config.section import Section
+from ..config.trunks import read_stages
 
 Style = Literal["pytorch", "caffe"]
 Deformable = Literal["v1", "v2"] | None
@@ -88,6 +89,8 @@ _DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, in
     50: (Bottleneck, (3, 4, 6, 3)),
     101: (Bottleneck, (3, 4, 23, 3)),
     152: (Bottleneck, (3, 8, 36, 3)),
+    200: (Bottleneck, (3, 24, 36, 3)),
+    269: (Bottleneck, (3, 30, 48, 8)),
 }
 
 
@@ -97,7 +100,8 @@ class ResNet(nn.Module):
     Shapes: (n, 3, h, w) to four (n, channels[i], ceil(h / stride), ceil(w / stride)).
     `width` is the number of channels of the stem (64 in the paper). `groups` makes a ResNeXt: the number of groups and
     their width in the first stage, so (32, 4) is 32x4d. `deformable` holds one form per stage, and `norm_eps` is added
-    to variances. With `deep_stem`, three 3x3 convolutions replace the 7x7 one.
+    to variances. With `deep_stem`, three 3x3 convolutions replace the 7x7 one. `stem` is another number of channels of
+    the stem.
     """
 
     def __init__(
@@ -110,16 +114,17 @@ class ResNet(nn.Module):
         deformable: Stages = (None, None, None, None),
         norm_eps: float = 1e-5,
         deep_stem: bool = False,
+        stem: int | None = None,
     ) -> None:
         super().__init__()
         block, counts = _DEPTHS[depth]
         count_groups, group_width = groups or (1, width)
+        in_channels = stem or width
         if deep_stem:
-            self.stem = _deep_stem(width)
+            self.stem = _deep_stem(in_channels)
         else:
-            self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
-            self.bn1 = nn.BatchNorm2d(width)
-        in_channels = width
+            self.conv1 = nn.Conv2d(3, in_channels, 7, 2, 3, bias=False)
+            self.bn1 = nn.BatchNorm2d(in_channels)
         for i, count in enumerate(counts):
             blocks: list[nn.Module] = []
             for j in range(count):
@@ -199,15 +204,13 @@ DCN_V2_C3_C5: Stages = (None, "v2", "v2", "v2")
 DCN_V2_C4_C5: Stages = (None, None, "v2", "v2")
 
 
-def from_config(section: Section) -> Trunk:
-    """OpenMMLab's ResNet, ResNetV1c, ResNetV1d and ResNeXt."""
-    depth = section.choice("depth", {depth: depth for depth in (18, 34, 50, 101, 152)})
+def from_config(section: Section, depths: tuple[int, ...] = (18, 34, 50, 101, 152)) -> Trunk:
+    """OpenMMLab's ResNet, ResNetV1c, ResNetV1d and ResNeXt, of one of the `depths`."""
+    depth = section.choice("depth", {depth: depth for depth in depths})
     width = section.integer("base_channels", 64)
-    section.fixed(in_channels=3, stem_channels=width, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
+    section.fixed(in_channels=3, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
     section.fixed(contract_dilation=False, plugins=None, expansion=None, conv_cfg=None)
-    levels = section.integers("out_indices", (0, 1, 2, 3))
-    if sorted(set(levels) & {0, 1, 2, 3}) != list(levels):
-        section.refuse("out_indices", "stages of 0 to 3")
+    levels = read_stages(section, (0, 1, 2, 3))
     deep_stem = section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d"))
     averaged = section.flag("avg_down", section.type == "ResNetV1d")
     norm = trunk_norm(section)
@@ -218,26 +221,27 @@ def from_config(section: Section) -> Trunk:
         width=width,
         style=section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch"),
         groups=_groups(section, in_mmpose),
-        deformable=_deformable(section, depth),
+        deformable=read_deformable(section, depth),
         deep_stem=deep_stem,
+        stem=section.integer("stem_channels", width),
     )
 
     def build() -> nn.Module:
         backbone = network()
         return renorm(averaged_shortcuts(backbone, least=1 + in_mmpose) if averaged else backbone, norm)
 
-    return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS | (_STEM if in_mmpose else {}))
+    return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS | (MMPOSE_STEM if in_mmpose else {}))
 
 
 GROUP_NORMS = {f".gn{i}.": f".bn{i}." for i in (1, 2, 3)}
 """For `Variant.mapping`: the network has one name for every kind of normalisation."""
 
 
-_STEM = {
+MMPOSE_STEM = {
     **{f"^backbone.stem.{i}.conv.": f"backbone.stem.{3 * i}." for i in range(3)},
     **{f"^backbone.stem.{i}.bn.": f"backbone.stem.{3 * i + 1}." for i in range(3)},
 }
-"""mmpose's names of a deep stem's layers; mmdet has one flat sequence."""
+"""For `Variant.mapping`: mmpose's names of a deep stem's layers; mmdet has one flat sequence."""
 
 
 def _groups(section: Section, in_mmpose: bool) -> tuple[int, int] | None:
@@ -249,8 +253,8 @@ def _groups(section: Section, in_mmpose: bool) -> tuple[int, int] | None:
     return None if groups == 1 else (groups, width)
 
 
-def _deformable(section: Section, depth: int) -> Stages:
-    """The deformable form of each stage."""
+def read_deformable(section: Section, depth: int) -> Stages:
+    """Read `dcn` and `stage_with_dcn`: the deformable form of each stage."""
     stages = section.flags("stage_with_dcn", (False,) * 4, count=4)
     dcn = section.section("dcn")
     if dcn is None:

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config.parts import Trunk
+from ..config.section import Section
+from ..config.trunks import check_activation, read_stages
+
 _WINDOW, _SHIFT = 7, 3
 _APART = -100.0  # what is added to the logits of places that only a shift brought into one window
 
@@ -35,7 +39,7 @@ class WindowMSA(nn.Module):
 
 
 def _distances() -> Tensor:
-    """Which entry of the table belongs to two places of a window, (49, 49)."""
+    """The index into the table for each pair of positions in a window, (49, 49)."""
     y, x = torch.meshgrid(torch.arange(_WINDOW), torch.arange(_WINDOW), indexing="ij")
     rows, columns = (side.flatten()[:, None] - side.flatten()[None] + _WINDOW - 1 for side in (y, x))
     return rows * (2 * _WINDOW - 1) + columns
@@ -72,7 +76,7 @@ class ShiftedWindows(nn.Module):
 
 
 def _regions(windows: int, shift: int, like: Tensor) -> Tensor:
-    """Of so many shifted windows' places along an axis: 0, or 1 and 2 for the two parts that the last one joins."""
+    """The region of each position along an axis of shifted windows: 0, or 1 and 2 for both parts of the last one."""
     places = torch.arange(windows * _WINDOW, device=like.device)
     end = windows * _WINDOW
     return (places >= end - _WINDOW).int() + (places >= end - shift).int() if shift else torch.zeros_like(places).int()
@@ -86,7 +90,7 @@ def _windows(x: Tensor) -> Tensor:
 
 
 class SwinBlock(nn.Module):
-    """Attention within windows and a feed-forward step, each normalised before and added to what came in."""
+    """Attention within windows and a feed-forward step, each with a norm before it and a shortcut around it."""
 
     def __init__(self, width: int, heads: int, shifted: bool) -> None:
         super().__init__()
@@ -111,7 +115,7 @@ class FeedForward(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours to one place with twice the channels: (n, h, w, c) to (n, h / 2, w / 2, 2c), h and w even."""
+    """Four neighbours to one position with twice the channels: (n, h, w, c) to (n, h / 2, w / 2, 2c), h and w even."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -126,7 +130,7 @@ class PatchMerging(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Squares of 4 px to places: (n, 3, h, w) to (n, h / 4, w / 4, width)."""
+    """Patches of 4 px to positions: (n, 3, h, w) to (n, h / 4, w / 4, width)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -141,7 +145,7 @@ class Swin(nn.Module):
     """Image to four levels at strides 4, 8, 16, 32.
 
     Shapes: (n, 3, h, w), h and w multiples of 32, to four (n, channels[i], h / stride, w / stride). `layers` and
-    `heads` count the blocks of each stage and what each attends with.
+    `heads` count the blocks of each stage and what each attends with. Only the levels in `outputs` are normalised.
     """
 
     def __init__(
@@ -150,6 +154,7 @@ class Swin(nn.Module):
         *,
         width: int = 96,
         heads: Sequence[int] = (3, 6, 12, 24),
+        outputs: Sequence[int] = (1, 2, 3),
     ) -> None:
         super().__init__()
         self.channels = tuple(width << i for i in range(len(layers)))
@@ -161,14 +166,15 @@ class Swin(nn.Module):
             if i < len(layers) - 1:
                 stage.downsample = PatchMerging(width << i)
             self.stages.append(stage)
-            setattr(self, f"norm{i}", nn.LayerNorm(width << i))
+            if i in outputs:
+                setattr(self, f"norm{i}", nn.LayerNorm(width << i))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.patch_embed(image)
         levels: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             x = stage.blocks(x)
-            levels.append(getattr(self, f"norm{i}")(x).permute(0, 3, 1, 2))
+            levels.append((getattr(self, f"norm{i}")(x) if hasattr(self, f"norm{i}") else x).permute(0, 3, 1, 2))
             if i < len(self.stages) - 1:
                 x = stage.downsample(x)
         return levels
@@ -176,3 +182,23 @@ class Swin(nn.Module):
 
 SWIN_T, SWIN_S = Swin, partial(Swin, (2, 2, 18, 2))
 TINY_SWIN = partial(Swin, (2, 2, 2, 2), width=8, heads=(1, 2, 2, 2))
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's SwinTransformer."""
+    section.training("pretrain_img_size", "drop_rate", "attn_drop_rate", "drop_path_rate", "convert_weights")
+    section.fixed(in_channels=3, patch_size=4, window_size=_WINDOW, mlp_ratio=4, strides=(4, 2, 2, 2), qkv_bias=True)
+    section.fixed(qk_scale=None, patch_norm=True, use_abs_pos_embed=False)
+    check_activation(section, "GELU")
+    if norm := section.section("norm_cfg"):
+        norm.typed("LN")
+        norm.fixed(eps=1e-5)
+    outputs, width = read_stages(section, (0, 1, 2, 3)), section.integer("embed_dims", 96)
+    layers, heads = (
+        section.integers("depths", (2, 2, 6, 2), count=4),
+        section.integers("num_heads", (3, 6, 12, 24), count=4),
+    )
+    if any((width << i) % own for i, own in enumerate(heads)):
+        section.refuse("num_heads", "divisors of the channels of each stage")
+    network = partial(Swin, layers, width=width, heads=heads, outputs=outputs)
+    return Trunk(network, outputs, tuple(4 << level for level in outputs))

@@ -1,9 +1,12 @@
-"""VGG-16 as SSD takes it (Liu et al., "SSD: Single Shot MultiBox Detector", arXiv 1512.02325, section 2.2): its fully
-connected layers are convolutions, the first with gaps."""
+"""VGG-16 as SSD uses it (Liu et al., "SSD: Single Shot MultiBox Detector", arXiv 1512.02325, section 2.2): its fully
+connected layers are convolutions, the first one dilated."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+
+from ..config.parts import Trunk
+from ..config.section import Section
 
 _WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -40,3 +43,10 @@ class VGG(nn.Module):
             if i in self.outputs:
                 levels.append(x)
         return levels
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's SSDVGG."""
+    section.fixed(depth=16, with_last_pool=False, ceil_mode=True, out_feature_indices=(22, 34))
+    section.training("out_indices", "input_size", "l2_norm_scale")  # without effect in SSD
+    return Trunk(VGG, (0, 1), (8, 16))

@@ -1,9 +1,11 @@
 """Codecs of mmpose 1.x, which define how keypoints are decoded from a head's outputs."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from ...deploy.forms import Heatmaps, Offsets, Simcc
 from ...deploy.forms.keypoints import KeypointForm
+from ...deploy.inputs.resize import LONGEST
 from .parts import Trunk
 from .section import Section
 
@@ -23,34 +25,55 @@ class Codec:
 def read_codec(section: Section) -> Codec:
     """Read the `decoder` of a head."""
     width, height = section.integers("input_size", count=2)
+    if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
+        section.refuse("input_size", f"sides of 1 to {LONGEST} px")
     read = _CODECS.get(section.type) or section.refuse("type", ", ".join(_CODECS))
-    if section.type == "SimCCLabel":
+    if read in (_simcc, _regression):
         return Codec((height, width), None, read(section))
     map_width, map_height = section.integers("heatmap_size", count=2)
     return Codec((height, width), (map_height, map_width), read(section))
 
 
+def _kernel(section: Section, key: str, most: int, *default: int) -> int:
+    """The size of a Gaussian kernel, which must be odd."""
+    size = section.integer(key, *default, most=most)
+    return size if size % 2 else section.refuse(key, "an odd number")
+
+
 def _msra(section: Section) -> KeypointForm:
     section.training("sigma")
-    blur = section.integer("blur_kernel_size", 11, most=63)
-    return Heatmaps("dark", blur=blur) if section.flag("unbiased", False) else Heatmaps("quarter")
+    blur, rule = _kernel(section, "blur_kernel_size", 63, 11), _rule(section)
+    if section.flag("unbiased", False):
+        return Heatmaps("dark", blur=blur)
+    return Heatmaps("quarter", rule=rule)
 
 
 def _udp(section: Section) -> KeypointForm:
     section.training("sigma")
-    blur, radius = section.integer("blur_kernel_size", 11, most=31), section.number("radius_factor", 0.0546875)
+    blur, radius = _kernel(section, "blur_kernel_size", 31, 11), section.number("radius_factor", 0.0546875)
+    rule, (width, height) = _rule(section), section.integers("heatmap_size", count=2)
     if section.choice("heatmap_type", {"gaussian": False, "combined": True}, "gaussian"):
-        return Offsets(radius * max(section.integers("heatmap_size")), blur=2 * blur + 1)
-    return Heatmaps("udp", blur=blur)
+        if rule == "mmpose0":
+            return Offsets(radius * height, blur=2 * blur + 1, offset_blur=blur)
+        return Offsets(radius * max(width, height), blur=2 * blur + 1)
+    return Heatmaps("udp", blur=blur, rule=rule)
+
+
+def _rule(section: Section) -> Literal["mmpose", "mmpose0"]:
+    """How maps are decoded; `mmpose0.py` adds this key."""
+    return section.choice("rule", _RULES, "mmpose")
+
+
+_RULES: dict[Any, Literal["mmpose", "mmpose0"]] = {"mmpose": "mmpose", "mmpose0": "mmpose0"}
 
 
 def _megvii(section: Section) -> KeypointForm:
-    return Heatmaps("megvii", blur=section.integer("kernel_size", most=63), scale=MEGVII_SCALE)
+    return Heatmaps("megvii", blur=_kernel(section, "kernel_size", 63), scale=MEGVII_SCALE)
 
 
 def _simcc(section: Section) -> KeypointForm:
-    section.fixed(decode_visibility=False)
-    section.training("smoothing_type", "label_smooth_weight", "normalize", "decode_beta")
+    section.training("smoothing_type", "label_smooth_weight", "normalize")
+    section.training("decode_visibility", "decode_beta")  # of a visibility beside the score
     split = section.number("simcc_split_ratio", 2.0)
     if not section.flag("use_dark", False):
         section.training("sigma")
@@ -60,7 +83,19 @@ def _simcc(section: Section) -> KeypointForm:
     return Simcc(split, dark=(x - (x % 2 == 0), y - (y % 2 == 0)))
 
 
-_CODECS = {"MSRAHeatmap": _msra, "UDPHeatmap": _udp, "MegviiHeatmap": _megvii, "SimCCLabel": _simcc}
+def _regression(section: Section) -> KeypointForm:
+    """Coordinates; those of supported heads are expectations over a map."""
+    section.training("heatmap_size", "sigma", "unbiased", "blur_kernel_size", "normalize")
+    return Heatmaps("integral")
+
+
+_CODECS = {
+    "MSRAHeatmap": _msra,
+    "UDPHeatmap": _udp,
+    "MegviiHeatmap": _megvii,
+    "SimCCLabel": _simcc,
+    **dict.fromkeys(("RegressionLabel", "IntegralRegressionLabel"), _regression),
+}
 
 
 def check_bins(section: Section, trunk: Trunk, codec: Codec) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from ..anchors import Anchors
 from ..blocks import Norm
-from .norms import normed, read_norm
+from .norms import normed
 from .parts import Neck
 from .section import Section
 
@@ -17,13 +17,12 @@ GROUPS = Norm("gn", groups=32)
 
 
 def read_towers(
-    section: Section, neck: Neck, kind: type[nn.Module], *, norm: Norm | None = GROUPS, stacked: int = 4
+    section: Section, neck: Neck, kind: type[nn.Module], norm: Norm | None, *, stacked: int = 4
 ) -> Callable[..., Callable[[int], nn.Module]]:
     """Read the keys that all dense heads share, and return a builder that takes the head's other arguments."""
     section.same("in_channels", neck.channels)
     section.fixed(conv_cfg=None)
     check_classes(section)
-    norm = read_norm(section, norm)
 
     def build(**own: Any) -> Callable[[int], nn.Module]:
         network = partial(
@@ -49,25 +48,35 @@ def check_classes(section: Section) -> None:
         loss.rest_trains()
 
 
-def read_anchors(section: Section, neck: Neck, usual: Anchors | None = None) -> Anchors:
-    """Read the `anchor_generator` of a head on the levels of its neck."""
-    anchors = section.section("anchor_generator")
+def read_anchors(
+    section: Section, neck: Neck, usual: Anchors | None = None, *, key: str = "anchor_generator"
+) -> Anchors:
+    """Read the generator of anchors of a head on the levels of its neck."""
+    anchors = section.section(key)
     if anchors is None:
         if usual is None or usual.strides != neck.strides:
-            section.refuse("anchor_generator", "an AnchorGenerator")
+            section.refuse(key, "an AnchorGenerator")
         return usual
     anchors.same("strides", neck.strides)
     return Anchors.from_config(anchors)
 
 
-def read_deltas(section: Section, usual: tuple[float, ...]) -> tuple[float, ...]:
-    """Read the stds of deltas in a `bbox_coder`."""
-    coder = section.section("bbox_coder")
+def read_deltas(section: Section, usual: tuple[float, ...], key: str = "bbox_coder") -> tuple[float, ...]:
+    """Read the stds of deltas in a coder of boxes."""
+    coder = section.section(key)
     if coder is None:
         return usual
     coder.typed("DeltaXYWHBBoxCoder")
     coder.fixed(target_means=(0.0,) * 4, clip_border=True, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
     return coder.numbers("target_stds", (1.0,) * 4, count=4)
+
+
+def read_squares(section: Section, neck: Neck, key: str = "anchor_generator", usual: Anchors | None = None) -> Anchors:
+    """Read the generator of the one square anchor of every cell, centred at its corner."""
+    squares = read_anchors(section, neck, usual, key=key)
+    if squares.ratios != (1.0,) or len(squares.scales) > 1 or squares.centre:
+        section.refuse(key, "one square anchor a cell with center_offset 0")
+    return squares
 
 
 def check_strides(section: Section, neck: Neck) -> None:

@@ -1,21 +1,34 @@
 """The names of classes and keypoints in a checkpoint's `meta`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...deploy.contract.skeleton import Skeleton
+from ...deploy.contract.skeleton import Color, Skeleton
 from .section import Section, shown
 from .text import ConfigError
 
 _USUAL_SIGMA = 0.05  # default of OKS
+_CLASSES = ("classes", "CLASSES")
+_NAMES = ("keypoint_name2id", "keypoint_id2name")
 
 
 def read_labels(meta: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of classes, from OpenMMLab 2.x (`CLASSES`) or 3.x (`dataset_meta.classes`), or None."""
-    dataset = meta.get("dataset_meta")
-    found = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, dict) else meta.get("CLASSES")
-    is_names = isinstance(found, list | tuple) and bool(found) and all(type(name) is str for name in found)
-    return tuple(found) if is_names else None
+    """The names of classes, or None: `classes` or `CLASSES`, in `meta` (OpenMMLab 2.x) or its data set (3.x).
+
+    They are one name, a list of names, or a list of COCO's categories.
+    """
+    places = (meta.get("dataset_meta"), meta.get("metainfo"), meta)
+    found = next((own[key] for own in places if isinstance(own, dict) for key in _CLASSES if own.get(key)), None)
+    entries = found if isinstance(found, list | tuple) else [found]
+    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
+    return tuple(names) if all(type(name) is str and name.strip() for name in names) else None
+
+
+def stated_skeleton(meta: Mapping[str, Any]) -> Skeleton | None:
+    """The keypoints that `meta` names, or None. Raises ConfigError if they contradict each other."""
+    dataset = meta.get("dataset_meta", meta.get("metainfo"))
+    return read_skeleton(dataset) if isinstance(dataset, dict) and any(dataset.get(key) for key in _NAMES) else None
 
 
 def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -> Skeleton:
@@ -23,21 +36,26 @@ def read_skeleton(dataset: Mapping[str, Any], path: str = "meta.dataset_meta") -
 
     Raises ConfigError if they contradict each other.
     """
-    by_name = dataset.get("keypoint_name2id")
+    by_name, by_index = (dataset.get(key) for key in _NAMES)
+    if not by_name and isinstance(by_index, dict):
+        by_name = {name: index for index, name in by_index.items() if type(name) is str}
     if not isinstance(by_name, dict) or sorted(by_name.values(), key=str) != sorted(range(len(by_name)), key=str):
-        raise ConfigError(f"{path}.keypoint_name2id is {shown(by_name)}; supported: an index for each name")
+        raise ConfigError(f"{path}.{_NAMES[0]} is {shown(by_name)}; supported: an index for each name")
     names = tuple(sorted(by_name, key=lambda name: by_name[name]))
     flips = _indices(dataset, "flip_indices", len(names), path)
     if len(flips) not in (0, len(names)) or any(flips[flips[i]] != i for i in range(len(flips))):
         raise ConfigError(f"{path}.flip_indices is {shown(flips)}; supported: pairs that change places")
-    links = dataset.get("skeleton_links") or ()
-    ends = tuple((pair[0], pair[1]) for pair in links if _is_indices(pair, len(names)) and len(pair) == 2)
+    links = dataset.get("skeleton_links")
+    drawn = isinstance(links, list | tuple) and all(_is_indices(pair, len(names)) and len(pair) == 2 for pair in links)
+    ends = tuple((pair[0], pair[1]) for pair in links) if drawn else ()
     sigmas = dataset.get("sigmas")
     return Skeleton(
         names,
         ends,
         tuple((i, j) for i, j in enumerate(flips) if i < j),
         tuple(sigmas) if _is_sigmas(sigmas, len(names)) else (_USUAL_SIGMA,) * len(names),
+        _colors(dataset.get("keypoint_colors"), len(names)),
+        _colors(dataset.get("skeleton_link_colors"), len(ends)),
     )
 
 
@@ -48,10 +66,16 @@ def read_old_skeleton(info: Section) -> Skeleton:
     place = {name: i for i, name in enumerate(names)}
     swaps = [each.text("swap", "") for each in keypoints]
     pairs = tuple((i, place[swap]) for i, swap in enumerate(swaps) if swap in place and i < place[swap])
-    ends = [each.texts("link", count=2) for each in info.numbered("skeleton_info")]
+    lines = info.numbered("skeleton_info")
+    ends = [each.texts("link", count=2) for each in lines]
     links = tuple((place[a], place[b]) for a, b in ends if a in place and b in place)
+    colors = (
+        _colors([each.those("color").get("color") for each in all_of], len(all_of)) for all_of in (keypoints, lines)
+    )
     sigmas = info.numbers("sigmas", None)
-    return Skeleton(names, links, pairs, sigmas if _is_sigmas(sigmas, len(names)) else (_USUAL_SIGMA,) * len(names))
+    sigmas = sigmas if _is_sigmas(sigmas, len(names)) else (_USUAL_SIGMA,) * len(names)
+    of_keypoints, of_links = colors
+    return Skeleton(names, links, pairs, sigmas, of_keypoints, of_links if len(of_links) == len(links) else ())
 
 
 def _indices(dataset: Mapping[str, Any], key: str, count: int, path: str) -> Sequence[int]:
@@ -65,6 +89,17 @@ def _is_indices(values: Any, count: int) -> bool:
     return isinstance(values, list | tuple) and all(type(value) is int and 0 <= value < count for value in values)
 
 
+def _colors(values: Any, count: int) -> tuple[Color, ...]:
+    """RGB colours, or none if they are not one for each of `count`."""
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return ()
+    found = [tuple(color) for color in values if isinstance(color, list | tuple) and len(color) == 3]
+    fits = len(found) == count and all(type(value) is int and 0 <= value <= 255 for color in found for value in color)
+    return tuple((r, g, b) for r, g, b in found) if fits else ()
+
+
 def _is_sigmas(values: Any, count: int) -> bool:
-    is_numbers = isinstance(values, list | tuple) and all(isinstance(value, float) and value > 0 for value in values)
+    is_numbers = isinstance(values, list | tuple) and all(
+        isinstance(value, float) and 0 < value < math.inf for value in values
+    )
     return is_numbers and len(values) == count

@@ -1,19 +1,64 @@
 """Build a network from a configuration: each part is looked up by its type, and reads its own keys."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
-from ...deploy.forms import Form
-from ..backbones import csp, hrnet, mobilenetv2, mspn, resnet, rsn
-from ..detector import DenseDetector
-from ..heads import atss, autoassign, fcos, gfl, heatmap, retina, rtmcc, simcc, vfnet
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Dense, Form
+from ..backbones import (
+    convnext,
+    csp,
+    darknet,
+    efficientnet,
+    hourglass,
+    hrnet,
+    mobilenetv2,
+    mspn,
+    pvt,
+    regnet,
+    res2net,
+    resnest,
+    resnet,
+    rsn,
+    swin,
+    vgg,
+)
+from ..detector import DenseDetector, HeatmapDetector
+from ..heads import (
+    atss,
+    autoassign,
+    center,
+    corner,
+    ddod,
+    fcos,
+    foveabox,
+    fsaf,
+    gfl,
+    guided,
+    heatmap,
+    integral,
+    reppoints,
+    retina,
+    rtmcc,
+    rtmdet,
+    sabl,
+    simcc,
+    ssd,
+    tood,
+    vfnet,
+    yolo,
+    yolof,
+    yolox,
+)
 from ..heads import mspn as mspn_head
-from ..necks import fpn
+from ..necks import deconv, dilated, feature_maps, fpn, hrfpn, libra, nas_fpn, pan
+from ..necks import ssd as ssd_neck
+from ..necks import yolo as yolo_neck
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .section import Section, shown
@@ -23,29 +68,72 @@ T = TypeVar("T")
 
 BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("ResNet", "ResNetV1c", "ResNetV1d", "ResNeXt"), resnet.from_config),
+    "ResNeSt": resnest.from_config,
     "HRNet": hrnet.from_config,
-    "CSPNeXt": csp.from_config,
+    **dict.fromkeys(("CSPNeXt", "CSPDarknet"), csp.from_config),
+    "Darknet": darknet.from_config,
+    "EfficientNet": efficientnet.from_config,
+    "HourglassNet": hourglass.from_config,
     "MobileNetV2": mobilenetv2.from_config,
+    **dict.fromkeys(("PyramidVisionTransformer", "PyramidVisionTransformerV2"), pvt.from_config),
+    "RegNet": regnet.from_config,
+    "Res2Net": res2net.from_config,
+    "SSDVGG": vgg.from_config,
+    "SwinTransformer": swin.from_config,
+    **dict.fromkeys(("mmpretrain.ConvNeXt", "mmcls.ConvNeXt"), convnext.from_config),
     "MSPN": mspn.from_config,
     "RSN": rsn.from_config,
 }
-NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"FPN": fpn.from_config}
+NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
+    **dict.fromkeys(("FPN", "PAFPN"), fpn.from_config),
+    "HRFPN": hrfpn.from_config,
+    "NASFPN": nas_fpn.from_config,
+    "DilatedEncoder": dilated.from_config,
+    "SSDNeck": ssd_neck.from_config,
+    "YOLOV3Neck": yolo_neck.from_config,
+    **dict.fromkeys(("YOLOXPAFPN", "CSPNeXtPAFPN"), pan.from_config),
+}
+SECOND_NECKS: dict[str, Callable[[Section, Neck], Neck]] = {"BFP": libra.from_config}
+"""Those that follow another neck."""
+HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}
+HEATMAP_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
+    "CenterNetHead": center.from_config,
+    "CornerHead": corner.from_config,
+}
 DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),
-    **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead"), retina.from_config),
+    **dict.fromkeys(("RetinaHead", "FreeAnchorRetinaHead", "PISARetinaHead", "RetinaSepBNHead"), retina.from_config),
     "FCOSHead": fcos.from_config,
-    "ATSSHead": atss.from_config,
+    **dict.fromkeys(("ATSSHead", "PAAHead", "LADHead"), atss.from_config),
     "VFNetHead": vfnet.from_config,
     "AutoAssignHead": autoassign.from_config,
+    "DDODHead": ddod.from_config,
+    "FoveaHead": foveabox.from_config,
+    "FSAFHead": fsaf.from_config,
+    "GARetinaHead": guided.from_config,
+    "RepPointsHead": reppoints.from_config,
+    "RTMDetSepBNHead": rtmdet.from_config,
+    "SABLRetinaHead": sabl.from_config,
+    **dict.fromkeys(("SSDHead", "PISASSDHead"), ssd.from_config),
+    "TOODHead": tood.from_config,
+    "YOLOFHead": yolof.from_config,
+    "YOLOV3Head": yolo.from_config,
+    "YOLOXHead": yolox.from_config,
 }
+POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {"FeatureMapProcessor": feature_maps.from_config}
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "HeatmapHead": heatmap.from_config,
+    **dict.fromkeys(("IntegralRegressionHead", "DSNTHead"), integral.from_config),
     "MSPNHead": mspn_head.from_config,
     "RTMCCHead": rtmcc.from_config,
     "SimCCHead": simcc.from_config,
 }
 
-_DENSE = ("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign")
+_DENSE = (
+    *("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign", "DDOD", "FOVEA", "FSAF"),
+    *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
+)
+_HEATMAP = ("CenterNet", "CornerNet")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 _POSE = "TopdownPoseEstimator"
 
@@ -68,6 +156,8 @@ class Network:
     size: tuple[int, int] | None
     mapping: Mapping[str, str]
     unused: tuple[str, ...]
+    beside_classes: int
+    suppress: Suppress | None
 
 
 def read_network(model: Section) -> Network:
@@ -75,7 +165,7 @@ def read_network(model: Section) -> Network:
 
     Raises ConfigError for types and values that are not supported.
     """
-    readers = {**dict.fromkeys((*_DENSE, _DISTILLED), _dense), _POSE: _top_down}
+    readers = {**dict.fromkeys((*_DENSE, _DISTILLED), _dense), **dict.fromkeys(_HEATMAP, _heatmap), _POSE: _top_down}
     network = _known(readers, model, "networks")(model)
     try:
         with torch.device("meta"):
@@ -86,11 +176,15 @@ def read_network(model: Section) -> Network:
 
 
 def _dense(model: Section) -> Network:
-    backbone, neck_keys, head_keys = (_below(model, key) for key in ("backbone", "neck", "bbox_head"))
+    backbone, head_keys = _parts(model)
     model.training("teacher_config", "teacher_ckpt", "eval_teacher", "output_feature")
+    model.training("teacher_backbone", "teacher_neck", "teacher_bbox_head")
+    model.training("input_size", "size_multiplier", "random_size_range", "random_size_interval", "use_syncbn")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
-    neck = _known(NECKS, neck_keys, "necks")(neck_keys, trunk)
+    neck = _neck(model, trunk)
     head = _known(DENSE_HEADS, head_keys, "dense heads")(head_keys, neck)
+    if isinstance(head.form, Dense):
+        head = replace(head, form=replace(head.form, floors=neck.floors))
 
     def build(classes: int) -> nn.Module:
         return DenseDetector(trunk.build(), neck.build(), head.build(classes), neck.levels)
@@ -98,13 +192,49 @@ def _dense(model: Section) -> Network:
     return _network(build, head_keys, trunk, backbone, head)
 
 
+def _heatmap(model: Section) -> Network:
+    backbone, head_keys = _parts(model)
+    read_head = _known(HEATMAP_HEADS, head_keys, "heads of heatmaps")
+    trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    if (neck_keys := model.section("neck")) is None:
+        neck = Neck(nn.Identity, trunk.levels, trunk.channels[-1], trunk.strides)
+    else:
+        neck = _known(HEATMAP_NECKS, neck_keys, "necks of heatmaps")(neck_keys, trunk)
+    head = read_head(head_keys, neck)
+
+    def build(classes: int) -> nn.Module:
+        return HeatmapDetector(trunk.build(), None if neck_keys is None else neck.build(), head.build(classes))
+
+    return _network(build, head_keys, trunk, backbone, head)
+
+
+def _parts(model: Section) -> tuple[Section, Section]:
+    """The backbone and the head, which gets `test_cfg`."""
+    backbone, head = _below(model, "backbone"), _below(model, "bbox_head")
+    if (test := model.section("test_cfg")) is not None:
+        head.lend("test_cfg", test)
+    return backbone, head
+
+
+def _neck(model: Section, trunk: Trunk) -> Neck:
+    """The neck, or the necks one behind the other."""
+    first, *others = model.one_or_more("neck")
+    neck = _known(NECKS, first, "necks")(first, trunk)
+    for section in others:
+        neck = _known(SECOND_NECKS, section, "necks behind another")(section, neck)
+    return neck
+
+
 def _top_down(model: Section) -> Network:
     backbone, head_keys = _below(model, "backbone").with_defaults(_scope_="mmpose"), _below(model, "head")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    if (neck := model.section("neck")) is not None:
+        trunk = _known(POSE_NECKS, neck, "necks of poses")(neck, trunk)
+    trunk = feature_maps.only_last(trunk)
     head = _known(POSE_HEADS, head_keys, "top-down heads")(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
-        return PoseNetwork(trunk.build(), head.build(keypoints))
+        return PoseNetwork(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
 
     return _network(build, head_keys, trunk, backbone, head)
 
@@ -123,10 +253,14 @@ def _network(
         fusion=head.fusion,
         size=head.size,
         mapping={**_OLD_NAMES, **trunk.mapping, **head.mapping},
-        unused=head.unused,
+        unused=(*head.unused, *_TRAINING),
+        beside_classes=head.beside_classes,
+        suppress=head.suppress,
     )
 
 
+_TRAINING = ("bbox_head.loss_",)
+"""Statistics of losses, such as GHM's."""
 _OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}
 """Names of deformable layers in mmdet 1.x."""
 

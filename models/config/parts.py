@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
+from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Form
 
 
@@ -16,31 +17,40 @@ from ...deploy.forms import Form
 class Trunk:
     """A backbone: how to build it, the levels in use, and their strides.
 
-    `mapping` turns parts of a checkpoint's keys into the backbone's own, as `Variant.mapping` does.
+    `mapping` turns parts of a checkpoint's keys into the backbone's own, as `Variant.mapping` does. `neck` builds the
+    module that gives a pose head its levels, if there is one; `strides` and `channels` are then those of its outputs.
     """
 
     build: Callable[[], Any]
     levels: tuple[int, ...]
     strides: tuple[int, ...]
     mapping: Mapping[str, str] = field(default_factory=dict)
+    neck: Callable[[], Any] | None = None
+
+    @cached_property
+    def all_channels(self) -> tuple[int, ...]:
+        """The number of channels of each level of the backbone, used or not."""
+        with torch.device("meta"):
+            return tuple(self.build().channels)
 
     @cached_property
     def channels(self) -> tuple[int, ...]:
-        """The number of channels of each level."""
-        with torch.device("meta"):
-            channels = self.build().channels
-        return tuple(channels[level] for level in self.levels)
+        """The number of channels of each level that a neck or head gets."""
+        if self.neck is not None:
+            return self.neck().channels
+        return tuple(self.all_channels[level] for level in self.levels)
 
 
 @dataclass(frozen=True)
 class Neck:
     """A pyramid: how to build it, the backbone levels that it takes, and its output levels with the given `strides` and
-    `channels`."""
+    `channels`, one number of all or one of each. `floors` is that of `Dense`."""
 
     build: Callable[[], nn.Module]
     levels: tuple[int, ...]
-    channels: int
+    channels: Any
     strides: tuple[int, ...]
+    floors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class Head:
     """A head: how to build it for a number of classes or keypoints, and that number in the configuration.
 
     `classifier` is the name in the head of the parameter whose first axis is that number. Parameters with a part in
-    `unused` are only used in training. `size` is the (height, width) px of a fixed input.
+    `unused` are only used in training. `size` is the (height, width) px of a fixed input. `beside_classes` is that of
+    `Variant`. A head that reads the thresholds of `test_cfg` has a `suppress`, and a form with its limits.
     """
 
     build: Callable[[int], nn.Module]
@@ -59,3 +70,5 @@ class Head:
     size: tuple[int, int] | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    beside_classes: int = 0
+    suppress: Suppress | None = None

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ...deploy.forms.boxes import Clip
 from ...deploy.inputs.crop import Crop
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.inputs.resize import LONGEST, Pad, Resize
@@ -18,7 +17,8 @@ Three = tuple[float, float, float]
 class Steps:
     """The preprocessing by the transforms read so far: resize, pad, normalise, in this order.
 
-    `pads` may also follow the normalisation; their value is then None.
+    `pads` may also follow the normalisation; their value is then None. `filled` is the color of a padding, and whether
+    it is RGB or BGR; `floats` is whether images are such from the start.
     """
 
     place: Resize | Crop = Resize()
@@ -27,6 +27,8 @@ class Steps:
     mean: Three = (0.0, 0.0, 0.0)
     std: Three = (1.0, 1.0, 1.0)
     normalised: bool = False
+    filled: tuple[str, Three] | None = None
+    floats: bool = False
 
     def image_input(self) -> ImageInput:
         """The input for a Card. Raises ConfigError if the paddings differ."""
@@ -34,9 +36,15 @@ class Steps:
             return ImageInput(self.place, self.color, self.mean, self.std)
         first, *others = [pad for pad in self.pads if pad.canvas is not None or pad.multiple > 1] or [Pad()]
         for other in others:
+            if (first.centered, first.rule) != (other.centered, other.rule) and other != Pad():
+                raise ConfigError(f"images are padded twice, by {first} and {other}; supported: one padding")
             sides = first.canvas or (first.multiple,) * 2
             if any(side % other.multiple for side in sides) or other.canvas not in (None, first.canvas):
                 raise ConfigError(f"images are padded twice, by {first} and {other}; supported: one padding")
+        if self.filled is not None and self.filled[1] != (0.0, 0.0, 0.0):
+            if self.filled != (self.color, self.mean):
+                raise ConfigError(f"images are padded with {self.filled}; supported: 0, or the normalisation's mean")
+            first = replace(first, value=None)
         return ImageInput(replace(self.place, pad=first), self.color, self.mean, self.std)
 
 
@@ -60,16 +68,16 @@ def find_transforms(config: Mapping[str, Any]) -> list[Section]:
     raise ConfigError("test_dataloader.dataset.pipeline is missing; give the whole configuration with --config")
 
 
-def read_images(transforms: list[Section], preprocessor: Section | None) -> tuple[ImageInput, Clip]:
-    """The input of a detector, and the clipping of boxes: mmdet 3.x clips them to the padded image of a Pad."""
+def read_images(transforms: list[Section], preprocessor: Section | None) -> tuple[ImageInput, bool]:
+    """The input of a detector, and whether boxes are clipped to the canvas, as mmdet 3.x does with a Pad."""
     steps = Steps()
     for transform in _flat(transforms):
         steps = _known(_DETECTION, transform)(transform, steps)
     for transform in transforms:
         transform.finish()
     is_new = any(transform.path.startswith("test_dataloader") for transform in transforms)
-    clip: Clip = "canvas" if steps.pads and is_new else "image"
-    return (steps if preprocessor is None else _preprocess(preprocessor, steps)).image_input(), clip
+    on_canvas = is_new and bool(steps.pads)
+    return (steps if preprocessor is None else _preprocess(preprocessor, steps)).image_input(), on_canvas
 
 
 def read_crops(transforms: list[Section], preprocessor: Section | None, size: tuple[int, int]) -> ImageInput:
@@ -105,14 +113,16 @@ def _flat(transforms: list[Section]) -> list[Section]:
 
 
 def _load(step: Section, steps: Steps) -> Steps:
-    step.fixed(to_float32=False, color_type="color", imdecode_backend="cv2", channel_order="rgb")
+    step.fixed(color_type="color", imdecode_backend="cv2", channel_order="rgb")
     step.training("backend_args", "file_client_args", "ignore_empty")
-    return steps
+    return replace(steps, floats=step.flag("to_float32", False))
 
 
 def _resize(step: Section, steps: Steps) -> Steps:
     if steps.place != Resize() or steps.pads:
         raise ConfigError(f"{step.path} comes after another Resize or Pad; supported: one Resize, before all else")
+    if steps.floats:
+        raise ConfigError(f"{step.path} resizes images of floats; supported: to_float32=False in LoadImageFromFile")
     step.fixed(scale_factor=None, backend="cv2", interpolation="bilinear")
     step.training("clip_object_border", "bbox_clip_border", "override")
     width, height = (step.integer("scale"),) * 2 if step.is_number("scale") else step.integers("scale", count=2)
@@ -137,6 +147,21 @@ def _pad(step: Section, steps: Steps) -> Steps:
         step.refuse("pad_val", "0 after Normalize")
     pad = Pad(canvas and (canvas[1], canvas[0]), multiple, value=None if steps.normalised else float(value))
     return replace(steps, pads=(*steps.pads, pad))
+
+
+def _centered_pad(step: Section, steps: Steps) -> Steps:
+    """CornerNet's and CenterNet's padding, in which images keep their size."""
+    step.same("test_mode", True, False)
+    step.fixed(border=None, ratios=None, crop_size=None, bbox_clip_border=True)
+    mode, bits = step.pair("test_pad_mode")
+    if mode != "logical_or" or type(bits) is not int or bits not in {(1 << i) - 1 for i in range(1, 11)}:
+        step.refuse("test_pad_mode", "'logical_or' with 31, 127 or another power of two less one")
+    rule: Literal["or", "or+1"] = step.choice("test_pad_add_pix", {0: "or", 1: "or+1"}, 0)
+    mean = step.numbers("mean", count=3)
+    step.numbers("std", count=3)
+    color: Literal["rgb", "bgr"] = "rgb" if step.flag("to_rgb", True) else "bgr"
+    pad = Pad(multiple=bits + 1, rule=rule, centered=True, value=0.0)
+    return replace(steps, pads=(*steps.pads, pad), filled=(color, mean))
 
 
 def _pad_value(step: Section) -> float:
@@ -184,6 +209,8 @@ def _preprocess(section: Section, steps: Steps) -> Steps:
 
 def _center_scale(step: Section, steps: Steps) -> Steps:
     padding = step.number("padding", 1.25)
+    if not 0.1 <= padding <= 10:
+        step.refuse("padding", "a factor of 0.1 to 10")
     return replace(steps, place=replace(steps.place, enlarge=(padding, padding)))
 
 
@@ -203,6 +230,7 @@ _DETECTION: dict[str, Read] = {
     "LoadImageFromFile": _load,
     "Resize": _resize,
     "Pad": _pad,
+    "RandomCenterCropPad": _centered_pad,
     "Normalize": _normalize,
     **dict.fromkeys(("LoadAnnotations", "PackDetInputs", "RandomFlip"), _nothing),
     **dict.fromkeys(("ImageToTensor", "DefaultFormatBundle", "Collect"), _nothing),

@@ -64,6 +64,11 @@ class Section:
     def number(self, key: str, default: Any = _ALL) -> Any:
         return self._value(key, default, "a number", _is_number)
 
+    def factor(self, key: str) -> float:
+        """A factor of channels or blocks, by default 1."""
+        value = self.number(key, 1.0)
+        return value if 0 < value <= 8 else self.refuse(key, "a number above 0 and up to 8")
+
     def is_none(self, key: str) -> bool:
         """Whether a key is None, if that differs from its default."""
         self._read.add(key)
@@ -99,6 +104,26 @@ class Section:
         """A sequence of pairs of numbers."""
         return self._sequence(key, default, _is_pair, "pairs of numbers", None)
 
+    def levels_of_numbers(self, key: str, *, count: int) -> tuple[tuple[float, ...], ...]:
+        """A sequence of so many sequences of numbers above 0."""
+
+        def fits(level: Any) -> bool:
+            return isinstance(level, tuple) and all(_is_number(value) and value > 0 for value in level)
+
+        return self._sequence(key, _ALL, fits, "sequences of numbers above 0", count)
+
+    def levels_of_pairs(self, key: str, *, count: int) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """A sequence of so many sequences of pairs of numbers above 0."""
+
+        def fits(level: Any) -> bool:
+            return isinstance(level, tuple) and bool(level) and all(_is_pair(pair) and min(pair) > 0 for pair in level)
+
+        return self._sequence(key, _ALL, fits, "sequences of pairs of numbers above 0", count)
+
+    def pair(self, key: str) -> tuple[Any, Any]:
+        """A sequence of two values of any kind."""
+        return self._sequence(key, _ALL, lambda _: True, "values", 2)
+
     def choice(self, key: str, choices: Mapping[Any, T], default: Any = _ALL) -> T:
         """The entry of `choices` for the key's value."""
         value = self._take(key, default)
@@ -121,6 +146,12 @@ class Section:
             self.refuse(key, "a sequence of dicts")
         return [self._child(value, f"{self.path}.{key}[{i}]") for i, value in enumerate(values)]
 
+    def one_or_more(self, key: str) -> "list[Section]":
+        """The sections under a key that holds a dict or a sequence of dicts."""
+        if self.is_dict(key):
+            return [self._child(self._take(key), f"{self.path}.{key}")]
+        return self.sections(key) or self.refuse(key, "a dict with its type")
+
     def numbered(self, key: str) -> "list[Section]":
         """The sections under a key that is a dict with the keys 0, 1, ..."""
         below = self._take(key, {})
@@ -140,6 +171,11 @@ class Section:
         if (found := self._take(key, default)) != value:
             raise ConfigError(f"{self.path}.{key} is {shown(found)}; supported: {shown(value)}")
 
+    def those(self, *keys: str) -> dict[str, Any]:
+        """The values of these keys where there are any, which another section reads."""
+        self._read.update(keys)
+        return {key: self._data[key] for key in keys if key in self._data}
+
     def training(self, *keys: str) -> None:
         """Skip keys that only affect training."""
         self._read.update(keys)
@@ -147,6 +183,12 @@ class Section:
     def rest_trains(self) -> None:
         """Skip all unread keys, which only affect training."""
         self._read.update(self._data)
+
+    def lend(self, key: str, section: "Section") -> None:
+        """Let a key hold this section of another one, as the frameworks pass a part on to the one that uses it."""
+        self._data = {**self._data, key: section._data}
+        self._children[f"{self.path}.{key}"] = section
+        self._read.add(key)
 
     def with_defaults(self, **values: Any) -> "Section":
         """The section with these values for absent keys."""
@@ -168,7 +210,7 @@ class Section:
         for child in self._children.values():
             child.finish()
 
-    def _take(self, key: str, default: Any) -> Any:
+    def _take(self, key: str, default: Any = _ALL) -> Any:
         self._read.add(key)
         if key in self._data:
             return self._data[key]

@@ -75,13 +75,13 @@ def _data(node: ast.expr, depth: int) -> Any:
         raise ConfigError(f"line {node.lineno}: nested too deeply, {_DEEPEST} levels at most are read; {_FLATTEN}")
     convert = _CONVERT.get(type(node))
     if convert is None:
-        raise ConfigError(f"line {node.lineno}: {_shown(node)} is no data; {_FLATTEN}")
+        raise ConfigError(f"line {node.lineno}: {_shown(node)} is not data; {_FLATTEN}")
     return convert(node, depth - 1)
 
 
 def _constant(node: Any, _: int) -> Any:
     if isinstance(node.value, bytes | complex) or node.value is ...:
-        raise ConfigError(f"line {node.lineno}: {_shown(node)} is no data; {_FLATTEN}")
+        raise ConfigError(f"line {node.lineno}: {_shown(node)} is not data; {_FLATTEN}")
     return node.value
 
 
@@ -94,7 +94,7 @@ def _name(node: Any, _: int) -> float:
 def _negative(node: Any, depth: int) -> int | float:
     value = _data(node.operand, depth)
     if not isinstance(node.op, ast.USub) or type(value) not in (int, float):
-        raise ConfigError(f"line {node.lineno}: {_shown(node)} is no data; {_FLATTEN}")
+        raise ConfigError(f"line {node.lineno}: {_shown(node)} is not data; {_FLATTEN}")
     return -value
 
 

@@ -1,10 +1,13 @@
 """Thresholds and suppression of a detector, read from `test_cfg`."""
 
+from dataclasses import replace
+from typing import Any
+
 from ...deploy.contract.suppression import Suppress
 from .section import Section
 
-_ALL = 100_000
-"""The Card's maximum number of detections if the configuration has no limit."""
+ALL = 100_000
+"""The Card's maximum number of candidates and detections if the configuration has no limit."""
 
 
 def read_thresholds(section: Section) -> tuple[Suppress, int]:
@@ -12,11 +15,17 @@ def read_thresholds(section: Section) -> tuple[Suppress, int]:
     top_k = section.integer("nms_pre", -1, least=-1, most=1 << 30)
     most = section.integer("max_per_img", least=-1, most=1 << 30)
     section.choice("min_bbox_size", {0: None, -1: None}, -1)
-    suppress = _read_nms(section.section("nms") or section.refuse("nms", "a dict with its type"), _score(section))
-    return Suppress(**suppress, max_det=most if 0 < most < _ALL else _ALL), top_k if 0 < top_k < _ALL else _ALL
+    suppress = read_suppression(section)
+    return replace(suppress, max_det=most if 0 < most < ALL else ALL), top_k if 0 < top_k < ALL else ALL
 
 
-def _read_nms(nms: Section, conf: float) -> dict[str, object]:
+def read_suppression(section: Section) -> Suppress:
+    """The suppression without a limit."""
+    nms = section.section("nms") or section.refuse("nms", "a dict with its type")
+    return Suppress(**_read_nms(nms, _part(section, "score_thr", 0.0)), max_det=ALL)
+
+
+def _read_nms(nms: Section, conf: float) -> dict[str, Any]:
     nms.training("split_thr")  # Does not change the result.
     common = {"class_agnostic": nms.flag("class_agnostic", False)}
     kind = nms.typed("nms", "soft_nms", default="nms")
@@ -28,10 +37,6 @@ def _read_nms(nms: Section, conf: float) -> dict[str, object]:
     if sigma <= 0:
         nms.refuse("sigma", "a number above 0")
     return common | {"kind": kind, "conf": conf, "floor": least, "iou": _part(nms, overlap, 0.3), "sigma": sigma}
-
-
-def _score(section: Section) -> float:
-    return _part(section, "score_thr", 0.0)
 
 
 def _part(section: Section, key: str, default: float | None) -> float:

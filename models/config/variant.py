@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.forms import Dense, Heatmaps, Offsets
+from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
 from ..pose import OLD_HEAD, top_down
@@ -43,10 +45,19 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 
     Raises ConfigError for unreadable and unsupported values.
     """
+    try:
+        return _described(text, meta)
+    except FieldError as error:  # a value that a Card cannot hold
+        raise ConfigError(f"a value is out of range; {error}; give the configuration that was trained") from None
+
+
+def _described(text: Text, meta: Mapping[str, Any]) -> Described:
     keys = _below(text, "model")
+    if "bbox_head" in keys and isinstance(old := text.values.get("test_cfg"), dict) and "type" not in old:
+        keys = {"test_cfg": old} | keys  # older than mmdet 2.3
     model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
     network = read_network(model)
-    described = _detector if isinstance(network.form, Dense) else _top_down
+    described = _detector if network.form.task == "detection" else _top_down
     found = described(text, meta, model, network)
     model.finish()
     return found
@@ -54,18 +65,20 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 
 def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
-    image, clip = read_images(find_transforms(text.values), preprocessor)
-    thresholds = model.section("test_cfg") or Section(_below(text, "test_cfg"), "test_cfg")  # older than mmdet 2.3
-    suppress, top_k = read_thresholds(thresholds)
-    thresholds.finish()
+    image, on_canvas = read_images(find_transforms(text.values), preprocessor)
+    suppress, form = network.suppress, network.form
+    if suppress is None:
+        suppress, top_k = read_thresholds(model.section("test_cfg") or model.refuse("test_cfg", "a dict"))
+        form = replace(form, top_k=top_k)
     labels = read_labels(meta) or ()
-    form = replace(network.form, clip=clip, top_k=top_k)
+    if on_canvas and isinstance(form, Dense):
+        form = replace(form, clip=_CANVAS.get(form.clip, form.clip))
     variant = Variant(
         **_common(network), form=form, input=image, fusion=network.fusion, suppress=suppress, labels=labels
     )
-    overlap = f"{suppress.kind} NMS at {suppress.iou:g}" + (
-        ", of all classes together" if suppress.class_agnostic else ""
-    )
+    overlap = f"{suppress.kind} NMS at {suppress.iou:g}"
+    overlap += ", of all classes together" if suppress.class_agnostic else ""
+    overlap += ", voting" if suppress.voting else ""
     return Described(
         variant,
         (
@@ -77,18 +90,24 @@ def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     )
 
 
+_CANVAS: dict[Clip, Clip] = {"image": "canvas", "last_pixel": "last_canvas_pixel"}
+
+
 def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
     assert network.size is not None
     image = read_crops(find_transforms(text.values), preprocessor, network.size)
     _check_spacing(image, network.form)
     skeleton = _skeleton(text, meta)
+    test = model.section("test_cfg")
+    if test is not None:
+        test.fixed(output_keypoint_indices=None)
     if len(skeleton.keypoints) != network.classes:
         raise ConfigError(
             f"model.head has {network.classes} keypoints and meta names {len(skeleton.keypoints)}; "
             "give the configuration that was trained with --config"
         )
-    form = _flipped(model, network.form)
+    form = _flipped(test, network.form)
     variant = top_down(**_common(network), form=form, input=image, skeleton=skeleton)
     swaps = f"{len(skeleton.pairs)} pairs change places" if form.flip else "no flip test"
     return Described(
@@ -109,23 +128,21 @@ def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
         raise ConfigError(f"use_udp of TopdownAffine is {image.place.spacing}, of crops; supported: {wanted}")
 
 
-def _flipped(model: Section, form: KeypointForm) -> KeypointForm:
+def _flipped(test: Section | None, form: KeypointForm) -> KeypointForm:
     """The form with the flip test of `test_cfg`."""
-    test = model.section("test_cfg")
     if test is None:
         return replace(form, flip=False)
-    test.fixed(output_keypoint_indices=None)
-    test.training(
-        "shift_coords", "output_heatmaps"
-    )  # of networks that give coordinates; what is given beside keypoints
+    test.training("output_heatmaps")  # maps beside the keypoints
     flipped = replace(form, flip=test.flag("flip_test", False))
-    if not isinstance(form, Heatmaps | Offsets):  # bins know one way to be mirrored
+    if not isinstance(flipped, Heatmaps | Offsets):  # bins know one way to be mirrored
+        test.training("flip_mode", "shift_heatmap", "shift_coords")
+        return flipped
+    if isinstance(flipped, Heatmaps) and flipped.method == "integral":
         test.training("flip_mode", "shift_heatmap")
-        return flipped
+        return flipped if test.flag("shift_coords", True) else replace(flipped, shift=1.0)
+    test.training("shift_coords")
     test.same("flip_mode", "heatmap" if isinstance(form, Heatmaps) else "udp_combined", "heatmap")
-    if not test.flag("shift_heatmap", False):
-        return flipped
-    return replace(flipped, shift=1.0) if isinstance(form, Heatmaps) else test.refuse("shift_heatmap", "False")
+    return replace(flipped, shift=float(test.flag("shift_heatmap", False)))
 
 
 def _skeleton(text: Text, meta: Mapping[str, Any]) -> Skeleton:
@@ -157,6 +174,7 @@ def _common(network: Network) -> dict[str, Any]:
         "summary": network.described,
         "build": build,
         "classes_key": network.classes_key,
+        "beside_classes": network.beside_classes,
         "mapping": {**OLD_HEAD, **network.mapping},
         "unused": network.unused,
     }

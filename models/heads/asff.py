@@ -15,7 +15,7 @@ _BRANCHES = ((), ((3, 1, 1),), ((3, 1, 1), (3, 2, 2)), ((5, 1, 2), (3, 3, 3)))
 
 
 class ReceptiveField(nn.Module):
-    """Branches that see further and further, concatenated: (n, channels, h, w) to the same."""
+    """Branches with growing receptive fields, concatenated: (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class ASFFHead(nn.Module):
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and the objectness as `quality` (n, a), in fp32.
 
-        Every box has but one class: all scores but its best are 0.
+        Each box has one class: all scores except its best are 0.
         """
         outputs = decode_cells(logits["cells"], self.anchors, self.classes)
         scores = outputs["scores"]

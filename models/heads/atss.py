@@ -1,6 +1,7 @@
 """ATSS' head (Zhang et al., "Bridging the Gap Between Anchor-based and Anchor-free Detection", arXiv 1912.02424)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -11,9 +12,11 @@ from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..blocks import Scale, start_head, tower
 from ..coders import deltas_to_boxes
-from ..config.dense import read_anchors, read_deltas, read_towers
+from ..config.dense import GROUPS, read_anchors, read_deltas, read_towers
+from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
+from ..config.thresholds import read_thresholds
 from ..points import points_first
 
 _STDS = (0.1, 0.1, 0.2, 0.2)
@@ -69,17 +72,33 @@ class ATSSHead(nn.Module):
 
 
 def from_config(section: Section, neck: Neck) -> Head:
-    """OpenMMLab's ATSSHead."""
+    """OpenMMLab's ATSSHead, PAAHead and LADHead."""
     anchors = read_anchors(section, neck)
     if anchors.per_cell > 1:
         section.refuse("anchor_generator", "one anchor a cell")
     section.training("reg_decoded_bbox")
-    build = read_towers(section, neck, ATSSHead)
+    build = read_towers(section, neck, ATSSHead, read_norm(section, GROUPS))
     stds, kernel = read_deltas(section, (1.0, 1.0, 1.0, 1.0)), section.choice("pred_kernel_size", {1: 1, 3: 3, 5: 5}, 3)
-    return Head(
+    head = Head(
         build(anchors=anchors, stds=stds, kernel=kernel),
         section.integer("num_classes"),
         "bbox_head.atss_cls.weight",
         Dense(neck.strides),
         Fusion(1.0, 1.0),
+        unused=("teacher_model.",),
+    )
+    return head if section.type == "ATSSHead" else _of_paa(section, head)
+
+
+def _of_paa(section: Section, head: Head) -> Head:
+    """The head with PAA's rule, whose scores are square roots and whose boxes vote (arXiv 2007.08103, section 3.3)."""
+    section.training("topk", "covariance_type")
+    test = section.section("test_cfg") or section.refuse("test_cfg", "a dict")
+    test.training("score_voting")  # the head has its own, which counts
+    suppress, top_k = read_thresholds(test)
+    return replace(
+        head,
+        form=replace(head.form, unit="points", top_k=top_k),
+        fusion=Fusion(0.5, 0.5, threshold_by="fused", rank_by="fused"),
+        suppress=replace(suppress, voting=section.flag("score_voting", True)),
     )

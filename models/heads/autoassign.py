@@ -7,7 +7,8 @@ from torch import nn
 
 from ...deploy.contract.fusion import Fusion
 from ...deploy.forms import Dense
-from ..config.dense import check_points, check_strides, read_towers
+from ..config.dense import GROUPS, check_points, check_strides, read_towers
+from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from .fcos import FCOSHead
@@ -36,7 +37,7 @@ class AutoAssignHead(FCOSHead):
 
 def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's AutoAssignHead, which overrides FCOS' options in a configuration."""
-    build = read_towers(section, neck, AutoAssignHead)
+    build = read_towers(section, neck, AutoAssignHead, read_norm(section, GROUPS))
     check_points(section)
     check_strides(section, neck)
     section.fixed(dcn_on_last_conv=False)

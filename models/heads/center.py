@@ -1,10 +1,16 @@
 """CenterNet's head (Zhou et al., "Objects as Points", arXiv 1904.07850)."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Peaks
+from ..config.parts import Head, Neck
+from ..config.section import Section
+from ..config.thresholds import ALL
 from ..peaks import at_cells, cell_points, cell_size, top_peaks
 
 
@@ -44,3 +50,25 @@ def _branch(in_channels: int, channels: int, out_channels: int) -> nn.Sequential
     first, last = nn.Conv2d(in_channels, channels, 3, padding=1), nn.Conv2d(channels, out_channels, 1)
     nn.init.kaiming_normal_(first.weight)
     return nn.Sequential(first, nn.ReLU(), last)
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's CenterNetHead, which keeps all peaks."""
+    section.same("in_channels", neck.channels)
+    section.training("loss_center_heatmap", "loss_wh", "loss_offset")
+    test = section.section("test_cfg") or section.refuse("test_cfg", "a dict")
+    test.same("local_maximum_kernel", 3)
+    test.training("max_per_img", "nms", "nms_cfg")  # without effect here
+    network = partial(
+        CenterHead,
+        in_channels=neck.channels,
+        channels=section.integer("feat_channels"),
+        peaks=test.integer("topk", most=10_000),
+    )
+    return Head(
+        network,
+        section.integer("num_classes"),
+        "bbox_head.heatmap_head.2.weight",
+        Peaks(),
+        suppress=Suppress("none", conf=0.0, max_det=ALL),
+    )

@@ -10,7 +10,8 @@ from ...deploy.contract.fusion import Fusion
 from ...deploy.forms import Dense
 from ..blocks import Scale, start_head, tower
 from ..coders import distances_to_boxes
-from ..config.dense import check_points, check_strides, read_bias, read_towers
+from ..config.dense import GROUPS, check_points, check_strides, read_bias, read_towers
+from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import grid_points, points_first
@@ -76,7 +77,7 @@ class FCOSHead(nn.Module):
 
 def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's FCOSHead."""
-    build = read_towers(section, neck, FCOSHead)
+    build = read_towers(section, neck, FCOSHead, read_norm(section, GROUPS))
     check_points(section)
     check_strides(section, neck)
     section.training("regress_ranges", "center_sampling", "center_sample_radius")

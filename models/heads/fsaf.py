@@ -6,7 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...deploy.forms import Dense
 from ..coders import distances_to_boxes
+from ..config.dense import read_squares, read_towers
+from ..config.norms import read_norm
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import grid_points, points_first
 from .retina import RetinaHead
 
@@ -32,3 +37,18 @@ class FSAFHead(RetinaHead):
         top, bottom, left, right = (flat["sides"] * (_UNIT * strides)).split(1, -1)
         ltrb = torch.cat((left, top, right, bottom), -1)
         return {"boxes": distances_to_boxes(ltrb, points), "scores": flat["classes"].sigmoid()}
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's FSAFHead."""
+    anchors = read_squares(section, neck)
+    if anchors.scales != (1.0,):
+        section.refuse("anchor_generator", "anchors of one stride, octave_base_scale 1")
+    if coder := section.section("bbox_coder"):
+        coder.typed("TBLRBBoxCoder")
+        coder.fixed(normalizer=4.0, clip_border=True, use_box_type=False)
+    section.training("reg_decoded_bbox", "score_threshold")
+    build = read_towers(section, neck, FSAFHead, read_norm(section, None))
+    return Head(
+        build(anchors=anchors), section.integer("num_classes"), "bbox_head.retina_cls.weight", Dense(neck.strides)
+    )

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ...deploy.forms import Dense
 from ...plugins.dfl.op import dfl_boxes
 from ..blocks import Scale, start_head, tower
-from ..config.dense import check_points, read_anchors, read_towers
+from ..config.dense import GROUPS, check_points, read_anchors, read_towers
+from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import grid_points, points_first
@@ -95,7 +96,7 @@ def from_config(section: Section, neck: Neck) -> Head:
         section.refuse("anchor_generator", "one anchor a cell with center_offset 0")
     check_points(section)
     section.training("loss_ld", "loss_ld_vlr", "loss_kd", "loss_im")
-    build = read_towers(section, neck, GFLHead)
+    build = read_towers(section, neck, GFLHead, read_norm(section, GROUPS))
     return Head(
         build(strides=neck.strides, reg_max=section.integer("reg_max", 16, most=256)),
         section.integer("num_classes"),

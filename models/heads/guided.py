@@ -2,14 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import deform_conv
 from ..anchors import Anchors
 from ..blocks import start_head, tower
 from ..coders import deltas_to_boxes
+from ..config.dense import read_deltas, read_squares, read_towers
+from ..config.norms import read_norm
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import points_first
 
 _GROUPS = 4  # of channels that share offsets
@@ -41,10 +48,20 @@ class GuidedRetinaHead(nn.Module):
     holds an object's centre. Where that is unlikely all scores are 0.
     """
 
-    def __init__(self, classes: int, channels: int = 256, *, anchors: Anchors, stacked: int = 4) -> None:
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        anchors: Anchors,
+        stacked: int = 4,
+        norm: Literal["bn", "gn"] | None = None,
+        in_channels: int | None = None,
+    ) -> None:
         super().__init__()
         self.anchors = anchors
-        self.cls_convs, self.reg_convs = tower(channels, stacked, norm=None), tower(channels, stacked, norm=None)
+        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(), branch()
         self.conv_loc, self.conv_shape = nn.Conv2d(channels, 1, 1), nn.Conv2d(channels, 2, 1)
         self.feature_adaption_cls, self.feature_adaption_reg = FeatureAdaption(channels), FeatureAdaption(channels)
         self.retina_cls = nn.Conv2d(channels, classes, 3, padding=1)
@@ -73,3 +90,19 @@ class GuidedRetinaHead(nn.Module):
             "boxes": deltas_to_boxes(flat["deltas"], guided),
             "scores": torch.where(likely, flat["classes"].sigmoid(), 0.0),
         }
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's GARetinaHead."""
+    squares = read_squares(section, neck, "square_anchor_generator")
+    section.training("approx_anchor_generator", "reg_decoded_bbox", "loss_loc", "loss_shape")
+    section.fixed(deform_groups=_GROUPS, loc_filter_thr=_RARE)
+    for coder in ("anchor_coder", "bbox_coder"):
+        if read_deltas(section, _STDS, coder) != _STDS:
+            section.refuse(coder, "target_stds of 1")
+    build = read_towers(section, neck, GuidedRetinaHead, read_norm(section, None))
+    form = Dense(neck.strides, unit="points")
+    return Head(build(anchors=squares), section.integer("num_classes"), "bbox_head.retina_cls.weight", form)
+
+
+_STDS = (1.0, 1.0, 1.0, 1.0)

@@ -15,19 +15,33 @@ from ..config.section import Section
 class HeatmapHead(nn.Module):
     """The last level, upsampled twofold for each of `widths`, to `heatmaps` (n, keypoints, h, w).
 
-    `forward` returns the raw maps, `decode` the network's outputs.
+    `kernels` are those of the transposed convolutions, 4 px each if None. `convs` are the (width, kernel) of further
+    convolutions, and `final` is the kernel of the last one. `forward` returns the raw maps, `decode` the network's
+    outputs.
     """
 
     per_keypoint = 1
     """The number of channels per keypoint."""
 
-    def __init__(self, keypoints: int, in_channels: int, widths: Sequence[int] = (256, 256, 256)) -> None:
+    def __init__(
+        self,
+        keypoints: int,
+        in_channels: int,
+        widths: Sequence[int] = (256, 256, 256),
+        *,
+        kernels: Sequence[int] | None = None,
+        convs: Sequence[tuple[int, int]] = (),
+        final: int = 1,
+    ) -> None:
         super().__init__()
-        self.deconv_layers = _doublings(in_channels, widths)
-        self.final_layer = nn.Conv2d([in_channels, *widths][-1], self.per_keypoint * keypoints, 1)
+        self.deconv_layers = _doublings(in_channels, widths, kernels or (4,) * len(widths))
+        channels = [in_channels, *widths][-1]
+        self.conv_layers = _convolutions(channels, convs)
+        channels = convs[-1][0] if convs else channels
+        self.final_layer = nn.Conv2d(channels, self.per_keypoint * keypoints, final, padding=final // 2)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        return self.final_layer(self.deconv_layers(levels[-1]))
+        return self.final_layer(self.conv_layers(self.deconv_layers(levels[-1])))
 
     def decode(self, maps: Tensor) -> dict[str, Tensor]:
         return {"heatmaps": maps.float()}
@@ -70,17 +84,26 @@ class LateralHead(HeatmapHead):
         return self.final_layer(x)
 
 
-def _doublings(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
+def _doublings(in_channels: int, widths: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for width in widths:
-        layers += [doubling(in_channels, width), nn.BatchNorm2d(width), nn.ReLU()]
+    for width, kernel in zip(widths, kernels, strict=True):
+        layers += [doubling(in_channels, width, kernel), nn.BatchNorm2d(width), nn.ReLU()]
         in_channels = width
     return nn.Sequential(*layers)
 
 
-def doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
-    """A transposed convolution that doubles the size: (n, c, h, w) to (n, c', 2h, 2w)."""
-    up = nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False)
+def _convolutions(in_channels: int, convs: Sequence[tuple[int, int]]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width, kernel in convs:
+        layers += [nn.Conv2d(in_channels, width, kernel, padding=kernel // 2), nn.BatchNorm2d(width), nn.ReLU()]
+        in_channels = width
+    return nn.Sequential(*layers)
+
+
+def doubling(in_channels: int, out_channels: int, kernel: int = 4) -> nn.ConvTranspose2d:
+    """A transposed convolution of 2, 3 or 4 px that doubles the size: (n, c, h, w) to (n, c', 2h, 2w)."""
+    padding, beyond = {4: (1, 0), 3: (1, 1), 2: (0, 0)}[kernel]
+    up = nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, padding, beyond, bias=False)
     nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # Each pixel sums four taps per channel.
     return up
 
@@ -88,32 +111,66 @@ def doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
 def from_config(section: Section, trunk: Trunk) -> Head:
     """OpenMMLab's HeatmapHead."""
     codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
-    section.same("in_channels", trunk.channels[-1])
-    section.training("loss")
-    widths = read_widths(section)
-    stride = trunk.strides[-1] >> len(widths)
+    kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
+    build, stride = read_layers(section, trunk, kind)
     if codec.map_size != tuple(side // stride for side in codec.size):
         section.refuse("decoder", f"a heatmap_size of the input's over {stride}, the maps that this network gives")
-    kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
     keypoints, rest = divmod(section.integer("out_channels"), kind.per_keypoint)
     if rest:
         section.refuse("out_channels", f"{kind.per_keypoint} for each keypoint")
-    build = partial(kind, in_channels=trunk.channels[-1], widths=widths)
-    return Head(build, keypoints, "head.final_layer.weight", codec.form, size=codec.size)
+    return Head(
+        build,
+        keypoints,
+        "head.final_layer.weight",
+        codec.form,
+        size=codec.size,
+        mapping=_old_names(len(build.keywords["convs"])),
+    )
 
 
-def read_widths(section: Section) -> tuple[int, ...]:
-    """The width of each transposed convolution. Refuses other properties that are not the default."""
-    section.fixed(conv_out_channels=None, conv_kernel_sizes=None)
-    if section.is_none("deconv_out_channels"):
-        widths: tuple[int, ...] = ()
-        section.training("deconv_kernel_sizes")
+def _old_names(count: int) -> dict[str, str]:
+    """mmpose 0.x has `count` further convolutions and the final one in one sequence."""
+    if not count:
+        return {}
+    layers = {f"^head.final_layer.{3 * i + j}.": f"head.conv_layers.{3 * i + j}." for i in range(count) for j in (0, 1)}
+    return layers | {f"^head.final_layer.{3 * count}.": "head.final_layer."}
+
+
+def read_layers(
+    section: Section, trunk: Trunk, kind: type[HeatmapHead] = HeatmapHead
+) -> tuple[partial[nn.Module], int]:
+    """Read the layers of a head that predicts maps: a builder for a number of keypoints, and the maps' stride."""
+    section.same("in_channels", trunk.channels[-1])
+    section.training("loss")
+    widths, kernels = read_doublings(section)
+    convs: tuple[tuple[int, int], ...] = ()
+    if section.integers("conv_out_channels", None):
+        wide = section.integers("conv_out_channels")
+        convs = tuple(zip(wide, _kernels(section, "conv_kernel_sizes", len(wide), (1, 3, 5, 7)), strict=True))
     else:
-        widths = section.integers("deconv_out_channels", (256, 256, 256))
-        section.fixed(deconv_kernel_sizes=(4,) * len(widths))
+        section.training("conv_kernel_sizes")
     final = section.section("final_layer")
     if final is None and "final_layer" in section:
-        section.refuse("final_layer", "a convolution of kernel_size 1")
+        section.refuse("final_layer", "a convolution")
+    kernel = 1 if final is None else final.choice("kernel_size", {size: size for size in (1, 3, 5, 7)}, 1)
     if final is not None:
-        final.fixed(kernel_size=1, padding=0)
-    return widths
+        final.same("padding", kernel // 2, 0)
+    build = partial(kind, in_channels=trunk.channels[-1], widths=widths, kernels=kernels, convs=convs, final=kernel)
+    return build, trunk.strides[-1] >> len(widths)
+
+
+def read_doublings(section: Section) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The width and the kernel of each transposed convolution."""
+    if section.is_none("deconv_out_channels") or not section.integers("deconv_out_channels", (256, 256, 256)):
+        section.training("deconv_kernel_sizes")
+        return (), ()
+    widths = section.integers("deconv_out_channels", (256, 256, 256))
+    return widths, _kernels(section, "deconv_kernel_sizes", len(widths), (2, 3, 4), default=(4, 4, 4))
+
+
+def _kernels(
+    section: Section, key: str, count: int, allowed: tuple[int, ...], **default: tuple[int, ...]
+) -> tuple[int, ...]:
+    kernels = section.integers(key, **default)
+    is_known = len(kernels) == count and set(kernels) <= set(allowed)
+    return kernels if is_known else section.refuse(key, f"{count} of {', '.join(map(str, allowed))}")

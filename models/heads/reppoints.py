@@ -1,16 +1,22 @@
 """RepPoints' head (Yang et al., "RepPoints: Point Set Representation for Object Detection", arXiv 1904.11490)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import deform_conv
 from ..blocks import start_head, tower
+from ..config.dense import check_points, read_towers
+from ..config.norms import read_norm
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import grid_points, points_first
 
-Shape = Literal["moment", "minmax", "grid"]
+Shape = Literal["moment", "minmax", "partial", "grid"]
 _BASE = 4  # strides; how wide the box is that a grid starts from
 
 
@@ -32,9 +38,10 @@ class PointConv(nn.Module):
 class RepPointsHead(nn.Module):
     """Pyramid levels to class scores and boxes by way of nine points each, predicted and then refined.
 
-    `shape` is how points become boxes: by their "moment", mean and deviation, or their "minmax", or they lie on a
-    "grid" of the box, which is what is predicted. `norm` is that of the branches. `forward` gives per level `classes`
-    (n, classes, h, w), logits, and `boxes` (n, 4, h, w) xyxy in strides from the cell's point, fp32.
+    `shape` is how points become boxes: by their "moment", mean and deviation, by their "minmax" or that of the first
+    four ("partial"), or they lie on a "grid" of the box, which is what is predicted. `norm` is that of the branches.
+    `forward` gives per level `classes` (n, classes, h, w), logits, and `boxes` (n, 4, h, w) xyxy in strides from the
+    cell's point, fp32.
     """
 
     def __init__(
@@ -43,13 +50,15 @@ class RepPointsHead(nn.Module):
         channels: int = 256,
         *,
         shape: Shape = "moment",
-        norm: str | None = None,
+        norm: Literal["bn", "gn"] | None = None,
         stacked: int = 3,
         strides: Sequence[int] = (8, 16, 32, 64, 128),
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.strides, self.shape = tuple(strides), shape
-        self.cls_convs, self.reg_convs = (tower(channels, stacked, norm=norm) for _ in range(2))
+        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(), branch()
         values = 4 if shape == "grid" else 18
         self.reppoints_cls_conv, self.reppoints_pts_refine_conv = PointConv(channels), PointConv(channels)
         self.reppoints_cls_out = nn.Conv2d(channels, classes, 1)
@@ -87,7 +96,9 @@ class RepPointsHead(nn.Module):
     def _box(self, points: Tensor) -> Tensor:
         """The box (n, 4, h, w) xyxy of points (n, 18, h, w), as (y, x)."""
         y, x = points.unflatten(1, (9, 2)).unbind(2)
-        if self.shape == "minmax":
+        if self.shape == "partial":
+            y, x = y[:, :4], x[:, :4]
+        if self.shape in ("minmax", "partial"):
             return torch.stack((x.amin(1), y.amin(1), x.amax(1), y.amax(1)), 1)
         means = torch.stack((x.mean(1), y.mean(1)), 1)
         reach = torch.stack((x.std(1), y.std(1)), 1) * self.moment_transfer.float().exp()[:, None, None]
@@ -110,3 +121,24 @@ def _grid(deltas: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
     x, y = (first[:, i : i + 1] + grown[:, i : i + 1] * steps for i in (0, 1))
     grid = torch.stack((y[:, :, None].expand(-1, -1, 3, -1, -1), x[:, None].expand(-1, 3, -1, -1, -1)), 3)
     return grid.flatten(1, 3), torch.cat((first, first + grown), 1)
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's RepPointsHead."""
+    section.same("point_strides", neck.strides, (8, 16, 32, 64, 128))
+    section.same("point_feat_channels", section.integer("feat_channels", 256), 256)
+    section.fixed(num_points=9, point_base_scale=_BASE, center_init=True)
+    section.training("gradient_mul", "moment_mul", "loss_bbox_init", "loss_bbox_refine", "strides", "conv_bias")
+    check_points(section)
+    shapes: dict[str, Shape] = {"moment": "moment", "minmax": "minmax", "partial_minmax": "partial"}
+    shape = section.choice("transform_method", shapes, "moment")
+    if section.flag("use_grid_points", False):
+        section.same("transform_method", "minmax")
+        shape = "grid"
+    build = read_towers(section, neck, RepPointsHead, read_norm(section, None))
+    return Head(
+        build(strides=neck.strides, shape=shape),
+        section.integer("num_classes"),
+        "bbox_head.reppoints_cls_out.weight",
+        Dense(neck.strides),
+    )

@@ -8,10 +8,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ...deploy.forms import Dense
-from ..anchors import Anchors
+from ..anchors import Anchors, FittedAnchors
 from ..blocks import level_towers, start_head, tower
 from ..coders import deltas_to_boxes
 from ..config.dense import read_anchors, read_deltas, read_towers
+from ..config.norms import batch_norm, read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import points_first
@@ -30,7 +31,7 @@ class RetinaHead(nn.Module):
         classes: int,
         channels: int = 256,
         *,
-        anchors: Anchors,
+        anchors: Anchors | FittedAnchors,
         stacked: int = 4,
         stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         with_iou: bool = False,
@@ -41,7 +42,7 @@ class RetinaHead(nn.Module):
         super().__init__()
         self.classes, self.anchors, self.stds = classes, anchors, tuple(stds)
         if level_norms:
-            branch = partial(level_towers, len(anchors.strides), channels, stacked)
+            branch = partial(level_towers, len(anchors.strides), channels, stacked, in_channels)
         else:
             branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
         self.cls_convs, self.reg_convs = branch(), branch()
@@ -81,9 +82,13 @@ def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's RetinaHead, and heads that differ only in training."""
     anchors = read_anchors(section, neck, Anchors())
     section.training("reg_decoded_bbox", *_TRAINING)
-    build = read_towers(section, neck, RetinaHead, norm=None)
+    level_norms = section.type == "RetinaSepBNHead"
+    if level_norms:
+        section.same("num_ins", len(neck.strides))
+    norm = batch_norm(section) if level_norms else read_norm(section, None)
+    build = read_towers(section, neck, RetinaHead, norm)
     return Head(
-        build(anchors=anchors, stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0))),
+        build(anchors=anchors, stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0)), level_norms=level_norms),
         section.integer("num_classes"),
         "bbox_head.retina_cls.weight",
         Dense(neck.strides, anchors=anchors.per_cell),

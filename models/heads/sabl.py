@@ -2,12 +2,20 @@
 1912.04260): each side of a box is a bucket near the anchor's side, and an offset within it."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..blocks import start_head, tower
+from ..config.dense import read_squares, read_towers
+from ..config.norms import read_norm
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import points_first
 
 _BUCKETS = 14  # across a grown anchor; half of them lie on each side
@@ -15,18 +23,26 @@ _GROWTH = 3.0
 
 
 class SABLHead(nn.Module):
-    """Pyramid levels to class scores, boxes and how sure these are of their sides, for one square anchor a cell.
+    """Pyramid levels to class scores, boxes and their confidence, for one square anchor per cell.
 
     `forward` gives raw logits per level: `classes` (n, classes, h, w), `buckets` and `offsets` (n, 4 * 7, h, w), side
     by side as left, right, top, bottom. `norm` is that of the branches.
     """
 
     def __init__(
-        self, classes: int, channels: int = 256, *, anchors: Anchors, stacked: int = 4, norm: str | None = None
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        anchors: Anchors,
+        stacked: int = 4,
+        norm: Literal["bn", "gn"] | None = None,
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.anchors = anchors
-        self.cls_convs, self.reg_convs = (tower(channels, stacked, norm=norm) for _ in range(2))
+        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
+        self.cls_convs, self.reg_convs = branch(), branch()
         self.retina_cls = nn.Conv2d(channels, classes, 3, padding=1)
         self.retina_bbox_reg = nn.Conv2d(channels, 2 * _BUCKETS, 3, padding=1)
         self.retina_bbox_cls = nn.Conv2d(channels, 2 * _BUCKETS, 3, padding=1)
@@ -67,3 +83,23 @@ def _boxes(anchors: Tensor, inwards: Tensor) -> Tensor:
     steps = inwards.unflatten(-1, (2, 2)) * (sides / _BUCKETS)[..., None]
     low, high = anchors[:, :2] - sides / 2, anchors[:, :2] + sides / 2
     return torch.cat((low + steps[..., 0], high - steps[..., 1]), -1)
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's SABLRetinaHead."""
+    squares = read_squares(section, neck, "square_anchor_generator", Anchors(ratios=(1.0,), scales=(4.0,)))
+    section.training("approx_anchor_generator", "reg_decoded_bbox", "loss_bbox_cls", "loss_bbox_reg")
+    if coder := section.section("bbox_coder"):
+        coder.typed("BucketingBBoxCoder")
+        coder.same("num_buckets", _BUCKETS)
+        coder.same("scale_factor", _GROWTH)
+        coder.fixed(cls_ignore_neighbor=True, clip_border=True)
+        coder.training("offset_topk", "offset_upperbound")
+    build = read_towers(section, neck, SABLHead, read_norm(section, None))
+    return Head(
+        build(anchors=squares),
+        section.integer("num_classes"),
+        "bbox_head.retina_cls.weight",
+        Dense(neck.strides, clip="last_pixel"),
+        Fusion(1.0, 1.0),
+    )

@@ -9,7 +9,7 @@ from .center import CenterHead
 
 
 class Aggregation(nn.Module):
-    """What the features at a box's centre and corners have to say on it (section 3.3).
+    """A prediction for each box from the features at its centre and corners (section 3.3).
 
     Shapes: x (n, in_channels, h, w) and sizes (n, 2, h, w), width and height in cells, to (n, outputs, h, w). The taps
     of a modulated deformable convolution lie on the corners and on one learned point, all others have no weight.
@@ -43,7 +43,7 @@ def _taps(half: Tensor, learned: Tensor) -> Tensor:
     """How far each tap moves, (n, 18, h, w) as (dy, dx) in cells, from half a box's (width, height) in cells.
 
     The authors' last corner has its numbers exchanged with those of a tap that has no weight, so that it lies in the
-    middle of the right side; published weights have learned with it there.
+    middle of the right side; the published weights were trained with it.
     """
     width, height = half.split(1, 1)
     none = torch.zeros_like(width)
@@ -55,9 +55,10 @@ def _taps(half: Tensor, learned: Tensor) -> Tensor:
 
 
 class SaccadeHead(CenterHead):
-    """CenterNet's head whose sizes, and with `recentred` whose offsets too, are corrected by what the boxes attend to.
+    """CenterNet's head whose sizes are corrected from the features at the boxes' corners.
 
-    A second `round` looks again from the corrected boxes, and its sizes take their place.
+    With `recentred` the offsets are corrected too. A second `round` repeats this from the corrected boxes and replaces
+    the sizes.
     """
 
     def __init__(

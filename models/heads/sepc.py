@@ -18,7 +18,7 @@ from .retina import RetinaHead
 class SEPCRetinaHead(RetinaHead):
     """Pairs of maps, for classes and boxes, to class scores and boxes for every anchor; all else is RetinaNet's.
 
-    The last two rows and columns of a level hold nothing: all scores there are 0.
+    The last two rows and columns of a level are invalid: all scores there are 0.
     """
 
     def __init__(self, classes: int, channels: int = 256, *, anchors: Anchors, **others: Any) -> None:
@@ -57,7 +57,7 @@ class SEPCFSAFHead(nn.Module):
         }
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
-        """`scores` (n, a, classes) and `boxes` (n, a, 4) xyxy px, whose last pixel counts in, in fp32."""
+        """`scores` (n, a, classes) and `boxes` (n, a, 4) xyxy px, which include the last pixel, in fp32."""
         flat = {name: points_first(levels).float() for name, levels in logits.items()}
         points, strides = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, flat["sides"], 0.5)
         bottom, top, left, right = (flat["sides"].relu() * strides).unbind(-1)

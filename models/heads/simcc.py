@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,7 +11,7 @@ from ..blocks import exact_linear
 from ..config.codecs import check_bins, read_codec
 from ..config.parts import Head, Trunk
 from ..config.section import Section
-from .heatmap import HeatmapHead, read_widths
+from .heatmap import HeatmapHead, read_layers
 
 
 class SimCCHead(nn.Module):
@@ -22,13 +23,21 @@ class SimCCHead(nn.Module):
     """
 
     def __init__(
-        self, keypoints: int, in_channels: int, size: tuple[int, int], *, split: float = 2.0, widths: Sequence[int] = ()
+        self,
+        keypoints: int,
+        in_channels: int,
+        size: tuple[int, int],
+        *,
+        split: float = 2.0,
+        widths: Sequence[int] = (),
+        final: int = 1,
+        **layers: Any,
     ) -> None:
         super().__init__()
         if widths:
-            self.deconv_head = HeatmapHead(keypoints, in_channels, widths)
+            self.deconv_head = HeatmapHead(keypoints, in_channels, widths, final=final, **layers)
         else:
-            self.final_layer = nn.Conv2d(in_channels, keypoints, 1)
+            self.final_layer = nn.Conv2d(in_channels, keypoints, final, padding=final // 2)
         height, width = size
         cells = (height // 32 << len(widths)) * (width // 32 << len(widths))
         self.mlp_head_x = nn.Linear(cells, int(width * split))
@@ -47,8 +56,11 @@ def from_config(section: Section, trunk: Trunk) -> Head:
     codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
     check_bins(section, trunk, codec)
     section.fixed(deconv_type="heatmap")
-    section.training("loss", "deconv_num_groups")
-    widths = read_widths(section)
-    build = partial(SimCCHead, in_channels=trunk.channels[-1], size=codec.size, split=codec.form.split, widths=widths)
-    classifier = "head.deconv_head.final_layer.weight" if widths else "head.final_layer.weight"
+    section.training("deconv_num_groups")
+    layers, _ = read_layers(section, trunk)
+    upsamples = bool(layers.keywords["widths"])
+    if not upsamples and layers.keywords["convs"]:
+        section.refuse("conv_out_channels", "None without deconv_out_channels")
+    build = partial(SimCCHead, size=codec.size, split=codec.form.split, **layers.keywords)
+    classifier = "head.deconv_head.final_layer.weight" if upsamples else "head.final_layer.weight"
     return Head(build, section.integer("out_channels"), classifier, codec.form, size=codec.size)

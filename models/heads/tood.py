@@ -1,14 +1,21 @@
 """TOOD's head (Feng et al., "TOOD: Task-aligned One-stage Object Detection", arXiv 2108.07755)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import DeformConv, deform_conv
 from ..anchors import Anchors
 from ..blocks import ConvNorm, Scale, start_head, tower
 from ..coders import deltas_to_boxes, distances_to_boxes
+from ..config.dense import GROUPS, read_deltas, read_squares, read_towers
+from ..config.norms import read_norm
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..points import grid_points, points_first
 
 _STDS = (0.1, 0.1, 0.2, 0.2)
@@ -20,13 +27,13 @@ class TaskDecomposition(nn.Module):
     Shapes: x (n, layers * channels, h, w) to (n, channels, h, w).
     """
 
-    def __init__(self, channels: int, layers: int) -> None:
+    def __init__(self, channels: int, layers: int, norm: Literal["bn", "gn"] | None) -> None:
         super().__init__()
         width = channels // 8
         self.layer_attention = nn.Sequential(
             nn.Conv2d(layers * channels, width, 1), nn.ReLU(), nn.Conv2d(width, layers, 1), nn.Sigmoid()
         )
-        self.reduction_conv = ConvNorm(layers * channels, channels, 1, norm="gn")
+        self.reduction_conv = ConvNorm(layers * channels, channels, 1, norm=norm)
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.layer_attention(x.mean((2, 3), keepdim=True))
@@ -51,14 +58,17 @@ class TOODHead(nn.Module):
         stacked: int = 6,
         from_anchors: bool = False,
         deformable: int = 0,
+        norm: Literal["bn", "gn"] | None = "gn",
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.anchors, self.from_anchors = anchors, from_anchors
-        self.inter_convs = tower(channels, stacked)
+        self.inter_convs = tower(channels, stacked, norm=norm, in_channels=in_channels)
         for layer in self.inter_convs[:deformable]:
-            layer.conv = DeformConv(channels, channels, 3, 1, 1, offset_groups=4, bias=False, modulated=True)
-        self.cls_decomp = TaskDecomposition(channels, stacked)
-        self.reg_decomp = TaskDecomposition(channels, stacked)
+            width = layer.conv.in_channels
+            layer.conv = DeformConv(width, channels, 3, 1, 1, offset_groups=4, bias=norm is None, modulated=True)
+        self.cls_decomp = TaskDecomposition(channels, stacked, norm)
+        self.reg_decomp = TaskDecomposition(channels, stacked, norm)
         self.tood_cls = nn.Conv2d(channels, classes, 3, padding=1)
         self.tood_reg = nn.Conv2d(channels, 4, 3, padding=1)
         self.cls_prob_module = _alignment(channels, stacked, 1)
@@ -121,3 +131,24 @@ def _aligned(boxes: Tensor, offsets: Tensor) -> Tensor:
     moved = deform_conv(boxes, offsets, taps, None, None, (1, 1), (0, 0), (1, 1), 4, 4)
     inverted = (moved[:, :2] > moved[:, 2:]).any(1, keepdim=True)
     return torch.where(inverted, boxes, moved)
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's TOODHead."""
+    anchors = read_squares(section, neck)
+    from_anchors = section.choice("anchor_type", {"anchor_free": False, "anchor_based": True}, "anchor_free")
+    if read_deltas(section, (1.0,) * 4) != _STDS and from_anchors:
+        section.refuse("bbox_coder", f"target_stds of {_STDS}")
+    section.training("initial_loss_cls", "reg_decoded_bbox", "pred_kernel_size")
+    norm = read_norm(section, GROUPS)
+    build = read_towers(section, neck, TOODHead, norm)
+    deformable = section.integer("num_dcn", 0, least=0, most=64)
+    if deformable and norm is None:
+        section.refuse("num_dcn", "0 without norm_cfg")
+    return Head(
+        build(anchors=anchors, from_anchors=from_anchors, deformable=deformable),
+        section.integer("num_classes"),
+        "bbox_head.tood_cls.weight",
+        Dense(neck.strides, clip="none"),
+        Fusion(0.5, 0.5, threshold_by="fused", rank_by="fused"),
+    )

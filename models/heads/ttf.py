@@ -15,7 +15,7 @@ class TTFHead(nn.Module):
     """One map to a heatmap of centres and the distances from there to the sides of a box.
 
     `forward` gives `heat` (n, classes, h, w), logits, and `sides` (n, 4, h, w), left, top, right and bottom in px,
-    fp32. `depth` is how many convolutions come before the last one of the sides.
+    fp32. `depth` is the number of convolutions before the last one of the sides.
     """
 
     def __init__(self, classes: int, channels: int = 64, *, depth: int = 1, peaks: int = 100) -> None:

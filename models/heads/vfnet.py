@@ -14,7 +14,8 @@ from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import deform_conv
 from ..blocks import ConvNorm, Scale, start_head, tower
 from ..coders import distances_to_boxes
-from ..config.dense import check_points, check_strides, read_bias, read_towers
+from ..config.dense import GROUPS, check_points, check_strides, read_bias, read_towers
+from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import grid_points, points_first
@@ -57,9 +58,9 @@ class VFNetHead(nn.Module):
     """Pyramid levels to IoU-aware class scores and refined boxes.
 
     `forward` gives per level `classes` (n, classes, h, w), logits, and `sides` (n, 4, h, w), the refined distances
-    from the point to the sides of its box in px, fp32. `decode` turns them into the network's outputs. With
-    `deformable` the last layer of both towers is a modulated deformable convolution. With `bias`, convolutions before
-    norms have one too.
+    from the point to the sides of its box in px, fp32, and `first_sides`, those before. `decode` turns them into the
+    network's outputs. With `deformable` the last layer of both towers is a modulated deformable convolution. With
+    `bias`, convolutions before norms have one too.
     """
 
     def __init__(
@@ -89,30 +90,33 @@ class VFNetHead(nn.Module):
         start_head(self, self.vfnet_cls)
 
     def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-        logits: dict[str, list[Tensor]] = {"classes": [], "sides": []}
+        logits: dict[str, list[Tensor]] = {"classes": [], "sides": [], "first_sides": []}
         for x, stride, scale, refine in zip(levels, self.strides, self.scales, self.scales_refine, strict=True):
             classes, sides = self.cls_convs(x), self.reg_convs(x)
             # exp() exceeds the range of half precision.
             first = scale(self.vfnet_reg(self.vfnet_reg_conv(sides))).float().exp() * (_UNIT * stride)
-            offsets = star_offsets(first / stride).to(x.dtype)
+            passed = first.detach() + _GRADIENT * (first - first.detach()) if self.training else first
+            offsets = star_offsets(passed / stride).to(x.dtype)
             factors = refine(self.vfnet_reg_refine(self.vfnet_reg_refine_dconv(sides, offsets))).float().exp()
             logits["classes"].append(self.vfnet_cls(self.vfnet_cls_dconv(classes, offsets)))
-            logits["sides"].append(factors * first)
+            logits["sides"].append(factors * (first.detach() if self.training else first))
+            logits["first_sides"].append(first)
         return logits
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes) and `boxes` (n, a, 4) xyxy px, in fp32."""
-        flat = {name: points_first(levels).float() for name, levels in logits.items()}
-        points, _ = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, flat["sides"])
-        return {"boxes": distances_to_boxes(flat["sides"], points), "scores": flat["classes"].sigmoid()}
+        sides, classes = (points_first(logits[name]).float() for name in ("sides", "classes"))
+        points, _ = grid_points([x.shape[2:] for x in logits["sides"]], self.strides, sides)
+        return {"boxes": distances_to_boxes(sides, points), "scores": classes.sigmoid()}
 
 
+_GRADIENT = 0.1  # how much of the gradient of the taps' positions reaches the first box, as in the authors' code
 _UNIT = 8  # strides; the unit of the first box is the upper end of its level's range of sizes
 
 
 def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's VFNetHead."""
-    build = read_towers(section, neck, VFNetHead, stacked=3)
+    build = read_towers(section, neck, VFNetHead, read_norm(section, GROUPS), stacked=3)
     check_points(section)
     check_strides(section, neck)
     section.fixed(bbox_norm_type="reg_denom", use_atss=True)

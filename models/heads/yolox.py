@@ -1,12 +1,21 @@
 """YOLOX' head (Ge et al., "YOLOX: Exceeding YOLO Series in 2021", arXiv 2107.08430, section 2.1)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
-from ..blocks import ConvAct, start_head
+from ...deploy.contract.fusion import Fusion
+from ...deploy.forms import Dense
+from ..blocks import ConvAct, Norm, start_head
 from ..coders import shifts_to_boxes
-from ..csp import Convolution
+from ..config.dense import check_classes
+from ..config.norms import batch_norm, normed
+from ..config.parts import Head, Neck
+from ..config.section import Section
+from ..config.thresholds import ALL, read_suppression
+from ..config.trunks import check_activation
+from ..csp import Convolution, Separable
 from ..points import grid_points, points_first
 
 
@@ -26,12 +35,14 @@ class YOLOXHead(nn.Module):
         strides: Sequence[int] = (8, 16, 32),
         stacked: int = 2,
         conv: Convolution = ConvAct,
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.strides = tuple(strides)
+        widths = [in_channels or channels] + [channels] * (stacked - 1)
 
         def branches() -> nn.ModuleList:
-            return nn.ModuleList(nn.Sequential(*(conv(channels, channels, 3) for _ in range(stacked))) for _ in strides)
+            return nn.ModuleList(nn.Sequential(*(conv(width, channels, 3) for width in widths)) for _ in strides)
 
         def outputs(count: int) -> nn.ModuleList:
             return nn.ModuleList(nn.Conv2d(channels, count, 1) for _ in strides)
@@ -61,3 +72,31 @@ class YOLOXHead(nn.Module):
             "scores": flat["classes"].sigmoid(),
             "quality": flat["quality"].sigmoid().squeeze(-1),
         }
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's YOLOXHead, which limits neither candidates nor detections."""
+    section.same("in_channels", neck.channels)
+    section.same("strides", neck.strides, (8, 16, 32))
+    section.fixed(conv_cfg=None, dcn_on_last_conv=False, conv_bias="auto")
+    check_classes(section)
+    section.training("loss_obj", "loss_l1")
+    check_activation(section, "Swish", "SiLU")
+    test = section.section("test_cfg") or section.refuse("test_cfg", "a dict")
+    test.training("nms_pre", "max_per_img", "min_bbox_size")  # without effect here
+    network = partial(
+        YOLOXHead,
+        channels=section.integer("feat_channels", 256),
+        in_channels=neck.channels,
+        strides=neck.strides,
+        stacked=section.integer("stacked_convs", 2, most=64),
+        conv=Separable if section.flag("use_depthwise", False) else ConvAct,
+    )
+    return Head(
+        normed(network, batch_norm(section, Norm("bn", 1e-3))),
+        section.integer("num_classes"),
+        "bbox_head.multi_level_conv_cls.0.weight",
+        Dense(neck.strides, top_k=ALL, unit="best", clip="none"),
+        Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused"),
+        suppress=read_suppression(test),
+    )

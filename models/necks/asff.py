@@ -12,7 +12,7 @@ from .yolo import SpatialPyramid, YOLOv3Neck, alternating
 
 
 class ASFFNeck(YOLOv3Neck):
-    """YOLOv3's neck with a spatial pyramid, and then every level from all three, weighted place by place.
+    """YOLOv3's neck with a spatial pyramid, then each level fused from all three, with weights for each position.
 
     Shapes: (n, in_channels[i], h, w) to (n, widest / 2^i, h', w'), the coarsest first. `narrow` is how many channels
     of each level its weights come from.
@@ -61,7 +61,7 @@ class Fusion(nn.Module):
         return self.expand(fused)
 
     def weights(self, resized: Sequence[Tensor]) -> Tensor:
-        """How much of each map goes into every place, (n, 3, h, w)."""
+        """The weight of each map at each position, (n, 3, h, w)."""
         narrow = [layer(x) for layer, x in zip(self.weight, resized, strict=True)]
         return self.weight_levels(torch.cat(narrow, 1)).softmax(1)
 

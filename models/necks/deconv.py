@@ -1,11 +1,14 @@
 """The upsampling of CenterNet (Zhou et al., arXiv 1904.07850, section 5): from the coarsest level to stride 4."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ..blocks import ConvNorm
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
 
 
 class Upsample(nn.Module):
@@ -46,3 +49,18 @@ class DeconvNeck(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         return self.deconv_layers(levels[-1])
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's CTResNetNeck on the backbone's last level."""
+    section.same("in_channels", trunk.channels[-1], section.integer("in_channel", 0, least=0))  # its name in 2.x
+    names = ("num_deconv_filters", "num_deconv_kernels")
+    channels = section.integers(names[0])
+    section.same(names[1], (4,) * len(channels))
+    if trunk.strides[-1] >> len(channels) != _STRIDE:
+        section.refuse(names[0], f"as many as lead from stride {trunk.strides[-1]} to {_STRIDE}")
+    network = partial(DeconvNeck, trunk.channels[-1], channels, deformable=section.flag("use_dcn", True))
+    return Neck(network, trunk.levels, channels[-1], (_STRIDE,))
+
+
+_STRIDE = 4

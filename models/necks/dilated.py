@@ -1,14 +1,17 @@
 """The dilated encoder of YOLOF (Chen et al., "You Only Look One-level Feature", arXiv 2103.09460, section 4.1)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from ..blocks import ConvNorm
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
 
 
 class DilatedEncoder(nn.Module):
-    """The last backbone level to one map that sees objects of all sizes, in a list of one.
+    """The last backbone level to one map with receptive fields for all sizes, in a list of one.
 
     Shapes: (n, in_channels, h, w) to (n, channels, h, w); the blocks between have a quarter of the channels.
     """
@@ -27,7 +30,7 @@ class DilatedEncoder(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """A bottleneck whose 3x3 convolution has gaps, around a shortcut: (n, channels, h, w) to the same."""
+    """A bottleneck with a dilated 3x3 convolution and a shortcut: (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -38,3 +41,14 @@ class DilatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv3(self.conv2(self.conv1(x)))
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's DilatedEncoder on the backbone's last level."""
+    section.same("in_channels", trunk.channels[-1])
+    channels = section.integer("out_channels", 512)
+    section.same("block_mid_channels", channels // 4, 128)
+    dilations = section.integers("block_dilations", (2, 4, 6, 8))
+    section.same("num_residual_blocks", len(dilations), 4)
+    build = partial(DilatedEncoder, trunk.channels[-1], channels, dilations)
+    return Neck(build, trunk.levels[-1:], channels, trunk.strides[-1:])

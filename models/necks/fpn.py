@@ -1,4 +1,4 @@
-"""Feature pyramids: FPN (Lin et al., arXiv 1612.03144), and with a way back down that of PANet (Liu et al., arXiv
+"""Feature pyramids: FPN (Lin et al., arXiv 1612.03144), and with a bottom-up path that of PANet (Liu et al., arXiv
 1803.01534)."""
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from ..config.section import Section
 class FPN(nn.Module):
     """Backbone levels to `levels` pyramid levels P3, P4, ... of equal width.
 
-    Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w); the extra, coarser levels halve the size.
-    The first extra level starts from the last "output" (FCOS, ATSS, GFL), from the last "input" (RetinaNet) or from
-    the last "lateral"; `relu` comes before each extra level but the first. With "pool" they are every second pixel of
-    the level before, and no convolutions. `lateral_norm` and `norm` are those of `ConvNorm` in the first 1x1
-    convolutions and in all others. With `bottom_up` every level also gets what the finer one has (PANet, figure 1b),
-    and then a convolution: a "plain" one but for P3, or a modulated "deformable" one.
+    Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w); the extra, coarser levels halve the size. The first
+    extra level starts from the last "output" (FCOS, ATSS, GFL), from the last "input" (RetinaNet) or from the last
+    "lateral"; `relu` comes before each extra level but the first. With "pool" they are every second pixel of the level
+    before, and no convolutions. `lateral_norm` and `norm` are those of `ConvNorm` in the first 1x1 convolutions and in
+    all others. With `bottom_up` each level also adds the next finer one (PANet, figure 1b), followed by a convolution:
+    a "plain" one except on P3, or a modulated "deformable" one.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class FPN(nn.Module):
 
 
 def from_config(section: Section, trunk: Trunk) -> Neck:
-    """OpenMMLab's FPN."""
+    """OpenMMLab's FPN and PAFPN."""
     count = len(trunk.levels)
     section.same("in_channels", trunk.channels)
     start, end = section.integer("start_level", 0, least=0, most=count - 1), section.integer("end_level", -1, least=-1)
@@ -97,6 +97,7 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
         relu=section.flag("relu_before_extra_convs", False),
         lateral_norm=None if section.flag("no_norm_on_lateral", False) else kind,
         norm=kind,
+        bottom_up="plain" if section.type == "PAFPN" else None,
     )
     strides = [*trunk.strides[start : end + 1]]
     while len(strides) < levels:

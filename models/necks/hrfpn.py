@@ -2,12 +2,15 @@
 1904.04514, section 3.2)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
 
 
 class HRFPN(nn.Module):
@@ -33,3 +36,17 @@ class HRFPN(nn.Module):
         x = self.reduction_conv(torch.cat((finest, *grown), 1))
         pooled = [x, *(F.avg_pool2d(x, 2**i) for i in range(1, len(self.fpn_convs)))]
         return [conv(x) for conv, x in zip(self.fpn_convs, pooled, strict=True)]
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's HRFPN."""
+    section.same("in_channels", trunk.channels)
+    section.fixed(pooling_type="AVG", conv_cfg=None, norm_cfg=None)
+    channels, levels, stride = (
+        section.integer("out_channels"),
+        section.integer("num_outs", 5, most=16),
+        section.integer("stride", 1, most=2),
+    )
+    strides = tuple(stride * trunk.strides[0] << i for i in range(levels))
+    build = partial(HRFPN, trunk.channels, channels, levels, stride=stride)
+    return Neck(build, trunk.levels, channels, strides, tuple(each // stride for each in strides))

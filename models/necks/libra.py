@@ -1,17 +1,20 @@
 """The balanced feature pyramid of Libra R-CNN (Pang et al., arXiv 1904.02701, section 3.2)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.parts import Neck
+from ..config.section import Section
 from ..pooling import adaptive_max
 
 
 class BalancedPyramid(nn.Module):
-    """Pyramid levels to the same levels, each with what a refined mean of all has to add.
+    """Pyramid levels to the same levels, each plus a refined mean of all.
 
     Shapes: (n, channels, h, w) each to the same. The mean is taken in the size of level `refined`.
     """
@@ -29,7 +32,7 @@ class BalancedPyramid(nn.Module):
 
 
 class NonLocal(nn.Module):
-    """Every place plus what all places hold, weighted by likeness (Wang et al., arXiv 1711.07971, figure 2).
+    """Each position plus a mean of all positions, weighted by similarity (Wang et al., arXiv 1711.07971, figure 2).
 
     Shapes: (n, channels, h, w) to the same.
     """
@@ -49,3 +52,17 @@ class NonLocal(nn.Module):
 def _resized(x: Tensor, size: Sequence[int], steps: int) -> Tensor:
     """The map in the size of a level that is `steps` coarser, or finer where that is negative."""
     return adaptive_max(x, size, 2**steps) if steps > 0 else F.interpolate(x, size=tuple(size))
+
+
+def from_config(section: Section, neck: Neck) -> Neck:
+    """OpenMMLab's BFP behind another neck."""
+    section.same("in_channels", neck.channels)
+    section.same("num_levels", len(neck.strides))
+    section.same("refine_type", "non_local")
+    section.fixed(conv_cfg=None, norm_cfg=None)
+    refined = section.integer("refine_level", 2, least=0, most=len(neck.strides) - 1)
+
+    def build() -> nn.Module:
+        return nn.Sequential(neck.build(), BalancedPyramid(neck.channels, refined))
+
+    return replace(neck, build=build)

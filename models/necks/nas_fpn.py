@@ -1,12 +1,16 @@
 """NAS-FPN (Ghiasi et al., "NAS-FPN: Learning Scalable Feature Pyramid Architecture", arXiv 1904.07392)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..blocks import ConvNorm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
 from ..pooling import adaptive_max
 
 _CELLS = ("gp_64_4", "sum_44_4", "sum_43_3", "sum_34_4", "sum_55_5", "sum_77_7", "gp_75_6")
@@ -45,7 +49,7 @@ class NASFPN(nn.Module):
 
 
 class Cell(nn.Module):
-    """What follows a merge: ReLU, a 3x3 convolution, normalisation; (n, channels, h, w) to the same."""
+    """The layers after a merge: ReLU, a 3x3 convolution, normalisation; (n, channels, h, w) to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -56,7 +60,7 @@ class Cell(nn.Module):
 
 
 def _attended(x: Tensor, other: Tensor) -> Tensor:
-    """The other map plus `x` times how much of each of its channels the other asks for (figure 4)."""
+    """The other map plus `x`, whose channels are scaled by factors computed from the other map (figure 4)."""
     return other + x * other.mean((2, 3), keepdim=True).sigmoid()
 
 
@@ -64,3 +68,21 @@ def _resized(x: Tensor, like: Tensor, steps: int) -> Tensor:
     """The map in the size of another, which is `steps` levels coarser, or finer where that is negative."""
     size = like.shape[2:]
     return adaptive_max(x, size, 2**steps) if steps > 0 else F.interpolate(x, size=size)
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's NASFPN on the backbone's last three levels."""
+    section.same("in_channels", trunk.channels)
+    section.same("start_level", len(trunk.levels) - 3, 0)
+    section.same("num_outs", 5)
+    section.fixed(end_level=-1)
+    section.training("add_extra_convs")  # without effect
+    channels = section.integer("out_channels")
+    network = partial(NASFPN, trunk.channels[-3:], channels, repeats=section.integer("stack_times", most=64))
+    first, *_ = strides = trunk.strides[-3:]
+    if strides != (first, 2 * first, 4 * first):
+        section.refuse("in_channels", "those of three levels whose strides double")
+    extra = (8 * first, 16 * first)
+    return Neck(
+        normed(network, batch_norm(section)), trunk.levels[-3:], channels, (*strides, *extra), (1, 1, 1, *extra)
+    )

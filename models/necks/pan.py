@@ -2,6 +2,7 @@
 concatenation, as YOLO and its descendants have it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -9,8 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvAct, ConvNorm
-from ..csp import Convolution
+from ..blocks import ConvAct, ConvNorm, Norm
+from ..config.norms import batch_norm, normed
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
+from ..config.trunks import check_activation
+from ..csp import Convolution, CSPLayer, CSPNeXtBlock, DarknetBlock, Separable
 
 
 class ConcatPAN(nn.Module):
@@ -46,6 +51,25 @@ class ConcatPAN(nn.Module):
             x = merge(torch.cat((F.interpolate(reduced[-1], size=finer.shape[2:]), finer), 1))
         merged = _up([x, *reversed(reduced)], self.downsamples, self.bottom_up_blocks)
         return [out(x) for out, x in zip(self.out_convs, merged, strict=True)]
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's YOLOXPAFPN and CSPNeXtPAFPN."""
+    section.same("in_channels", trunk.channels)
+    section.fixed(conv_cfg=None)
+    check_activation(section, "SiLU", "Swish")
+    if upsample := section.section("upsample_cfg"):
+        upsample.fixed(mode="nearest", scale_factor=2)
+    channels, separable = section.integer("out_channels"), section.flag("use_depthwise", False)
+    conv = Separable if separable else ConvAct
+    if section.type == "CSPNeXtPAFPN":
+        section.fixed(expand_ratio=0.5)
+        block, out = partial(CSPNeXtBlock, shortcut=False, conv=conv), partial(conv, kernel=3)
+    else:
+        block, out = partial(DarknetBlock, shortcut=False, conv=conv), partial(ConvAct, kernel=1)
+    merge = partial(CSPLayer, blocks=section.integer("num_csp_blocks", 3, most=64), block=block)
+    network = partial(ConcatPAN, trunk.channels, channels, merge=merge, down=conv, out=out)
+    return Neck(normed(network, batch_norm(section, Norm("bn", 1e-3))), trunk.levels, channels, trunk.strides)
 
 
 class UniformPAN(nn.Module):

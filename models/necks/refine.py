@@ -12,7 +12,7 @@ Pairs = list[tuple[Tensor, Tensor]]
 
 
 class RefineNeck(nn.Module):
-    """Three backbone levels and a fourth to pairs of maps: what refines the anchors, and what objects are found in.
+    """Three backbone levels and a fourth to pairs of maps: one to refine the anchors, one to find objects.
 
     Shapes: (n, in_channels[i], h, w) each to (n, in_channels[i], h, w) and (n, channels, h, w). The first two levels
     are normalised along their channels.

@@ -68,7 +68,7 @@ class PyramidConv(nn.Module):
 
 
 def held(like: Tensor) -> Tensor:
-    """1 for the cells of a map (n, c, h, w) that hold something, 0 for the last two rows and columns: (h, w)."""
+    """1 for the valid cells of a map (n, c, h, w), 0 for the last two rows and columns: (h, w)."""
     rows, columns = (torch.arange(side, device=like.device) < side - 2 for side in like.shape[2:])
     return (rows[:, None] & columns).to(like.dtype)
 

@@ -8,7 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvAct, ConvNorm
+from ..blocks import ConvAct, ConvNorm, Norm
+from ..config.norms import normed, read_norm
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
+from ..config.trunks import check_activation
 
 _conv = partial(ConvAct, activation=F.relu6)
 
@@ -75,3 +79,34 @@ def _separable(in_channels: int, channels: int, kernel: int, stride: int, paddin
     second.add_module("depthwise_conv", _conv(half, half, kernel, stride=stride, groups=half))
     second.add_module("pointwise_conv", _conv(half, channels, 1))
     return nn.Sequential(_conv(in_channels, half, 1), second)
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's SSDNeck, either plain or with separable convolutions and batch norms."""
+    count = len(trunk.levels)
+    section.same("in_channels", trunk.channels)
+    section.fixed(conv_cfg=None)
+    lite = section.flag("use_depthwise", False)
+    norm = check_lite(section, lite)
+    if section.is_none("l2_norm_scale") != lite:
+        section.refuse("l2_norm_scale", "None with use_depthwise, a number without")
+    strides = section.integers("level_strides")
+    paddings = section.integers("level_paddings", count=len(strides))
+    channels = section.integers("out_channels", count=count + len(strides))
+    section.same("out_channels", (*trunk.channels, *channels[count:]))
+    kernels = (*(3 for _ in strides[1:]), section.integer("last_kernel_size", 3, most=7))
+    steps = tuple(zip(kernels, strides, paddings, strict=True))
+    network = partial(SSDNeck, trunk.channels, channels[count:], steps, lite=lite)
+    # What the strides of its levels are says the head, since unpadded convolutions cut borders off.
+    return Neck(normed(network, norm), trunk.levels, channels, trunk.strides)
+
+
+def check_lite(section: Section, lite: bool) -> Norm | None:
+    """Check the norm and the activation of plain and of separable layers, and return the norm of the latter."""
+    check_activation(section, "ReLU6" if lite else "ReLU")
+    if lite and "act_cfg" not in section:
+        section.refuse("act_cfg", "a ReLU6")
+    norm = read_norm(section, None)
+    if (norm is not None) != lite or (norm and norm.kind != "bn"):
+        section.refuse("norm_cfg", "BN or SyncBN with use_depthwise, None without")
+    return norm

@@ -1,5 +1,5 @@
-"""The way up of TTFNet (Liu et al., "Training-Time-Friendly Network for Real-Time Object Detection", arXiv 1909.00700,
-section 3.1)."""
+"""The upsampling of TTFNet (Liu et al., "Training-Time-Friendly Network for Real-Time Object Detection", arXiv
+1909.00700, section 3.1)."""
 
 from collections.abc import Sequence
 

@@ -1,12 +1,16 @@
-"""YOLOv3's way up (Redmon and Farhadi, "YOLOv3: An Incremental Improvement", arXiv 1804.02767, section 2.3)."""
+"""YOLOv3's top-down path (Redmon and Farhadi, "YOLOv3: An Incremental Improvement", arXiv 1804.02767, section 2.3)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbones.darknet import ConvLeaky
+from ..backbones.darknet import ConvLeaky, check_leaky
+from ..config.norms import batch_norm, normed
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
 
 
 class YOLOv3Neck(nn.Module):
@@ -36,7 +40,7 @@ def _joined(x: Tensor, finer: Tensor) -> Tensor:
 
 
 def alternating(in_channels: int, channels: int, count: int) -> list[ConvLeaky]:
-    """Convolutions, 1x1 to `channels` and 3x3 to twice as many by turns."""
+    """Alternating convolutions: 1x1 to `channels` and 3x3 to twice as many."""
     layers: list[ConvLeaky] = []
     for i in range(count):
         out, kernel = (2 * channels, 3) if i % 2 else (channels, 1)
@@ -57,3 +61,14 @@ class SpatialPyramid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, *(F.max_pool2d(x, size, 1, size // 2) for size in (5, 9, 13))], 1)
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's YOLOV3Neck."""
+    section.same("num_scales", 3)
+    section.same("in_channels", trunk.channels[::-1])
+    section.fixed(conv_cfg=None)
+    check_leaky(section)
+    channels = section.integers("out_channels", count=3)
+    network = partial(YOLOv3Neck, trunk.channels, channels)
+    return Neck(normed(network, batch_norm(section)), trunk.levels, channels, trunk.strides[::-1])

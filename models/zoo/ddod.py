@@ -10,7 +10,7 @@ from ...deploy.forms import Dense
 from ..anchors import Anchors
 from ..backbones.resnet import R50, TINY, Backbone
 from ..detector import DenseDetector
-from ..heads.ddod import DDODHead
+from ..heads.ddod import RENAMED, DDODHead
 from ..labels import COCO
 from ..necks.fpn import FPN
 from ..variant import Variant, openmmlab
@@ -36,7 +36,7 @@ _DDOD = Variant(
     suppress=Suppress(conf=0.4),  # of the class score; the final score is its product with the IoU
     labels=COCO,
     published=openmmlab("ddod", "ddod_r50_fpn_1x_coco", "_20220523_223737-29b2fc67", 41.7),
-    mapping={"bbox_head.atss_iou.": "bbox_head.atss_centerness."},
+    mapping=RENAMED,
 )
 
 VARIANTS = (

@@ -42,7 +42,7 @@ def _foveabox(on: str, backbone: Backbone, file: str, suffix: str, ap: float, **
     return _FOVEABOX.derive(f"foveabox_{on}", summary, published, build={"backbone": backbone, **build})
 
 
-_TINY = {"backbone": TINY, "channels": 32, "stacked": 1}
+_ALIGNED = {"align": True, "norm": "gn"}
 _ALIGN = "fpn_gn-head_4x4_2x_coco"
 _ALIGN_SCALES = "fpn_gn-head_mstrain_640-800_4x4_2x_coco"
 VARIANTS = (
@@ -50,17 +50,17 @@ VARIANTS = (
     _foveabox("r50_2x", R50, "fovea_r50_fpn_4x4_2x_coco", "_20200203-2df792b1", 37.2),
     _foveabox("r101", R101, "fovea_r101_fpn_4x4_1x_coco", "_20200219-05e38f1c", 38.6),
     _foveabox("r101_2x", R101, "fovea_r101_fpn_4x4_2x_coco", "_20200208-02320ea4", 40.0),
-    _foveabox("r50_align_gn", R50, f"fovea_align_r50_{_ALIGN}", "_20200203-8987880d", 37.9, align=True),
-    _foveabox("r50_align_gn_ms", R50, f"fovea_align_r50_{_ALIGN_SCALES}", "_20200205-85ce26cb", 40.4, align=True),
-    _foveabox("r101_align_gn", R101, f"fovea_align_r101_{_ALIGN}", "_20200208-c39a027a", 40.0, align=True),
-    _foveabox("r101_align_gn_ms", R101, f"fovea_align_r101_{_ALIGN_SCALES}", "_20200208-649c5eb6", 42.0, align=True),
+    _foveabox("r50_align_gn", R50, f"fovea_align_r50_{_ALIGN}", "_20200203-8987880d", 37.9, **_ALIGNED),
+    _foveabox("r50_align_gn_ms", R50, f"fovea_align_r50_{_ALIGN_SCALES}", "_20200205-85ce26cb", 40.4, **_ALIGNED),
+    _foveabox("r101_align_gn", R101, f"fovea_align_r101_{_ALIGN}", "_20200208-c39a027a", 40.0, **_ALIGNED),
+    _foveabox("r101_align_gn_ms", R101, f"fovea_align_r101_{_ALIGN_SCALES}", "_20200208-649c5eb6", 42.0, **_ALIGNED),
     _FOVEABOX.derive(
         "foveabox_test", "tiny FoveaBox for tests", build={"backbone": TINY, "channels": 32, "stacked": 1}
     ),
     _FOVEABOX.derive(
         "foveabox_align_test",
         "tiny FoveaBox with feature alignment for tests",
-        build={"backbone": TINY, "channels": 32, "stacked": 1, "align": True},
+        build={"backbone": TINY, "channels": 32, "stacked": 1, **_ALIGNED},
     ),
 )
 ALIASES = {"foveabox": "foveabox_r50"}

@@ -10,7 +10,7 @@ from ..backbones.hrnet import HRNet
 from ..detector import DenseDetector
 from ..heads.fcos import FCOSHead
 from ..necks.hrfpn import HRFPN
-from ..variant import BGR, Variant, openmmlab, padded
+from ..variant import BGR, Variant, openmmlab
 from . import fcos
 
 _STRIDES = (8, 16, 32, 64, 128)
@@ -25,9 +25,8 @@ def build(classes: int, *, width: int = 32, channels: int = 256, stacked: int = 
 
 
 _published = partial(openmmlab, "hrnet")
-# The coarsest level is rounded down on the way, which other sides would show.
-_INPUT = padded(BGR, multiple=64)
-_FCOS = replace(fcos.FCOS, paper="arXiv 1904.04514", build=build, input=_INPUT)
+_FORM = replace(fcos.FCOS.form, floors=(4, 8, 16, 32, 64))
+_FCOS = replace(fcos.FCOS, paper="arXiv 1904.04514", build=build, input=BGR, form=_FORM)
 # Width, schedule, what ends the checkpoint's name, and AP.
 _CHECKPOINTS = (
     (18, "4x4_1x", "_20201212_100710-4ad151de", 35.3),

@@ -48,9 +48,10 @@ def build_plus(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Mod
     return DenseDetector(trunk, neck, head, levels=(0, 1, 2))
 
 
-def _centered(side: int) -> ImageInput:
-    """The image centred in a black square."""
-    return replace(BGR, place=Resize((side, side), pad=Pad((side, side), 32, centered=True, value=0.0)))
+def _square(side: int) -> ImageInput:
+    """The image in the top left of a square of zeros. The author's own programs centre it."""
+    place = Resize((side, side), rounding="floor", pad=Pad((side, side), 32), inverse="factor")
+    return replace(BGR, place=place)
 
 
 _NANODET = Variant(
@@ -58,10 +59,10 @@ _NANODET = Variant(
     paper="arXiv 2006.04388",
     summary="NanoDet-m: GFL for phones, a million parameters",
     build=build,
-    form=Dense(_STRIDES),
+    form=Dense(_STRIDES, clip="none"),
     classes_key="bbox_head.gfl_cls.0.weight",
     beside_classes=4 * _BINS,
-    input=_centered(320),
+    input=_square(320),
     labels=COCO,
     published=Published(None, 20.6),
     mapping={
@@ -74,10 +75,12 @@ _NANODET = Variant(
         ".pwnorm.": ".pointwise_conv.bn.",
     },
     unused=(
-        "head.gfl_reg.",
+        "head.gfl_reg.",  # The shared tower has no layers that are only for boxes.
         "head.distribution_project.",
         "head.project",
-    ),  # The shared tower has no layers that are only for boxes.
+        "aux_fpn.",
+        "aux_head.",
+    ),
 )
 _PLUS = replace(
     _NANODET,
@@ -91,7 +94,7 @@ _PLUS = replace(
 
 VARIANTS = (
     _NANODET,
-    _NANODET.derive("nanodet_m_416", "NanoDet-m, 416 px", Published(None, 23.5), build={}, input=_centered(416)),
+    _NANODET.derive("nanodet_m_416", "NanoDet-m, 416 px", Published(None, 23.5), build={}, input=_square(416)),
     _NANODET.derive("nanodet_m_0.5x", "NanoDet-m, half as wide", Published(None, 13.5), build={"wide": 0.5}),
     _NANODET.derive(
         "nanodet_m_1.5x", "NanoDet-m, 1.5 times as wide", Published(None, 23.5), build={"wide": 1.5, "channels": 128}
@@ -101,7 +104,7 @@ VARIANTS = (
         "NanoDet-m, 1.5 times as wide, 416 px",
         Published(None, 26.8),
         build={"wide": 1.5, "channels": 128},
-        input=_centered(416),
+        input=_square(416),
     ),
     _PLUS,
     _PLUS.derive(
@@ -130,7 +133,7 @@ VARIANTS = (
         "nanodet_test",
         "tiny NanoDet for tests",
         build={"wide": 0.5, "channels": 32},
-        input=_centered(128),
+        input=_square(128),
     ),
 )
 ALIASES = {"nanodet": "nanodet_m", "nanodet_plus": "nanodet_plus_m"}

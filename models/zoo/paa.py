@@ -19,7 +19,7 @@ _PAA = Variant(
     classes_key="bbox_head.atss_cls.weight",
     # Section 3.3: the square root of class score times IoU ranks, and also suppresses.
     fusion=Fusion(0.5, 0.5, threshold_by="fused", rank_by="fused"),
-    suppress=Suppress(conf=0.4),
+    suppress=Suppress(conf=0.4, voting=True),
     labels=COCO,
     published=openmmlab("paa", "paa_r50_fpn_1x_coco", "_20200821-936edec3", 40.4),
 )

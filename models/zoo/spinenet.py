@@ -18,7 +18,7 @@ _STRIDES = (8, 16, 32, 64, 128)
 
 
 def build(classes: int, *, channels: int = 256, scale: float = 3.0, stacked: int = 4, **backbone: Any) -> nn.Module:
-    """A SpineNet whose anchors are `scale` strides large and more; `backbone` is what makes it large."""
+    """A SpineNet whose anchors are `scale` strides large and more; `backbone` holds its arguments."""
     scales = tuple(scale * 2 ** (i / 3) for i in range(3))
     anchors = Anchors(_STRIDES, scales=scales, centre=0.5, inclusive=True, rounded="corners")
     head = RetinaHead(classes, channels, anchors=anchors, stacked=stacked, level_norms=True)

@@ -22,7 +22,7 @@ def build(
     channels: tuple[int, ...] = (256, 128, 64),
     depth: int = 1,
 ) -> nn.Module:
-    """A TTFNet; `depth` is how many convolutions come before the last one of the sides."""
+    """A TTFNet; `depth` is the number of convolutions before the last one of the sides."""
     trunk = backbone()
     return HeatmapDetector(trunk, TTFNeck(trunk.channels, channels), TTFHead(classes, channels[-1], depth=depth))
 

@@ -87,7 +87,7 @@ _YOLOX = Variant(
     build=partial(build, **_SIZES["s"]),
     form=Dense(_STRIDES, top_k=10_000, unit="best", clip="none"),
     classes_key="bbox_head.multi_level_conv_cls.0.weight",
-    input=_at(640).placed(rounding="floor"),
+    input=_at(640).placed(rounding="floor", inverse="factor"),
     fusion=Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused"),
     suppress=Suppress(iou=0.65),
     labels=COCO,
@@ -104,7 +104,7 @@ def _yolox(size: str, canvas: int, ap: float) -> Variant:
         f"YOLOX-{size}",
         Published(url, ap),
         build=_SIZES[size],
-        input=_at(canvas).placed(rounding="floor"),
+        input=_at(canvas).placed(rounding="floor", inverse="factor"),
     )
 
 

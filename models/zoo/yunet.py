@@ -9,6 +9,7 @@ from ..backbones.yunet import YuNetBackbone
 from ..detector import DenseDetector
 from ..heads.yunet import YuNetHead
 from ..necks.yunet import TinyFPN
+from ..skeletons import FACE
 from ..variant import AS_IS_BGR, Published, Variant
 
 _STRIDES = (8, 16, 32)
@@ -33,7 +34,7 @@ def _published(size: str, ap: float) -> Published:
 _YUNET = Variant(
     name="yunet_n",
     paper="doi 10.1007/s11633-023-1423-y",
-    summary="faces, 76 thousand parameters; AP of WIDER FACE hard",
+    summary="faces with five points, 76 thousand parameters; AP of WIDER FACE hard",
     build=build,
     form=Dense(_STRIDES, clip="none"),
     classes_key="bbox_head.multi_level_cls.0.conv1.weight",
@@ -43,14 +44,14 @@ _YUNET = Variant(
     suppress=Suppress(conf=0.6, iou=0.3),
     labels=("face",),
     published=_published("n", 81.1),
-    unused=("multi_level_kps.",),  # Keypoints, which no form of a detector reads.
+    skeleton=FACE,
 )
 
 VARIANTS = (
     _YUNET,
     _YUNET.derive(
         "yunet_s",
-        "faces, 55 thousand parameters; AP of WIDER FACE hard",
+        "faces with five points, 55 thousand parameters; AP of WIDER FACE hard",
         _published("s", 76.8),
         build={"widths": _S, "stacked": 0},
     ),

@@ -35,6 +35,22 @@ def deform_conv(
     (c', c / groups, kh, kw), mask (n, offset_groups * kh * kw, h', w') or None, bias (c',) or None, result
     (n, c', h', w'). Stride, padding and dilation are (vertical, horizontal).
     """
+    return _computed(x, offset, weight, mask, bias, stride, padding, dilation, groups, offset_groups)
+
+
+def _computed(
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    offset_groups: int,
+) -> Tensor:
+    """The operator in differentiable torch."""
     n, channels, height, width = x.shape
     out_channels, _, kh, kw = weight.shape
     out_h, out_w = offset.shape[2:]
@@ -63,9 +79,31 @@ def deform_conv(
     return result if bias is None else result + bias[:, None, None]
 
 
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:5])
+    ctx.geometry = inputs[5:]
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """Compute the operator again, with its gradients: the samples of a forward pass would take much memory."""
+    needed = [i for i in range(5) if ctx.needs_input_grad[i]]
+    with torch.enable_grad():
+        inputs = [None if one is None else one.detach() for one in ctx.saved_tensors]
+        learned = [inputs[i].requires_grad_() for i in needed]
+        result = _computed(*inputs, *ctx.geometry)
+        found = torch.autograd.grad(result, learned, gradient)
+    gradients: list[Tensor | None] = [None] * (5 + len(ctx.geometry))
+    for i, value in zip(needed, found, strict=True):
+        gradients[i] = value
+    return tuple(gradients)
+
+
 @deform_conv.register_fake
 def _(x: Tensor, offset: Tensor, weight: Tensor, *_: Any) -> Tensor:
     return x.new_empty((x.shape[0], weight.shape[0], offset.shape[2], offset.shape[3]))
+
+
+deform_conv.register_autograd(_backward, setup_context=_remember)
 
 
 class DeformConv(nn.Module):

@@ -18,7 +18,7 @@ from detforge.deploy.system.errors import InputError
 def test_round_trip(tmp_path: Path) -> None:
     before = report(result(factor=1 / 3), result(replace(CASE, model="猫.onnx", batch=8), peak_mib=None))
     path = tmp_path / "a.json"
-    path.write_text(before.to_json(), encoding="utf-8")
+    path.write_text(before.to_json(), encoding="utf-8-sig")
     assert read_report(path) == before
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from bench.reports import CASE, result
 
-from detforge.deploy.bench.gate import Gate, misses, parse_gate
+from detforge.deploy.bench.gate import Gate, LatencyGate, misses, parse_gate
 from detforge.deploy.bench.report import Latency
+from detforge.deploy.coco.accuracy import Accuracy
 
 BASE = Latency(mean=10.0, p50=20.0, p90=30.0, p99=40.0)
 
@@ -32,6 +33,7 @@ def test_gates_that_can_be_typed(text: str, stage: str | None, limit: float | No
             parse_gate(text)
         return
     gate = parse_gate(text)
+    assert isinstance(gate, LatencyGate)
     assert gate.stage == stage
     assert gate.limit(BASE) == pytest.approx(limit, rel=1e-12)
 
@@ -57,6 +59,11 @@ def test_gates_that_can_be_typed(text: str, stage: str | None, limit: float | No
         "p99>+10%\n",
         "p99>+10%,p50>+1%",
         "p99>+9999999999ms",
+        "ap>1",
+        "ap<+1",
+        "ap<-1%",
+        "ap95<1",
+        "e2e.ap<1",
     ],
 )
 def test_gates_that_cannot(text: str) -> None:
@@ -84,3 +91,15 @@ def test_what_the_base_lacks_is_held_to_limits_by_themselves_only() -> None:
     new = result(replace(CASE, batch=8, streams=2))
     found = misses(gates("p99>+0%", "p99>1ms"), [new], {CASE: result()})
     assert found == ["gfl.onnx on ort cpu, batch 8, 2 streams: e2e.p99 is 35.000 ms; p99>1ms allows 1.000 ms"]
+
+
+def test_ap_is_held_to_the_first_model_and_to_limits_by_itself() -> None:
+    first, second, peer = (result(replace(CASE, model=name)) for name in ("a.onnx", "b.onnx", "peer"))
+    first = replace(first, accuracy=Accuracy(40.0, 60.0, 50.0, "boxes", {}))
+    second = replace(second, accuracy=Accuracy(39.5, 59.0, 50.0, "boxes", {}))
+    results = [peer, first, second]
+    assert misses(gates("ap<-0.5", "ap < 39.5", "ap75<-0", "ap50<59"), results, {}) == []
+    assert misses(gates("ap<-0.4", "ap50<59.5"), results, {}) == [
+        "b.onnx on ort cpu, batch 1: ap is 39.50 %; ap<-0.4 allows 39.60 %",
+        "b.onnx on ort cpu, batch 1: ap50 is 59.00 %; ap50<59.5 allows 59.50 %",
+    ]

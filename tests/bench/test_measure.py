@@ -19,7 +19,7 @@ from conftest import COLOR_CARD
 from detforge.deploy import load
 from detforge.deploy.backends.recorded import RecordedBackend
 from detforge.deploy.bench import environment
-from detforge.deploy.bench.measure import ImageFile, Timer, latency, measure, read_images
+from detforge.deploy.bench.measure import ImageFile, Timer, find_images, latency, measure, read_images
 from detforge.deploy.bench.report import Case
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
@@ -162,7 +162,7 @@ def test_images_come_in_natural_order_without_videos(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / name), image)
     (tmp_path / "a.mp4").write_bytes(b"never opened")
     (tmp_path / "a.txt").write_text("no image")
-    files = read_images(tmp_path)
+    files = read_images(find_images(tmp_path))
     assert [(Path(file.name).name, file.size) for file in files] == [("9.png", (2, 3)), ("10.png", (4, 6))]
     assert files[0].data == (tmp_path / "9.png").read_bytes()
 
@@ -170,13 +170,13 @@ def test_images_come_in_natural_order_without_videos(tmp_path: Path) -> None:
 def test_no_more_than_256_images_are_held(tmp_path: Path) -> None:
     for i in range(257):
         cv2.imwrite(str(tmp_path / f"{i}.bmp"), np.zeros((1, 1, 3)))
-    assert len(read_images(tmp_path)) == 256
+    assert len(read_images(find_images(tmp_path))) == 256
 
 
 def test_a_folder_with_a_broken_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"a\.png"):
-        read_images(tmp_path)
+        read_images(find_images(tmp_path))
 
 
 @pytest.mark.skipif(environment.peak_memory() is None, reason="no /proc/self/status, so memory is not told")

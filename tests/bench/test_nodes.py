@@ -9,7 +9,7 @@ import pytest
 from detforge.deploy.backends.node_times import NodeTime, mean_times
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.bench import cli
-from detforge.deploy.bench.measure import read_images
+from detforge.deploy.bench.measure import find_images, read_images
 from detforge.deploy.bench.nodes import node_times
 from detforge.deploy.bench.report import read_report
 from detforge.deploy.system.errors import IncompatibleError
@@ -41,6 +41,6 @@ def test_the_flag_brings_them_into_every_report(
 
 
 def test_a_backend_that_does_not_tell_is_refused(color_model: Path) -> None:
-    images = read_images(Path(cli.__file__).parent / "images")
+    images = read_images(find_images(cli.IMAGES))
     with pytest.raises(IncompatibleError, match=r"tensorrt cannot profile nodes; use --backend ort or openvino"):
         node_times(color_model, "tensorrt", device="cuda:0", threads=1, batch=1, images=images)

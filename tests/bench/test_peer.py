@@ -60,14 +60,16 @@ def test_a_run_with_a_peer(photos: Path, capfd: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.slow
 def test_a_peer_that_cannot_is_one_line(photos: Path) -> None:
-    with pytest.raises(DetforgeError, match=r"PyTorch failed; .*no such file or folder.*leave out --peer") as error:
-        Peer(CARD, photos / "none", device="cpu", threads=1).__enter__()
+    with pytest.raises(
+        DetforgeError, match=r"PyTorch failed; .*cannot be read; No such file.*leave out --peer"
+    ) as error:
+        Peer(CARD, [str(photos / "none.png")], device="cpu", threads=1).__enter__()
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.slow
 def test_a_peer_that_dies_is_one_line(photos: Path) -> None:
-    with Peer(CARD, photos, device="cpu", threads=1) as peer:
+    with Peer(CARD, [str(photos / "a.png")], device="cpu", threads=1) as peer:
         peer._process.kill()
         with pytest.raises(DetforgeError, match="the peer in PyTorch failed; it ended with -9"):
             peer.ask({"do": "result"})

@@ -5,7 +5,20 @@ from dataclasses import replace
 from detforge.deploy.card import Card, Parity, Provenance
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Corners, Dense, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
+from detforge.deploy.forms import (
+    Centripetal,
+    Corners,
+    Dense,
+    Extremes,
+    Graph,
+    Heatmaps,
+    Offsets,
+    Peaks,
+    Regions,
+    Simcc,
+    Tags,
+    Votes,
+)
 from detforge.deploy.inputs.cover import Cover
 from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.inputs.network_inputs import ImageInput, PoseInput, SizeInput
@@ -21,6 +34,7 @@ CARD = Card(
     provenance=Provenance("a.pth", "00" * 32, "fp16", {"torch": "2.13"}, Parity(1e-5, 1e-4, 1.0, 40, 1.0, 0.01, 1e-4)),
 )
 SKELETON = Skeleton(("nose", "left", "right"), ((0, 1), (0, 2)), ((1, 2),), (0.1, 0.2, 0.3))
+QUADRILATERAL = Skeleton(("top_left", "top_right", "bottom_right", "bottom_left"), (), (), (0.1,) * 4)
 CROPS = replace(
     CARD,
     inputs=(replace(CARD.input, place=Crop((256, 192), enlarge=(1.25, 1.25), multiple=32)),),
@@ -38,8 +52,12 @@ WHOLE = replace(
 CARDS = [
     CARD,
     replace(CARD, form=Graph("canvas")),
+    replace(CARD, skeleton=SKELETON),
     replace(CARD, form=Peaks()),
     replace(CARD, form=Corners(flip=True)),
+    replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),
+    replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
+    replace(CARD, form=Regions(), skeleton=QUADRILATERAL, suppress=Suppress("none")),
     CROPS,
     *(replace(CROPS, form=form) for form in (Offsets(4.0), Votes(4.0), Simcc(dark=(13, 7), least_score=None))),
     replace(CROPS, inputs=(*CROPS.inputs, PoseInput((0, 2, 1), 3.0, peak=255.0))),
@@ -48,5 +66,6 @@ CARDS = [
     replace(CARD, provenance=Provenance("random", None, "fp32", {})),
     CARD.with_place(Resize((640, 480), pad=Pad((640, 480), value=114.0))),
     CARD.with_place(Resize((640, 480), keep_aspect=False, rounding="floor", filter="float")),
+    CARD.with_place(Resize((640, 480), rounding="floor", inverse="factor", filter="cubic")),
     CARD.with_place(Resize(pad=Pad(multiple=128, rule="or", centered=True))),
 ]

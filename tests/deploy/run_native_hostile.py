@@ -66,6 +66,13 @@ def soft_nms(rng: Random) -> tuple[Any, ...]:
     return *boxes(rng), number(rng), rng.choice([None, 0.5]), number(rng), limit(rng)
 
 
+def group_extremes(rng: Random) -> tuple[Any, ...]:
+    k, shape = size(rng, 12), rng.integers(1, 12, 3)
+    cells = rng.integers(-1, 13, (4, k, 2)).astype(np.float32) if rng.random() < 0.7 else values(rng, 4, k, 2)
+    labels = rng.integers(-1, 3, (4, k)) if rng.random() < 0.8 else rng.choice([2**62, -(2**62), 0], (4, k))
+    return cells, values(rng, 4, k), labels, values(rng, *shape), number(rng), number(rng), number(rng), limit(rng)
+
+
 def fuse(rng: Random) -> tuple[Any, ...]:
     n = size(rng, 400)
     return values(rng, n), values(rng, n), (number(rng), number(rng))
@@ -112,7 +119,8 @@ def maps_shape(rng: Random) -> list[int]:
 
 def heatmap_peaks(rng: Random) -> tuple[Any, ...]:
     options = odd(rng), float(rng.uniform(0.1, 9)), float(rng.choice([0.1, 1, 1e4])), bool(rng.integers(0, 2))
-    return values(rng, *maps_shape(rng)), str(rng.choice(METHODS)), *options, float(rng.choice([1e-3, 1, 255]))
+    scale, older = float(rng.choice([1e-3, 1, 255])), bool(rng.integers(0, 2))
+    return values(rng, *maps_shape(rng)), str(rng.choice(METHODS)), *options, scale, older
 
 
 def offset_peaks(rng: Random) -> tuple[Any, ...]:
@@ -178,7 +186,20 @@ def project(rng: Random) -> tuple[Any, ...]:
 CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
     case.__name__: case
     for case in (
-        *(nms, guided_nms, soft_nms, fuse, select, resize, crop, heatmap_peaks, offset_peaks, vote_peaks, bin_peaks),
+        *(
+            nms,
+            guided_nms,
+            soft_nms,
+            group_extremes,
+            fuse,
+            select,
+            resize,
+            crop,
+            heatmap_peaks,
+            offset_peaks,
+            vote_peaks,
+            bin_peaks,
+        ),
         *(average_views, oks, oks_nms, soft_oks_nms, assign, group, project),
     )
 }

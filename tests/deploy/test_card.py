@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
-from cards import CARD, CARDS, CROPS
+from cards import CARD, CARDS, CROPS, SKELETON
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from detforge.deploy.card import SCHEMA, Card, Provenance
 from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Dense
+from detforge.deploy.forms import Dense, Peaks
 from detforge.deploy.inputs.network_inputs import ImageInput, PoseInput
 from detforge.deploy.inputs.resize import Pad, Resize
 
@@ -64,6 +64,7 @@ def changed(path: str, value: Any, card: Card = CARD) -> str:
         ("inputs.0.place.size", [1333, 800], "place.size"),
         ("inputs.0.place.keep_aspect", False, "place.size"),
         ("inputs.0.place.by", "area", "inputs[0].place.by"),
+        ("inputs.0.place.inverse", "ratio", "inputs[0].place.inverse"),
         ("inputs.0.place.rounding", "up", "inputs[0].place.rounding"),
         ("inputs.0.place.filter", "pillow", "inputs[0].place.filter"),
         ("inputs.0.place.pad.multiple", True, "inputs[0].place.pad.multiple"),
@@ -73,7 +74,7 @@ def changed(path: str, value: Any, card: Card = CARD) -> str:
         ("inputs.0.place.pad.rule", "floor", "inputs[0].place.pad.rule"),
         ("form.kind", "corner", "form.kind"),
         ("form.kind", ["dense"], "form.kind"),
-        ("form.strides", [], "form.strides"),
+        ("form.strides", [0], "form.strides"),
         ("form.top_k", 0, "form.top_k"),
         ("form.clip", "nowhere", "form.clip"),
         ("fusion.rank_by", None, "fusion.rank_by"),
@@ -85,7 +86,6 @@ def changed(path: str, value: Any, card: Card = CARD) -> str:
         ("provenance.precision", "fp8", "provenance.precision"),
         ("provenance.parity", [], "provenance.parity"),
         ("provenance", ..., "provenance"),
-        ("skeleton", json.loads(CROPS.to_json())["skeleton"], "skeleton"),
     ],
 )
 def test_a_malformed_field_is_named(path: str, value: Any, named: str) -> None:
@@ -135,6 +135,18 @@ def test_an_unknown_field_is_named(path: str, named: str) -> None:
     card = CROPS if path.startswith("skeleton") else CARD
     with pytest.raises(FieldError, match=f"^field '{re.escape(named)}' is unknown$"):
         Card.from_json(changed(path, None, card))
+
+
+def test_only_forms_with_keypoints_have_a_skeleton() -> None:
+    with pytest.raises(FieldError, match="'skeleton'"):
+        replace(CARD, form=Peaks(), skeleton=SKELETON)
+
+
+def test_a_detector_with_a_skeleton_needs_its_keypoints() -> None:
+    outputs = {"boxes", "scores"}
+    assert replace(CARD, skeleton=SKELETON).missing(outputs) == ["keypoints"]
+    assert not replace(CARD, skeleton=SKELETON).missing(outputs | {"keypoints"})
+    assert not CARD.missing(outputs)
 
 
 def test_all_unknown_fields_are_named_at_once() -> None:

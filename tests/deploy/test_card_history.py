@@ -35,7 +35,7 @@ TODAY = {
         Dense((8, 16), 9, 500, "points", "last_pixel"),
         Suppress(inclusive=True),
     ),
-    "keep": (kept("or"), Corners(0.5, 100, "image", True), Suppress("gaussian", iou=0.5, inclusive=True)),
+    "keep": (kept("or"), Corners(100, "image", True), Suppress("gaussian", iou=0.5, inclusive=True)),
     "peaks": (kept("or+1"), Peaks(), Suppress()),
     "graph": (EDGES, Graph("last_pixel"), Suppress(inclusive=True)),
     "crop": (CROP, Heatmaps("dark", 17, 3.0, shift=1.0, flip=True, least_score=0.3), Suppress("oks")),

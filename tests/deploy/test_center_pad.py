@@ -71,7 +71,7 @@ def test_a_fixed_canvas_keeps_the_aspect_and_the_middle() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"by": "edges"}, {"keep_aspect": False}, {"size": (0, 8)}, {"size": (9, 8), "by": "edges"}],
+    [{"by": "edges"}, {"filter": "warp"}, {"size": (0, 8)}, {"size": (9, 8), "by": "edges"}],
 )
 def test_contradictions_are_refused(change: dict) -> None:
     with pytest.raises(FieldError, match=r"place\."):

@@ -25,7 +25,7 @@ def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_boxes(*entries: dict[str, Any]) -> str:
-    Path("boxes.json").write_text(json.dumps(entries))
+    Path("boxes.json").write_text(json.dumps(entries), encoding="utf-8-sig")  # as Windows editors write it
     return "boxes.json"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from found import candidates_in, found_in
 from oracles import iou, nms
-from test_card import CARD
+from test_card import CARD, SKELETON
 
 from detforge.deploy import _native
 from detforge.deploy.backends.recorded import RecordedBackend
@@ -37,10 +37,12 @@ def outputs(seed: int, quality: tuple[int, ...] = ()) -> Arrays:
     return values
 
 
-def naive(values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "pairs") -> list[tuple[float, ...]]:
-    """Every (score, label, *box) that stays, level by level, one pair at a time and in float64."""
+def naive(
+    values: Arrays, fusion: Fusion, conf: float, top_k: int, unit: str = "pairs", together: bool = False
+) -> list[tuple[float, ...]]:
+    """Every (score, label, *box) that stays, level by level or of all together, one pair at a time and in float64."""
     kept = []
-    for start, end in ((0, 32), (32, POINTS)):
+    for start, end in ((0, POINTS),) if together else ((0, 32), (32, POINTS)):
         pairs = []
         for p in range(start, end):
             for c in range(2):
@@ -85,6 +87,16 @@ def test_every_rule_of_selection(
         np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
 
 
+@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
+def test_the_best_of_all_levels(unit: str) -> None:
+    values = outputs(5)
+    form = Dense(STRIDES, top_k=9, unit=unit, clip="none", levels_together=True)
+    found = candidates_in(values, replace(CARD, form=form), ResizedFrame(CANVAS, CANVAS, CANVAS))
+    expected = sorted(row[0] for row in naive(values, Fusion(), 0.05, 9, unit, together=True))
+    assert sorted(found.scores.tolist()) == pytest.approx(expected)
+    assert len(expected) < len(naive(values, Fusion(), 0.05, 9, unit))
+
+
 def test_dense_selection_without_quality() -> None:
     values = outputs(4)
     found = candidates_in(values, UNCUT, ResizedFrame(CANVAS, CANVAS, CANVAS))
@@ -101,6 +113,30 @@ def test_every_candidate_has_its_quality_and_an_undefined_one_is_none(shape: tup
     assert 5 not in points and len(points) > 20
     np.testing.assert_array_equal(found.quality, of_pairs[points, found.labels])
     np.testing.assert_allclose(found.scores, values["scores"][points, found.labels] * found.quality, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_keypoints_stay_with_their_boxes(scored: bool) -> None:
+    """In px of the image of 100x60, whose half lies at (7, 1) of the canvas."""
+    values, random = outputs(10), np.random.default_rng(10)
+    values["keypoints"] = random.uniform(-10, 60, (POINTS, 6)).astype(np.float32)
+    own = random.uniform(0, 1, (POINTS, 3)).astype(np.float32)
+    frame = ResizedFrame((60, 100), (30, 50), CANVAS, offset=(1, 7))
+    card = replace(UNCUT, skeleton=SKELETON)
+    found = found_in(values | ({"keypoint_scores": own} if scored else {}), card, frame)
+    assert len(found) > 20
+    for box, score, pose in zip(found.boxes, found.scores, found.keypoints, strict=True):
+        [point] = np.flatnonzero(np.abs((values["boxes"] - [7, 1, 7, 1]) * 2 - box).max(1) < 1e-3)
+        expected = (values["keypoints"][point].reshape(3, 2) - [7, 1]) * 2
+        np.testing.assert_allclose(pose[:, :2], expected, rtol=1e-5)
+        assert pose[:, 2].tolist() == (own[point].tolist() if scored else [score] * 3)
+    assert candidates_in(values, UNCUT, frame).keypoints is None
+
+
+def test_keypoints_that_contradict_the_card_are_refused() -> None:
+    values = outputs(10) | {"keypoints": np.zeros((POINTS, 10), np.float32)}
+    with pytest.raises(IncompatibleError, match="10 coordinates of keypoints, its Card's skeleton has 3 keypoints"):
+        candidates_in(values, replace(CARD, skeleton=SKELETON), ResizedFrame(CANVAS, CANVAS, CANVAS))
 
 
 def test_a_canvas_that_contradicts_the_card_is_refused() -> None:
@@ -120,7 +156,7 @@ def test_nan_and_inf_are_no_detections() -> None:
     assert found.labels.tolist() == [1]
 
 
-def test_findings_equal_the_oracle_in_image_pixels() -> None:
+def test_detections_equal_the_oracle_in_image_pixels() -> None:
     values = outputs(6)
     card = replace(CARD, suppress=Suppress(conf=0.05, iou=0.5, max_det=9))
     frame = ResizedFrame(image_size=(60, 100), resized_size=(30, 50), canvas_size=CANVAS)
@@ -167,6 +203,7 @@ def test_inclusive_boxes_are_cut_and_suppressed_with_their_last_pixel() -> None:
         ("image", (0, 0), (0, 0, 50, 30)),
         ("last_pixel", (0, 0), (0, 0, 49, 29)),
         ("canvas", (0, 0), (0, 0, 64, 32)),
+        ("last_canvas_pixel", (0, 0), (0, 0, 63, 31)),
         ("none", (0, 0), (-1e9, -1e9, 1e9, 1e9)),
         ("image", (1, 7), (0, 0, 50, 30)),
         ("canvas", (1, 7), (-7, -1, 57, 31)),
@@ -197,7 +234,9 @@ def test_where_boxes_end(clip: str, offset: tuple[int, int], limits: tuple[float
 
 
 @pytest.mark.parametrize("inclusive", [False, True])
-@pytest.mark.parametrize(("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("none", 40)])
+@pytest.mark.parametrize(
+    ("clip", "ends"), [("image", 30), ("last_pixel", 29), ("canvas", 32), ("last_canvas_pixel", 31), ("none", 40)]
+)
 def test_where_boxes_of_a_file_that_suppresses_end(clip: str, ends: float, inclusive: bool) -> None:
     """The second box lies in the padding: clipped to the last pixel, it is one px high where that counts."""
     values = {

@@ -6,6 +6,7 @@ import pytest
 
 from detforge.deploy.columns.keypoints import Keypoints
 from detforge.deploy.columns.palette import color_of
+from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.results.instances import Instances
 
@@ -82,6 +83,23 @@ def test_limbs_have_colours_of_their_own_and_unsure_keypoints_are_left_out() -> 
     assert tuple(drawn[100, 200]) == color_of(0) and tuple(drawn[200, 300]) == color_of(1)
     assert not drawn[300, 200].any() and not drawn[300, 100].any()
     assert (drawn[[100, 100, 300], [100, 300, 300]] == 255).all()
+
+
+def test_a_skeletons_own_colours_are_drawn() -> None:
+    colors, link_colors = ((255, 0, 0), (0, 255, 0)), ((0, 0, 255),)  # RGB, and the canvas is BGR
+    skeleton = Skeleton(("a", "b"), ((0, 1),), (), (0.1, 0.1), colors, link_colors)
+    points = np.array([[[100, 100, 0.9], [300, 100, 0.8]]], np.float32)
+    found = instances([[50, 50, 350, 350]], (400, 400)).with_columns(
+        Keypoints(points, skeleton, np.ones(1, np.float32))
+    )
+    drawn = found.draw(np.zeros((400, 400, 3), np.uint8))
+    assert [tuple(drawn[100, x].tolist()) for x in (100, 200, 300)] == [(0, 0, 255), (255, 0, 0), (0, 255, 0)]
+
+
+@pytest.mark.parametrize("colors", [((1, 2, 3),), ((0, 0, 0), (0, 0, 256))])
+def test_colours_that_do_not_fit_a_skeleton_are_refused(colors: tuple) -> None:
+    with pytest.raises(FieldError, match=r"skeleton\.colors"):
+        Skeleton(("a", "b"), (), (), (0.1, 0.1), colors)
 
 
 @pytest.mark.parametrize("place", [(np.nan, 5.0), (1e12, -1e12), (-3.0, 500.0)])

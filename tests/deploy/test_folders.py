@@ -49,13 +49,18 @@ def test_files_are_called_by_their_paths_in_the_source() -> None:
     assert names("p/deep/1.png") == ["1.png"]
 
 
-def test_what_is_no_picture_is_skipped_and_counted(color_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("count", [20, 22])
+def test_what_is_no_picture_is_skipped_and_counted(
+    count: int, color_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write("p/1.png")
-    for i, name in enumerate(["a.nfo", "b.ffconcat", "c.txt", "d.json"]):
+    others = ["a.nfo", "b.ffconcat", "c.txt", *(f"d{i}.json" for i in range(count - 3))]
+    for i, name in enumerate(others):
         Path(f"p/{name}").write_text(f"ffconcat version 1.0 {i}")
     assert main(["p", "--model", str(color_model), "--no-save"]) == 0
     last = capfd.readouterr().out.splitlines()[-1]
-    assert last.endswith("; skipped 4 that are no picture or video: a.nfo, b.ffconcat, c.txt, …")
+    named = ", ".join([*others[:20], *["…"] * (count > 20)])
+    assert last.endswith(f"; skipped {count} that are no picture or video: {named}")
 
 
 def test_a_broken_picture_in_a_folder_is_no_skipped_one() -> None:
@@ -186,3 +191,18 @@ def test_nothing_is_written_where_nothing_is_asked_for(color_model: Path, monkey
         for flags in ([], ["--json", "-"], ["--json", "-", "--stream"]):
             assert main(["a.png", "--model", str(color_model), "--no-save", *flags]) == 0
     assert [path.name for path in Path().iterdir()] == ["a.png"]
+
+
+def test_a_link_to_nothing_is_named(color_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    cv2.imwrite("photos/a.png", np.zeros((64, 64, 3), np.uint8))
+    Path("photos/b.png").symlink_to("gone.png")
+    assert main(["photos", "--model", str(color_model), "--no-save"]) == 3
+    out, err = capfd.readouterr()
+    assert "error: photos/b.png: no such file; check the path" in err and "pictures: 1" in out
+
+
+def test_a_folder_that_contains_itself_is_searched_once() -> None:
+    write("p/a/1.png", "p/2.png")
+    Path("p/a/loop").symlink_to(Path("p").resolve())
+    assert names("p/**/*.png") == names("p", recursive=True) == ["2.png", "a/1.png"]

@@ -18,7 +18,19 @@ from detforge.deploy.card import Card
 from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Corners, Dense, Graph, Heatmaps, Offsets, Peaks, Simcc, Tags, Votes
+from detforge.deploy.forms import (
+    Centripetal,
+    Corners,
+    Dense,
+    Extremes,
+    Graph,
+    Heatmaps,
+    Offsets,
+    Peaks,
+    Simcc,
+    Tags,
+    Votes,
+)
 from detforge.deploy.forms.keypoints import KeypointForm
 from detforge.deploy.inputs.resize import ResizedFrame
 
@@ -50,6 +62,7 @@ def labels(*shape: int) -> st.SearchStrategy[np.ndarray]:
 
 def corners(at: str, k: int) -> dict[str, st.SearchStrategy[np.ndarray]]:
     names = {"points": floats(k, 2), "scores": floats(k), "labels": labels(k), "tags": floats(k)}
+    names |= {"centres": floats(k, 2)}
     return {f"{at}_{name}": value for name, value in names.items()}
 
 
@@ -61,6 +74,13 @@ DETECTORS: dict[str, tuple[Any, dict[str, st.SearchStrategy[np.ndarray]]]] = {
     ),
     "peaks": (Peaks(), {"boxes": floats(9, 4), "scores": floats(9), "labels": labels(9)}),
     "corners": (Corners(), corners("tl", 6) | corners("br", 6)),
+    "extremes": (
+        Extremes(),
+        {name: v for at in "tlbr" for name, v in corners(at, 4).items() if "tags" not in name and "centres" not in name}
+        | {f"{at}_cells": floats(4, 2) for at in "tlbr"}
+        | {"centres": floats(3, 4, 5)},
+    ),
+    "centripetal": (Centripetal(), corners("tl", 6) | corners("br", 6)),
     "graph": (
         Graph(),
         {"boxes": floats(9, 4), "scores": floats(9), "labels": labels(9), "num": st.just(np.array(7))},
@@ -90,7 +110,7 @@ def test_detectors(form: str, data: st.DataObject) -> None:
     assert len(found) <= card.suppress.max_det
     assert np.isfinite(found.scores).all() and (found.scores[:-1] >= found.scores[1:]).all()
     assert ((found.labels >= 0) & (found.labels < 3)).all()
-    if form not in ("peaks", "corners"):  # whose references let boxes leave the image
+    if form not in ("peaks", "corners", "centripetal"):  # whose references let boxes leave the image
         assert np.isfinite(found.boxes).all()
         assert ((found.boxes >= -1e-3) & (found.boxes <= np.array([90, 50, 90, 50]) + 1e-3)).all()
 

@@ -16,7 +16,7 @@ from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.detinfer.save import Saver
-from detforge.deploy.forms import Corners, Peaks
+from detforge.deploy.forms import Centripetal, Corners, Peaks
 from detforge.deploy.inputs.resize import Pad, Resize, ResizedFrame
 from detforge.deploy.inputs.sources import Picture
 from detforge.deploy.loader import load
@@ -25,7 +25,7 @@ from detforge.deploy.system.errors import UsageError
 FRAME = ResizedFrame((90, 120), (90, 120), (127, 127), (18, 3))
 
 
-def corner_card(rules: Corners, conf: float = 0.3, kind: str = "none") -> Card:
+def corner_card(rules: Corners | Centripetal, conf: float = 0.3, kind: str = "none") -> Card:
     return replace(COLOR_CARD, labels=("a", "b"), form=rules, suppress=Suppress(kind, conf=conf, max_det=10_000))
 
 
@@ -38,24 +38,47 @@ def corners(count: int, seed: int) -> Arrays:
         outputs[f"{at}_scores"] = np.sort(random.uniform(0, 1, count).astype(np.float32))[::-1].copy()
         outputs[f"{at}_labels"] = random.integers(0, 2, count)
         outputs[f"{at}_tags"] = random.normal(0, 1, count).astype(np.float32)
+        outputs[f"{at}_centres"] = random.uniform(30, 90, (count, 2)).astype(np.float32)
     return outputs
 
 
-def pairs(outputs: Arrays, rules: Corners, conf: float, frame: ResizedFrame) -> list[tuple]:
+def alike(outputs: Arrays, i: int, j: int, rules: Corners, frame: ResizedFrame, box: list[float]) -> bool:
+    """Whether two tags are."""
+    return abs(float(outputs["tl_tags"][i]) - float(outputs["br_tags"][j])) <= rules.tag_distance
+
+
+def in_one_place(outputs: Arrays, i: int, j: int, rules: Centripetal, frame: ResizedFrame, box: list[float]) -> bool:
+    """Whether two corners expect the centre in the middle of their box, and not too far apart."""
+    border = np.array(frame.offset[::-1])
+    ends = [outputs["tl_centres"][i] - border, outputs["br_centres"][j] - border]
+    if rules.cut == "origin":
+        ends = [[max(float(side), 0.0) for side in end] for end in ends]
+    shares = []
+    for low, high, first, second in zip(box[:2], box[2:], *ends, strict=True):
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        half = (high - low) / rules.shrink[int(area > 3500)] / 2
+        middle = (low + high) / 2
+        if not middle - half < first < middle + half or not middle - half < second < middle + half:
+            return False
+        shares.append(abs(second - first) / (2 * half))
+    return shares[0] * shares[1] <= rules.spread
+
+
+def pairs(outputs: Arrays, rules: Corners | Centripetal, conf: float, frame: ResizedFrame) -> list[tuple]:
     """Score, label and box of every pair that counts, best first, one by one in float64."""
+    belong = alike if isinstance(rules, Corners) else in_one_place
     found = []
     top, left = frame.offset
     height, width = frame.resized_size
     for i, (x1, y1) in enumerate(outputs["tl_points"].astype(np.float64) - (left, top)):
         for j, (x2, y2) in enumerate(outputs["br_points"].astype(np.float64) - (left, top)):
             score = (float(outputs["tl_scores"][i]) + float(outputs["br_scores"][j])) / 2
-            distance = abs(float(outputs["tl_tags"][i]) - float(outputs["br_tags"][j]))
-            if outputs["tl_labels"][i] != outputs["br_labels"][j] or distance > rules.tag_distance or score <= conf:
+            if outputs["tl_labels"][i] != outputs["br_labels"][j] or score <= conf:
                 continue
             box = [x1, y1, x2, y2]
             if rules.cut == "origin":
                 box = [max(side, 0.0) for side in box]
-            if box[2] <= box[0] or box[3] <= box[1]:
+            if box[2] <= box[0] or box[3] <= box[1] or not belong(outputs, i, j, rules, frame, box):
                 continue
             if rules.cut == "image":
                 box = [min(max(s, 0.0), limit) for s, limit in zip(box, (width, height) * 2, strict=True)]
@@ -65,12 +88,13 @@ def pairs(outputs: Arrays, rules: Corners, conf: float, frame: ResizedFrame) -> 
 
 @pytest.mark.parametrize("cut", ["origin", "image"])
 @pytest.mark.parametrize("top_k", [7, 1000])
-@pytest.mark.parametrize("count", [0, 1, 40])
-def test_pairs_equal_the_oracle(count: int, top_k: int, cut: str) -> None:
-    outputs, rules = corners(count, seed=count), Corners(top_k=top_k, cut=cut)
+@pytest.mark.parametrize("count", [0, 1, 100])
+@pytest.mark.parametrize("rules", [Corners(), Centripetal(), Centripetal(shrink=(1.0, 1.5), spread=0.1)], ids=repr)
+def test_pairs_equal_the_oracle(rules: Corners | Centripetal, count: int, top_k: int, cut: str) -> None:
+    outputs, rules = corners(count, seed=count), replace(rules, top_k=top_k, cut=cut)
     found = candidates_in(outputs, corner_card(rules), FRAME)
     expected = pairs(outputs, rules, 0.3, FRAME)
-    assert len(found.scores) == len(expected)
+    assert len(found.scores) == len(expected) and (len(expected) > 5 or count < 100)
     assert found.boxes.dtype == found.scores.dtype == np.float32
     for i, (score, label, *box) in enumerate(expected):
         assert found.scores[i] == pytest.approx(score, abs=1e-6)
@@ -166,8 +190,10 @@ def test_flip_is_for_networks_made_for_it(color_model) -> None:
         load(str(color_model), flip=True)
 
 
-@pytest.mark.parametrize("rules", [Peaks(), Corners(0.25, 50, "image", True)])
-def test_rules_survive_the_trip_through_json(rules: Peaks | Corners) -> None:
+@pytest.mark.parametrize(
+    "rules", [Peaks(), Corners(50, "image", True, 0.25), Centripetal(50, "image", True, (2.1, 2.4), 1.0)]
+)
+def test_rules_survive_the_trip_through_json(rules: Peaks | Corners | Centripetal) -> None:
     card = replace(COLOR_CARD, form=rules, suppress=Suppress("gaussian", sigma=0.3))
     assert Card.from_json(card.to_json()) == card
 
@@ -176,3 +202,9 @@ def test_rules_survive_the_trip_through_json(rules: Peaks | Corners) -> None:
 def test_rules_out_of_range_are_refused(change: dict) -> None:
     with pytest.raises(FieldError, match=rf"form\.{next(iter(change))}"):
         Corners(**change)
+
+
+@pytest.mark.parametrize("change", [{"shrink": (0.9, 2.0)}, {"spread": 1.5}, {"top_k": 0}])
+def test_central_regions_lie_in_their_boxes(change: dict) -> None:
+    with pytest.raises(FieldError, match=rf"form\.{next(iter(change))}"):
+        Centripetal(**change)

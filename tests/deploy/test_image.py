@@ -94,7 +94,7 @@ def test_the_fast_decoder_gives_the_bytes_of_opencv(size: tuple[int, int], optio
     for pixels in (picture, picture[:, :, 0]):
         data = encode(".jpg", pixels, *options)
         expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        pixels, full_size = image._plain_jpeg(data)
+        pixels, full_size = image._plain_jpeg(data, "a")
         np.testing.assert_array_equal(pixels, expected)
         assert full_size == size
 
@@ -236,3 +236,26 @@ def test_write_image_reads_back_and_fails_whole(tmp_path: Path) -> None:
         with pytest.raises(DetforgeError, match="cannot be written"):
             write_image(tmp_path / name, picture)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_grey_pfm_has_three_channels() -> None:
+    grey = np.linspace(0, 1, 12, dtype="<f4").reshape(3, 4)
+    image = decode_image(b"Pf\n4 3\n-1.0\n" + grey[::-1].tobytes(), "a.pfm")
+    assert image.shape == (3, 4, 3) and image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\x55", b"\xaa", b"\xfe"])
+def test_a_corrupt_jpeg_is_said_to_be(fill: bytes) -> None:
+    pytest.importorskip("simplejpeg", reason="without simplejpeg nothing tells of a corrupt JPEG")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = bytearray(cv2.imencode(".jpg", noise)[1].tobytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = fill * 40
+    with pytest.warns(UserWarning, match=r"^a\.jpg: a corrupt JPEG; parts of the picture may be wrong"):
+        assert decode_image(bytes(data), "a.jpg").shape == (64, 64, 3)
+
+
+def test_a_jpeg_that_is_filled_up_is_none() -> None:
+    data = cv2.imencode(".jpg", np.full((64, 64, 3), 77, np.uint8))[1].tobytes()
+    filled = data[:-2] + bytes(100) + data[-2:]
+    assert np.array_equal(decode_image(filled, "a.jpg"), decode_image(data, "a.jpg"))

@@ -24,7 +24,7 @@ def poses(values: np.ndarray) -> Keypoints:
 
 
 def found(n: int, seed: int) -> Instances:
-    """Findings with every column."""
+    """Detections with every column."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 80, (n, 2))
     boxes = np.concatenate((corners, corners + rng.uniform(1, 20, (n, 2))), 1).astype(np.float32)
@@ -35,7 +35,7 @@ def found(n: int, seed: int) -> Instances:
 
 
 def rows(one: Instances) -> list[tuple]:
-    """Everything that is known of each finding, by itself."""
+    """Everything that is known of each detection, by itself."""
     areas = one.columns["keypoints"].areas
     values = (one.boxes, one.scores, one.labels, one.keypoints, areas, one.quality, one.visible)
     return [tuple(each[i].tolist() for each in values) for i in range(len(one))]
@@ -123,7 +123,7 @@ class Corners(Column):
         return np.concatenate((self.values.min(1), self.values.max(1)), 1)
 
 
-def test_findings_without_boxes_have_the_bounds_of_what_is_known() -> None:
+def test_detections_without_boxes_have_the_bounds_of_what_is_known() -> None:
     rng = np.random.default_rng(0)
     values = rng.uniform(-20, 90, (20, 3, 3)).astype(np.float32)
     values[..., 2] = rng.choice([0.0, 0.5], (20, 3), p=(0.6, 0.4))

@@ -144,6 +144,6 @@ def test_rules_out_of_range_are_refused(change: dict) -> None:
 
 @pytest.mark.parametrize("change", [{"blur": -5}, {"blur": 4}, {"sigma": np.inf}, {"beta": -1}, {"scale": 0}])
 def test_the_kernel_refuses_what_it_cannot_do(change: dict) -> None:
-    rules = dict(blur=3, sigma=2, beta=1, debias=False, scale=1) | change
+    rules = dict(blur=3, sigma=2, beta=1, debias=False, scale=1, older=False) | change
     with pytest.raises(ValueError, match=r"kernel|out of range"):
         _native.heatmap_peaks(np.ones((1, 1, 4, 4), np.float32), "udp", **rules)

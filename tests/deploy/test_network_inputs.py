@@ -214,7 +214,7 @@ def test_each_image_of_a_pair_is_an_input_of_its_own() -> None:
 def test_pairs_of_a_list_stay_together() -> None:
     detector, fed = comparing(count=3)
     firsts, seconds = [PICTURE, other(2, (60, 40)), other(3)], [other(4), other(5, (60, 40)), other(6)]
-    detector(firsts, seconds)
+    detector(firsts, against=seconds)
     for name, images, spec in (("image", firsts, COLOR_CARD.input), ("after", seconds, replace(AFTER, second=False))):
         np.testing.assert_array_equal(fed[0][name], [preprocessed(image, spec)[0] for image in images])
 

@@ -187,6 +187,33 @@ def test_a_video_is_one_whatever_its_name(suffix: str, codec: str, tmp_path: Pat
     assert [picture.index for picture in pictures(str(path))] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "00000001 6764000d",  # H.264
+        "000001 67428016",
+        "00000001 0910",  # with a delimiter first
+        "00000001 40010c01",  # HEVC
+        "000001b0 01000001b5",  # MPEG-4
+        "000001b3 140f0f23",  # MPEG-2
+        "1f0700bf",  # DV
+    ],
+)
+def test_streams_without_a_container_are_videos(head: str) -> None:
+    assert kind_of(bytes.fromhex(head)) == "video"
+
+
+@pytest.mark.parametrize("head", ["00000100 01002020", "00010000 0013", "00000002 0000", "00000001 0000"])
+def test_other_files_that_begin_with_zeros_are_none(head: str) -> None:
+    assert kind_of(bytes.fromhex(head)) is None
+
+
+def test_one_jpeg_after_another_is_a_video(tmp_path: Path) -> None:
+    jpegs = [cv2.imencode(".jpg", plain(color))[1].tobytes() for color in COLORS[:2]]
+    (tmp_path / "a.mjpeg").write_bytes(b"".join(jpegs))
+    assert colors_of([picture.image for picture in pictures(str(tmp_path / "a.mjpeg"))]) == list(COLORS[:2])
+
+
 TEXTS = ["a plain text", "ffconcat version 1.0\nfile x.mp4", "#EXTM3U\nhttp://host/x.ts", "\u2588\u2593 art", ""]
 
 

@@ -153,7 +153,7 @@ def test_a_column_that_no_model_has_is_no_attribute() -> None:
         _ = instances().shape
 
 
-def test_findings_without_boxes_get_the_bounds_of_their_columns() -> None:
+def test_detections_without_boxes_get_the_bounds_of_their_columns() -> None:
     skeleton = Skeleton(("a", "b", "c"), (), (), (0.1,) * 3)
     points = np.array([[[1, 2, 0.5], [9, 4, 0.5], [50, 50, 0.0]]], np.float32)
     column = Keypoints(points, skeleton, np.ones(1, np.float32))

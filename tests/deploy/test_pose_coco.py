@@ -1,11 +1,17 @@
-"""COCO's own evaluation takes what a pose's `to_coco` gives."""
+"""COCO's own evaluation takes what a pose's `to_coco` gives, and detbench measures the AP of keypoints."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
+from pose_stand_in import lights, write_lights_model
 
+from detforge.deploy.bench import cli
+from detforge.deploy.bench.report import read_report
 from detforge.deploy.columns import Keypoints
 from detforge.deploy.results.instances import Instances
 from detforge.models.skeletons import COCO_PERSON
@@ -53,3 +59,33 @@ def test_average_precision(error: float, low: float, high: float) -> None:
     evaluation.accumulate()
     evaluation.summarize()
     assert low <= evaluation.stats[0] <= high
+
+
+LIGHTS = np.array([[60, 70], [90, 120], [70, 160]])
+
+
+@pytest.mark.parametrize(("shift", "ap"), [(0, 100.0), (60, 0.0)])
+def test_detbench_gives_a_pose_network_the_annotated_boxes(
+    shift: int, ap: float, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_lights_model(tmp_path / "lights.onnx")
+    cv2.imwrite(str(tmp_path / "a.png"), lights((260, 200), LIGHTS, 6.0))
+    points = [v for x, y in (LIGHTS + shift).tolist() for v in (x, y, 2)]
+    person = {"image_id": 3, "category_id": 6, "bbox": [40, 50, 70, 130], "area": 3000, "keypoints": points}
+    unseen = {"image_id": 3, "category_id": 6, "bbox": [0, 0, 30, 30], "area": 900, "keypoints": [0] * 9}
+    crowd = {"image_id": 3, "category_id": 6, "bbox": [0, 0, 199, 99], "area": 1000, "iscrowd": 1, "keypoints": [0] * 9}
+    truth = {
+        "images": [{"id": 3, "file_name": "a.png"}],
+        "categories": [{"id": 6, "name": "red", "keypoints": ["blue", "green", "red"]}],
+        "annotations": [unseen, person, crowd],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    flags = ["--duration", "0.05", "--warmup", "0", "--images", str(tmp_path), "--json", str(tmp_path / "r.json")]
+    files = ["--annotations", str(tmp_path / "truth.json"), "--coco-results", str(tmp_path / "c.json")]
+    assert cli.main([*flags, *files, "--model", str(tmp_path / "lights.onnx")]) == 0
+    accuracy = read_report(tmp_path / "r.json").results[0].accuracy
+    assert accuracy is not None and (accuracy.of, accuracy.ap) == ("keypoints", ap)
+    assert "AP:         of keypoints, 3 objects" in capfd.readouterr().out
+    [row] = json.loads((tmp_path / "c.json").read_text())
+    assert (row["image_id"], row["category_id"], row["bbox"]) == (3, 6, [40, 50, 70, 130])
+    np.testing.assert_allclose(np.array(row["keypoints"]).reshape(-1, 3)[:, :2], LIGHTS, atol=0.1)

@@ -95,6 +95,15 @@ def test_results_are_kept_when_a_picture_cannot_be_saved(color_model: Path, capf
     assert {record["image"] for record in json.loads(Path("a.json").read_text())} == {"0.png", "1.png"}
 
 
+def test_a_file_is_no_folder_for_results(color_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("out").write_text("mine")
+    cv2.imwrite("a.png", RED)
+    assert main(["a.png", "--model", str(color_model), "--out", "out"]) == 2
+    said = "error: out/results: cannot be written; out is not a folder; choose another --out, or --no-save\n"
+    assert capfd.readouterr() == ("", said.replace("; out is", f"; {Path('out').absolute()} is"))
+    assert main(["a.png", "--model", str(color_model), "--out", "out", "--no-save"]) == 0
+
+
 def test_a_place_for_the_json_is_looked_at_first(color_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     cv2.imwrite("a.png", RED)
     assert main(["a.png", "--model", str(color_model), "--json", "."]) == 2

@@ -4,14 +4,21 @@ from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from canvas import preprocessed
+from cards import CARD
 from torch.nn import functional as F
 
+from detforge.deploy.backends.recorded import RecordedBackend
+from detforge.deploy.contract.parse import FieldError
+from detforge.deploy.forms import Dense
+from detforge.deploy.inputs.geometry import Normalization
 from detforge.deploy.inputs.network_inputs import ImageInput
 from detforge.deploy.inputs.resize import Pad, Resize, ResizedFrame
+from detforge.deploy.pipelines.detector import Detector
 from detforge.deploy.system.errors import InputError, UsageError
 
 SIZES = [(480, 640), (97, 97), (37, 53), (1, 1), (3, 400), (391, 389), (4000, 6000)]
@@ -63,6 +70,36 @@ def test_rounding_moves_boxes() -> None:
     rounded, cut = (replace(place, rounding=rounding).whole((334, 500)) for rounding in ("round", "floor"))
     assert (rounded.resized_size, cut.resized_size) == ((278, 416), (277, 416))
     assert rounded.scale[1] == pytest.approx(278 / 334) and cut.scale[1] == pytest.approx(277 / 334)
+
+
+def test_results_are_divided_by_the_factor_or_the_ratio_of_the_sizes() -> None:
+    """YOLOX resizes 500x334 px by 416 / 500 to 416x277 px and divides boxes by 416 / 500."""
+    place = Resize((416, 416), rounding="floor", pad=Pad((416, 416), value=114.0))
+    outputs = {
+        "boxes": np.array([[[52.0, 26.0, 208.0, 208.0]]], np.float32).repeat(3549, 1),
+        "scores": np.zeros((1, 3549, 2), np.float32),
+    }
+    outputs["scores"][0, 5] = 0.9, 0
+    for inverse, factor in (("factor", 416 / 500), ("sizes", 277 / 334)):
+        card = replace(CARD.with_place(replace(place, inverse=inverse)), form=Dense((8, 16, 32), clip="none"))
+        [found] = Detector(RecordedBackend(outputs, {}), card)([np.zeros((334, 500, 3), np.uint8)])
+        expected = [52 / (416 / 500), 26 / factor, 208 / (416 / 500), 208 / factor]
+        np.testing.assert_allclose(found.boxes[0], expected, rtol=1e-6)
+        assert found.image_size == (500, 334)
+        frame = replace(place, inverse=inverse).whole((334, 500))
+        np.testing.assert_allclose(frame.to_canvas(np.array([0, 100])), [0, 100 * factor], rtol=1e-6)
+    with pytest.raises(FieldError, match="inverse"):
+        Resize((416, 416), keep_aspect=False, inverse="factor")
+
+
+def test_bicubic_is_opencvs() -> None:
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (30, 50, 3), np.uint8)
+    spec = ImageInput(Resize((64, 64), keep_aspect=False, filter="cubic"), "rgb", (1.0, 2.0, 3.0), (2.0, 3.0, 4.0))
+    canvas = np.empty((3, 64, 64), np.float32)
+    spec.place.whole((30, 50)).fill(canvas, image, spec.pixels, threads=1)
+    resized = cv2.resize(image, (64, 64), interpolation=cv2.INTER_CUBIC)[..., ::-1]
+    np.testing.assert_allclose(canvas, ((resized - np.float64([1, 2, 3])) / [2, 3, 4]).transpose(2, 0, 1), rtol=1e-6)
 
 
 def reference(image: np.ndarray, spec: ImageInput, frame: ResizedFrame) -> np.ndarray:
@@ -140,3 +177,44 @@ def test_a_fixed_canvas_keeps_everything_else() -> None:
     assert fixed == Resize((640, 96), rounding="floor", filter="float", pad=Pad((640, 96), 32, value=7.0))
     with pytest.raises(UsageError, match="multiple of 32"):
         place.fixed((640, 100))
+
+
+def test_a_stretch_without_a_size_fills_the_padded_canvas() -> None:
+    place = Resize(keep_aspect=False, pad=Pad(multiple=32))
+    frame = place.whole((100, 128))
+    assert (frame.resized_size, frame.canvas_size, frame.offset) == ((128, 128), (128, 128), (0, 0))
+    assert place.canvas is None
+    assert place.fixed((64, 96)).whole((100, 128)).resized_size == (64, 96)
+
+
+def test_a_warp_aligns_the_centres_of_the_first_pixels() -> None:
+    """Each pixel of the canvas is that of the image at its position divided by the factor, between four pixels."""
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
+    pad = Pad((64, 64), centered=True, value=0)
+    frame = Resize((60, 60), filter="warp", inverse="factor", pad=pad).whole((30, 40))
+    canvas = np.empty((3, 64, 64), np.float32)
+    frame.fill(canvas, image, Normalization("bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), 1)
+    top, left = frame.offset
+    assert (top, left) == (9.5, 2)
+    for y, x in ((12, 11), (40, 44), (17, 3)):
+        row, column = (y - top) / 1.5, (x - left) / 1.5
+        i, j = int(row), int(column)
+        down, right = row - i, column - j
+        upper = image[i, j] * (1 - right) + image[i, j + 1] * right
+        lower = image[i + 1, j] * (1 - right) + image[i + 1, j + 1] * right
+        # Positions are rounded to 1/32 px, which may change a value by 255/32 on each axis.
+        np.testing.assert_allclose(canvas[:, y, x], upper * (1 - down) + lower * down, atol=9)
+    assert not canvas[:, :8].any() and not canvas[:, 56:].any()
+    np.testing.assert_allclose(frame.to_canvas(np.array([[0, 0], [40, 30]])), [[2, 9.5], [62, 54.5]])
+
+
+@pytest.mark.parametrize(
+    ("image", "canvas"), [((877, 621), (1024, 736)), ((191, 384), (736, 1472)), ((2000, 1000), (1984, 992))]
+)
+def test_a_short_side_is_enlarged_and_sides_become_the_nearest_multiple(
+    image: tuple[int, int], canvas: tuple[int, int]
+) -> None:
+    """As in RapidOCR, whose canvases these are."""
+    place = Resize(keep_aspect=False, rounding="floor", least=736, pad=Pad(multiple=32, rule="nearest"))
+    frame = place.whole(image)
+    assert (frame.resized_size, frame.canvas_size) == (canvas, canvas)

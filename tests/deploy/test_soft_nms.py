@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from found import findings
+from found import detections
 from golden.reader import load_ops
 from oracles import soft_nms
 from test_suppress import clusters
@@ -26,7 +26,7 @@ def test_equals_mmcv(name: str) -> None:
         max_det=1000,
         inclusive=bool(options.get("offset", 0)),
     )
-    kept = suppress(findings(given["boxes"], given["scores"], labels), spec)
+    kept = suppress(detections(given["boxes"], given["scores"], labels), spec)
     np.testing.assert_array_equal(kept.boxes, given["boxes"][case["out"]["keep"]])
     # Of several classes mmcv moves the boxes apart, which rounds their overlaps.
     np.testing.assert_allclose(kept.scores, case["out"]["dets"][:, 4], atol=1e-4 if "idxs" in given else 1e-6)
@@ -39,7 +39,7 @@ def test_equals_mmdet_for_several_classes() -> None:
     rows, labels = np.nonzero(scores > case["args"]["score_thr"])
     options = case["args"]["nms"]
     spec = Suppress("linear", options["min_score"], options["iou_threshold"], case["args"]["max_num"])
-    candidates = findings(boxes.reshape(-1, classes, 4)[rows, labels], scores[rows, labels], labels)
+    candidates = detections(boxes.reshape(-1, classes, 4)[rows, labels], scores[rows, labels], labels)
     kept = suppress(candidates, spec)
     np.testing.assert_array_equal(kept.boxes, case["out"]["dets"][:, :4])
     np.testing.assert_allclose(kept.scores, case["out"]["dets"][:, 4], atol=1e-5)
@@ -64,14 +64,14 @@ def test_equals_the_oracle(n: int, threshold: float, sigma: float | None) -> Non
 def test_equal_scores_keep_their_order(kind: str) -> None:
     corners = 100.0 * np.array([3, 1, 0, 2], np.float32)[:, None] * np.array([1, 0], np.float32)
     apart = np.concatenate((corners, corners + 50), 1)
-    found = findings(apart, np.array([0.5, 0.7, 0.5, 0.5], np.float32), np.zeros(4, np.int64))
+    found = detections(apart, np.array([0.5, 0.7, 0.5, 0.5], np.float32), np.zeros(4, np.int64))
     kept = suppress(found, Suppress(kind))
     assert kept.boxes[:, 0].tolist() == [100, 300, 0, 200]
 
 
 def test_a_copy_is_lowered_and_another_class_is_not() -> None:
     box = np.array([[0, 0, 10, 10]] * 3, np.float32)
-    found = findings(box, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 0, 1]))
+    found = detections(box, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 0, 1]))
     assert suppress(found, Suppress("linear", conf=0.0)).scores.tolist() == pytest.approx([0.9, 0.7])
     lowered = 0.8 * np.exp(-1 / 0.5)
     assert suppress(found, Suppress("gaussian", conf=0.0)).scores.tolist() == pytest.approx([0.9, 0.7, lowered])

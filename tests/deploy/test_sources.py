@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from detforge.deploy.inputs import video
 from detforge.deploy.inputs.listing import Found, find_items, is_live
 from detforge.deploy.inputs.sources import pictures
 from detforge.deploy.system.errors import InputError
@@ -112,3 +113,48 @@ def test_stdin_is_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     (picture,) = pictures("-")
     assert (picture.name, picture.image.shape, picture.image.max()) == ("stdin", (2, 3, 3), 7)
+
+
+class Rates:
+    """A capture of 40 frames, 1 s of them at 10 a second and 1 s at 30, which says the mean rate."""
+
+    def __init__(self, announced: int, fps: float = 18.75) -> None:
+        self._times = [*np.arange(0, 1, 0.1), *np.arange(1, 2, 1 / 30)]
+        self._said = {cv2.CAP_PROP_FPS: fps, cv2.CAP_PROP_FRAME_COUNT: announced}
+        self._next = 0
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, name: int) -> float:
+        return 1e3 * self._times[self._next - 1] if name == cv2.CAP_PROP_POS_MSEC else self._said[name]
+
+    def read(self) -> tuple[bool, np.ndarray]:
+        self._next += 1
+        return self._next <= len(self._times), np.zeros((4, 5, 3), np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_video_of_a_varying_rate_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.avi", 1)
+    monkeypatch.setattr(video.cv2, "VideoCapture", lambda _: Rates(40))
+    assert len(list(pictures(str(path)))) == 40
+    monkeypatch.setattr(video.cv2, "VideoCapture", lambda _: Rates(60))
+    with pytest.raises(InputError, match=r"the video ends after 40 frames, 2\.0 s of 3\.2 s"):
+        list(pictures(str(path)))
+
+
+def test_a_video_of_an_unknown_codec_is_no_broken_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.avi", 1)
+    monkeypatch.setattr(Rates, "read", lambda _: (False, None))
+    monkeypatch.setattr(video.cv2, "VideoCapture", lambda _: Rates(40))
+    with pytest.raises(InputError, match=r"a\.avi: no frame of this video can be read; convert it to H\.264"):
+        list(pictures(str(path)))
+
+
+def test_a_clock_is_no_rate_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.avi", 1)
+    monkeypatch.setattr(video.cv2, "VideoCapture", lambda _: Rates(90_000, fps=90_000))
+    assert {picture.fps for picture in pictures(str(path))} == {25.0}

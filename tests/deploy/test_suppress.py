@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
-from found import findings
+from found import detections
 from oracles import iou, nms, soft_nms
 
 from detforge.deploy import _native, load
@@ -28,7 +28,7 @@ def clusters(n: int, seed: int) -> Instances:
     corner = rng.integers(0, 4, (n, 2)) * 40 + rng.normal(0, 4, (n, 2))
     boxes = np.concatenate((corner, corner + rng.uniform(10, 50, (n, 2))), 1).astype(np.float32)
     scores = (rng.integers(1, 20, n) / 20).astype(np.float32)
-    return findings(boxes, scores, rng.integers(0, 3, n))
+    return detections(boxes, scores, rng.integers(0, 3, n))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.6, 1.0])
@@ -126,7 +126,7 @@ def test_guided_by_quality_equals_its_definition(threshold: float) -> None:
     scores, quality = (rng.permutation(150).astype(np.float32) / 150 for _ in range(2))
     expected = guided(found.boxes, scores, quality, found.labels, threshold)
     spec = Suppress(kind="guided", iou=threshold, max_det=20)
-    kept = suppress(findings(found.boxes, scores, found.labels, Quality(quality)), spec)
+    kept = suppress(detections(found.boxes, scores, found.labels, Quality(quality)), spec)
     np.testing.assert_array_equal(kept.boxes, found.boxes[[i for _, i in expected]][:20])
     np.testing.assert_array_equal(kept.scores, [np.float32(score) for score, _ in expected][:20])
 
@@ -198,20 +198,20 @@ def test_every_kind_compares_all_classes_where_asked(kind: str, inclusive: bool)
         expected = [(i, scores[i]) for i in nms(ends, scores, of_one_class, 0.4, 1000)]
     else:
         expected = soft_nms(ends, scores, of_one_class, 0.4, 0.5 if kind == "gaussian" else None, 0.1)
-    kept = suppress(findings(found.boxes, scores, found.labels, Visible(seen)), rule)
+    kept = suppress(detections(found.boxes, scores, found.labels, Visible(seen)), rule)
     rows = [i for i, _ in expected]
     np.testing.assert_array_equal(kept.boxes, found.boxes[rows])
     np.testing.assert_array_equal(kept.labels, found.labels[rows])
     assert len(set(kept.labels.tolist())) == 3
     np.testing.assert_allclose(kept.scores, [score for _, score in expected], rtol=1e-5)
     assert len(kept) < len(
-        suppress(findings(found.boxes, scores, found.labels, Visible(seen)), replace(rule, class_agnostic=False))
+        suppress(detections(found.boxes, scores, found.labels, Visible(seen)), replace(rule, class_agnostic=False))
     )
 
 
 def test_other_classes_do_not_suppress() -> None:
     box = np.array([[0, 0, 10, 10]] * 2, np.float32)
-    kept = suppress(findings(box, np.array([0.9, 0.8], np.float32), np.array([0, 1])), Suppress())
+    kept = suppress(detections(box, np.array([0.9, 0.8], np.float32), np.array([0, 1])), Suppress())
     assert len(kept.scores) == 2
 
 

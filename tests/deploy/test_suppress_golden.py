@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from found import findings
+from found import detections
 from golden.reader import load_ops
 
 from detforge.deploy.contract.suppression import Suppress
@@ -17,6 +17,6 @@ def test_equals_mmcv(name: str) -> None:
     given, options = case["in"], case["args"].get("nms_cfg", case["args"])
     labels = given.get("idxs", np.zeros(len(given["boxes"]), np.int64))
     spec = Suppress(iou=options["iou_threshold"], max_det=options.get("max_num", 1000))
-    kept = suppress(findings(given["boxes"], given["scores"], labels), spec)
+    kept = suppress(detections(given["boxes"], given["scores"], labels), spec)
     np.testing.assert_array_equal(kept.boxes, given["boxes"][case["out"]["keep"]])
     np.testing.assert_array_equal(kept.scores, case["out"]["dets"][:, 4])

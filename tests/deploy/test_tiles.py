@@ -97,7 +97,7 @@ def test_soft_suppression_finds_about_as_many_with_tiles(tmp_path: Path, monkeyp
             assert ious(corners, np.array([x, y, x + w, y + h])).max() > 0.6
 
 
-def test_no_two_findings_of_tiles_are_one_thing() -> None:
+def test_no_two_detections_of_tiles_are_one_thing() -> None:
     found = load(str(BUNDLED)).find_tiled(read_image(DESK), TILE, OVERLAP)
     for i, one in enumerate(found.boxes):
         for other in found.boxes[:i][found.labels[:i] == found.labels[i]]:

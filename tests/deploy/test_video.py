@@ -111,7 +111,7 @@ def test_a_telephones_video_is_upright(encoder: str, color_model: Path) -> None:
 
 def test_an_encoder_that_loses_frames_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     play_ffmpeg(monkeypatch, tmp_path, most=2)
-    monkeypatch.setattr(video, "has_h264", lambda: True)
+    monkeypatch.setattr(video, "has_h264", lambda _: True)
     with (
         pytest.raises(DetforgeError, match="cannot be written"),
         writing_video(tmp_path / "a.mp4", 10, smooth(64, 48)) as w,
@@ -127,7 +127,7 @@ def test_an_ffmpeg_that_ends_at_once_is_survived(code: str, tmp_path: Path, monk
     program.write_text(f"#!{sys.executable}\n{code}\n")
     program.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda _: str(program))
-    monkeypatch.setattr(video, "has_h264", lambda: True)
+    monkeypatch.setattr(video, "has_h264", lambda _: True)
     with (
         pytest.raises(DetforgeError, match="cannot be written"),
         writing_video(tmp_path / "a.mp4", 10, smooth(640, 480)) as w,
@@ -143,4 +143,19 @@ def test_an_ffmpeg_without_h264_is_not_used(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(shutil, "which", lambda _: str(program))
     has_h264.cache_clear()
     assert not has_h264()
+    has_h264.cache_clear()
+
+
+def test_an_ffmpeg_that_cannot_write_odd_sides_is_not_used_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!{sys.executable}\nimport sys; sys.exit('yuv444p' in sys.argv)\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda _: str(program))
+    has_h264.cache_clear()
+    assert has_h264("yuv420p") and not has_h264("yuv444p")
+    with writing_video(tmp_path / "a.mp4", 10, smooth(65, 49)) as writer:
+        writer.write(smooth(65, 49))
+    assert len(read(tmp_path / "a.mp4")[0]) == 1
     has_h264.cache_clear()

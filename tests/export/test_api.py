@@ -81,20 +81,6 @@ def test_graph_suppression(tmp_path):
     assert ports == {"boxes": (1, 7, 4), "scores": (1, 7), "labels": (1, 7), "num": (1,)}
 
 
-def test_labels(tmp_path):
-    variant = find("gfl_test")
-    source = api.Checkpoint({}, "c.pth", None, ("a", "b"))
-    file = tmp_path / "labels.txt"
-    file.write_text("north\n south \n\n", encoding="utf-8")
-    assert api._labels(variant, source, 2, file) == ("north", "south")
-    assert api._labels(variant, source, 2, None) == ("a", "b")
-    assert api._labels(variant, source, 80, None) == variant.labels
-    assert api._labels(variant, source, 3, None) == ("class_0", "class_1", "class_2")
-    for path, count in ((file, 3), (tmp_path / "none.txt", 2), (tmp_path, 2)):
-        with pytest.raises(InputError):
-            api._labels(variant, source, count, path)
-
-
 def test_failed_export_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ExportError("no")

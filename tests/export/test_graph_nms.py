@@ -13,11 +13,14 @@ from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import Card, Provenance
 from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Dense
+from detforge.deploy.forms import Dense, Graph
 from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.system.errors import UsageError
+from detforge.export import export
 from detforge.export.convert import to_onnx
-from detforge.export.graph_nms import GraphNms
+from detforge.export.graph_nms import GraphNms, check_rule
 from detforge.models.backbones.resnet import ResNet
+from detforge.models.skeletons import unlinked
 from detforge.models.variant import RGB
 from detforge.models.zoo import VARIANTS
 from detforge.models.zoo.gfl import build
@@ -169,13 +172,17 @@ def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, rul
     random = np.random.default_rng(len(unit))
     clip, suppress = rule
     form = Dense((8, 16, 32), anchors=2, top_k=30, unit=unit, clip=clip)
-    card = replace(runtime_card(Fusion(0.5, 0.5, *fusion)), form=form, suppress=suppress)
+    card = replace(
+        runtime_card(Fusion(0.5, 0.5, *fusion)), form=form, suppress=suppress, skeleton=unlinked(("a", "b", "c"))
+    )
     points = 2 * (8 * 12 + 4 * 6 + 2 * 3)
     corner = random.uniform(-9, 90, (2, points, 2))
     outputs = {
         "boxes": np.concatenate((corner, corner + random.uniform(-1, 30, (2, points, 2))), -1),
         "scores": random.uniform(0, 1, (2, points, 3)) ** 24,
         "quality": random.uniform(0, 1, (2, points, 3) if per_class else (2, points)) ** 4,
+        "keypoints": random.uniform(-9, 90, (2, points, 6)),
+        "keypoint_scores": random.uniform(0, 1, (2, points, 3)),
     }
     if unit == "points":  # with more pairs than `top_k` the file drops some that the runtime keeps
         outputs["scores"][outputs["scores"] < outputs["scores"].max(-1, keepdims=True)] = 0
@@ -190,6 +197,10 @@ def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, rul
         np.testing.assert_allclose(got["scores"][i, :num].numpy(), expected.scores, rtol=1e-5)
         np.testing.assert_allclose(got["boxes"][i, :num].numpy(), expected.boxes, atol=1e-4)
         assert got["labels"][i, :num].tolist() == expected.labels.tolist()
+        beside = {name: value[i].numpy() for name, value in got.items()}
+        read = found_in(beside, replace(card, form=Graph(clip)), ResizedFrame((64, 96), (64, 96), (64, 96)))
+        np.testing.assert_array_equal(read.keypoints, expected.keypoints[: len(read)])
+        assert len(read) > 5
 
 
 class Bare(torch.nn.Module):
@@ -225,3 +236,16 @@ class Fixed(torch.nn.Module):
 
     def forward(self, image):
         return self.model(image[..., :4])
+
+
+def test_rules_that_a_graph_cannot_run_are_refused():
+    with pytest.raises(
+        UsageError, match=r"conf 0\.01: NMS in a graph drops scores up to 0\.05; give conf 0\.05 or more"
+    ):
+        export("gfl_test", checkpoint="random", nms="graph", conf=0.01)
+    for kind in ("linear", "gaussian", "guided", "none"):
+        with pytest.raises(UsageError, match=f"m suppresses with '{kind}', a graph only with 'hard'"):
+            check_rule("m", Suppress(kind))
+    with pytest.raises(UsageError, match="m suppresses with 'voting'"):
+        check_rule("m", Suppress(voting=True))
+    check_rule("m", SUPPRESS)

@@ -56,9 +56,30 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
 
 
+def test_weights_of_torchvision_need_no_configuration(tmp_path, capsys):
+    variant = find("retinanet_torchvision_test")
+    torch.manual_seed(0)
+    state = variant.build(5).state_dict()
+    theirs = {}
+    for key, value in state.items():
+        renamed = next((old for old in torchvision_names() if key.startswith(old[1])), None)
+        theirs[key if renamed is None else renamed[0] + key.removeprefix(renamed[1])] = value
+    assert "backbone.fpn.inner_blocks.0.0.weight" in theirs
+    torch.save({"model": theirs, "epoch": 3}, tmp_path / "model_3.pth")
+    assert main(["--checkpoint", str(tmp_path / "model_3.pth"), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "retinanet_torchvision_test" in told
+    assert "800-1333 px" in told
+
+
+def torchvision_names():
+    """What torchvision's names and ours begin with, the newer names first."""
+    return [(old.removeprefix("^"), new) for old, new in find("retinanet_torchvision_test").mapping.items()]
+
+
 def test_a_configuration_beside_a_stripped_checkpoint(tmp_path):
     file = save(tmp_path / "mine.pth", text="")
-    (tmp_path / "flat.py").write_text(text_of(config()), encoding="utf-8")
+    (tmp_path / "flat.py").write_text(text_of(config()), encoding="utf-8-sig")
     source = choose(None, ExportOptions(checkpoint=file, config=tmp_path / "flat.py"))
     assert source.variant.input.place.size == (64, 96)
     for name in ("none.py", "."):
@@ -75,6 +96,15 @@ def test_a_configuration_wins_over_a_name_and_says_where(tmp_path):
     assert source.differences[0].startswith("network: GFLHead on ResNet-18, not ")
     named = choose("gfl_test", ExportOptions(checkpoint=file, ignore_config=True))
     assert (named.variant, named.differences) == (find("gfl_test"), ())
+
+
+def test_a_named_model_does_without_a_configuration_that_is_not_supported(tmp_path):
+    file = save(tmp_path / "mine.pth", text="model = dict(type='YuNet')")
+    with pytest.raises(InputError, match="supported networks") as unnamed:
+        choose(None, ExportOptions(checkpoint=file))
+    assert "ignore" not in str(unnamed.value)
+    with pytest.raises(InputError, match="export gfl_test without it by ignore_config"):
+        choose("gfl_test", ExportOptions(checkpoint=file))
 
 
 def test_without_a_configuration_the_weights_name_candidates(tmp_path):
@@ -146,3 +176,18 @@ def test_a_named_model_without_a_configuration_is_exported_as_before(tmp_path):
     torch.save({"state_dict": gfl.VARIANTS[-2].build(2).state_dict()}, tmp_path / "c.pth")
     source = choose("gfl_test", ExportOptions(checkpoint=str(tmp_path / "c.pth")))
     assert (source.variant, source.facts, source.differences) == (find("gfl_test"), (), ())
+
+
+def test_another_normalisation_is_refused(tmp_path):
+    """Early checkpoints of OpenMMLab 3.x keep the mean and std of their images beside the weights."""
+    state = find("hrnet_test").build(17).state_dict()
+    mean, std = (
+        torch.tensor(values).reshape(3, 1, 1) for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    )
+    state |= {"data_preprocessor.mean": mean, "data_preprocessor.std": std}
+    torch.save({"state_dict": state}, tmp_path / "c.pth")
+    assert choose("hrnet_test", ExportOptions(checkpoint=tmp_path / "c.pth")).variant == find("hrnet_test")
+    torch.save({"state_dict": state | {"data_preprocessor.mean": mean.flip(0)}}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"c\.pth: its images had the mean 103\.53 116\.28 123\.675, and"):
+        choose("hrnet_test", ExportOptions(checkpoint=tmp_path / "c.pth"))
+    assert choose("hrnet_test", ExportOptions(checkpoint=tmp_path / "c.pth", ignore_config=True))

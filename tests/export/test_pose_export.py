@@ -21,7 +21,7 @@ from detforge.models.zoo import VARIANTS, find
 
 pytestmark = pytest.mark.slow
 
-NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") and variant.skeleton is not None]
+NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") and variant.form.has_keypoints]
 CASES = [
     pytest.param((name, precision), marks=pytest.mark.xdist_group(f"{name}-{precision}"))
     for precision in ("fp32", "fp16")

@@ -275,7 +275,7 @@ def test_change_of_ap_is_measured_and_gates(
     steps = [step.rsplit(None, 2)[0] for step in captured.err.splitlines()]
     assert steps == ["checkpoint", "export", "calibrate", "verify", "AP, PyTorch", "AP, file"]
     values = iter([50.0, 48.0])
-    monkeypatch.setattr(verify_ap, "average_precision", lambda *_: next(values))
+    monkeypatch.setattr(verify_ap, "_measure", lambda *_: next(values))
     assert main([*line.split(), "-o", str(tmp_path / "m.onnx")]) == 6
     assert "AP falls from 50.0 to 48.0" in capsys.readouterr().err
 

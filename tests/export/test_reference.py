@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from detforge.deploy.coco.annotations import read_annotations
 from detforge.deploy.results.instances import Instances
 from detforge.deploy.system.errors import InputError, UsageError
 from detforge.export import export
@@ -45,16 +46,17 @@ def folder(path, results):
         "annotations": [],
     }
     (path / "annotations.json").write_text(json.dumps(annotations))
-    (path / "results.json").write_text(json.dumps(results))
+    (path / "results.json").write_text(json.dumps(results), encoding="utf-8-sig")
     return path
 
 
 def test_results_are_read_by_image_and_name(tmp_path):
     rows = [{"image_id": 9, "category_id": 3, "bbox": BOX, "score": 0.5}]
-    found = read_results(folder(tmp_path, rows) / "results.json", tmp_path, ("a", "b"))
-    assert found[tmp_path / "a.png"].boxes.shape == (0, 4)
-    assert found[tmp_path / "b.png"].boxes.tolist() == [[10, 10, 30, 30]]
-    assert found[tmp_path / "b.png"].labels.tolist() == [1]
+    annotations = read_annotations(folder(tmp_path, rows) / "annotations.json", tmp_path)
+    found = read_results(tmp_path / "results.json", annotations, ("a", "b"))
+    assert found[7].boxes.shape == (0, 4)
+    assert found[9].boxes.tolist() == [[10, 10, 30, 30]]
+    assert found[9].labels.tolist() == [1]
 
 
 UNKNOWN = {"image_id": 7, "category_id": 8, "bbox": BOX, "score": 1}
@@ -63,8 +65,9 @@ UNKNOWN = {"image_id": 7, "category_id": 8, "bbox": BOX, "score": 1}
 @pytest.mark.parametrize("rows", ["{", "[1]", '[{"image_id": 1}]', json.dumps([UNKNOWN])])
 def test_what_are_no_results_is_told(rows, tmp_path):
     (folder(tmp_path, []) / "results.json").write_text(rows)
+    annotations = read_annotations(tmp_path / "annotations.json", tmp_path)
     with pytest.raises(InputError, match=r"results\.json: not in COCO's result format"):
-        read_results(tmp_path / "results.json", tmp_path, ("a", "b"))
+        read_results(tmp_path / "results.json", annotations, ("a", "b"))
 
 
 def test_an_export_tells_how_many_detections_it_finds(tmp_path):

@@ -10,12 +10,15 @@ from torch import nn
 
 from detforge.deploy.card import Provenance
 from detforge.deploy.contract.port import Port
-from detforge.deploy.forms import Dense
+from detforge.deploy.forms import Dense, Graph
+from detforge.deploy.inputs.network_inputs import View
+from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.system.errors import InputError
 from detforge.export import verify
 from detforge.export.comparison import TOLERANCES, Comparison, Difference
 from detforge.export.photographs import make_up, read_folder
 from detforge.export.verify import compare
+from detforge.export.verify_detections import compare_suppressed
 from detforge.export.views import typical_batches
 from detforge.models.zoo import VARIANTS
 
@@ -93,6 +96,28 @@ def test_a_few_values_of_half_precision_may_differ(precision, wrong, passes):
     got.flat[:wrong] = 1
     comparison.add("boxes", got, expected)
     assert (comparison.problem is None) == passes
+
+
+def test_a_file_that_suppresses_is_compared_with_its_keypoints():
+    """The network's quality is no output of such a file. In the first row a keypoint is 0.25 px off."""
+    card = replace(VARIANTS["yunet_test"].card(("face",), Provenance("", None, "fp32")), form=Graph("none"))
+    form, draw = Dense((32,), clip="none"), np.random.default_rng(0)
+    corner = draw.uniform(0, 90, (1, 12, 2)).astype(np.float32)
+    raw = {
+        "boxes": np.concatenate((corner, corner + 4), -1),
+        "scores": np.linspace(0.9, 0.7, 12, dtype=np.float32).reshape(1, 12, 1),
+        "quality": np.ones((1, 12), np.float32),
+        "keypoints": draw.uniform(0, 90, (1, 12, 10)).astype(np.float32),
+    }
+    scores = np.pad(raw["scores"][..., 0] ** 0.5, ((0, 0), (0, 88)))
+    inside = {**raw, "scores": scores, "labels": np.zeros((1, 100), np.int64), "num": np.array([12])}
+    inside["keypoints"] = raw["keypoints"].copy()
+    inside["keypoints"][0, 0, 3] += 0.25
+    comparison = Comparison(TOLERANCES["fp32"])
+    frame = ResizedFrame((96, 128), (96, 128), (96, 128))
+    compare_suppressed(comparison, inside, raw, card, form, [View(make_up((96, 128), 0), frame)])
+    assert comparison.matched == comparison.detections == 24
+    assert comparison.box_shift_px == pytest.approx(0.25, abs=1e-4)
 
 
 def test_nothing_to_compare(monkeypatch):

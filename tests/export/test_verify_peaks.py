@@ -11,7 +11,7 @@ from detforge.deploy.card import Provenance
 from detforge.deploy.contract.port import Port
 from detforge.deploy.forms import Corners, Peaks
 from detforge.export import verify
-from detforge.export.comparison import TOLERANCES
+from detforge.export.comparison import TOLERANCES, Comparison
 from detforge.export.verify import compare
 from detforge.models.zoo import find
 
@@ -139,3 +139,10 @@ def test_in_eight_bits_tags_are_judged_by_their_distances(monkeypatch):
 @PREFIXES
 def test_nearly_equal_scores_may_change_places(monkeypatch, prefixes):
     assert problem(monkeypatch, prefixes, swap_rows) is None
+
+
+@pytest.mark.parametrize(("jumps", "passes"), [(9, True), (11, False)])
+def test_a_share_of_the_values_may_jump(jumps, passes):
+    comparison = Comparison(TOLERANCES["fp32"])
+    comparison.add("scores", (np.arange(100) < jumps).astype(np.float32), np.zeros(100, np.float32), jumps=0.1)
+    assert (comparison.problem is None) is passes

@@ -68,7 +68,7 @@ void check_integral(const Map& map, double factor, const Peak& peak) {
 
 void from_heatmap(Draw& draw) {
     const Maps maps(draw, 2);  // the second one after the first, with the memory that it left
-    HeatmapRules rules{draw.whole<Method>(Method::argmax, Method::integral), odd(draw), 0, 0, draw.flag(), 0};
+    HeatmapRules rules{draw.whole<Method>(Method::argmax, Method::integral), odd(draw), 0, 0, draw.flag(), 0, draw.flag()};
     rules.sigma = draw.pick({0.1, 2.0, 64.0});
     rules.beta = draw.pick({1e-6, 1.0, 1e4});
     rules.scale = draw.pick({1e-4, 1.0, 255.0, 1e4});
@@ -93,7 +93,8 @@ void from_offsets(Draw& draw) {
     const ptrdiff_t blur = odd(draw), offset_blur = odd(draw);
     const double radius = draw.pick({1e-3, 4.0, 1024.0});
     Smoother smoother(blur, Beyond::mirror);
-    const Peak best = offset_peak(maps.nth(0), maps.nth(1), maps.nth(2), radius, smoother, gaussian(offset_blur));
+    const Field field{maps.nth(1), maps.nth(2)};
+    const Peak best = offset_peak(maps.nth(0), field, field, radius, smoother, gaussian(offset_blur));
     check_numbers(best);
     std::vector<float> votes;
     const Peak voted = vote_peak(maps.nth(0), maps.nth(1), maps.nth(2), radius, votes);

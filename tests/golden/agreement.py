@@ -37,8 +37,12 @@ def assert_detections_agree(case: Case, found: Instances, lonely: float = 0.0, s
     Partners are `slack` times as far apart as is usual, at most.
     """
     assert len(found) == len(case.scores)
+    if len(found) == 0:
+        return
     score = np.abs(case.scores[:, None] - found.scores)
     box = np.abs(case.boxes[:, None] - found.boxes).max(-1)
+    if case.keypoints is not None:
+        box = np.maximum(box, np.abs(case.keypoints[:, None] - found.keypoints[..., :2]).max((-1, -2)))
     apart = np.where(case.labels[:, None] == found.labels, np.maximum(score / SCORE, box / BOX) / slack, np.inf)
     for axis, whose in ((1, "the reference's"), (0, "our")):
         nearest = np.nan_to_num(apart.min(axis), nan=np.inf)

@@ -28,7 +28,11 @@ OPERATORS = {
     ),
     "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
-    "corners": ("ops_corner", ["cornernet_decode", "cornernet_decode_border"]),
+    "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
+    "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
+    "extreme_edges": ("ops_extreme", ["h_aggregate", "v_aggregate"]),
+    "extreme_post": ("ops_extreme", [f"extreme_post_ghost{on}" for on in (True, False)]),
+    "fpt": ("ops_fpt", ["self_trans_mix2", "self_trans_mix4", "ground_trans_dot", "render_trans"]),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -58,7 +62,49 @@ OPERATORS = {
     ),
     "tags": ("ops_pose", ["codec_ae", "codec_ae_udp", "codec_ae_flip2"]),
     "coders": ("ops_det", ["decode_noclip", "decode_rpn", "decode_atss", "decode_legacy", "decode_distance"]),
+    "losses": (
+        "ops_losses",
+        ["focal_g2.0_a0.25", "focal_none_g1.5_a0.5", "qfl_b2.0", "qfl_b1.5", "qfl_prob", "vfl_True", "vfl_False", "dfl"]
+        + [f"ghmc_{case}" for case in ("b10_m0_call0", "b30_m0.75_call0", "b30_m0.75_call1")]
+        + [f"ghmr_{case}" for case in ("m0_call0", "m0.7_call0", "m0.7_call1")]
+        + ["smooth_l1_1", "smooth_l1_0.11", "balanced_l1_1.0", "balanced_l1_0.5"]
+        + [f"IoULoss_{form}_none" for form in ("log", "linear", "square")]
+        + [f"{kind}IoULoss__none" for kind in "GDC"]
+        + [f"ap_loss_{case}" for case in (0, 1, 2, 3, "no_pos")]
+        + [f"dr_loss_{case}" for case in (0, 1, 2)]
+        + ["cornernet_neg_loss", "cornernet_neg_loss_nopos", "cornernet_ae", "cornernet_regr"]
+        + ["isr_p_k2_b0", "isr_p_k1_b0.3", "carl_sigmoidFalse", "carl_sigmoidTrue"]
+        + ["iou_balanced_ce", "iou_balanced_focal", "iou_balanced_smoothl1_0.11", "iou_regression_bce"],
+    ),
+    "pose_losses": (
+        "ops_pose_losses",
+        ["mse_use_target_weight", "ohkm_3", "ohkm_4", "udp_combined", "grmi", "ipr_l1"]
+        + ["softargmax_False_1.0", "softargmax_False_2.0", "focal_l2_", "focal_l2_alpha_beta"]
+        + ["kl_", "kl_beta_label_softmax", "kl_beta_label_softmax_label_beta", "kl_mask_mask_weight"]
+        + [f"rle_{base}_{residual}" for base in ("laplace", "gaussian") for residual in (True, False)]
+        + ["rle_flow"],
+    ),
+    "assigners": (
+        "ops_losses",
+        [f"max_iou_{case}" for case in ("retina", "rpn", "rcnn", "ssd", "ign")]
+        + ["atss_topk9", "atss_topk3", "fcos_targets_plain", "fcos_targets_norm_center"]
+        + ["gaussian_radius_0.3", "gaussian_radius_0.7", "gen_gaussian_target", "cornernet_targets"]
+        + ["ttf_target_default", "ttf_target_beta", "encode_delta", "encode_legacy"],
+    ),
+    "labels": (
+        "ops_pose_labels",
+        [f"label_{kind}" for kind in ("msra", "msra_unbiased", "udp_gaussian", "udp_combined")]
+        + [f"label_megvii_{kernel}" for kernel in (15, 11, 9, 7, 5)]
+        + ["label_simcc", "label_simcc_rtm", "label_simcc_smooth"],
+    ),
+    "head_losses": (
+        "ops_head_losses",
+        [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
+        + ["fcos_loss_plain", "fcos_loss_norm_center"],
+    ),
 }
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses")
+"""Operators whose sums are over the whole batch."""
 
 
 TRUNKS = (
@@ -70,8 +116,10 @@ TRUNKS = (
     "faster_rcnn_hrnet_w32",
 )
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104",)
+SLOW = ("cornernet_hg104", "centripetalnet_hg104")
 """Networks that are run on one image only."""
+LEAST = {"extremenet_hg104": 0.01}
+"""Scores below which there are copies of suppressed boxes."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
 UNEVEN = ("nas_fpn_retinanet_r50",)
@@ -110,9 +158,13 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         if case.get("border"):
             top, bottom, left, right = map(int, case["border"])
             cases[tag] |= {"image_size": [bottom - top, right - left], "offset": [top, left]}
+        if case.get("flip"):
+            cases[tag]["flip"] = True
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
-            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
+            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
+        if f"{tag}/det/kps" in full:
+            arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
@@ -139,7 +191,7 @@ def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> 
 
 
 def trim_operator(source: Path, name: str) -> None:
-    """Write the chosen cases of one operator; of batched feature maps the first image."""
+    """Write the chosen cases of one operator; of batched feature maps the first image, except in `WHOLE`."""
     file_name, chosen = OPERATORS[name]
     with np.load(source / f"{file_name}.npz") as file:
         full = dict(file)
@@ -148,10 +200,10 @@ def trim_operator(source: Path, name: str) -> None:
     for case in cases:
         for side in ("in", "out"):
             for argument, key in case[side].items():
-                batched = (full[key].ndim == 4 and argument != "weight") or (
+                batched = (full[key].ndim == 4 and not argument.endswith("weight")) or (
                     full[key].ndim == 3 and argument == "boxes"
                 )
-                arrays[key] = full[key][:1] if batched else full[key]
+                arrays[key] = full[key][:1] if batched and name not in WHOLE else full[key]
     _write(name, cases, arrays)
 
 

@@ -172,9 +172,8 @@ def _(head: TOODHead, given: dict[str, list[Tensor]], samples: Samples) -> Outpu
 
 @head_outputs.register
 def _(head: YuNetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
-    """Keypoints are none of ours."""
-    names = {"cls": "classes", "bbox": "boxes", "obj": "quality"}
-    return {theirs: given[ours] for theirs, ours in names.items()} | {"kps": dict.fromkeys(range(len(head.strides)))}
+    names = {"cls": "classes", "bbox": "boxes", "obj": "quality", "kps": "keypoints"}
+    return {theirs: given[ours] for theirs, ours in names.items()}
 
 
 @head_outputs.register
@@ -219,7 +218,8 @@ def _(head: CenterHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
 @head_outputs.register
 def _(head: CornerHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
     """The first stack's heads serve training alone."""
-    return [[None, given[f"{corner}_{name}"]] for name in ("heat", "emb", "off") for corner in ("tl", "br")]
+    names = ("heat", *(("emb", "off") if "tl_emb" in given else ("off", "guiding_shift", "centripetal_shift")))
+    return [[None, given[f"{corner}_{name}"]] for name in names for corner in ("tl", "br")]
 
 
 @head_outputs.register

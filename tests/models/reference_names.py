@@ -10,6 +10,7 @@ from reference import backbone_levels, head_outputs, numbered
 from torch import Tensor, nn
 
 from detforge.models.heads.asff import ASFFHead
+from detforge.models.heads.extreme import ExtremeHead
 from detforge.models.heads.refinedet import RefineDetHead
 from detforge.models.heads.retina import RetinaHead
 from detforge.models.heads.saccade import SaccadeHead
@@ -91,6 +92,19 @@ def _(head: SaccadeHead, model: nn.Module, case: Case, levels: Levels, features:
     """It gives its first sides as well; what DLA gives on the way up stays within our neck."""
     tensors = _numbered(head, model, case, levels, features, logits) | numbered("dla_up", dict.fromkeys(range(4)))
     return tensors | {"feat": features[0], "head/wh": head.wh_head(features[0])}
+
+
+@named.register
+def _(head: ExtremeHead, model: nn.Module, case: Case, levels: Levels, features: Any, logits: Logits) -> Any:
+    """Its heads by name, and the hourglasses before their last layers."""
+    trunk = model.backbone
+    first = trunk.stem(torch.from_numpy(case.image))
+    second = trunk.inters[0](torch.relu(trunk.conv1x1s[0](first) + trunk.remap_convs[0](levels[0])))
+    hourglasses = {
+        f"hg{i}": net(x) for i, (net, x) in enumerate(zip(trunk.hourglass_modules, (first, second), strict=True))
+    }
+    heads = {f"head/{name.removesuffix('s')}": value for name, value in logits.items()}
+    return {"pre": first, "cnv1": levels[1], **hourglasses, **heads}
 
 
 @named.register

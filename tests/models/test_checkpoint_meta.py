@@ -24,7 +24,7 @@ def test_arrays_of_floats_are_read_as_their_values(tmp_path: Path, zipped: bool)
     found = meta["dataset_meta"]
     assert found["sigmas"] == [np.float32(0.025), np.float32(0.1), 0.5]
     assert found["weights"] == [1.0, 1.5]
-    assert found["colors"] == []
+    assert found["colors"] == [[0, 0, 0], [0, 0, 0]]
     assert found["keypoint_name2id"] == {"nose": 0}
 
 

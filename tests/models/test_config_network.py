@@ -218,13 +218,13 @@ def test_hrnet_is_the_zoos() -> None:
             "num_branches": branches,
             "block": block,
             "num_blocks": (1,) * branches,
-            "num_channels": tuple(8 << i for i in range(branches)),
+            "num_channels": tuple(8 << i for i in range(branches)) if block == "BASIC" else (64,),
         }
 
     extra = {"stage1": stage(1, 1, "BOTTLENECK"), "stage2": stage(1, 2), "stage3": stage(2, 3), "stage4": stage(1, 4)}
     head = SIMPLE | {"in_channels": 8, "deconv_out_channels": None, "deconv_kernel_sizes": None}
     network = read(pose(head, {"type": "HRNet", "in_channels": 3, "extra": extra}))
-    reference = PoseNetwork(HRNet(8, modules=(1, 2, 1), blocks=1, stem=8), HeatmapHead(5, 8, ()))
+    reference = PoseNetwork(HRNet(8, modules=(1, 2, 1), blocks=1), HeatmapHead(5, 8, ()))
     same(network.build(5), reference)
 
 
@@ -260,7 +260,11 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
         (dense("GFLHead", backbone={"type": "mmpretrain.ResNet"}), "type is 'mmpretrain.ResNet'; supported"),
         (dense("GFLHead", neck={"type": "BiFPN"}), "model.neck.type is 'BiFPN'; supported necks: FPN"),
         (dense("GFLHead", type="MyHead"), "model.bbox_head.type is 'MyHead'; supported dense heads: GFLHead"),
-        (dense("GFLHead") | {"neck": ({"type": "FPN"}, {"type": "DyHead"})}, "model.neck is ({'type': 'FPN'}"),
+        (
+            dense("GFLHead") | {"neck": (dense("GFLHead")["neck"], {"type": "DyHead"})},
+            "model.neck[1].type is 'DyHead'; supported necks behind another: BFP",
+        ),
+        (dense("GFLHead") | {"neck": ()}, "model.neck is (); supported: a dict with its type"),
         (dense("GFLHead") | {"mask_head": {"a": 1}}, "model.mask_head is {'a': 1}, which is not supported"),
         (dense("GFLHead", backbone={"dilations": (1, 1, 1, 2)}), "model.backbone.dilations is (1, 1, 1, 2)"),
         (dense("GFLHead", backbone={"strides": (1, 2, 2, 1)}), "model.backbone.strides is (1, 2, 2, 1)"),
@@ -296,11 +300,20 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
         (pose(SIMPLE | {"decoder": DECODER | {"type": "SPR"}}, TRUNK), "model.head.decoder.type is 'SPR'"),
         (pose(SIMPLE | {"decoder": (DECODER, DECODER)}, TRUNK), "model.head.decoder is"),
         (pose(SIMPLE | {"decoder": DECODER | {"heatmap_size": (32, 48)}}, TRUNK), "model.head.decoder is"),
-        (pose(SIMPLE | {"conv_out_channels": (64,)}, TRUNK), "model.head.conv_out_channels is (64,)"),
+        (
+            pose(SIMPLE | {"conv_out_channels": (64,), "conv_kernel_sizes": (2,)}, TRUNK),
+            "model.head.conv_kernel_sizes is (2,); supported: 1 of 1, 3, 5, 7",
+        ),
+        (pose(SIMPLE | {"deconv_kernel_sizes": (4, 4)}, TRUNK), "model.head.deconv_kernel_sizes is (4, 4)"),
+        (pose(SIMPLE | {"final_layer": {"kernel_size": 3}}, TRUNK), "model.head.final_layer.padding is 0"),
         (pose(SIMPLE | {"final_layer": None}, TRUNK), "model.head.final_layer is None"),
         (pose(SIMPLE | {"type": "ViPNASHead"}, TRUNK), "model.head.type is 'ViPNASHead'; supported top-down heads"),
         (pose(SIMPLE, {"type": "ResNet", "depth": 18, "base_channels": 16}), "head.in_channels is 64; supported: 128"),
-        (pose(SIMPLE, TRUNK) | {"neck": {"type": "FeatureMapProcessor"}}, "model.neck is"),
+        (
+            pose(SIMPLE, TRUNK) | {"neck": {"type": "FeatureMapProcessor", "select_index": (4,)}},
+            "model.neck.select_index is (4,); supported: indices below 4",
+        ),
+        (pose(SIMPLE, TRUNK) | {"neck": {"type": "FeatureMapProcessor", "scale_factor": 3}}, "neck.scale_factor is 3"),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_named(model, message) -> None:

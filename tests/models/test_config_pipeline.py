@@ -23,9 +23,9 @@ def pad(**changes):
 
 
 def test_the_usual_pipeline_of_mmdet_3():
-    image, clip = images(new(resize(), {"type": "LoadAnnotations", "with_bbox": True}))
+    image, on_canvas = images(new(resize(), {"type": "LoadAnnotations", "with_bbox": True}))
     assert image.place == Resize((800, 1333), "edges", pad=Pad(multiple=32))
-    assert (image.color, image.mean, image.std, clip) == ("rgb", MEAN, STD, "image")
+    assert (image.color, image.mean, image.std, on_canvas) == ("rgb", MEAN, STD, False)
 
 
 def test_the_usual_pipeline_of_mmdet_2():
@@ -66,15 +66,15 @@ def test_resizes(step, place):
     ],
 )
 def test_paddings(steps, divisor, expected):
-    image, clip = images(new(resize(scale=(640, 640)), *steps), NORM | {"pad_size_divisor": divisor})
+    image, on_canvas = images(new(resize(scale=(640, 640)), *steps), NORM | {"pad_size_divisor": divisor})
     assert image.place.pad == expected
-    assert clip == ("canvas" if steps else "image")  # a Pad makes mmdet 3.x take the canvas for the image
+    assert on_canvas == bool(steps)  # a Pad makes mmdet 3.x take the canvas for the image
 
 
 def test_only_mmdet_3_takes_the_padding_for_the_image():
     steps = (resize(scale=(640, 640)), pad(size=(640, 640)))
-    assert images(new(*steps), None)[1] == "canvas"
-    assert images(old(*steps), None)[1] == "image"
+    assert images(new(*steps), None)[1]
+    assert not images(old(*steps), None)[1]
 
 
 def test_pixels_that_are_left_as_they_are():
@@ -167,3 +167,43 @@ def test_a_crop_of_another_size_than_the_codecs_is_refused():
     steps = ({"type": "LoadImage"}, {"type": "TopdownAffine", "input_size": (192, 256)})
     with pytest.raises(ConfigError, match=r"pipeline\[1\]\.input_size is \(192, 256\); supported: \(288, 384\)"):
         read_crops(find_transforms({"test_dataloader": {"dataset": {"pipeline": steps}}}), None, (384, 288))
+
+
+def crop_pad(**changes):
+    usual = {"test_mode": True, "test_pad_mode": ("logical_or", 127), "ratios": None, "border": None, "crop_size": None}
+    return {"type": "RandomCenterCropPad", "mean": MEAN, "std": STD, "to_rgb": True} | usual | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Pad(multiple=128, rule="or", centered=True)),
+        (
+            {"mean": (0, 0, 0), "test_pad_mode": ("logical_or", 31), "test_pad_add_pix": 1},
+            Pad(multiple=32, rule="or+1", centered=True, value=0.0),
+        ),
+    ],
+)
+def test_images_of_any_size_in_the_middle_of_their_padding(changes, expected):
+    image, _ = images(
+        new({"type": "LoadImageFromFile", "to_float32": True}, crop_pad(**changes)), NORM | {"pad_size_divisor": 1}
+    )
+    assert image.place == Resize(pad=expected)
+    assert (image.color, image.mean) == ("rgb", MEAN)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ((crop_pad(test_pad_mode=("logical_or", 100)),), "test_pad_mode is"),
+        ((crop_pad(test_pad_mode=("size_divisor", 127)),), "test_pad_mode is"),
+        ((crop_pad(to_rgb=False),), "images are padded with"),
+        ((crop_pad(mean=(1, 2, 3)),), "images are padded with"),
+        ((crop_pad(test_mode=False),), "test_mode is False"),
+        ((crop_pad(), pad(size_divisor=32)), "images are padded twice"),
+        (({"type": "LoadImageFromFile", "to_float32": True}, resize()), "resizes images of floats"),
+    ],
+)
+def test_paddings_and_resizes_that_are_not_supported(steps, message):
+    with pytest.raises(ConfigError, match=message):
+        images(new(*steps), NORM | {"pad_size_divisor": 1})

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from golden.reader import load_ops
-from small_configs import LOAD, MEAN, NORM, PACK, SIMPLE, STD, TRUNK, dense, new, old, pose, resize
+from small_configs import DECODER, LOAD, MEAN, NORM, PACK, SIMPLE, STD, TRUNK, dense, new, old, pose, resize
 
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.inputs.crop import Crop
@@ -111,6 +111,8 @@ def person(**changes):
         "flip_indices": [0, 2, 1],
         "skeleton_links": [[0, 1], [0, 2]],
         "sigmas": [0.02, 0.03, 0.03],
+        "keypoint_colors": [[255, 0, 1], [2, 3, 4], [5, 6, 7]],
+        "skeleton_link_colors": [[8, 9, 10], [11, 12, 13]],
     }
     return {"dataset_meta": meta | changes}
 
@@ -135,6 +137,8 @@ def test_a_pose_network():
     skeleton = variant.skeleton
     assert skeleton.keypoints == ("nose", "left", "right")
     assert (skeleton.pairs, skeleton.links, skeleton.sigmas) == (((1, 2),), ((0, 1), (0, 2)), (0.02, 0.03, 0.03))
+    assert skeleton.colors == ((255, 0, 1), (2, 3, 4), (5, 6, 7))
+    assert skeleton.link_colors == ((8, 9, 10), (11, 12, 13))
     assert (variant.form.flip, variant.form.shift) == (True, 0.0)
     assert not described(network({}), crops(), person()).variant.form.flip
     shifted = described(network({"flip_test": True, "shift_heatmap": True}), crops(), person()).variant
@@ -184,6 +188,7 @@ def mmpose0(test, **head):
     ("test", "form"),
     [
         ({"flip_test": True, "post_process": "default", "shift_heatmap": True}, ("quarter", True, 1.0)),
+        ({"flip_test": True, "post_process": True}, ("quarter", True, 0.0)),
         ({"flip_test": False, "post_process": "unbiased", "modulate_kernel": 17}, ("dark", False, 0.0)),
         ({"post_process": "default", "unbiased_decoding": True}, ("dark", True, 0.0)),
     ],
@@ -195,7 +200,56 @@ def test_a_pose_network_of_mmpose_0(test, form):
     skeleton = variant.skeleton
     assert (skeleton.keypoints, skeleton.pairs, skeleton.links) == (("nose", "left", "right"), ((1, 2),), ((0, 1),))
     assert skeleton.sigmas == (0.02, 0.03, 0.03)
+    assert (skeleton.colors, skeleton.link_colors) == (((1, 2, 3),) * 3, ((1, 2, 3),))
     assert {key.split(".")[0] for key in variant.build(3).state_dict()} == {"backbone", "head"}
+
+
+def test_offsets_of_mmpose_0():
+    """Offsets are smoothed as well, and the radius is a part of the map's height, in this case of 24 px."""
+    test = {"use_udp": True, "target_type": "CombinedTarget", "modulate_kernel": 5, "valid_radius_factor": 0.05}
+    model, data = mmpose0(test, out_channels=9)
+    steps = data["data"]["test"]["pipeline"]
+    data["data"]["test"]["pipeline"] = (steps[0], {"type": "TopDownAffine", "use_udp": True}, *steps[2:])
+    form = described(model, data, {}).variant.form
+    assert (form.radius, form.blur, form.offset_blur, form.flip, form.shift) == (0.05 * 24, 11, 5, True, 0.0)
+
+
+def test_joined_levels_and_further_convolutions_of_mmpose_0():
+    head = {"in_channels": (8, 16, 32, 64), "in_index": (0, 1, 2, 3), "input_transform": "resize_concat"}
+    head |= {"num_deconv_layers": 0, "extra": {"final_conv_kernel": 1, "num_conv_layers": 1, "num_conv_kernels": (1,)}}
+    variant = described(*mmpose0({"modulate_kernel": 11}, **head), {}).variant
+    shapes = {key: tuple(value.shape) for key, value in variant.build(3).head.state_dict().items()}
+    assert shapes["conv_layers.0.weight"] == (120, 120, 1, 1)
+    assert shapes["final_layer.weight"] == (3, 120, 1, 1)
+    state = variant.build(3).state_dict()
+    names = {"head.conv_layers.": "keypoint_head.final_layer.", "head.final_layer.": "keypoint_head.final_layer.3."}
+    old = {}
+    for key, value in state.items():
+        start = next((start for start in names if key.startswith(start)), None)
+        old[key if start is None else names[start] + key.removeprefix(start)] = value
+    assert fits(variant, Checkpoint(old, "old.pth", None, None))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"skeleton_links": 5},
+        {"skeleton_links": [[0, 1], ["a"], 3, None]},
+        {"skeleton_links": [[0, 10**30]]},
+        {"keypoint_colors": "red"},
+        {"keypoint_colors": [[1, 2], [3, 4], [5, 6]]},
+        {"keypoint_colors": [[1, 2, 300]] * 3},
+        {"skeleton_link_colors": [[1, 2, 3]]},
+        {"sigmas": [float("inf")] * 3},
+        {"sigmas": 1},
+    ],
+)
+def test_what_only_draws_or_scores_poses_is_left_out_where_it_is_damaged(changes):
+    skeleton = described(network({"flip_test": True}), crops(), person(**changes)).variant.skeleton
+    assert (skeleton.keypoints, skeleton.pairs) == (("nose", "left", "right"), ((1, 2),))
+    usual = described(network({"flip_test": True}), crops(), person()).variant.skeleton
+    kept = {"skeleton_links": "sigmas", "sigmas": "links"}.get(next(iter(changes)), "links")
+    assert getattr(skeleton, kept) == getattr(usual, kept)
 
 
 def _other_pose(**changes):
@@ -212,6 +266,9 @@ def _other_pose(**changes):
         ((detector({"nms_pre": 1, "max_per_img": 1}), new(resize())), "model.test_cfg.nms is None"),
         ((detector(test_head={"a": 1}), new(resize())), "model.test_head is {'a': 1}, which is not supported"),
         ((detector(), {}), "test_dataloader.dataset.pipeline is missing"),
+        ((network({}), crops(padding=1), person()), "pipeline[2].padding is 1, which is not supported"),
+        ((network({}, decoder=DECODER | {"blur_kernel_size": 10}), crops(), person()), "is 10; supported: an odd"),
+        ((network({}, decoder=DECODER | {"input_size": (0, 96)}), crops(), person()), "decoder.input_size is (0, 96)"),
         (_other_pose(output_keypoint_indices=(0, 1)), "model.test_cfg.output_keypoint_indices is (0, 1)"),
         (_other_pose(flip_mode="offset"), "model.test_cfg.flip_mode is 'offset'"),
         ((network({}), crops(use_udp=True), person()), "use_udp of TopdownAffine is True"),
@@ -221,10 +278,11 @@ def _other_pose(**changes):
         ((network({}), crops(), person(flip_indices=[0, 2])), "flip_indices is [0, 2]"),
         ((network({}), crops(), person(flip_indices=[0, 2, 7])), "flip_indices is [0, 2, 7]; supported: whole numbers"),
         ((network({}), crops(), person(keypoint_name2id={"a": 0, "b": 5})), "keypoint_name2id is {'a': 0, 'b': 5}"),
-        ((*mmpose0({"use_udp": True, "target_type": "CombinedTarget"}), {}), "target_type is 'CombinedTarget'"),
+        ((*mmpose0({"use_udp": True, "target_type": "Offsets"}), {}), "target_type is 'Offsets'"),
+        ((*mmpose0({"post_process": None}), {}), "model.test_cfg.post_process is None"),
         ((*mmpose0({"post_process": "mine"}), {}), "model.test_cfg.post_process is 'mine'"),
-        ((*mmpose0({}, input_transform="resize_concat"), {}), "model.keypoint_head.input_transform is 'resize_concat'"),
-        ((*mmpose0({}, extra={"final_conv_kernel": 3}), {}), "model.keypoint_head.extra.final_conv_kernel is 3"),
+        ((*mmpose0({}, input_transform="multiple_select"), {}), "model.keypoint_head.input_transform is 'multiple_sel"),
+        ((*mmpose0({}, extra={"final_conv_kernel": 0}), {}), "model.keypoint_head.extra.final_conv_kernel is 0"),
         ((*mmpose0({}, type="DeepposeRegressionHead"), {}), "model.keypoint_head.type is 'DeepposeRegressionHead'"),
     ],
 )  # fmt: skip

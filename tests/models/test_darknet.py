@@ -51,7 +51,7 @@ def test_other_networks_and_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="whose order yolov3_test does not follow"):
         load_variant(find("yolov3_test"), read_checkpoint(path))
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(InputError, match="has not with any number of classes"):
+    with pytest.raises(InputError, match=r"fit .* with no number of classes"):
         load_variant(VARIANT, read_checkpoint(path))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match="not a whole number"):

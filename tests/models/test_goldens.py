@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from found import candidates_in, found_in
+from found import found_in
 from golden.agreement import Logarithms, assert_detections_agree, assert_tensors_agree
 from golden.catalog import networks
 from golden.reader import Golden, load
 from reference import assert_parameters_agree, load_network, reference_card, reference_outputs
 from reference_names import named
-from score_voting import voted
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
@@ -19,9 +18,7 @@ from detforge.deploy.forms.boxes import has_area
 from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.results.instances import Instances
 from detforge.models.variant import Variant
-from detforge.models.zoo import find
 
-PAA = find("paa_r50").paper
 TOLERANCE = 3e-4  # in standard deviations; 9.1e-5 was measured at the worst
 CONTESTED = 0.005  # of the detections; of two, the overlap may be so near NMS's limit that shifting them apart decides
 FAR = 1e5  # px; the reference shifts boxes apart by class before NMS, for which floats have no room here
@@ -57,8 +54,6 @@ def run(request: pytest.FixtureRequest) -> Run:
             continue  # levels of other canvases have other sizes
         arrays = reference_outputs(model.bbox_head, {name: value[0].numpy() for name, value in outputs.items()})
         found[tag] = found_in(arrays, card, frame)
-        if variant.paper == PAA:
-            found[tag] = voted(found[tag], candidates_in(arrays, card, frame))
     return Run(golden, variant, model, raw, found)
 
 

@@ -1,7 +1,8 @@
-"""Checkpoints as the authors of CornerNet and CenterNet save them, written down from their networks' structure."""
+"""Checkpoints as the authors of CornerNet, CenterNet and CentripetalNet save them, from their networks' structure."""
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from detforge.deploy.system.errors import InputError
 from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.heads.centripetal import CentripetalHead
+from detforge.models.heads.corner import CornerHead
 from detforge.models.variant import Variant
-from detforge.models.zoo import centernet, cornernet, find
+from detforge.models.zoo import centernet, centripetalnet, cornernet, extremenet, find
 
 CLASSES = 3
 Shapes = dict[str, tuple[int, ...]]
@@ -40,7 +43,7 @@ def branches(prefixes: tuple[str, ...], inputs: int, width: int, first: str, las
     """Heads of two convolutions, with biases and no norm."""
     shapes: Shapes = {}
     for prefix in prefixes:
-        kind = prefix.split(".")[0].removeprefix("tl_").removeprefix("br_")
+        kind = prefix.split(".")[0].rpartition("_")[2]
         outputs = {"hm": CLASSES, "heats": CLASSES, "tags": 1}.get(kind, 2)
         shapes |= conv(f"{prefix}.{first}", inputs, width, 3, bias=True)
         shapes |= conv(f"{prefix}.{last}", width, outputs, 1, bias=True)
@@ -109,24 +112,45 @@ def hourglass(c: tuple[int, ...]) -> Shapes:
     return shapes | block("inters.0", c[0], c[0], None)
 
 
+def corner_pool(name: str, width: int, pooled: int) -> Shapes:
+    shapes: Shapes = {}
+    parts = (("p1_conv1", width, pooled), ("p2_conv1", width, pooled), ("conv2", width, width))
+    for part, inputs, outputs in parts:
+        shapes |= conv(f"{name}.{part}.conv", inputs, outputs, 3) | norm(f"{name}.{part}.bn", outputs)
+    shapes |= conv(f"{name}.p_conv1", pooled, width, 3) | norm(f"{name}.p_bn1", width)
+    return shapes | conv(f"{name}.conv1", width, width, 1) | norm(f"{name}.bn1", width)
+
+
 def corner_heads(width: int, pooled: int) -> Shapes:
     shapes: Shapes = {}
     for at in ("tl", "br"):
         for i in range(2):
-            name = f"{at}_cnvs.{i}"
-            for part, inputs, outputs, kernel in (
-                ("p1_conv1", width, pooled, 3),
-                ("p2_conv1", width, pooled, 3),
-                ("conv2", width, width, 3),
-            ):
-                shapes |= conv(f"{name}.{part}.conv", inputs, outputs, kernel) | norm(f"{name}.{part}.bn", outputs)
-            shapes |= conv(f"{name}.p_conv1", pooled, width, 3) | norm(f"{name}.p_bn1", width)
-            shapes |= conv(f"{name}.conv1", width, width, 1) | norm(f"{name}.bn1", width)
+            shapes |= corner_pool(f"{at}_cnvs.{i}", width, pooled)
             heads = tuple(f"{at}_{what}.{i}" for what in ("heats", "tags", "regrs"))
             shapes |= branches(heads, width, width, "0.conv", "1")
     return shapes
 
 
+def centripetal_heads(width: int, pooled: int) -> Shapes:
+    """Those of the last stack, and as `mid_*` those of the first one; masks serve training alone."""
+    shapes: Shapes = {}
+    for name in ("tl", "br", "mid_tl", "mid_br"):
+        at = f"bbox_head.{name}"
+        shapes |= corner_pool(f"{at}_pool", width, pooled) | conv(f"{at}_offset", 2, 18, 1)
+        shapes |= conv(f"{at}_fadp", width, width, 3)
+        for part, outputs in (("heat", CLASSES), ("off", 2), ("off_c", 2), ("off_c_2", 2)):
+            shapes |= conv(f"{at}_{part}.0.conv", width, width, 3, bias=True)
+            shapes |= conv(f"{at}_{part}.1", width, outputs, 1, bias=True)
+    for before in ("bbox_head.", "bbox_head.mid_"):
+        for i in range(4):
+            shapes |= conv(f"{before}convs.{i}.conv", width, width, 3, bias=True)
+        shapes |= conv(f"{before}conv_logits", width, CLASSES + 1, 1, bias=True)
+    return shapes
+
+
+EXTREMES = tuple(
+    f"{at}_{what}.{i}" for at, what in [*product("tlbr", ("heats", "regrs")), ("ct", "heats")] for i in range(2)
+)
 TINY = (8, 8, 12)
 _hourglass = {"channels": TINY, "blocks": (1, 1, 1)}
 CASES = {
@@ -162,7 +186,7 @@ CASES = {
         },
     ),
     "cornernet_hg104_authors": (
-        partial(cornernet.build, pooled=4, **_hourglass),
+        partial(cornernet.build, head=partial(CornerHead, pooled=4), **_hourglass),
         hourglass(TINY) | corner_heads(8, 4),
         {
             "pre.1.skip.1.weight": "backbone.stem.1.0.downsample.1.weight",
@@ -174,6 +198,37 @@ CASES = {
             "tl_cnvs.1.conv2.conv.weight": "bbox_head.tl_pool.conv2.conv.weight",
             "br_tags.1.0.conv.bias": "bbox_head.br_emb.0.conv.bias",
             "tl_regrs.1.1.weight": "bbox_head.tl_off.1.conv.weight",
+        },
+    ),
+    "centripetalnet_hg104_authors": (
+        partial(centripetalnet.build, head=partial(CentripetalHead, pooled=4), **_hourglass),
+        {f"backbone.{key.replace('kps.', 'hg_modules.')}": shape for key, shape in hourglass(TINY).items()}
+        | centripetal_heads(8, 4),
+        {
+            "backbone.pre.0.conv.weight": "backbone.stem.0.conv.weight",
+            "backbone.hg_modules.1.low2.low1.0.skip.0.weight": (
+                "backbone.hourglass_modules.1.low2.low1.0.downsample.0.weight"
+            ),
+            "backbone.inters.0.bn1.bias": "backbone.inters.0.bn1.bias",
+            "backbone.inters_.0.1.bias": "backbone.conv1x1s.0.bn.bias",
+            "bbox_head.tl_pool.p1_conv1.conv.weight": "bbox_head.tl_pool.direction1_conv.conv.weight",
+            "bbox_head.br_pool.bn1.bias": "bbox_head.br_pool.conv1.bn.bias",
+            "bbox_head.tl_offset.weight": "bbox_head.tl_dcn_offset.conv.weight",
+            "bbox_head.br_fadp.weight": "bbox_head.br_feat_adaption.weight",
+            "bbox_head.tl_heat.1.weight": "bbox_head.tl_heat.1.conv.weight",
+            "bbox_head.br_off.1.bias": "bbox_head.br_off.1.conv.bias",
+            "bbox_head.tl_off_c.1.bias": "bbox_head.tl_guiding_shift.1.conv.bias",
+            "bbox_head.br_off_c_2.0.conv.bias": "bbox_head.br_centripetal_shift.0.conv.bias",
+        },
+    ),
+    "extremenet_hg104": (
+        partial(extremenet.build, **_hourglass),
+        hourglass(TINY) | branches(EXTREMES, 8, 8, "0.conv", "1"),
+        {
+            "kps.1.up1.0.conv1.weight": "backbone.hourglass_modules.1.up1.0.conv1.weight",
+            "t_heats.1.0.conv.weight": "bbox_head.t_heats.0.conv.weight",
+            "ct_heats.1.1.bias": "bbox_head.ct_heats.1.conv.bias",
+            "r_regrs.1.1.weight": "bbox_head.r_regrs.1.conv.weight",
         },
     ),
 }

@@ -9,7 +9,7 @@ from detforge.models.heads.associative import AssociativeHead, HigherHead
 from detforge.models.heads.heatmap import OffsetHead, VotingHead
 from detforge.models.zoo import VARIANTS
 
-POSE = [variant for variant in VARIANTS.values() if variant.skeleton is not None]
+POSE = [variant for variant in VARIANTS.values() if variant.form.has_keypoints]
 
 
 def doubled(row: np.ndarray, spacing: bool) -> np.ndarray:

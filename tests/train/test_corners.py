@@ -17,10 +17,11 @@ from detforge.deploy.inputs.crop import Crop
 from detforge.models.checkpoint import load_variant, read_checkpoint
 from detforge.models.zoo import find
 from detforge.train.fit import fit
+from detforge.train.labels.heatmaps import unbiased_maps
 from detforge.train.markers import __main__ as training
 from detforge.train.markers.corners import Marker, batches, cut, draw_markers, labelled, named
 from detforge.train.markers.scene import compose
-from detforge.train.pose import gaussian_maps, heatmap_losses
+from detforge.train.pose import heatmap_losses
 
 CORNERS = find("corners_markers")
 SPEC = CORNERS.input
@@ -71,7 +72,7 @@ def test_perfect_maps_give_back_the_corners(method: HeatmapMethod, worst: float)
     images, parts = cut(markers, [one.box for one in markers], SPEC, 256)
     _, corners, weights, _ = labelled(images, parts, np.ones((12, 4), bool))
     assert (weights == 1).all()
-    maps = {"heatmaps": gaussian_maps(corners, (64, 64)).numpy()}
+    maps = {"heatmaps": unbiased_maps(corners, (64, 64)).numpy()}
     assert CORNERS.skeleton is not None
     form = Heatmaps(method, blur=1, flip=False)
     found, scores = form.parts(maps, None, CORNERS.skeleton, (256, 256), PLACE.spacing)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from detforge.train.losses import distribution_focal_loss, giou_loss, quality_focal_loss
+from detforge.train.losses.boxes import giou_loss
+from detforge.train.losses.classification import quality_focal_loss
+from detforge.train.losses.distances import distribution_focal_loss
 
 
 def sigmoid(x: float) -> float:

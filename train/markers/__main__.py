@@ -16,8 +16,8 @@ from ...deploy.system.files import replacing
 from ...models.checkpoint import random_model
 from ...models.variant import Variant
 from ...models.zoo import find
+from ..dense import dense_losses
 from ..fit import fit
-from ..gfl import gfl_losses
 from ..pose import heatmap_losses
 from . import corners
 from .dataset import batches, draw_scenes
@@ -50,10 +50,10 @@ def train_detector(variant: Variant, cache: Path, device: str) -> nn.Module:
     """Train in two stages: scenes at the network's size, then also larger ones reduced to it, at a lower rate."""
     scenes = draw_scenes(cache, 16_000, SEED)
     stream = batches(scenes, variant.input, BATCH, (288, 416), SEED)
-    model = fit(random_model(variant, SEED), stream, gfl_losses, steps=3_000, rate=2e-3, device=device)
+    model = fit(random_model(variant, SEED), stream, dense_losses, steps=3_000, rate=2e-3, device=device)
     scenes += draw_scenes(cache, 8_000, SEED + 2, sizes=(416, 624, 832, 1040))
     stream = batches(scenes, variant.input, BATCH, (352, 416), SEED + 2)
-    return fit(model, stream, gfl_losses, steps=1_500, rate=1e-3, device=device)
+    return fit(model, stream, dense_losses, steps=1_500, rate=1e-3, device=device)
 
 
 def train_corners(variant: Variant, cache: Path, device: str) -> nn.Module:

@@ -1,0 +1,1 @@
+"""COCO's annotations, results and average precision."""

@@ -1,0 +1,92 @@
+"""The inputs of each operator that `detbench --ops` times, and the alternatives to it in ONNX."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = tuple[NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One operator at one size: its inputs, and rival graphs in ONNX's text syntax."""
+
+    name: str
+    op: str
+    inputs: Callable[[np.random.Generator], Arrays]
+    attributes: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict[str, int | tuple[int, ...]])
+    rivals: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def _maps(*shape: int) -> Callable[[np.random.Generator], Arrays]:
+    return lambda rng: (rng.standard_normal(shape, np.float32),)
+
+
+def _borders(rng: np.random.Generator) -> Arrays:
+    corners = np.sort(99 * rng.random((1, 100 * 100, 2, 2), np.float32), 2)
+    return rng.standard_normal((1, 256, 100, 100), np.float32), corners.reshape(1, -1, 4)
+
+
+def _deformable(rng: np.random.Generator) -> Arrays:
+    x, weight = rng.standard_normal((1, 256, 64, 64), np.float32), rng.standard_normal((256, 256, 3, 3), np.float32)
+    offset = 2 * rng.standard_normal((1, 18, 64, 64), np.float32)
+    return x, offset, weight / np.float32(48), np.zeros(256, np.float32)
+
+
+def _candidates(rng: np.random.Generator) -> Arrays:
+    """5000 boxes of 80 classes, most of them around 50 objects."""
+    centres = rng.uniform(0, 800, (50, 2))[rng.integers(0, 50, 5000)] + rng.normal(0, 10, (5000, 2))
+    sides = rng.uniform(20, 200, (5000, 2))
+    boxes = np.concatenate((centres - sides / 2, centres + sides / 2), 1)
+    scores, labels = rng.random((1, 5000), np.float32), rng.integers(0, 80, (1, 5000)).astype(np.float32)
+    return boxes[None].astype(np.float32), scores, labels, np.full(1, 0.6, np.float32)
+
+
+def _shifted_maxima(axis: int, length: int) -> str:
+    """Corner pooling without a scan: the maximum with shifted copies, log2(length) times, doubling the shift."""
+    lines: list[str] = []
+    name, step = "x", 1
+    while step < length:
+        lines.append(f"""
+            from_{step} = Constant <value = int64[1] {{{step}}}> ()
+            shifted_{step} = Slice ({name}, from_{step}, end, axis)
+            after_{step} = Constant <value = int64[2] {{0, {step}}}> ()
+            padded_{step} = Pad (shifted_{step}, after_{step}, lowest, axis)
+            max_{step} = Max ({name}, padded_{step})""")
+        name, step = f"max_{step}", step * 2
+    return f"""
+        end = Constant <value = int64[1] {{{length}}}> ()
+        axis = Constant <value = int64[1] {{{axis}}}> ()
+        lowest = Constant <value_float = -inf> ()
+        {"".join(lines)}
+        y = Identity ({name})"""
+
+
+_CONVOLUTION = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 1, "offset_group": 1}
+
+WORKLOADS = (
+    Workload("border_align 1x256x100x100, pool 10", "BorderAlign", _borders, {"pool_size": 10}),
+    Workload(
+        "corner_pool over W, 1x128x128x128",
+        "LeftPool",
+        _maps(1, 128, 128, 128),
+        rivals={"shifted maxima": _shifted_maxima(3, 128)},
+    ),
+    Workload(
+        "corner_pool over H, 1x128x128x128",
+        "TopPool",
+        _maps(1, 128, 128, 128),
+        rivals={"shifted maxima": _shifted_maxima(2, 128)},
+    ),
+    Workload("dfl 8400x4x17", "Dfl", _maps(1, 8400, 4 * 17)),
+    Workload("nms 5000 boxes, 80 classes", "Nms", _candidates, {"classes": 80, "limit": 100}),
+    Workload(
+        "deform_conv 1x256x64x64, 3x3",
+        "DeformConv",
+        _deformable,
+        _CONVOLUTION,
+        {"plain Conv": "y = Conv <pads = [1, 1, 1, 1]> (x, weight, bias)"},
+    ),
+)

@@ -1,0 +1,125 @@
+"""Weights in files that are not PyTorch's: NumPy's .npz and Paddle's .pdparams."""
+
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from detforge.deploy.system.errors import InputError
+from detforge.models.checkpoint import load_variant, random_model, read_checkpoint
+from detforge.models.zoo import find
+
+VARIANT = find("gfl_test")
+STATE = {key: value.numpy() for key, value in random_model(VARIANT).state_dict().items()}
+ARRAYS = {
+    "single": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "half": np.ones((2, 1), np.float16),
+    "columns first": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "whole": np.arange(3),
+    "scalar": np.float64([2.5]).reshape(()),
+    "empty": np.zeros((0, 4), np.float32),
+}
+
+
+def refusal(path: Path) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(InputError) as caught:
+        read_checkpoint(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: not a usable checkpoint; ")
+    assert "\n" not in message
+    return message
+
+
+def write(path: Path, arrays: dict[str, Any], protocol: int = 4) -> Path:
+    if path.suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+    else:  # as `paddle.save` does, which adds the names of its own parameters
+        names = {"StructuredToParameterName@@": {key: f"p_{i}" for i, key in enumerate(arrays)}}
+        path.write_bytes(pickle.dumps(arrays | names, protocol))
+    return path
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("a.npz", 0), ("a.pdparams", 2), ("a.pdparams", 4)])
+def test_arrays_are_read_by_name(tmp_path: Path, name: str, protocol: int) -> None:
+    found = read_checkpoint(write(tmp_path / name, ARRAYS, protocol))
+    assert found.state.keys() == ARRAYS.keys()
+    for key, value in ARRAYS.items():
+        assert found.state[key].dtype == torch.from_numpy(value.copy()).dtype
+        np.testing.assert_array_equal(found.state[key].numpy(), value)
+    assert (found.labels, found.meta, found.layers) == (None, {}, [] if name == "a.npz" else ())
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.pdparams"])
+def test_weights_arrive_in_the_network(tmp_path: Path, name: str) -> None:
+    model = load_variant(VARIANT, read_checkpoint(write(tmp_path / name, STATE)))
+    assert all(torch.equal(value, torch.from_numpy(STATE[key])) for key, value in model.state_dict().items())
+
+
+class Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_nothing_in_a_file_runs(tmp_path: Path, protocol: int) -> None:
+    content = {"w": ARRAYS["single"], "x": Evil(tmp_path / "ran")}
+    (tmp_path / "a.pdparams").write_bytes(pickle.dumps(content, protocol))
+    assert list(read_checkpoint(tmp_path / "a.pdparams").state) == ["w"]
+    np.savez(tmp_path / "a.npz", w=np.array([Evil(tmp_path / "ran")], object), allow_pickle=True)
+    assert "damaged or not a .npz file" in refusal(tmp_path / "a.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+class Lying:
+    """Pickles as an array whose parts are given."""
+
+    def __init__(self, *state: Any) -> None:
+        self.state = state
+
+    def __reduce__(self) -> Any:
+        create, arguments, _ = np.zeros(0).__reduce__()
+        return create, arguments, self.state
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        (1, (3,), np.dtype("f4"), False, b"\0" * 8),
+        (1, (2**62,), np.dtype("f4"), False, b""),
+        (1, (-1, 3), np.dtype("f4"), False, b"\0" * 8),
+        (1, "ab", np.dtype("f4"), False, b"\0" * 8),
+        (1, (2,), np.dtype("O"), False, b"\0" * 16),
+        (1, (2,), "f4", False, b"\0" * 8),
+        (1, (2,), np.dtype("f4"), False, [0, 0]),
+        (1, (2,)),
+    ],
+)
+def test_arrays_that_contradict_themselves_are_refused(tmp_path: Path, state: Any) -> None:
+    (tmp_path / "a.pdparams").write_bytes(pickle.dumps({"w": Lying(*state)}, 4))
+    assert "an array" in refusal(tmp_path / "a.pdparams")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.pdparams"])
+def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
+    whole = write(tmp_path / name, ARRAYS).read_bytes()
+    for data in (whole[: len(whole) // 2], b"", b"text", pickle.dumps([1, 2]), pickle.dumps({"a": 1})):
+        (tmp_path / name).write_bytes(data)
+        refusal(tmp_path / name)
+
+
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros(10_000_000, np.uint8))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("w.npy", array.getvalue())
+    assert "unpack to far more than the file holds" in refusal(tmp_path / "a.npz")

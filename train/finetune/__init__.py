@@ -1,0 +1,1 @@
+"""Fine-tuning of a network on a person's own images: `python -m detforge.train.finetune`."""
