@@ -16,6 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 FIGURES, PAGE = HERE / "models.json", HERE / "models.md"
 TESTS = HERE.parent / "tests"
+PRECISIONS = ("fp32", "fp16", "int8")
 CANVAS, THREADS, RUNS = (480, 640), 2, 10
 ARCHIVES = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
@@ -28,8 +29,9 @@ Tiny `_test` variants are left out.
   where `detexport` gets it. Those without a link are loaded with `--checkpoint FILE`: their authors keep them where no
   program can fetch them, or have published none.
 - golden: a test compares the network with OpenMMLab's numbers, every tensor and every detection or keypoint.
-- parity: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores or maps, raw
-  outputs, over four inputs. fp16 is the half-precision file against the same.
+- fp32, fp16, int8: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores or
+  maps, raw outputs, over four inputs. "rejected" marks a file whose difference `detexport` does not accept. Random
+  weights say little about int8: its error depends on the values that training makes.
 - CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas or one crop, ONNX Runtime on {THREADS} threads,
   best of {RUNS}.
 - RTX: whether `detexport --fp16 --format engine --runtime tensorrt-rtx --sm 89` builds, our operators as
@@ -37,8 +39,8 @@ Tiny `_test` variants are left out.
 - Parity, time and size are measured on random weights by `docs/models.py --measure`. Times come from a busy machine
   ({{machine}}): compare them with one another, roughly.
 
-| model | paper | what it is | AP | checkpoint | parameters | golden | parity fp32 | parity fp16 | CPU | file | RTX |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+| model | paper | what it is | AP | checkpoint | parameters | golden | fp32 | fp16 | int8 | CPU | file | RTX |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -81,15 +83,21 @@ def measure(name: str) -> dict[str, Any]:
 
     from detforge.deploy.backends.ort import OrtBackend
     from detforge.export.api import export
+    from detforge.export.comparison import RejectedError
 
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for precision in ("fp32", "fp16"):
+        for precision in PRECISIONS:
             path = Path(folder) / f"{precision}.onnx"
-            report = export(name, checkpoint="random", precision=precision, output=path)
+            try:
+                report = export(name, checkpoint="random", precision=precision, output=path)
+            except RejectedError as error:
+                report = error
+                path.with_suffix(".rejected.onnx").rename(path)
+                figures.setdefault("rejected", []).append(precision)
             outputs = report.comparison.outputs if report.comparison else {}
             figures[precision] = {output: difference.max_abs for output, difference in outputs.items()}
-        figures["engine"] = _engine(path, report.card)
+        figures["engine"] = _engine(Path(folder) / "fp16.onnx", report.card)
         path = Path(folder) / "fp32.onnx"
         figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
         backend = OrtBackend(str(path), threads=THREADS)
@@ -129,7 +137,7 @@ def _row(entry: Any, figures: dict[str, Any], goldens: set[str]) -> str:
         f"[file]({entry.url})" if entry.url else "comes with it" if entry.checkpoint == "bundled" else "",
         f"{entry.parameters / 1e6:.1f} M",
         "yes" if goldens & {entry.name, *entry.aliases} else "",
-        *(_parity(find(entry.name).form, figures.get(precision, {})) for precision in ("fp32", "fp16")),
+        *(_parity(find(entry.name).form, figures, precision) for precision in PRECISIONS),
         f"{figures['milliseconds']} ms" if figures else "",
         f"{figures['megabytes']} MB" if figures else "",
         figures.get("engine", ""),
@@ -137,10 +145,12 @@ def _row(entry: Any, figures: dict[str, Any], goldens: set[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _parity(form: Any, differences: dict[str, float]) -> str:
+def _parity(form: Any, figures: dict[str, Any], precision: str) -> str:
     """The largest differences of the two outputs that the form declares first."""
+    differences = figures.get(precision, {})
     shown = [output for output in form.outputs[:2] if output.name in differences]
-    return ", ".join(f"{differences[o.name]:.0e}{' px' if o.unit == 'px' else ''}" for o in shown)
+    text = ", ".join(f"{differences[o.name]:.0e}{' px' if o.unit == 'px' else ''}" for o in shown)
+    return f"{text}, rejected" if precision in figures.get("rejected", []) else text
 
 
 if __name__ == "__main__":

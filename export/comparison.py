@@ -34,8 +34,8 @@ class Tolerance:
 
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(1e-4, 1e-4, 0.99),
-    "fp16": Tolerance(2e-2, 1e-2, 0.95, outliers=5e-3),
-    "bf16": Tolerance(1e-1, 5e-2, 0.9, outliers=5e-3),
+    "fp16": Tolerance(2e-2, 1e-2, 0.95, outliers=1e-2),
+    "bf16": Tolerance(1e-1, 5e-2, 0.9, outliers=1e-2),
     "int8": Tolerance(1e-1, 5e-2, 0.75, 0.95, 1.0, slack=8),
 }
 

@@ -35,7 +35,9 @@ class Attention(nn.Module):
         weight, bias, width = self.attn.in_proj_weight, self.attn.in_proj_bias, x.shape[-1]
         query = F.linear(x, weight[:width], bias[:width])
         key, value = F.linear(keys, weight[width:], bias[width:]).chunk(2, -1)
-        query, key, value = (rows.unflatten(-1, (self.attn.num_heads, -1)).transpose(1, 2) for rows in (query, key, value))
+        query, key, value = (
+            rows.unflatten(-1, (self.attn.num_heads, -1)).transpose(1, 2) for rows in (query, key, value)
+        )
         mixed = F.scaled_dot_product_attention(query, key, value)
         return self.attn.out_proj(mixed.transpose(1, 2).flatten(2))
 
