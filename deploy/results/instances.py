@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..columns import COLUMNS
 from ..columns.column import Column
+from ..columns.palette import Color, color_of
 from ..columns.transform import Transform
 from ..inputs.geometry import GivenImage, Image
 from ..inputs.given import checked
@@ -41,6 +42,7 @@ class Instances:
     columns: Mapping[str, Column] = field(default_factory=dict[str, Column])
     source: str = ""
     frame: int | None = None
+    colors: tuple[Color, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.boxes, self.scores, self.labels):
@@ -219,7 +221,8 @@ class Instances:
         captions = [f"{self.names[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
         for column in self.columns.values():
             captions = [more + caption for more, caption in zip(column.captions(), captions, strict=True)]
-        return draw(image, self.boxes, labels, captions, self.columns)
+        colors = [self.colors[label][::-1] if self.colors else color_of(label) for label in labels]
+        return draw(image, self.boxes, colors, captions, self.columns)
 
 
 _ROWS = ("boxes", "scores", "labels")
