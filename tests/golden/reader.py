@@ -48,7 +48,7 @@ class Case:
     `image` (1, 3, h, w) float32 is normalised and padded; `image_size` is (height, width) px before the padding, and
     `offset` (top, left) where its first pixel lies.
     Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,), `labels` (n,) and maybe `keypoints` (n, k, 2) xy
-    px.
+    px. With `flip` they are those of the image and its mirror image together.
     """
 
     image: NDArray[np.float32]
@@ -59,6 +59,7 @@ class Case:
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     keypoints: NDArray[np.float32] | None = None
+    flip: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
     top, left = case.get("offset", (0, 0))
     image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
     found = (arrays.get(f"{tag}/{name}") for name in ("boxes", "scores", "labels", "keypoints"))
-    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found)
+    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, case.get("flip", False))
 
 
 def _raw(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Sample]:

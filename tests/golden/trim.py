@@ -32,6 +32,7 @@ OPERATORS = {
     "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
     "extreme_edges": ("ops_extreme", ["h_aggregate", "v_aggregate"]),
     "extreme_post": ("ops_extreme", [f"extreme_post_ghost{on}" for on in (True, False)]),
+    "fpt": ("ops_fpt", ["self_trans_mix2", "self_trans_mix4", "ground_trans_dot", "render_trans"]),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -115,7 +116,7 @@ TRUNKS = (
     "faster_rcnn_hrnet_w32",
 )
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104", "centripetalnet_hg104", "extremenet_hg104")
+SLOW = ("cornernet_hg104", "centripetalnet_hg104")
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
@@ -157,6 +158,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         if case.get("border"):
             top, bottom, left, right = map(int, case["border"])
             cases[tag] |= {"image_size": [bottom - top, right - left], "offset": [top, left]}
+        if case.get("flip"):
+            cases[tag]["flip"] = True
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
@@ -197,7 +200,7 @@ def trim_operator(source: Path, name: str) -> None:
     for case in cases:
         for side in ("in", "out"):
             for argument, key in case[side].items():
-                batched = (full[key].ndim == 4 and argument != "weight") or (
+                batched = (full[key].ndim == 4 and not argument.endswith("weight")) or (
                     full[key].ndim == 3 and argument == "boxes"
                 )
                 arrays[key] = full[key][:1] if batched and name not in WHOLE else full[key]

@@ -61,15 +61,19 @@ def run(request: pytest.FixtureRequest) -> Run:
             maps = model.bbox_head(features)
             outputs = model.bbox_head.decode(maps, case.image.shape[2:])
             raw[tag] = named(model.bbox_head, model, case, levels, [features], maps)
-        found[tag] = detections(outputs, variant, case)
+            mirrored = model(torch.from_numpy(case.image).flip(3)) if case.flip else None
+        found[tag] = detections(outputs, mirrored, variant, case)
     return Run(golden, variant, model, raw, found)
 
 
-def detections(outputs: dict[str, Tensor], variant: Variant, case: Case) -> Instances:
+def detections(
+    outputs: dict[str, Tensor], mirrored: dict[str, Tensor] | None, variant: Variant, case: Case
+) -> Instances:
     card = variant.card(variant.labels, Provenance("", None, "fp32", {}))
     card = replace(card, suppress=EVERYTHING[card.form.kind])
     frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:], case.offset)
-    return found_in({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+    views = [None if view is None else {k: v[0].numpy() for k, v in view.items()} for view in (outputs, mirrored)]
+    return found_in(views[0], card, frame, views[1])
 
 
 def deformable_layers(model: nn.Module) -> int:

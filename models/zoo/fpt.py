@@ -1,0 +1,35 @@
+"""Feature Pyramid Transformer (arXiv 2007.09451) in RetinaNet."""
+
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from ..backbones.resnet import R50, R101, TINY, Backbone
+from ..necks.fpt import FPT
+from . import retinanet
+
+
+def build(classes: int, *, backbone: Backbone = R50, channels: int = 256, **others: Any) -> nn.Module:
+    """A RetinaNet whose pyramid levels attend to each other."""
+    network = retinanet.build(classes, backbone=backbone, channels=channels, **others)
+    network.neck = FPT(network.backbone.channels[1:], channels)
+    return network
+
+
+_FPT = replace(
+    retinanet.RETINANET,
+    name="fpt_retinanet_r50",
+    paper="arXiv 2007.09451",
+    summary="RetinaNet on pyramid levels that attend to each other",
+    published=None,  # the authors have two stages, and no detector's weights
+    build=build,
+    unused=(".conv_reduction.", ".conv_upsample.", ".conv_cat."),  # layers of theirs that no output depends on
+)
+
+VARIANTS = (
+    _FPT,
+    _FPT.derive("fpt_retinanet_r101", "FPT in RetinaNet: ResNet-101", build={"backbone": R101}),
+    _FPT.derive("fpt_test", "tiny FPT for tests", build={"backbone": TINY, "channels": 32, "stacked": 2}),
+)
+ALIASES = {"fpt": "fpt_retinanet_r50"}
