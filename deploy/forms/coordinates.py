@@ -43,8 +43,8 @@ class Coordinates(KeypointForm):
         if mirrored is not None:
             theirs, other = (values[:, order] for values in self._values(mirrored))
             back = np.stack((1 - theirs[..., 0] - np.float32(self.shift), theirs[..., 1]), -1)
-            points, deviations = (points + back) / 2, (deviations + other) / 2
-        return points, 1 - deviations.mean(-1)
+            points, deviations = (points + back) * np.float32(0.5), (deviations + other) * np.float32(0.5)
+        return points.astype(np.float32), (1 - deviations.mean(-1)).astype(np.float32)
 
     def _values(self, outputs: Arrays) -> tuple[Floats, Floats]:
         points = outputs["points"]
