@@ -206,6 +206,13 @@ class Instances:
             xyxy=self.boxes.copy(), confidence=scores, class_id=labels, tracker_id=tracks, data=data
         )
 
+    def _color(self, label: int) -> Color:
+        """The BGR colour of a class."""
+        if not self.colors:
+            return color_of(label)
+        red, green, blue = self.colors[label]
+        return blue, green, red
+
     def draw(self, image: GivenImage) -> Image:
         """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn.
 
@@ -221,7 +228,7 @@ class Instances:
         captions = [f"{self.names[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
         for column in self.columns.values():
             captions = [more + caption for more, caption in zip(column.captions(), captions, strict=True)]
-        colors = [self.colors[label][::-1] if self.colors else color_of(label) for label in labels]
+        colors = [self._color(label) for label in labels]
         return draw(image, self.boxes, colors, captions, self.columns)
 
 
