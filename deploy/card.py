@@ -104,7 +104,7 @@ class Card:
     def missing(self, names: set[str]) -> list[str]:
         """The outputs that the form, the suppression and the skeleton need but that are not in `names`."""
         read = {READS.get(self.suppress.kind)}
-        if self.skeleton is not None and not self.form.has_keypoints:
+        if self.skeleton is not None and any(output.name == "keypoints" for output in self.form.outputs):
             read.add("keypoints")
         return sorted({*self.form.missing(names), *(name for name in read if name is not None and name not in names)})
 

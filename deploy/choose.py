@@ -21,6 +21,8 @@ def choose_model(name: str | None) -> Path:
     exported = _newest_first()
     if name is None:
         return next((file for file in exported if _is_default(file)), BUNDLED)
+    if not name:
+        raise UsageError("the model is an empty string; give a file, or the name of an exported variant")
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{name}: a folder, not a model file; give the .onnx file in it")

@@ -1,7 +1,7 @@
 """Opens a model file as a pipeline and applies the caller's options to its Card."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from .pipelines.pipeline import Pipeline
 from .pipelines.top_down import TopDown
 from .system.errors import UsageError
 from .system.flags import options_of
+from .system.typed import typed
 
 
 class _Assembly(Protocol):
@@ -31,6 +32,21 @@ class _Assembly(Protocol):
 
 _PIPELINES: dict[str, _Assembly] = {"images": Detector, "pairs": Detector, "crops": PoseEstimator}
 """The pipeline for each value of a form's `runs_on`."""
+
+
+@dataclass(frozen=True)
+class _Runtime:
+    """How a file is run."""
+
+    backend: str
+    device: str | None
+    threads: int | None
+    streams: int
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "streams"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UsageError(f"{name} {value} is out of range; give 1 or more")
 
 
 def load(
@@ -61,10 +77,14 @@ def load(
     >>> found.boxes.shape, [found.names[label] for label in found.labels]
     ((1, 4), ['qr_code'])
     """
+    for name, value in (("path", path), ("pose_model", pose_model)):
+        typed(name, str | Path | None, value)
     file = str(choose_model(None if path is None else str(path)))
     pose_file = None if pose_model is None else str(choose_model(str(pose_model)))
     chosen = options_of(Options, options)
-    runtime: dict[str, Any] = {"backend": backend, "device": device, "threads": threads, "streams": streams}
+    runtime = asdict(
+        options_of(_Runtime, {"backend": backend, "device": device, "threads": threads, "streams": streams})
+    )
     pipeline = _open(file, chosen, runtime) if pose_file is None else _open_both(file, pose_file, chosen, runtime)
     files = {"path": Path(file).resolve(), "pose_model": pose_file and Path(pose_file).resolve()}
     pipeline.reopen = partial(load, **files, **runtime, **options)

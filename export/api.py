@@ -14,6 +14,7 @@ from ..deploy.forms.form import Form
 from ..deploy.system.errors import ExportError, UsageError
 from ..deploy.system.files import replacing
 from ..deploy.system.flags import options_of
+from ..deploy.system.typed import typed
 from ..models.checkpoint import Checkpoint
 from .calibrate import calibration_images, prepared
 from .comparison import TOLERANCES, Comparison, RejectedError, Tolerance
@@ -61,6 +62,7 @@ def export(model: str | None = None, *, progress: Progress | None = None, **opti
     >>> exported.path.as_posix(), exported.comparison.problem
     ('exports/gfl_markers-fp16.onnx', None)
     """
+    model = typed("model", str | None, model)
     asked = options_of(ExportOptions, options)
     asked.check()
     progress = progress or Progress()

@@ -40,7 +40,7 @@ class ExportOptions:
     detections on `images`; the export counts how many of them the file finds. `output` is the ONNX file.
     """
 
-    checkpoint: str | None = option(
+    checkpoint: str | Path | None = option(
         ".pth, .safetensors, .npz, .pdparams, .weights or .onnx (default: the published one); random: seeded random "
         "weights, for a smoke test",
         metavar="FILE|URL|random",
@@ -86,10 +86,6 @@ class ExportOptions:
 
     def check(self) -> None:
         """Raise UsageError for a value out of range."""
-        for name, kind in (("precision", Precision), ("format", Format), ("nms", Nms), ("verify", Verify)):
-            value, choices = getattr(self, name), get_args(kind)
-            if value not in choices:
-                raise UsageError(f"{name} is {' or '.join(choices)}, not '{value}'")
         if self.batch is not None and not 1 <= self.batch <= 1024:
             raise UsageError(f"batch {self.batch} is out of range; give 1 to 1024, or leave it dynamic")
         if self.max_det is not None and not 1 <= self.max_det <= 100_000:

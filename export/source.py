@@ -79,7 +79,7 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
     return Source(named, checkpoint)
 
 
-def load_weights(source: Source, given: str | None) -> tuple[nn.Module, Checkpoint]:
+def load_weights(source: Source, given: str | Path | None) -> tuple[nn.Module, Checkpoint]:
     """The network with its weights, and the checkpoint of the weights."""
     variant, checkpoint = source.variant, source.checkpoint
     if given == "random":

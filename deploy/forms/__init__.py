@@ -9,8 +9,11 @@ from .graph import Graph
 from .heatmaps import Heatmaps
 from .offsets import Offsets
 from .peaks import Peaks
+from .regions import Regions
 from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
 
-FORMS: list[type[Form]] = [Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Tags, Graph]
+FORMS: list[type[Form]] = [
+    *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Tags, Graph, Regions),
+]

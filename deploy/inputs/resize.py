@@ -27,13 +27,13 @@ class Pad:
 
     The canvas has the size `canvas` = (height, width), or each side is padded by `rule` with m = `multiple`: "ceil"
     pads to the next multiple of m; "or" pads to side | (m - 1), as in CornerNet; "or+1" to one px more, as in
-    CenterNet. Padding is at the right and the bottom, or on all sides if `centered`. Its value is 0 after the
-    normalisation, or `value` before it.
+    CenterNet. "nearest" is the nearest multiple, for images that are stretched to their canvas. Padding is at the right
+    and the bottom, or on all sides if `centered`. Its value is 0 after the normalisation, or `value` before it.
     """
 
     canvas: tuple[int, int] | None = None
     multiple: int = 1
-    rule: Literal["ceil", "or", "or+1"] = "ceil"
+    rule: Literal["ceil", "or", "or+1", "nearest"] = "ceil"
     centered: bool = False
     value: float | None = None
 
@@ -42,7 +42,9 @@ class Pad:
         require(1 <= height <= LONGEST and 1 <= width <= LONGEST, "pad.canvas", f"sides of 1..{LONGEST} px")
         require(1 <= self.multiple <= 1024, "pad.multiple", "1..1024")
         is_power = self.multiple & (self.multiple - 1) == 0
-        require(self.rule == "ceil" or is_power, "pad.multiple", f'a power of two, to pad to "{self.rule}"')
+        require(
+            self.rule in ("ceil", "nearest") or is_power, "pad.multiple", f'a power of two, to pad to "{self.rule}"'
+        )
 
     def size_for(self, resized: Size) -> Size:
         """The canvas (height, width) of a resized image of this size."""
@@ -52,6 +54,8 @@ class Pad:
 
     def side_for(self, side: int) -> int:
         """The padded length of a side."""
+        if self.rule == "nearest":
+            return max(1, round(side / self.multiple)) * self.multiple
         if self.rule == "ceil":
             return -(-side // self.multiple) * self.multiple
         return (side | (self.multiple - 1)) + (self.rule == "or+1")
@@ -152,12 +156,13 @@ class Resize(Geometry):
     """The image resized to `size`, then padded.
 
     `size` is the largest (height, width), or with `by` "edges" the largest (short, long) side; None keeps the size of
-    the image. The image keeps its aspect ratio, or without `keep_aspect` becomes exactly `size`, or if that is None the
-    canvas that it would be padded to. Its sides are rounded to the nearest px, or down with `rounding` "floor", which
-    moves boxes. Results are divided by the ratio of the sizes, or with `inverse` "factor", as in YOLOX, by the factor
-    before the rounding. `filter` "opencv" is OpenCV's bilinear filter on 8-bit values, "cubic" its bicubic one;
-    "float" is a bilinear filter on floats, as in torchvision's transforms. "warp" is OpenCV's affine warp, which aligns
-    the centres of the first pixels instead of their corners; its padding is black, and its centring is to parts of px.
+    the image, but enlarges it to a short side of `least` px. The image keeps its aspect ratio, or without `keep_aspect`
+    becomes exactly `size`, or if that is None the canvas that it would be padded to. Its sides are rounded to the
+    nearest px, or down with `rounding` "floor", which moves boxes. Results are divided by the ratio of the sizes, or
+    with `inverse` "factor", as in YOLOX, by the factor before the rounding. `filter` "opencv" is OpenCV's bilinear
+    filter on 8-bit values, "cubic" its bicubic one; "float" is a bilinear filter on floats, as in torchvision's
+    transforms. "warp" is OpenCV's affine warp, which aligns the centres of the first pixels instead of their corners;
+    its padding is black, and its centring is to parts of px.
     """
 
     size: tuple[int, int] | None = None
@@ -167,6 +172,7 @@ class Resize(Geometry):
     filter: Filter = "opencv"
     pad: Pad = field(default_factory=Pad)
     inverse: Literal["sizes", "factor"] = "sizes"
+    least: int = 1
     kind: Literal["resize"] = "resize"
     mirrors_canvas: ClassVar[bool] = False
 
@@ -176,6 +182,8 @@ class Resize(Geometry):
         require(self.by == "sides" or first <= second, "place.size", "short side first")
         require(self.by == "sides" or self.size is not None, "place.size", "a short and a long side")
         require(self.keep_aspect or self.by == "sides", "place.size", "a height and a width")
+        require(1 <= self.least <= LONGEST, "place.least", f"1..{LONGEST} px")
+        require(self.pad.rule != "nearest" or not self.keep_aspect, "place.pad.rule", "a rule that only adds px")
         require(self.filter != "warp" or self.pad.value == 0, "place.pad.value", "0 with the filter warp")
         require(self.keep_aspect or self.inverse == "sizes", "place.inverse", "sizes, if the aspect is not kept")
 
@@ -205,7 +213,8 @@ class Resize(Geometry):
         """The size of the image on the canvas. An extreme aspect ratio may round a side to 0, which becomes 1."""
         half = 0.5 if self.rounding == "round" else 0.0
         if self.size is None and not self.keep_aspect:
-            return self.pad.size_for((max(1, int(height * scale + half)), max(1, int(width * scale + half))))
+            factor = self._factor(height, width) * scale
+            return self.pad.size_for((max(1, int(height * factor + half)), max(1, int(width * factor + half))))
         if self.size is not None and not self.keep_aspect:
             # A factor would be inexact: in floats, 97 * (800 / 97) is less than 800.
             return max(1, int(self.size[0] * scale + half)), max(1, int(self.size[1] * scale + half))
@@ -215,7 +224,7 @@ class Resize(Geometry):
     def _factor(self, height: int, width: int) -> float:
         """The px of the canvas per px of the image, before rounding."""
         if self.size is None:
-            return 1.0
+            return max(1.0, self.least / min(height, width))
         first, second = self.size
         if self.by == "edges":
             return min(second / max(height, width), first / min(height, width))

@@ -87,7 +87,7 @@ class Pipeline(ABC):
         return self.find_with(checked([image]), **_lists(1, **alone))[0]
 
     def stream(
-        self, source: str | Path, batch: int = 1, *, track: bool = False, smooth: bool = False
+        self, source: str | Path | int, batch: int = 1, *, track: bool = False, smooth: bool = False
     ) -> Iterator[Instances]:
         """Yield the detections in every frame of a video, camera, folder or image, in order.
 

@@ -4,10 +4,11 @@ import argparse
 import re
 from collections.abc import Callable
 from dataclasses import Field, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from .errors import UsageError
 from .processors import at_most_available
+from .typed import typed
 
 T = TypeVar("T")
 
@@ -18,11 +19,12 @@ def option(help: str, default: Any = None, **argument: Any) -> Any:
 
 
 def options_of(kind: type[T], given: dict[str, Any]) -> T:
-    """The dataclass with values from keywords. Raises UsageError that names an unknown keyword."""
+    """The dataclass with values from keywords. Raises UsageError for an unknown keyword or a value of another type."""
     known = [each.name for each in _fields(kind)]
     if unknown := [name for name in given if name not in known]:
         raise UsageError(f"unknown option '{unknown[0]}'; choose from {', '.join(known)}")
-    return kind(**given)
+    hints = get_type_hints(kind)
+    return kind(**{name: typed(name, hints[name], value) for name, value in given.items()})
 
 
 def add_flags(kind: Any, parser: Any, default: str = "") -> None:

@@ -238,7 +238,8 @@ def _card(trial: Trial, name: str, labels: Path | None) -> Card:
     if recipe.form.has_keypoints:
         names = recipe.labels or ("person",)
     else:
-        count = trial.decoded["scores"].shape[2] if isinstance(recipe.form, Dense) else trial.classes_inside()
+        is_dense = isinstance(recipe.form, Dense)
+        count = trial.decoded["scores"].shape[2] if is_dense else trial.classes_inside()
         names = labels_for(recipe, foreign, count, labels)
     try:
         return Card(

@@ -38,10 +38,12 @@ def skeleton_for(recipe: Recipe, decoded: Arrays, given: Path | None) -> Skeleto
     elif "keypoints" in decoded:
         count, names = decoded["keypoints"].shape[2] // 2, recipe.keypoints
     else:
+        count, names = len(recipe.keypoints), recipe.keypoints
+    if not count:
         return None
-    if len(names) == count:
-        return unlinked(names)
     known = {len(each.keypoints): each for each in (COCO_PERSON, FACE, QUADRILATERAL)}
+    if len(names) == count and (count not in known or names != known[count].keypoints):
+        return unlinked(names)
     return known.get(count) or unlinked(tuple(f"keypoint_{i}" for i in range(count)))
 
 

@@ -36,7 +36,7 @@ class SqueezeExcite(nn.Module):
 class LCBlock(nn.Module):
     """A depthwise and a 1x1 convolution, with `excite` a squeeze and excitation between them."""
 
-    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, *, excite: bool) -> None:
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int = 1, *, excite: bool = False) -> None:
         super().__init__()
         self.dw_conv = _conv(in_channels, in_channels, kernel, stride=stride, groups=in_channels)
         self.se = SqueezeExcite(in_channels) if excite else nn.Identity()
@@ -55,13 +55,13 @@ class LCNet(nn.Module):
 
     def __init__(self, *, wide: float = 1.0) -> None:
         super().__init__()
-        in_channels = _rounded(_STEM * wide)
+        in_channels = rounded(_STEM * wide)
         self.conv1 = _conv(3, in_channels, 3, stride=2)
         channels: list[int] = []
         for i, stage in enumerate(_STAGES, 2):
             blocks: list[nn.Module] = []
             for kernel, width, stride in stage:
-                width = _rounded(width * wide)
+                width = rounded(width * wide)
                 blocks.append(LCBlock(in_channels, width, kernel, stride, excite=stage is _STAGES[-1]))
                 in_channels = width
             setattr(self, f"blocks{i}", nn.Sequential(*blocks))
@@ -77,7 +77,7 @@ class LCNet(nn.Module):
         return levels
 
 
-def _rounded(channels: float) -> int:
-    """The nearest multiple of 8 that is at most a tenth below `channels`."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+def rounded(channels: float, step: int = 8) -> int:
+    """The nearest multiple of `step` that is at most a tenth below `channels`."""
+    nearest = max(step, int(channels + step / 2) // step * step)
+    return nearest + step if nearest < 0.9 * channels else nearest

@@ -16,6 +16,7 @@ from test_pipeline import picture
 from detforge.deploy import Instances, PoseEstimator, load
 from detforge.deploy.columns.quality import Quality
 from detforge.deploy.system.errors import InputError, UsageError
+from detforge.export import export
 
 IMAGE = picture(64, 64)
 BOXES = np.arange(20, dtype=np.float32).reshape(5, 4)
@@ -177,6 +178,53 @@ def test_a_spawned_process_gets_the_model(color_model: Path) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         found = pool.submit(detector, IMAGE).result(timeout=300)
     assert found.to_coco() == detector(IMAGE).to_coco()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"conf": "0.3"}, "conf must be a number, not '0.3'"),
+        ({"conf": True}, "conf must be a number, not True"),
+        ({"max_det": 10.5}, "max_det must be a whole number, not 10.5"),
+        ({"classes": "red"}, "classes must be a list of strings, not 'red'"),
+        ({"classes": [0]}, "classes must be a list of strings"),
+        ({"flip": "no"}, "flip must be True or False"),
+        ({"scales": 2}, "scales must be a list of numbers, not 2"),
+        ({"device": 0}, "device must be a string, not 0"),
+        ({"threads": "2"}, "threads must be a whole number, not '2'"),
+        ({"threads": 0}, "threads 0 is out of range; give 1 or more"),
+        ({"streams": -1}, "streams -1 is out of range"),
+        ({"path": 5}, "path must be a string or a path, not 5"),
+        ({"path": ""}, "the model is an empty string"),
+        ({"pose_model": ["a.onnx"]}, "pose_model must be a string or a path"),
+    ],
+)
+def test_options_of_another_type_are_named(color_model: Path, options: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        load(**{"path": color_model} | options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"imgsz": 640}, "imgsz must be 2 whole numbers, not 640"),
+        ({"imgsz": (640,)}, "imgsz must be 2 whole numbers"),
+        ({"precision": "half"}, "precision must be 'fp32' or 'fp16' or 'bf16' or 'int8', not 'half'"),
+        ({"labels": ["a", "b"]}, "labels must be a string or a path"),
+        ({"batch": 2.0}, "batch must be a whole number, not 2.0"),
+        ({"checkpoint": b"x"}, "checkpoint must be a string or a path"),
+        ({"model": 5}, "model must be a string, not 5"),
+    ],
+)
+def test_options_of_an_export_are_checked_too(options: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        export(**{"model": "gfl_test", "checkpoint": "random"} | options)
+
+
+def test_numbers_of_numpy_are_numbers(color_model: Path) -> None:
+    found = load(color_model, conf=np.float32(0.9), max_det=np.int64(1), classes=np.array(["red", "blue"]))
+    assert type(found.card.suppress.conf) is float and type(found.card.suppress.max_det) is int
+    assert len(found(IMAGE)) == 1
 
 
 def test_types_are_published() -> None:

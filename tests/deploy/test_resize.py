@@ -206,3 +206,15 @@ def test_a_warp_aligns_the_centres_of_the_first_pixels() -> None:
         np.testing.assert_allclose(canvas[:, y, x], upper * (1 - down) + lower * down, atol=9)
     assert not canvas[:, :8].any() and not canvas[:, 56:].any()
     np.testing.assert_allclose(frame.to_canvas(np.array([[0, 0], [40, 30]])), [[2, 9.5], [62, 54.5]])
+
+
+@pytest.mark.parametrize(
+    ("image", "canvas"), [((877, 621), (1024, 736)), ((191, 384), (736, 1472)), ((2000, 1000), (1984, 992))]
+)
+def test_a_short_side_is_enlarged_and_sides_become_the_nearest_multiple(
+    image: tuple[int, int], canvas: tuple[int, int]
+) -> None:
+    """As in RapidOCR, whose canvases these are."""
+    place = Resize(keep_aspect=False, rounding="floor", least=736, pad=Pad(multiple=32, rule="nearest"))
+    frame = place.whole(image)
+    assert (frame.resized_size, frame.canvas_size) == (canvas, canvas)

@@ -181,6 +181,12 @@ def ultralytics_end2end() -> Planted:
     return Planted({"output0": rows(300, 6, 0, [36, 18, 68, 42, 0.9, 5])}, [36, 18, 68, 42], 0.9, 5)
 
 
+def db_text() -> Planted:
+    maps = np.zeros((1, 1, HEIGHT, WIDTH), np.float32)
+    maps[0, 0, 20:40, 30:70] = 0.9  # with its right and lower neighbours 20x40 px, enlarged by 1.6 * 800 / 120
+    return Planted({"sigmoid_0.tmp_0": maps}, [19, 9, 81, 51], 0.9, 0, (19, 9))
+
+
 def mmdeploy() -> Planted:
     outputs: Outputs = {"dets": rows(3, 5, 0, [36, 18, 68, 42, 0.9]), "labels": np.array([[5, -1, -1]], np.int64)}
     return Planted(outputs, [36, 18, 68, 42], 0.9, 5)
@@ -196,6 +202,7 @@ def rtmo() -> Planted:
 DETECTORS: dict[str, Callable[[], Planted]] = {
     "centerface": centerface,
     "cycle-centernet": cells("c2v"),
+    "db-text": db_text,
     "lore": cells("wh"),
     "mmdeploy": mmdeploy,
     "nanodet": nanodet,
@@ -232,11 +239,13 @@ def test_the_planted_object_is_found(name: str, tmp_path: Path) -> None:
     size = (HEIGHT, WIDTH) if name == "centerface" else None
     made = adopt(path, preset_name=name, imgsz=size, output=tmp_path / "ours.onnx")
     found = load(str(made.path), conf=0.5)(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    np.testing.assert_allclose(found.boxes, [planted.box], atol=1e-4)
-    np.testing.assert_allclose(found.scores, [planted.score], atol=1e-5)
+    # Regions of text grow by whole px, and their edges lower the score.
+    px, score = (1, 0.07) if name == "db-text" else (1e-4, 1e-5)
+    np.testing.assert_allclose(found.boxes, [planted.box], atol=px)
+    np.testing.assert_allclose(found.scores, [planted.score], atol=score)
     assert found.labels.tolist() == [planted.label]
     if planted.keypoint is not None:
-        np.testing.assert_allclose(found.keypoints[0, 0, :2], planted.keypoint, atol=1e-4)
+        np.testing.assert_allclose(found.keypoints[0, 0, :2], planted.keypoint, atol=px)
 
 
 @pytest.mark.parametrize("name", POSES)

@@ -24,7 +24,16 @@ pytestmark = pytest.mark.slow
 
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
 # Without training, each of their many batch norms makes the rounding of half precision larger.
-FULL = ("yolox_test", "rtmdet_test", "nanodet_test", "nanodet_plus_test", "picodet_test", "yunet_test")
+FULL = (
+    "yolox_test",
+    "rtmdet_test",
+    "nanodet_test",
+    "nanodet_plus_test",
+    "picodet_test",
+    "picodet_es_test",
+    "picodet_aligned_test",
+    "yunet_test",
+)
 # Their goldens agree in PyTorch. Their half-precision files with random weights do not pass the verification.
 UNPROVEN = (
     *("asff_test", "convnext_test", "cspnet_test", "ga_retinanet_test", "pvt_test", "pvtv2_test", "pyconv_test"),
@@ -36,7 +45,7 @@ CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
     for case in [(n, "fp16") for n in NAMES if n not in FULL] + [(name, "fp32") for name in (*FREE, *FULL)]
 ]
-NEAR = {"fp32": (1e-2, 3e-5), "fp16": (0.5, 0.01)}  # px and score; half precision rounds otherwise in a batch
+NEAR = {"fp32": (1e-2, 5e-5), "fp16": (0.5, 0.01)}  # px and score; half precision rounds otherwise in a batch
 LIVELINESS = {"borderdet_test": 12, "fpt_test": 12}  # the others' follows from their layers
 GAIN = 0.3  # where a head has batch norms: the spread behind its layers
 CONF = 0.05
@@ -84,7 +93,7 @@ def lively_weights(name: str) -> dict[str, torch.Tensor]:
     starts = [weight for key, weight in head.items() if key.endswith("bias") and (weight < -4).any()]
     for weight in starts:  # those at a score of 0.01, and where a score is a product of two, higher
         weight[weight < -4] += 2 if len(starts) == 1 else 3.5
-    for weight in [weight for weight in head.values() if weight.ndim == 4]:
+    for weight in [weight for weight in head.values() if weight.ndim == 4 and weight.numel() > 1]:
         if has_batch_norms:
             weight *= GAIN / (weight.std() * weight[0].numel() ** 0.5)
         else:
