@@ -3,12 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from discs import draw
+from discs import draw, draw_bars
 
 from detforge.deploy.coco.annotations import read_annotations
 from detforge.deploy.coco.evaluation import LEAST_SCORE, Evaluation
+from detforge.deploy.inputs.crop import WarpedFrame
+from detforge.deploy.inputs.geometry import Normalization
 from detforge.deploy.inputs.image import read_image
 from detforge.deploy.loader import load
 from detforge.deploy.system.errors import IncompatibleError, InputError, UsageError
@@ -16,8 +19,9 @@ from detforge.export import export
 from detforge.models.checkpoint import read_checkpoint
 from detforge.models.zoo import find
 from detforge.train.finetune.__main__ import main
-from detforge.train.finetune.network import with_classes
+from detforge.train.finetune.network import keypoints_of, with_classes
 from detforge.train.finetune.options import FinetuneOptions
+from detforge.train.finetune.pose import TurnedFrame
 from detforge.train.finetune.run import finetune
 
 
@@ -56,6 +60,68 @@ def test_the_bundled_model_learns_a_class_from_forty_pictures(tmp_path: Path) ->
     for image in annotations.images:
         evaluation.add(image, model(read_image(image.file)))
     assert evaluation.accuracy().ap == pytest.approx(max(map(precision, lines[2:4])), abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_bundled_pose_network_learns_other_keypoints(tmp_path: Path) -> None:
+    lines: list[str] = []
+    val = draw_bars(tmp_path / "val", 8, seed=2)
+    options = asked(tmp_path, 2, model="corners_markers", val=val, val_images=tmp_path / "val")
+    options = replace(options, data=draw_bars(tmp_path / "images", 40), epochs=10, batch=8, rate=1e-2)
+    best = finetune(options, lines.append)
+    assert lines[0] == "corners_markers: 2 keypoints, 40 examples, 8 images to evaluate with"
+    assert precision(lines[1]) < 20
+    measured = max(map(precision, lines[2:12]))
+    assert measured > 50
+    path = export("corners_markers", checkpoint=str(best), output=tmp_path / "tuned.onnx", verify="off").path
+    model = load(path, device="cpu")
+    assert model.card.skeleton.keypoints == ("head", "tail")
+    annotations = read_annotations(val, tmp_path / "val")
+    evaluation = Evaluation(annotations, model.card.labels, model.card.skeleton)
+    for image in annotations.images:
+        x, y, w, h = image.objects[0].box
+        evaluation.add(image, model(read_image(image.file), boxes=[[x, y, x + w, y + h]]))
+    assert evaluation.accuracy().ap == pytest.approx(measured, abs=0.1)
+
+
+@pytest.mark.parametrize("spacing", [False, True])
+def test_a_turned_crop_shows_keypoints_where_they_are(spacing: bool) -> None:
+    image = np.zeros((90, 120, 3), np.uint8)
+    image[40, 70] = 255
+    frame = TurnedFrame((90, 120), (96, 96), (60, 45), (60, 60), spacing, angle=0.5)
+    canvas = np.empty((3, 96, 96), np.float32)
+    frame.fill(canvas, image, Normalization("bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), 1)
+    light = canvas[0] / canvas[0].sum()
+    steps = np.arange(96)
+    seen = [(light.sum(0) * steps).sum(), (light.sum(1) * steps).sum()]
+    assert frame.to_canvas(np.array([[70.0, 40.0]]))[0].tolist() == pytest.approx(seen, abs=0.1)
+    plain = WarpedFrame((90, 120), (96, 96), (60, 45), (60, 60), spacing)
+    straight, ours = TurnedFrame(**vars(plain)), np.empty((3, 96, 96), np.float32)
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    pixels = Normalization("rgb", (100.0, 110.0, 120.0), (50.0, 55.0, 60.0))
+    plain.fill(canvas, noise, pixels, 1)
+    straight.fill(ours, noise, pixels, 1)
+    # OpenCV 5 places pixels exactly, the runtime in steps of 1/32.
+    assert np.abs(ours - canvas).mean() < 0.05
+
+
+def test_left_and_right_keypoints_are_mirrored_pairs(tmp_path: Path) -> None:
+    file = draw_bars(tmp_path, 2)
+    text = file.read_text(encoding="utf-8").replace('"head", "tail"', '"left_end", "right_end"')
+    file.write_text(text, encoding="utf-8")
+    own = find("corners_markers").skeleton
+    label, skeleton = keypoints_of(read_annotations(file, tmp_path), own)
+    assert (label, skeleton.keypoints, skeleton.pairs) == ("bar", ("left_end", "right_end"), ((0, 1),))
+    with pytest.raises(InputError, match="no category with named keypoints"):
+        keypoints_of(read_annotations(draw(tmp_path, 2), tmp_path), own)
+
+
+def test_pose_networks_with_other_labels_are_refused(tmp_path: Path) -> None:
+    options = replace(
+        asked(tmp_path, 2, model="simcc_test", checkpoint="random"), data=draw_bars(tmp_path / "images", 2)
+    )
+    with pytest.raises(IncompatibleError, match="simcc_test cannot be fine-tuned; the labels of its output"):
+        finetune(options)
 
 
 @pytest.mark.slow

@@ -1,16 +1,20 @@
 """The network that is fine-tuned: new classes at its start, a checkpoint that detexport takes at its end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ...deploy.card import Card
+from ...deploy.coco.annotations import Annotations
 from ...deploy.contract.skeleton import Skeleton
+from ...deploy.system.errors import InputError
 from ...deploy.system.files import replacing
 from ...export.source import Source
 from ...models.checkpoint import Checkpoint
+from ...models.skeletons import unlinked
 from ...models.variant import Variant
 
 
@@ -41,6 +45,28 @@ def _kept(before: Tensor, after: Tensor, old: Sequence[str], new: Sequence[str])
         if name in old:
             values[:, i] = source[:, list(old).index(name)]
     return values.flatten(0, 1)
+
+
+def keypoints_of(data: Annotations, own: Skeleton) -> tuple[str, Skeleton]:
+    """The one category with keypoints, and these: the network's own if they have the same names.
+
+    Others have no links. Those whose names differ in left and right are mirrored pairs. Raises InputError if there is
+    no such category, or more than one.
+    """
+    present = {one.category for image in data.images for one in image.objects if any(one.keypoints[2::3])}
+    found = [data.categories[id] for id in sorted(present)]
+    if len(found) != 1 or not found[0].keypoints:
+        what = "no category with named keypoints" if len(found) < 2 else "several categories with keypoints"
+        raise InputError(f"{data.path}: has {what}; a pose network learns the keypoints of one category")
+    [category] = found
+    if category.keypoints == own.keypoints:
+        return category.name, own
+    names = list(category.keypoints)
+    other = [
+        names.index(twin) if (twin := name.replace("left", "right")) in names else i for i, name in enumerate(names)
+    ]
+    pairs = tuple((i, j) for i, j in enumerate(other) if i != j)
+    return category.name, replace(unlinked(category.keypoints), pairs=pairs)
 
 
 def save(path: Path, network: nn.Module, card: Card, source: Source, config: str | None) -> None:

@@ -12,19 +12,22 @@ from torch import nn
 from ...deploy.card import Card, Provenance
 from ...deploy.coco.accuracy import Accuracy
 from ...deploy.coco.annotations import Annotations, read_annotations
+from ...deploy.forms import Heatmaps
 from ...deploy.system.errors import AbsentError, IncompatibleError, InputError, UsageError
 from ...deploy.system.files import check_place, replacing
 from ...deploy.system.overlap import ahead
-from ...export.labels import labels_of
+from ...export.labels import labels_of, skeleton_of
 from ...export.options import ExportOptions
 from ...export.source import Source, choose, load_weights
 from ...models.checkpoint import Checkpoint
 from ...models.detector import DenseDetector
+from ...models.variant import Variant
 from ..dense import LOSSES
 from ..fit import Training, progress_bar, shown
 from .detection import DetectionTask
-from .network import config_text, save, with_classes
+from .network import config_text, keypoints_of, save, with_classes
 from .options import FinetuneOptions
+from .pose import METHODS, PoseTask
 
 _EVERY = 10
 """One of so many images is held out if there are no others to evaluate with."""
@@ -47,7 +50,8 @@ def finetune(asked: FinetuneOptions, say: Callable[[str], object] = print) -> Pa
     source = choose(asked.model, ExportOptions(asked.checkpoint, asked.config, asked.ignore_config))
     network, checkpoint = load_weights(source, asked.checkpoint)
     network, card = _prepared(source, network, checkpoint, train, asked.seed)
-    task = DetectionTask(card, train, val, not asked.no_mirror)
+    kind = DetectionTask if card.skeleton is None else PoseTask
+    task = kind(card, train, val, not asked.no_mirror)
     steps = -(-task.size // asked.batch)
     training = Training(
         network,
@@ -57,7 +61,8 @@ def finetune(asked: FinetuneOptions, say: Callable[[str], object] = print) -> Pa
         keeps_statistics=asked.checkpoint != "random",
     )
     text = config_text(checkpoint, asked.config)
-    say(f"{source.variant.name}: {len(card.labels)} classes, {task.size} images, {len(val.images)} to evaluate with")
+    what = f"{len(card.labels)} classes" if card.skeleton is None else f"{len(card.skeleton.keypoints)} keypoints"
+    say(f"{source.variant.name}: {what}, {task.size} examples, {len(val.images)} images to evaluate with")
     state = _resumed(last, training, asked, card) if asked.resume else None
     if state is None:
         state = {"epoch": 0, "best": -1.0}
@@ -108,25 +113,45 @@ def _split(data: Annotations) -> tuple[Annotations, Annotations]:
 def _prepared(
     source: Source, network: nn.Module, checkpoint: Checkpoint, data: Annotations, seed: int
 ) -> tuple[nn.Module, Card]:
-    """The network for the classes of the annotations, and its Card."""
+    """The network for the classes or keypoints of the annotations, and its Card."""
     variant = source.variant
+    _check(variant, network)
+    provenance = Provenance(checkpoint.name, checkpoint.sha256, "fp32", {})
+    count = variant.count_classes(network.get_parameter(variant.classes_key))
+    if variant.skeleton is None:
+        present = {one.category for image in data.images for one in image.objects}
+        names = tuple(category.name for id, category in data.categories.items() if id in present)
+        network = with_classes(variant, network, labels_of(variant, checkpoint, count, None), names, seed)
+        return network, variant.card(names, provenance)
+    own = skeleton_of(source, checkpoint, count, None)
+    label, skeleton = keypoints_of(data, own)
+    network = with_classes(variant, network, own.keypoints, skeleton.keypoints, seed)
+    return network, variant.card((label,), provenance, skeleton)
+
+
+def _check(variant: Variant, network: nn.Module) -> None:
+    """Raise IncompatibleError for a network whose losses are missing."""
+    if variant.form.runs_on == "crops":
+        if isinstance(variant.form, Heatmaps) and variant.form.method in METHODS:
+            return
+        raise IncompatibleError(
+            f"{variant.name} cannot be fine-tuned; the labels of its output are missing; choose a top-down network "
+            "with a Gaussian around each keypoint, such as hrnet_w32_udp"
+        )
     if not isinstance(network, DenseDetector) or type(network.bbox_head) not in LOSSES:
         heads = ", ".join(sorted(kind.__name__.removesuffix("Head") for kind in LOSSES))
         raise IncompatibleError(
             f"{variant.name} cannot be fine-tuned; the losses of its head are missing; choose a network with one of "
             f"the heads {heads}"
         )
-    present = {one.category for image in data.images for one in image.objects}
-    names = tuple(category.name for id, category in data.categories.items() if id in present)
-    count = variant.count_classes(network.get_parameter(variant.classes_key))
-    network = with_classes(variant, network, labels_of(variant, checkpoint, count, None), names, seed)
-    return network, variant.card(names, Provenance(checkpoint.name, checkpoint.sha256, "fp32", {}))
 
 
 def _same(asked: FinetuneOptions, card: Card) -> dict[str, Any]:
     """What must not change between an interrupted training and its continuation."""
     kept = ("epochs", "batch", "rate", "no_mirror", "seed")
-    return {"model": card.model, "classes": list(card.labels), **{name: getattr(asked, name) for name in kept}}
+    keypoints = None if card.skeleton is None else list(card.skeleton.keypoints)
+    same = {"model": card.model, "classes": list(card.labels), "keypoints": keypoints}
+    return {**same, **{name: getattr(asked, name) for name in kept}}
 
 
 def _keep(path: Path, training: Training, asked: FinetuneOptions, card: Card, state: dict[str, Any]) -> None:
