@@ -64,3 +64,10 @@ def old(*steps, **aug):
 
 def resize(**changes):
     return {"type": "Resize", "scale": (1333, 800), "keep_ratio": True} | changes
+
+
+def tuples(data):
+    """Data of a configuration as it is read: all sequences are tuples."""
+    if isinstance(data, dict):
+        return {key: tuples(value) for key, value in data.items()}
+    return tuple(map(tuples, data)) if isinstance(data, list) else data

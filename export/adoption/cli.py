@@ -24,7 +24,12 @@ def parser() -> Parser:
     described.add_argument("--as", dest="preset", metavar="PRESET", help="what exported it; --describe shows what fits")
     described.add_argument("--card", type=Path, metavar="FILE.toml", help="a description of the file (docs/adopt.md)")
     described.add_argument("--describe", action="store_true", help="print its inputs, outputs and what fits, and exit")
-    add("--labels", type=Path, metavar="FILE", help="class or keypoint names, one per line (default: the file's own)")
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE|coco",
+        help="class or keypoint names, one per line (default: the file's own)",
+    )
     add("--imgsz", nargs=2, type=int, metavar=("H", "W"), help="the canvas of a file that takes any size")
     add("--images", type=Path, metavar="DIR", help="photographs to verify with (default: made-up ones)")
     add("-o", "--output", type=Path, metavar="PATH", help="the new file (default: exports/FILE.onnx)")

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from ...deploy.contract.port import Arrays
 from ...deploy.contract.skeleton import Skeleton
-from ...deploy.system.errors import UsageError
+from ...deploy.system.errors import InputError, UsageError
 from ...models.labels import COCO
 from ...models.skeletons import COCO_PERSON, FACE, QUADRILATERAL, unlinked
 from ..labels import read_labels
@@ -19,8 +19,12 @@ def labels_for(recipe: Recipe, foreign: Foreign, count: int | None, given: Path 
 
     Raises InputError for given names of another number, UsageError if nothing says how many there are.
     """
-    if given is not None:
+    if given is not None and (given != Path("coco") or given.exists()):
         return read_labels(given, count, "classes")
+    if given is not None:
+        if count not in (None, len(COCO)):
+            raise InputError(f"{foreign.path}: has {count} classes, not COCO's {len(COCO)}; name them in a text file")
+        return COCO
     known = [names for names in (_in_metadata(foreign.metadata), recipe.labels) if names]
     for names in [*known, COCO]:
         if count == len(names) or (count is None and names is not COCO):

@@ -46,17 +46,17 @@ def rows_of(value: NDArray[Any], role: str, layout: str) -> Doubles:
     """One output as (n, rows, columns). Raises MisfitError for another rank."""
     data = value.astype(np.float64)
     if role in _SCALAR_ROLES and data.ndim < 3:
-        return data.reshape(1 if data.ndim == 1 else len(data), -1, 1)
+        return data[None, :, None] if data.ndim == 1 else data.reshape(*data.shape, *(1,) * (3 - data.ndim))
     if layout in ("maps", "maps_last"):
         if data.ndim != 4:
             raise MisfitError(f"its output for {role} has the shape {value.shape}, not that of maps")
         if layout == "maps":
             data = np.moveaxis(data, 1, 3)
-        return data.reshape(len(data), -1, data.shape[3])
+        return data.reshape(len(data), data.shape[1] * data.shape[2], data.shape[3])
     if data.ndim == 2:
         data = data[None]
     elif data.ndim == 4:  # keypoints, each of its own row
-        data = data.reshape(*data.shape[:2], -1)
+        data = data.reshape(*data.shape[:2], data.shape[2] * data.shape[3])
     if data.ndim != 3:
         raise MisfitError(f"its output for {role} has the shape {value.shape}, not that of rows")
     return data.swapaxes(1, 2) if layout == "columns" else data
@@ -83,6 +83,8 @@ def _parts(recipe: Recipe, roles: dict[str, list[str]], outputs: Mapping[str, ND
             raise MisfitError(f"its output for {role} has {parts[role].shape[2]} values, not {width}")
     if "keypoints" in parts and parts["keypoints"].shape[2] % (3 if recipe.decode.keypoint_scores else 2):
         raise MisfitError(f"its output for keypoints has {parts['keypoints'].shape[2]} values")
+    if isinstance(recipe.form, Dense) and any(not value.size for value in parts.values()):
+        raise MisfitError("it has an output without values")
     if len({value.shape[1] for value in parts.values()}) > 1:
         counts = ", ".join(f"{value.shape[1]} of {role}" for role, value in parts.items())
         raise MisfitError(f"its outputs have different numbers of rows: {counts}")
@@ -248,8 +250,9 @@ def _listed(recipe: Recipe, parts: dict[str, Doubles], canvas: tuple[int, int]) 
     }
     if "keypoints" in parts:
         step = 3 if recipe.decode.keypoint_scores else 2
-        data = parts["keypoints"].reshape(*scores.shape, -1, step)
-        found["keypoints"] = data[..., :2].reshape(*scores.shape, -1)
+        count = parts["keypoints"].shape[2] // step
+        data = parts["keypoints"].reshape(*scores.shape, count, step)
+        found["keypoints"] = data[..., :2].reshape(*scores.shape, 2 * count)
         if step == 3:
             found["keypoint_scores"] = data[..., 2]
     return found

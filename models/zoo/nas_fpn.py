@@ -33,6 +33,7 @@ _NAS_FPN = replace(
     published=openmmlab("nas_fpn", "retinanet_r50_nasfpn_crop640_50e_coco", "-0ad1f644", 40.5),
     build=build,
     form=replace(_BASELINE.form, floors=(1, 1, 1, 64, 128)),
+    input=padded(RGB.placed(size=(640, 640)), multiple=128),
 )
 
 VARIANTS = (

@@ -53,7 +53,7 @@ _D53 = Variant(
     paper="arXiv 1804.02767",
     summary="anchors in the cells of three levels: Darknet-53, images of 608 px",
     build=build,
-    form=Dense(_STRIDES, anchors=_ANCHORS.per_cell, clip="none"),
+    form=Dense(_STRIDES, anchors=_ANCHORS.per_cell, clip="none", levels_together=True),
     classes_key="bbox_head.convs_pred.0.weight",
     input=_RAW.placed(size=(608, 608)),
     fusion=Fusion(1.0, 1.0),

@@ -73,6 +73,7 @@ def test_describe_names_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
         ("good.onnx --as yolox --imgsz 640 640", 2, "takes images of 96x96 px only"),
         ("good.onnx --as yolox --labels three.txt", 3, "3 labels, but the model has 2 classes"),
         ("good.onnx --as yolox --labels nothing.txt", 3, "nothing.txt"),
+        ("good.onnx --as yolox --labels coco", 3, "2 classes, not COCO's 80"),
         ("good.onnx --as yolox --images nowhere", 3, "nowhere"),
         ("good.onnx --as yolox -o good.onnx", 2, "is the file to adopt"),
         ("good.onnx --as yolox -o good.txt", 2, "must end with .onnx"),

@@ -15,8 +15,9 @@ from foreign_files import write_foreign
 from numpy.typing import NDArray
 
 from detforge.deploy import load
+from detforge.deploy.system.errors import IncompatibleError
 from detforge.export import adopt
-from detforge.export.adoption.recipe import presets
+from detforge.export.adoption.recipe import preset, presets
 
 HEIGHT, WIDTH = 64, 96
 CELLS = {8: 96, 16: 24, 32: 6, 64: 2}
@@ -230,6 +231,12 @@ def test_every_preset_is_here() -> None:
     assert sorted([*DETECTORS, *POSES]) == presets()
 
 
+def test_the_document_lists_every_preset() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "adopt.md").read_text(encoding="utf-8")
+    for name in presets():
+        assert f"| `{name}` | {preset(name).about} |" in text
+
+
 @pytest.mark.parametrize("name", DETECTORS)
 def test_the_planted_object_is_found(name: str, tmp_path: Path) -> None:
     planted = DETECTORS[name]()
@@ -264,3 +271,23 @@ def test_the_planted_keypoint_is_found(name: str, tmp_path: Path) -> None:
     assert made.card.skeleton is not None and made.card.skeleton.keypoints[0] == "nose"
     found = load(str(made.path))(np.zeros((256, 192, 3), np.uint8), boxes=[[0, 0, 192, 256]])
     np.testing.assert_allclose(found.keypoints, np.tile(want, (1, 17, 1)), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        ("mmdeploy", {"dets": np.zeros((1, 0, 5), np.float32), "labels": np.zeros((1, 0), np.int64)}),
+        ("rtmo", {"dets": np.zeros((1, 0, 5), np.float32), "keypoints": np.zeros((1, 0, 17, 3), np.float32)}),
+        ("ultralytics-end2end", {"output0": np.zeros((1, 0, 6), np.float32)}),
+    ],
+)
+def test_files_may_find_nothing(name: str, outputs: Outputs, tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "foreign.onnx", outputs, shape=(1, 3, HEIGHT, WIDTH))
+    made = adopt(path, preset_name=name, output=tmp_path / "ours.onnx")
+    assert len(load(str(made.path))(np.zeros((HEIGHT, WIDTH, 3), np.uint8))) == 0
+
+
+def test_a_detector_without_values_is_refused(tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "foreign.onnx", {"dets": np.zeros((1, 0, 4)), "labels": np.zeros((1, 0, 91))})
+    with pytest.raises(IncompatibleError, match="an output without values"):
+        adopt(path, preset_name="rf-detr", output=tmp_path / "ours.onnx")

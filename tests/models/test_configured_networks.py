@@ -6,7 +6,7 @@ import torch
 from found import found_in
 from golden.agreement import assert_detections_agree
 from golden.reader import Case, load_ops, picture, weight
-from small_configs import MEAN, STD, new, resize
+from small_configs import MEAN, STD, new, resize, tuples
 
 from detforge.deploy.card import Provenance
 from detforge.deploy.inputs.resize import ResizedFrame
@@ -45,10 +45,3 @@ def test_a_configured_network_is_the_frameworks(name):
 def values(key, shape, gain):
     """A weight from its name, as the reference has it."""
     return torch.from_numpy(np.asarray(weight(key, tuple(shape), gain)))
-
-
-def tuples(data):
-    """Data of a configuration as it is read: all sequences are tuples."""
-    if isinstance(data, dict):
-        return {key: tuples(value) for key, value in data.items()}
-    return tuple(map(tuples, data)) if isinstance(data, list) else data
