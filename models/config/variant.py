@@ -8,7 +8,7 @@ from torch import nn
 
 from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
-from ...deploy.forms import Dense, Heatmaps, Offsets
+from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets
 from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
@@ -134,6 +134,9 @@ def _flipped(test: Section | None, form: KeypointForm) -> KeypointForm:
         return replace(form, flip=False)
     test.training("output_heatmaps")  # maps beside the keypoints
     flipped = replace(form, flip=test.flag("flip_test", False))
+    if isinstance(flipped, Coordinates):
+        test.training("flip_mode", "shift_heatmap")
+        return flipped if test.flag("shift_coords", True) else replace(flipped, shift=0.0)
     if not isinstance(flipped, Heatmaps | Offsets):  # bins know one way to be mirrored
         test.training("flip_mode", "shift_heatmap", "shift_coords")
         return flipped
