@@ -10,8 +10,11 @@ T = TypeVar("T")
 _ENTRIES = ("state_dict", "model_state_dict", "model", "net")
 """Entries that hold the weights, in the order of preference."""
 
-_MODULES = ("module.", "_orig_mod.", "model.", "net.")
-"""Prefixes by wrappers: DataParallel and averages, torch.compile, and the usual attributes of Lightning modules."""
+_MODULES = ("module.", "model.", "net.")
+"""Prefixes by wrappers: DataParallel and averages, and the usual attributes of Lightning modules."""
+
+_INSIDE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""Names of PyTorch's wrappers, which may be around any part of a network: compiled, sharded, recomputed."""
 
 _STEPS = "n_averaged"  # of torch.optim.swa_utils.AveragedModel
 _AVERAGE = "avg_model."  # NanoDet's averages of the weights that are under `model.`
@@ -34,6 +37,7 @@ def find_weights(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 def unwrapped(state: Mapping[str, T]) -> dict[str, T]:
     """The weights under their names in the network, without the prefixes and the second copies of wrappers."""
+    state = {_without(key): value for key, value in state.items()}
     named = {key: value for key, value in state.items() if key != _STEPS and not key.startswith(_AVERAGE)}
     named |= {key.removeprefix("avg_"): value for key, value in state.items() if key.startswith(_AVERAGE)}
     while prefixes := [prefix for prefix in _MODULES if named and all(key.startswith(prefix) for key in named)]:
@@ -41,6 +45,13 @@ def unwrapped(state: Mapping[str, T]) -> dict[str, T]:
     # mmcv 1.x keeps the raw weights beside their average, under names that start with `ema_`.
     raw = {f"ema_{key.replace('.', '_')}" for key in named}
     return {key: value for key, value in named.items() if key not in raw}
+
+
+def _without(key: str) -> str:
+    """The key without the names of wrappers that may be anywhere in it."""
+    for name in _INSIDE:
+        key = key.replace(name, "")
+    return key
 
 
 def shown_keys(content: Mapping[Any, Any]) -> str:

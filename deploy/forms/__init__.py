@@ -1,6 +1,7 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
 from .centripetal import Centripetal
+from .coordinates import Coordinates
 from .corners import Corners
 from .dense import Dense
 from .extremes import Extremes
@@ -15,5 +16,5 @@ from .tags import Tags
 from .votes import Votes
 
 FORMS: list[type[Form]] = [
-    *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Tags, Graph, Regions),
+    *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates, Tags, Graph, Regions),
 ]

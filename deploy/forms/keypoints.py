@@ -79,7 +79,7 @@ class KeypointForm(CropForm):
         """
         order = np.array(skeleton.mirrored(), np.int64)
         for output in self.outputs:
-            if (count := outputs[output.name].shape[1]) != len(order):
+            if output.name in outputs and (count := outputs[output.name].shape[1]) != len(order):
                 raise IncompatibleError(
                     f"the model gives {count} {output.name}, its Card's skeleton has {len(order)} keypoints; "
                     "the file was changed after its export; export it again"

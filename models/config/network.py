@@ -42,6 +42,7 @@ from ..heads import (
     guided,
     heatmap,
     integral,
+    regression,
     reppoints,
     retina,
     rtmcc,
@@ -120,10 +121,14 @@ DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     "YOLOV3Head": yolo.from_config,
     "YOLOXHead": yolox.from_config,
 }
-POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {"FeatureMapProcessor": feature_maps.from_config}
+POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {
+    "FeatureMapProcessor": feature_maps.from_config,
+    "GlobalAveragePooling": feature_maps.pooled_from_config,
+}
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "HeatmapHead": heatmap.from_config,
     **dict.fromkeys(("IntegralRegressionHead", "DSNTHead"), integral.from_config),
+    **dict.fromkeys(("RegressionHead", "RLEHead"), regression.from_config),
     "MSPNHead": mspn_head.from_config,
     "RTMCCHead": rtmcc.from_config,
     "SimCCHead": simcc.from_config,

@@ -74,6 +74,33 @@ def from_config(section: Section, trunk: Trunk) -> Trunk:
     return replace(trunk, neck=neck, strides=tuple(int(stride / scale) for stride in strides))
 
 
+_POOLED = 1 << 15
+"""The stride of a pooled level, above the side of any canvas."""
+
+
+class Pooled(nn.Module):
+    """The mean of the last level: (n, c, h, w) to (n, c, 1, 1)."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = (channels[-1],)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        return [maps[-1].mean((2, 3), keepdim=True)]
+
+
+def pooled_from_config(section: Section, trunk: Trunk) -> Trunk:
+    """OpenMMLab's GlobalAveragePooling behind a backbone."""
+    if trunk.levels[-1] % len(trunk.all_channels) != len(trunk.all_channels) - 1:
+        section.refuse("type", "FeatureMapProcessor, for other levels than the last one")
+    return replace(trunk, neck=partial(Pooled, trunk.all_channels), strides=(_POOLED,))
+
+
+def is_pooled(trunk: Trunk) -> bool:
+    """Whether the last level that a head gets is a single cell."""
+    return trunk.strides[-1] == _POOLED
+
+
 def only_last(trunk: Trunk) -> Trunk:
     """A backbone whose last used level is the last that a head gets."""
     count = len(trunk.all_channels)

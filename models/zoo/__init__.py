@@ -18,6 +18,7 @@ from . import (
     cspnet,
     dark,
     ddod,
+    deeppose,
     efficientnet,
     extremenet,
     fcos,
@@ -118,7 +119,7 @@ _DETECTION = (
     centripetalnet,
     extremenet,
 )
-_TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, marker_corners)
+_TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners)
 _BOTTOM_UP = (associative_embedding, higherhrnet)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
 

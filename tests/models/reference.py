@@ -28,6 +28,8 @@ from detforge.models.heads.gfl import GFLHead
 from detforge.models.heads.guided import GuidedRetinaHead
 from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.mspn import MSPNHead
+from detforge.models.heads.nanodet import NanoDetHead
+from detforge.models.heads.picodet import AlignedHead
 from detforge.models.heads.rtmcc import RTMCCHead
 from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.sabl import SABLHead
@@ -99,6 +101,14 @@ def _(head: YOLOXHead, card: Card) -> Card:
 @reference_card.register
 def _(head: RTMDetHead, card: Card) -> Card:
     return replace(card, suppress=replace(card.suppress, conf=0.001, max_det=300))
+
+
+@reference_card.register(NanoDetHead)
+@reference_card.register(AlignedHead)
+def _(head: nn.Module, card: Card) -> Card:
+    """PaddleDetection suppresses boxes before it clips them."""
+    card = replace(card, form=replace(card.form, clip="none"))
+    return replace(card, suppress=replace(card.suppress, conf=0.05))
 
 
 @reference_card.register

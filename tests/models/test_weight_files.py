@@ -1,9 +1,11 @@
 """Weights in files that are not PyTorch's: NumPy's .npz and Paddle's .pdparams."""
 
+import base64
 import io
 import os
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ ARRAYS = {
     "scalar": np.float64([2.5]).reshape(()),
     "empty": np.zeros((0, 4), np.float32),
 }
+
+PADDLE = (
+    b"eNqVkU9Lw0AQxZOmpQZyUVAEETx4KAihLR4FA70ZCKKeDZtk6waaTdluLDkIufgnsLeOdz9Kv5lOEiKCRemwb5fMvh9vwhbd9/uO"
+    b"VtcTDJQ5De0ljR+YBLXPs2Se22EqqJ1kMxkTIUgOyvIFDVO+kCILJaxA9WojqD6PGssKXO0ZJnoAr3ADA1d3O67xAqynepHM57SC"
+    b"OtNzKN+ae0PpF+B53tUnVr25moSgnBxqWnGJozm4UAXqA7V2AK9VH4cNYrIA1mX9KpGZbZ6BH7vlxEIW+TXqpGHMgLc/+BdVpTZq"
+    b"kpD6P+m7amYHGT+hhG8DWRX0SERMeEi3mfDotn6OTNDoLr0mgiRUUuHh4TiAL8t0Zc1iTonwh/bSHwI7+NEIqsax2guIDJnPU5GM"
+    b"otZ3+qtdu882uEfAxhvaY8gy+wvEGM2y"
+)
+"""A file of `paddle.save` (2.6.2) with a linear layer and a batch norm, compressed."""
 
 
 def refusal(path: Path) -> str:
@@ -54,6 +65,15 @@ def test_arrays_are_read_by_name(tmp_path: Path, name: str, protocol: int) -> No
         assert found.state[key].dtype == torch.from_numpy(value.copy()).dtype
         np.testing.assert_array_equal(found.state[key].numpy(), value)
     assert (found.labels, found.meta, found.layers) == (None, {}, [] if name == "a.npz" else ())
+
+
+def test_a_file_that_paddle_wrote_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.pdparams").write_bytes(zlib.decompress(base64.b64decode(PADDLE)))
+    state = read_checkpoint(tmp_path / "a.pdparams").state
+    assert list(state) == ["fc.weight", "fc.bias", "bn.weight", "bn.bias", "bn._mean", "bn._variance"]
+    assert state["fc.weight"].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert state["fc.bias"].tolist() == [0.5, 1.5, 2.5]
+    assert state["bn._variance"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.pdparams"])

@@ -39,6 +39,11 @@ WRAPPED: dict[str, Any] = {
     "compiled": prefixed("_orig_mod."),
     "compiled and parallel": prefixed("module._orig_mod."),
     "parallel and compiled": prefixed("_orig_mod.module."),
+    "a compiled and a sharded part": {
+        key.replace("backbone.", "backbone._orig_mod.").replace("head.", "head._fsdp_wrapped_module."): value
+        for key, value in STATE.items()
+    },
+    "recomputed": {"state_dict": {key.replace(".", "._checkpoint_wrapped_module."): v for key, v in STATE.items()}},
     "lightning": {"state_dict": prefixed("model."), "pytorch-lightning_version": "2.0", "hyper_parameters": {"lr": 1}},
     "lightning, compiled": {"state_dict": prefixed("model._orig_mod."), "loops": {"fit_loop": {"epoch": 3}}},
     "a module's net": {"state_dict": prefixed("net.")},
