@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from .card_history import lifted
+from .columns.palette import Color
 from .contract.choices import SUPPRESSION, Precision
 from .contract.fusion import Fusion
 from .contract.parse import FieldError, parse, require
@@ -55,7 +56,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Card:
-    """The description of one exported model: its inputs, the form of its outputs, and their postprocessing."""
+    """The description of one exported model: its inputs, the form of its outputs, and their postprocessing.
+
+    `colors` are those of the labels, red, green and blue of 0..255; without any they are chosen when drawing.
+    """
 
     model: str
     inputs: tuple[NetworkInput, ...]
@@ -65,12 +69,15 @@ class Card:
     fusion: Fusion = Fusion()
     suppress: Suppress = Suppress()
     skeleton: Skeleton | None = None
+    colors: tuple[Color, ...] = ()
     ops: tuple[str, ...] = ()
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         require(bool(self.model), "model", "a name")
         require(bool(self.labels), "labels", "at least one label")
+        require(len(self.colors) in (0, len(self.labels)), "colors", "one for each label, or none")
+        require(all(0 <= part <= 255 for color in self.colors for part in color), "colors", "0..255")
         names = [each.name for each in self.inputs]
         require(len(set(names)) == len(names), "inputs", "unique names")
         images = [each for each in self.inputs if isinstance(each, ImageInput)]

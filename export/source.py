@@ -132,6 +132,11 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
 
 
 def _read(file: Path) -> str:
+    if file.suffix.lower() in (".yaml", ".yml"):
+        raise InputError(
+            f"{file}: configurations of Detectron2, AdelaiDet and others are not read; give "
+            "a flat .py file of mmdet or mmpose, or name a model with --model"
+        )
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

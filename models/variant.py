@@ -117,7 +117,7 @@ class Variant:
     each time where a layer also predicts something else: a background, a box. `mapping` turns parts of a checkpoint's
     keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in `unused` are left
     out: only training needs them. `bundled` weights come with this package. `other_inputs` are those that the network
-    takes beside the image.
+    takes beside the image. `colors` are the RGB colours of the labels, if these have any of their own.
     """
 
     name: str
@@ -137,6 +137,7 @@ class Variant:
     skeleton: Skeleton | None = None
     beside_classes: int = 0
     other_inputs: tuple[NetworkInput, ...] = ()
+    colors: tuple[tuple[int, int, int], ...] = ()
 
     def derive(
         self, name: str, summary: str, published: Published | None = None, *, build: Mapping[str, Any], **changes: Any
@@ -175,4 +176,5 @@ class Variant:
             fusion=self.fusion,
             suppress=self.suppress,
             skeleton=skeleton,
+            colors=self.colors if len(self.colors) == len(labels) else (),
         )

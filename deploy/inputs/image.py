@@ -96,13 +96,15 @@ def _decoded(data: bytes, name: str, kind: str | None) -> Image:
 
 def _by_opencv(data: bytes, name: str) -> Image | None:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        grey = data.startswith(b"\xff\x4f\xff\x51") and int.from_bytes(data[40:42], "big") < 3
+        mode = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR  # OpenCV makes no colours of grey JPEG 2000
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
         raise InputError(f"{name}: too large or malformed; OpenCV says: {error.err}; save it anew") from error
     # The stubs of OpenCV promise an image, but what cannot be decoded is None.
     if image is None:  # pyright: ignore[reportUnnecessaryComparison]
         return None
-    if image.ndim == 2:  # a grey PFM, whatever is asked for
+    if image.ndim == 2:  # or a grey PFM, whatever is asked for
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     return image.astype(np.uint8, copy=False)
 

@@ -54,6 +54,8 @@ def find_items(source: str, recursive: bool = False) -> Found:
     if is_live(source):
         name = f"camera{source}" if "://" not in source else plain_address(source)
         return Found([Item(source, name, "video")], [])
+    if not source:
+        raise InputError("a source is empty; give a file, a folder or an address")
     path = Path(source)
     if source == STDIN:
         return Found([Item(source, "stdin")], [])

@@ -58,7 +58,7 @@ class Detector(NetworkPipeline):
         return self._look(images, None, self._of_classes)
 
     def _suppressed(self, found: Instances) -> Instances:
-        return suppress(found, self.card.suppress, self._form.compares)
+        return replace(suppress(found, self.card.suppress, self._form.compares), colors=self.card.colors)
 
     def _finished(self, found: Instances) -> Instances:
         return self._suppressed(self._of_classes(found))

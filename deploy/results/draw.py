@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns.column import Column
-from ..columns.palette import Color, color_of
+from ..columns.palette import Color
 from ..inputs.geometry import Image
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -16,28 +16,30 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 def draw(
     image: Image,
     boxes: NDArray[np.float32],
-    labels: Sequence[int],
+    colors: Sequence[Color],
     captions: Sequence[str],
     columns: Mapping[str, Column],
 ) -> Image:
-    """A copy of `image` (h, w, 3) uint8 BGR with boxes (n, 4), columns and captions, the best detection on top."""
+    """A copy of `image` (h, w, 3) uint8 BGR with boxes (n, 4), columns and captions, the best detection on top.
+
+    `colors` are the boxes' BGR colours.
+    """
     canvas = np.ascontiguousarray(image).copy()
     size = (canvas.shape[0] + canvas.shape[1]) / 2
     line = max(1, round(size / 280))
-    worst_first = range(len(labels) - 1, -1, -1)
+    worst_first = range(len(colors) - 1, -1, -1)
     # Boxes may extend beyond the image, but OpenCV takes 32-bit coordinates only.
     corners: list[list[int]] = np.clip(np.rint(np.nan_to_num(boxes)), -1e6, 1e6).astype(int).tolist()
     # All boxes before all captions, so that no line crosses a caption.
     for i in worst_first:
         x1, y1, x2, y2 = corners[i]
-        color = color_of(labels[i])
-        cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), color, line, cv2.LINE_AA)
+        cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colors[i], line, cv2.LINE_AA)
     for i in worst_first:
         for column in columns.values():
             column.paint(canvas, i, line)
     for i in worst_first:
         x1, y1, _, y2 = corners[i]
-        _caption(canvas, captions[i], (x1, y1, y2), color_of(labels[i]), size, line)
+        _caption(canvas, captions[i], (x1, y1, y2), colors[i], size, line)
     return canvas
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..columns import COLUMNS
 from ..columns.column import Column
+from ..columns.palette import Color, color_of
 from ..columns.transform import Transform
 from ..inputs.geometry import GivenImage, Image
 from ..inputs.given import checked
@@ -41,6 +42,7 @@ class Instances:
     columns: Mapping[str, Column] = field(default_factory=dict[str, Column])
     source: str = ""
     frame: int | None = None
+    colors: tuple[Color, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.boxes, self.scores, self.labels):
@@ -204,6 +206,13 @@ class Instances:
             xyxy=self.boxes.copy(), confidence=scores, class_id=labels, tracker_id=tracks, data=data
         )
 
+    def _color(self, label: int) -> Color:
+        """The BGR colour of a class."""
+        if not self.colors:
+            return color_of(label)
+        red, green, blue = self.colors[label]
+        return blue, green, red
+
     def draw(self, image: GivenImage) -> Image:
         """A copy of `image` (h, w, 3) uint8 BGR with boxes, columns, labels and scores drawn.
 
@@ -219,7 +228,8 @@ class Instances:
         captions = [f"{self.names[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
         for column in self.columns.values():
             captions = [more + caption for more, caption in zip(column.captions(), captions, strict=True)]
-        return draw(image, self.boxes, labels, captions, self.columns)
+        colors = [self._color(label) for label in labels]
+        return draw(image, self.boxes, colors, captions, self.columns)
 
 
 _ROWS = ("boxes", "scores", "labels")

@@ -56,7 +56,9 @@ def adopt(
     `output` is the new file. Raises InputError, IncompatibleError, UsageError, or RejectedError (the file is then kept
     as *.rejected.onnx).
 
-    >>> adopt("yolox_s.onnx", preset_name="yolox", output="exports/yolox_s.onnx").path
+    >>> adopted = adopt("yolox_s.onnx", preset_name="yolox")
+    >>> adopted.path.as_posix(), adopted.comparison.problem
+    ('exports/yolox_s.onnx', None)
     """
     source, progress = Path(path), progress or Progress()
     target = Path(output or f"exports/{source.stem}.onnx")

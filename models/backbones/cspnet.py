@@ -58,7 +58,12 @@ class Detect:
     """Marks the output of the previous layer as a level of detections."""
 
 
-Layer = Conv | Route | Add | Pool | Upsample | Detect
+@dataclass(frozen=True)
+class Maxout:
+    """The larger of both halves of the channels (Goodfellow et al., arXiv 1302.4389)."""
+
+
+Layer = Conv | Route | Add | Pool | Upsample | Detect | Maxout
 
 
 class Table:
@@ -140,14 +145,7 @@ def darknet(table: Table) -> tuple[int, int]:
 
 def panet(table: Table, fine: int, middle: int, columns: int) -> None:
     """A spatial pyramid, PANet's two paths, and three levels of `columns` detections, the finest first."""
-    start = table.alternate(512, 3)
-    pools: list[int] = []
-    for kernel in (5, 9, 13):
-        pools.append(table.add(Pool(kernel, 1)))
-        if kernel < 13:
-            table.add(Route((start,)))
-    table.add(Route((*pools[::-1], start)))
-    coarse = table.alternate(512, 3)
+    coarse = _spatial_pyramid(table)
     joined: list[int] = []
     for width, source in ((256, middle), (128, fine)):
         table.conv(width)
@@ -166,6 +164,43 @@ def panet(table: Table, fine: int, middle: int, columns: int) -> None:
         down = table.alternate(width, 5)
         table.conv(2 * width, kernel=3)
         _detect(table, columns)
+
+
+def fusion(table: Table, fine: int, middle: int, columns: int) -> None:
+    """A spatial pyramid and an exact fusion model (section 3.3), with three levels of `columns` detections, the finest
+    first.
+
+    Each level joins its own map with those of the next finer and coarser level, and Maxout halves the channels. The
+    paper has no configuration of it; widths are those of PANet.
+    """
+    maps = (fine, middle, _spatial_pyramid(table))
+    for level, width in enumerate((128, 256, 512)):
+        parts: list[int] = []
+        if level > 0:
+            table.add(Route((maps[level - 1],)))
+            parts.append(table.conv(width, kernel=3, stride=2))
+        table.add(Route((maps[level],)))
+        parts.append(table.conv(width))
+        if level < 2:
+            table.add(Route((maps[level + 1],)))
+            table.conv(width)
+            parts.append(table.add(Upsample()))
+        table.add(Route(tuple(parts)))
+        table.add(Maxout())
+        table.alternate(width, 3)
+        table.conv(2 * width, kernel=3)
+        _detect(table, columns)
+
+
+def _spatial_pyramid(table: Table) -> int:
+    start = table.alternate(512, 3)
+    pools: list[int] = []
+    for kernel in (5, 9, 13):
+        pools.append(table.add(Pool(kernel, 1)))
+        if kernel < 13:
+            table.add(Route((start,)))
+    table.add(Route((*pools[::-1], start)))
+    return table.alternate(512, 3)
 
 
 def _detect(table: Table, columns: int) -> None:
@@ -203,6 +238,8 @@ class DarknetGraph(nn.Module):
                 before = layer.channels
             elif isinstance(layer, Route):
                 before = sum(widths[i] for i in layer.sources)
+            elif isinstance(layer, Maxout):
+                before //= 2
             models.append(block)
             widths.append(before)
         self.models = nn.ModuleList(models)
@@ -234,4 +271,6 @@ def _run(layer: Layer, block: nn.Module, x: Tensor, maps: Sequence[Tensor]) -> T
     if isinstance(layer, Pool):
         # Windows of stride 1 keep the size, those of stride 2 halve an even one.
         return F.max_pool2d(x, layer.kernel, layer.stride, layer.kernel // 2 if layer.stride == 1 else 0)
+    if isinstance(layer, Maxout):
+        return torch.maximum(*x.chunk(2, 1))
     return F.interpolate(x, scale_factor=2.0) if isinstance(layer, Upsample) else x

@@ -10,6 +10,7 @@ from .text import ConfigError
 
 _USUAL_SIGMA = 0.05  # default of OKS
 _CLASSES = ("classes", "CLASSES")
+_PALETTES = ("palette", "PALETTE")
 _NAMES = ("keypoint_name2id", "keypoint_id2name")
 
 
@@ -23,6 +24,19 @@ def read_labels(meta: Mapping[str, Any]) -> tuple[str, ...] | None:
     entries = found if isinstance(found, list | tuple) else [found]
     names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
     return tuple(names) if all(type(name) is str and name.strip() for name in names) else None
+
+
+def read_palette(meta: Mapping[str, Any], count: int) -> tuple[tuple[int, int, int], ...]:
+    """The RGB colours of the first `count` classes in `palette`, beside the names of classes; none if it has fewer."""
+    places = (meta.get("dataset_meta"), meta.get("metainfo"), meta)
+    found = next((own[key] for own in places if isinstance(own, dict) for key in _PALETTES if own.get(key)), None)
+    entries = found[:count] if isinstance(found, list | tuple) else ()
+    return tuple((red, green, blue) for red, green, blue in entries) if _are_colors(entries, count) else ()
+
+
+def _are_colors(entries: Sequence[Any], count: int) -> bool:
+    parts = [entry for entry in entries if isinstance(entry, list | tuple) and len(entry) == 3]
+    return len(parts) == count and all(type(value) is int and 0 <= value <= 255 for part in parts for value in part)
 
 
 def stated_skeleton(meta: Mapping[str, Any]) -> Skeleton | None:

@@ -14,7 +14,7 @@ from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
 from ..pose import OLD_HEAD, top_down
 from ..variant import Variant
-from .labels import read_labels, read_old_skeleton, read_skeleton
+from .labels import read_labels, read_old_skeleton, read_palette, read_skeleton
 from .mmpose0 import modern
 from .network import Network, read_network
 from .pipeline import find_transforms, read_crops, read_images
@@ -74,7 +74,13 @@ def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     if on_canvas and isinstance(form, Dense):
         form = replace(form, clip=_CANVAS.get(form.clip, form.clip))
     variant = Variant(
-        **_common(network), form=form, input=image, fusion=network.fusion, suppress=suppress, labels=labels
+        **_common(network),
+        form=form,
+        input=image,
+        fusion=network.fusion,
+        suppress=suppress,
+        labels=labels,
+        colors=read_palette(meta, network.classes),
     )
     overlap = f"{suppress.kind} NMS at {suppress.iou:g}"
     overlap += ", of all classes together" if suppress.class_agnostic else ""

@@ -1,5 +1,6 @@
 """CSPNet (arXiv 1911.11929) with PANet and a spatial pyramid."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import nn
@@ -30,14 +31,16 @@ def build(
     classes: int,
     *,
     trunk: str = "resnext",
+    neck: Callable[[cspnet.Table, int, int, int], None] = cspnet.panet,
     anchors: SizedAnchors = _YOLOV3,
     stretch: tuple[float, ...] = _EVEN,
     narrow: int = 1,
 ) -> nn.Module:
-    """A detector on a "resnet", a "resnext" or a "darknet"; layers have 1 / `narrow` of the channels."""
+    """A detector on a "resnet", a "resnext" or a "darknet"; `neck` adds the levels to the table, and layers have
+    1 / `narrow` of the channels."""
     table = cspnet.Table()
     ends = cspnet.darknet(table) if trunk == "darknet" else cspnet.resnet(table, 32 if trunk == "resnext" else 1)
-    cspnet.panet(table, *ends, anchors.per_cell * (OTHERS + classes))
+    neck(table, *ends, anchors.per_cell * (OTHERS + classes))
     backbone = cspnet.DarknetGraph([cspnet.narrowed(layer, narrow) for layer in table.layers])
     head = CellHead(classes, anchors=anchors, stretch=stretch)
     return DenseDetector(backbone, nn.Identity(), head, levels=(0, 1, 2))
@@ -78,6 +81,24 @@ VARIANTS = (
         Published(None, 38.7),
         build={"trunk": "darknet"},
         classes_key="backbone.models.138.conv94.weight",
+    ),
+    _X50.derive(
+        "cspresnext50_efm",
+        "CSPResNeXt-50 with a spatial pyramid and an exact fusion model",
+        build={"neck": cspnet.fusion},
+        classes_key="backbone.models.104.conv72.weight",
+    ),
+    _X50.derive(
+        "cspdarknet53_efm",
+        "CSPDarknet-53 with a spatial pyramid and an exact fusion model",
+        build={"trunk": "darknet", "neck": cspnet.fusion},
+        classes_key="backbone.models.128.conv85.weight",
+    ),
+    _X50.derive(
+        "efm_test",
+        "tiny CSPDarknet with an exact fusion model for tests",
+        build={"trunk": "darknet", "narrow": 8, "neck": cspnet.fusion},
+        classes_key="backbone.models.128.conv85.weight",
     ),
     _X50.derive("cspnet_test", "tiny CSPResNet for tests", build={"trunk": "resnet", "narrow": 8}),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from foreign_files import write_foreign
 
 import detforge.deploy
 import detforge.export
@@ -48,7 +49,9 @@ def test_the_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for file in ("a.png", "b.png"):
         cv2.imwrite(f"photos/{file}", image)
     names = {"image": image, "detector": detector, "found": detector(image), "np": np}
-    names |= {"load": load, "Instances": Instances, "export": detforge.export.export}
+    names |= {"load": load, "Instances": Instances}
+    names |= {each: getattr(detforge.export, each) for each in detforge.export.__all__}
+    write_foreign(Path("yolox_s.onnx"), {"output": np.full((1, 189, 85), 0.5, np.float32)}, shape=(1, 3, 96, 96))
     text = inspect.getdoc(PUBLIC[name])
     example = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
     assert example.examples

@@ -1,5 +1,6 @@
 """Reading images: every kind that OpenCV writes becomes upright 8-bit BGR, every truncated one an error."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -259,3 +260,15 @@ def test_a_jpeg_that_is_filled_up_is_none() -> None:
     data = cv2.imencode(".jpg", np.full((64, 64, 3), 77, np.uint8))[1].tobytes()
     filled = data[:-2] + bytes(100) + data[-2:]
     assert np.array_equal(decode_image(filled, "a.jpg"), decode_image(data, "a.jpg"))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB"])
+def test_jpeg_2000_without_a_container(mode: str) -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    picture = pillow.fromarray(np.arange(64 * 48, dtype=np.uint8).reshape(48, 64)).convert(mode)
+    file = io.BytesIO()
+    picture.save(file, "JPEG2000", no_jp2=True)
+    data = file.getvalue()
+    assert np.array_equal(decode_image(data, "a")[..., ::-1], np.asarray(picture.convert("RGB")))
+    with pytest.raises(InputError, match=r"^a: JPEG 2000 that cannot be decoded"):
+        decode_image(data[: len(data) // 2], "a")

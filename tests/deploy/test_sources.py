@@ -158,3 +158,8 @@ def test_a_clock_is_no_rate_of_frames(tmp_path: Path, monkeypatch: pytest.Monkey
     path = write_video(tmp_path / "a.avi", 1)
     monkeypatch.setattr(video.cv2, "VideoCapture", lambda _: Rates(90_000, fps=90_000))
     assert {picture.fps for picture in pictures(str(path))} == {25.0}
+
+
+def test_an_empty_source_is_not_this_folder() -> None:
+    with pytest.raises(InputError, match="a source is empty"):
+        find_items("")

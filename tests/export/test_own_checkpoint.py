@@ -56,6 +56,46 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
 
 
+def test_configurations_of_other_frameworks_are_refused_by_name(tmp_path):
+    (tmp_path / "config.yaml").write_text("MODEL:\n  META_ARCHITECTURE: RetinaNet\n")
+    file = save(tmp_path / "mine.pth", text="")
+    with pytest.raises(
+        InputError, match=r"config\.yaml: configurations of Detectron2, AdelaiDet and others are not read"
+    ):
+        choose(None, ExportOptions(checkpoint=file, config=tmp_path / "config.yaml"))
+
+
+def _circle():
+    circle = {}
+    circle["again"] = circle
+    return circle
+
+
+@pytest.mark.parametrize(
+    ("text", "meta"),
+    [
+        ("import os\nos.system('touch RAN')\n", META),
+        ("model = __import__('os').system('touch RAN')\n", META),
+        ("model = " + "[" * 5000 + "]" * 5000 + "\n", META),
+        ("model = " + "-" * 100_000 + "1\n", META),
+        ("a = 1\n" * 2_000_000, META),
+        ("model = " + "9" * 5000 + "\n", META),
+        ("model = 1\0\n", META),
+        ("model = '\ud800'\n", META),
+        (None, {"dataset_meta": {"keypoint_name2id": _circle()}}),
+    ],
+)
+def test_hostile_texts_end_in_one_line_and_run_nothing(tmp_path, capsys, monkeypatch, text, meta):
+    monkeypatch.chdir(tmp_path)
+    file = save(tmp_path / "mine.pth", text=text, meta=meta)
+    code = main(["--checkpoint", file, "--dry-run"])
+    assert code == 3 or text is None  # a detector needs no keypoints
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1  # of a dry run, the time of its step
+    assert "Traceback" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
+
+
 def test_weights_of_torchvision_need_no_configuration(tmp_path, capsys):
     variant = find("retinanet_torchvision_test")
     torch.manual_seed(0)

@@ -307,3 +307,19 @@ def test_what_is_no_data_is_only_missed_where_it_is_needed():
         describe(read_text("model = build()\n"), META)
     with pytest.raises(ConfigError, match="model is missing"):
         describe(read_text(f"pipeline = {(LOAD, PACK)!r}\n"), META)
+
+
+@pytest.mark.parametrize(
+    ("palette", "expected"),
+    [
+        ([(1, 2, 3), [4, 5, 6], (7, 8, 9), (0, 0, 0)], ((1, 2, 3), (4, 5, 6), (7, 8, 9))),
+        ([(1, 2, 3), (4, 5, 6)], ()),
+        ([(1, 2, 3), (4, 5, 6), (7, 8, 999)], ()),
+        ([(1, 2, 3), (4, 5, 6), (7, 8)], ()),
+        ([(1, 2, 3), (4, 5, 6), 7], ()),
+        ("random", ()),
+    ],
+)
+def test_classes_have_the_colours_of_their_palette(palette, expected):
+    meta = {"dataset_meta": {"classes": ("a", "b", "c"), "palette": palette}}
+    assert described(detector(), new(resize()), meta).variant.colors == expected

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from discs import draw, draw_bars
+from small_configs import NORM, SIMPLE, TRUNK, dense, new, pose, resize
 
 from detforge.deploy.coco.annotations import read_annotations
 from detforge.deploy.coco.evaluation import LEAST_SCORE, Evaluation
@@ -17,9 +18,12 @@ from detforge.deploy.loader import load
 from detforge.deploy.system.errors import IncompatibleError, InputError, UsageError
 from detforge.export import export
 from detforge.models.checkpoint import read_checkpoint
+from detforge.models.config.text import Text, read_text
+from detforge.models.config.variant import describe
+from detforge.models.skeletons import unlinked
 from detforge.models.zoo import find
 from detforge.train.finetune.__main__ import main
-from detforge.train.finetune.network import keypoints_of, with_classes
+from detforge.train.finetune.network import dataset_of, keypoints_of, recounted, with_classes
 from detforge.train.finetune.options import FinetuneOptions
 from detforge.train.finetune.pose import TurnedFrame
 from detforge.train.finetune.run import finetune
@@ -191,12 +195,49 @@ def test_the_command_names_what_is_wrong(
 
 def test_the_checkpoint_names_its_classes(tmp_path: Path) -> None:
     from detforge.deploy.card import Provenance
-    from detforge.export.source import Source
     from detforge.train.finetune.network import save
 
     variant = find("corners_markers")
     card = variant.card(("code",), Provenance("x", None, "fp32", {}))
-    save(tmp_path / "tuned.pth", variant.build(4), card, Source(variant), None)
+    save(tmp_path / "tuned.pth", variant.build(4), card, None)
     checkpoint = read_checkpoint(tmp_path / "tuned.pth")
     assert checkpoint.labels == ("code",)
     assert checkpoint.meta["dataset_meta"]["keypoint_name2id"]["top_right"] == 1
+
+
+def test_a_checkpoint_with_its_configuration_keeps_it(tmp_path: Path) -> None:
+    thresholds = {"nms_pre": 500, "score_thr": 0.1, "max_per_img": 50, "nms": {"type": "nms", "iou_threshold": 0.5}}
+    model = dense("GFLHead") | {"data_preprocessor": NORM, "test_cfg": thresholds}
+    values = {"model": model, **new(resize(scale=(96, 64), keep_ratio=False))}
+    text = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    meta = {"dataset_meta": {"classes": ("cat", "dog", "cow")}}
+    torch.manual_seed(0)
+    network = describe(Text(values, {}), meta).variant.build(3)
+    torch.save({"state_dict": network.state_dict(), "meta": {**meta, "cfg": text}}, tmp_path / "mine.pth")
+    lines: list[str] = []
+    options = asked(tmp_path, 3, model=None, checkpoint=str(tmp_path / "mine.pth"), epochs=1)
+    best = finetune(options, lines.append)
+    assert lines[-1] == f"next: detexport --checkpoint {best}"
+    card = export(checkpoint=str(best), output=tmp_path / "tuned.onnx", verify="off").card
+    assert card.labels == ("target",)
+    assert card.input.place.size == (64, 96)
+
+
+def test_a_configuration_of_a_pose_network_takes_other_keypoints() -> None:
+    steps = (
+        {"type": "LoadImage"},
+        {"type": "GetBBoxCenterScale"},
+        {"type": "TopdownAffine", "input_size": (64, 96)},
+        {"type": "PackPoseInputs"},
+    )
+    model = pose(SIMPLE, TRUNK) | {"data_preprocessor": NORM | {"type": "PoseDataPreprocessor", "pad_size_divisor": 1}}
+    values = {"model": model, "test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": steps}}}
+    text = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    five, two = (dataset_of(("bird",), unlinked(tuple("abcde"[:count]))) for count in (5, 2))
+    variant = describe(read_text(text), {"dataset_meta": five}).variant
+    found, changed = recounted(variant, text, 5, ("a", "b"), two)
+    network = with_classes(found, variant.build(5), tuple("abcde"), ("a", "b"), 0)
+    assert network.head.final_layer.weight.shape[0] == 2
+    assert "'out_channels': 2" in changed
+    with pytest.raises(InputError, match="the configuration does not take 2 instead of 7 as out_channels"):
+        recounted(variant, text, 7, ("a", "b"), two)

@@ -1,5 +1,6 @@
 """The network that is fine-tuned: new classes at its start, a checkpoint that detexport takes at its end."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from ...deploy.coco.annotations import Annotations
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.system.errors import InputError
 from ...deploy.system.files import replacing
-from ...export.source import Source
 from ...models.checkpoint import Checkpoint
+from ...models.config.text import ConfigError, read_text
+from ...models.config.variant import describe
 from ...models.skeletons import unlinked
 from ...models.variant import Variant
 
@@ -69,13 +71,36 @@ def keypoints_of(data: Annotations, own: Skeleton) -> tuple[str, Skeleton]:
     return category.name, replace(unlinked(category.keypoints), pairs=pairs)
 
 
-def save(path: Path, network: nn.Module, card: Card, source: Source, config: str | None) -> None:
+def recounted(
+    variant: Variant, config: str, old: int, names: Sequence[str], dataset: dict[str, object]
+) -> tuple[Variant, str]:
+    """The variant that a configuration describes for as many classes or keypoints as there are names, and its text.
+
+    Raises InputError if the number is not where it usually is.
+    """
+    key = "num_classes" if variant.skeleton is None else "out_channels"
+    text = re.sub(rf"\b({key}['\"]?\s*[=:]\s*){old}\b", rf"\g<1>{len(names)}", config)
+    try:
+        found = describe(read_text(text), {"dataset_meta": dataset}).variant
+        with torch.device("meta"):
+            found.build(len(names))
+    except ConfigError as error:
+        raise InputError(
+            f"the configuration does not take {len(names)} instead of {old} as {key}; {error}; "
+            "name the network with --model and --ignore-config"
+        ) from None
+    return replace(found, name=variant.name), text
+
+
+def dataset_of(labels: Sequence[str], skeleton: Skeleton | None) -> dict[str, object]:
+    """The names of classes and keypoints as mmdet and mmpose keep them in a checkpoint."""
+    return {"classes": list(labels)} | ({} if skeleton is None else _keypoints(skeleton))
+
+
+def save(path: Path, network: nn.Module, card: Card, config: str | None) -> None:
     """Write the weights with the names of classes or keypoints, and the configuration that described the network."""
-    dataset: dict[str, object] = {"classes": list(card.labels)}
-    if card.skeleton is not None:
-        dataset |= _keypoints(card.skeleton)
-    meta: dict[str, object] = {"dataset_meta": dataset}
-    if source.facts and config is not None:
+    meta: dict[str, object] = {"dataset_meta": dataset_of(card.labels, card.skeleton)}
+    if config is not None:
         meta["cfg"] = config
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     with replacing(path) as temporary:

@@ -25,7 +25,7 @@ from ...models.variant import Variant
 from ..dense import LOSSES
 from ..fit import Training, progress_bar, shown
 from .detection import DetectionTask
-from .network import config_text, keypoints_of, save, with_classes
+from .network import config_text, dataset_of, keypoints_of, recounted, save, with_classes
 from .options import FinetuneOptions
 from .pose import METHODS, PoseTask
 
@@ -49,7 +49,7 @@ def finetune(asked: FinetuneOptions, say: Callable[[str], object] = print) -> Pa
     train, val = _annotations(asked)
     source = choose(asked.model, ExportOptions(asked.checkpoint, asked.config, asked.ignore_config))
     network, checkpoint = load_weights(source, asked.checkpoint)
-    network, card = _prepared(source, network, checkpoint, train, asked.seed)
+    network, card, config = _prepared(source, network, checkpoint, train, asked)
     kind = DetectionTask if card.skeleton is None else PoseTask
     task = kind(card, train, val, not asked.no_mirror)
     steps = -(-task.size // asked.batch)
@@ -60,7 +60,6 @@ def finetune(asked: FinetuneOptions, say: Callable[[str], object] = print) -> Pa
         device=device,
         keeps_statistics=asked.checkpoint != "random",
     )
-    text = config_text(checkpoint, asked.config)
     what = f"{len(card.labels)} classes" if card.skeleton is None else f"{len(card.skeleton.keypoints)} keypoints"
     say(f"{source.variant.name}: {what}, {task.size} examples, {len(val.images)} images to evaluate with")
     state = _resumed(last, training, asked, card) if asked.resume else None
@@ -76,7 +75,7 @@ def finetune(asked: FinetuneOptions, say: Callable[[str], object] = print) -> Pa
             say(f"epoch {epoch + 1}/{asked.epochs}: {_shown(accuracy)}")
             if accuracy.ap > state["best"]:
                 state["best"] = accuracy.ap
-                save(best, training.average, card, source, text)
+                save(best, training.average, card, config)
             state["epoch"] = epoch + 1
             _keep(last, training, asked, card, state)
     say(f"wrote {best}: AP {state['best']:.1f}")
@@ -111,22 +110,28 @@ def _split(data: Annotations) -> tuple[Annotations, Annotations]:
 
 
 def _prepared(
-    source: Source, network: nn.Module, checkpoint: Checkpoint, data: Annotations, seed: int
-) -> tuple[nn.Module, Card]:
-    """The network for the classes or keypoints of the annotations, and its Card."""
+    source: Source, network: nn.Module, checkpoint: Checkpoint, data: Annotations, asked: FinetuneOptions
+) -> tuple[nn.Module, Card, str | None]:
+    """The network for the classes or keypoints of the annotations, its Card, and the configuration that describes it.
+
+    Without a configuration the variant's name describes it.
+    """
     variant = source.variant
     _check(variant, network)
-    provenance = Provenance(checkpoint.name, checkpoint.sha256, "fp32", {})
+    config = config_text(checkpoint, asked.config) if source.facts else None
     count = variant.count_classes(network.get_parameter(variant.classes_key))
     if variant.skeleton is None:
         present = {one.category for image in data.images for one in image.objects}
-        names = tuple(category.name for id, category in data.categories.items() if id in present)
-        network = with_classes(variant, network, labels_of(variant, checkpoint, count, None), names, seed)
-        return network, variant.card(names, provenance)
-    own = skeleton_of(source, checkpoint, count, None)
-    label, skeleton = keypoints_of(data, own)
-    network = with_classes(variant, network, own.keypoints, skeleton.keypoints, seed)
-    return network, variant.card((label,), provenance, skeleton)
+        names = labels = tuple(category.name for id, category in data.categories.items() if id in present)
+        old, skeleton = labels_of(variant, checkpoint, count, None), None
+    else:
+        own = skeleton_of(source, checkpoint, count, None)
+        label, skeleton = keypoints_of(data, own)
+        labels, names, old = (label,), skeleton.keypoints, own.keypoints
+    if config is not None and count != len(names):
+        variant, config = recounted(variant, config, count, names, dataset_of(labels, skeleton))
+    network = with_classes(variant, network, old, names, asked.seed)
+    return network, variant.card(labels, Provenance(checkpoint.name, checkpoint.sha256, "fp32", {}), skeleton), config
 
 
 def _check(variant: Variant, network: nn.Module) -> None:
