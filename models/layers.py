@@ -65,8 +65,11 @@ def _like(layers: Sequence[Layer], variant: Variant) -> nn.Module | None:
             continue
         with torch.device("meta"):
             model = variant.build(classes)
-        if Counter(module.weight.shape for module in model.modules() if isinstance(module, nn.Conv2d)) == shapes:
+        found_shapes = Counter(module.weight.shape for module in model.modules() if isinstance(module, nn.Conv2d))
+        if found_shapes == shapes:
             return model
+        if found_shapes.total() != shapes.total():  # with any number of classes
+            return None
     return None
 
 

@@ -33,6 +33,7 @@ from ..heads import (
     atss,
     autoassign,
     center,
+    centripetal,
     corner,
     ddod,
     fcos,
@@ -100,6 +101,7 @@ HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": de
 HEATMAP_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     "CenterNetHead": center.from_config,
     "CornerHead": corner.from_config,
+    "CentripetalHead": centripetal.from_config,
 }
 DENSE_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     **dict.fromkeys(("GFLHead", "LDHead"), gfl.from_config),

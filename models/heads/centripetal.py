@@ -1,13 +1,18 @@
 """CentripetalNet's head (Dong et al., "CentripetalNet: Pursuing High-quality Keypoint Pairs for Object Detection",
 arXiv 2003.09119)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
+from ...deploy.forms import Centripetal
 from ...plugins.deform_conv.op import deform_conv
 from ..blocks import ConvNorm
+from ..config.parts import Head, Neck
+from ..config.section import Section
 from ..peaks import at_cells
-from .corner import CornerHead, branch
+from .corner import CornerHead, branch, last_stack, read_corners
 
 
 class CentripetalHead(CornerHead):
@@ -51,3 +56,19 @@ class _Adaption(nn.Module):
 
     def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
         return deform_conv(x, offsets, self.weight, None, None, (1, 1), (1, 1), (1, 1), 1, 1)
+
+
+SINGLE = ("pool", "dcn_offset", "feat_adaption")
+DOUBLE = ("heat", "off", "guiding_shift", "centripetal_shift")
+
+
+def from_config(section: Section, neck: Neck) -> Head:
+    """OpenMMLab's CentripetalHead."""
+    section.same("corner_emb_channels", 0, 1)
+    section.fixed(centripetal_shift_channels=2, guiding_shift_channels=2, feat_adaption_conv_kernel=3)
+    section.training("loss_guiding_shift", "loss_centripetal_shift")
+    layout = last_stack(neck.levels[-1] + 1, SINGLE, DOUBLE)
+    head, distance = read_corners(section, neck, CentripetalHead, *layout)
+    if not 0 <= distance <= 1:
+        section.refuse("test_cfg", "a distance_threshold of 0 to 1")
+    return replace(head, form=Centripetal(spread=distance))

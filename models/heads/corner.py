@@ -1,7 +1,7 @@
 """CornerNet's head (Law and Deng, "CornerNet: Detecting Objects as Paired Keypoints", arXiv 1808.01244)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -105,11 +105,18 @@ def branch(channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(ConvNorm(channels, channels, 3), ConvNorm(channels, out_channels, 1, relu=False))
 
 
-def last_stack(stacks: int) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """For `Variant.mapping` and `unused`: the layers of the last stack, where OpenMMLab keeps some for each."""
-    branches = [f"{at}_{name}" for at in ("tl", "br") for name in ("pool", "heat", "emb", "off")]
-    # A pool is one module, a branch two in a row.
-    layers = [f"{branch}.{{}}{layer}" for branch in branches for layer in ([""] if "pool" in branch else ["0.", "1."])]
+def last_stack(
+    stacks: int, single: Sequence[str] = ("pool",), double: Sequence[str] = ("heat", "emb", "off")
+) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """For `Variant.mapping` and `unused`: the layers of the last stack, where OpenMMLab keeps some for each.
+
+    A corner's parts are `single` modules, and `double` ones of two in a row.
+    """
+    parts = [
+        *(f"{name}.{{}}" for name in single),
+        *(f"{name}.{{}}{layer}" for name in double for layer in ("0.", "1.")),
+    ]
+    layers = [f"{at}_{part}" for at in ("tl", "br") for part in parts]
     last, others = f"{stacks - 1}.", [f"{i}." for i in range(stacks - 1)]
     mapping = {f"^bbox_head.{layer.format(last)}": f"bbox_head.{layer.format('')}" for layer in layers}
     return mapping, tuple(f"bbox_head.{layer.format(i)}" for layer in layers for i in others)
@@ -120,9 +127,17 @@ _WIDTH = 256
 
 def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's CornerHead."""
+    section.fixed(corner_emb_channels=1)
+    head, distance = read_corners(section, neck, CornerHead, *last_stack(neck.levels[-1] + 1))
+    return replace(head, form=Corners(tag_distance=distance))
+
+
+def read_corners(
+    section: Section, neck: Neck, kind: type[CornerHead], mapping: Mapping[str, str], unused: tuple[str, ...]
+) -> tuple[Head, float]:
+    """Read the keys that heads of corners share; the other value is `distance_threshold`."""
     section.same("in_channels", neck.channels)
     section.same("in_channels", _WIDTH)  # which is that of the branches, whatever comes in
-    section.fixed(corner_emb_channels=1)
     section.same("num_feat_levels", neck.levels[-1] + 1, 2)
     section.training("loss_heatmap", "loss_embedding", "loss_offset")
     test = section.section("test_cfg") or section.refuse("test_cfg", "a dict")
@@ -130,13 +145,13 @@ def from_config(section: Section, neck: Neck) -> Head:
     most, peaks = test.integer("max_per_img", least=-1, most=1 << 30), test.integer("corner_topk", most=1000)
     # The threshold has no effect here.
     suppress = replace(read_suppression(test), conf=0.0, max_det=most if 0 < most < ALL else ALL)
-    mapping, unused = last_stack(neck.levels[-1] + 1)
-    return Head(
-        partial(CornerHead, channels=neck.channels, peaks=peaks),
+    head = Head(
+        partial(kind, channels=neck.channels, peaks=peaks),
         section.integer("num_classes"),
         "bbox_head.tl_heat.1.conv.weight",
-        Corners(tag_distance=test.number("distance_threshold")),
+        Corners(),
         suppress=suppress,
         mapping=mapping,
         unused=unused,
     )
+    return head, test.number("distance_threshold")

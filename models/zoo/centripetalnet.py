@@ -6,7 +6,8 @@ from functools import partial
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Centripetal
 from ..backbones import hourglass
-from ..heads.centripetal import CentripetalHead
+from ..heads.centripetal import DOUBLE, SINGLE, CentripetalHead
+from ..heads.corner import last_stack
 from ..labels import COCO
 from ..variant import KEEP_RGB, Variant, openmmlab
 from . import cornernet
@@ -18,8 +19,7 @@ _AT = ("tl", "br")
 # The authors' and OpenMMLab's names of a corner's branches.
 _BRANCHES = {"heat": "heat", "off": "off", "off_c": "guiding_shift", "off_c_2": "centripetal_shift"}
 _SINGLE = {"pool": "pool", "offset": "dcn_offset.conv", "fadp": "feat_adaption"}
-_LAYERS = [f"{at}_{name}.{{}}{i}." for at in _AT for name in _BRANCHES.values() for i in (0, 1)]
-_PARTS = [f"{at}_{name}.{{}}" for at in _AT for name in ("pool", "dcn_offset", "feat_adaption")]
+_MAPPING, _UNUSED = last_stack(2, SINGLE, DOUBLE)
 
 _OPENMMLAB = Variant(
     name="centripetalnet_hg104",
@@ -35,8 +35,8 @@ _OPENMMLAB = Variant(
     published=openmmlab(
         "centripetalnet", "centripetalnet_hourglass104_mstest_16x6_210e_coco", "_20200915_204804-3ccc61e5", 44.8
     ),
-    mapping={f"^bbox_head.{layer.format('1.')}": f"bbox_head.{layer.format('')}" for layer in _LAYERS + _PARTS},
-    unused=tuple(f"bbox_head.{layer.format('0.')}" for layer in _LAYERS + _PARTS),
+    mapping=_MAPPING,
+    unused=_UNUSED,
 )
 
 _TRUNK = {theirs.replace("^", "^backbone."): ours for theirs, ours in hourglass.AUTHORS.items()}

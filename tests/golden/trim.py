@@ -97,6 +97,7 @@ OPERATORS = {
         + [f"label_megvii_{kernel}" for kernel in (15, 11, 9, 7, 5)]
         + ["label_simcc", "label_simcc_rtm", "label_simcc_smooth"],
     ),
+    "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]

@@ -12,6 +12,7 @@ from detforge.train.labels.bins import gaussian_bins, smoothed_bins
 from detforge.train.labels.coarse_to_fine import blurred_maps
 from detforge.train.labels.discs import disc_maps
 from detforge.train.labels.heatmaps import quantised_maps, reaches, unbiased_maps, windowed_maps
+from detforge.train.labels.part_affinity import affinity_fields
 
 CASES = {case["name"]: case for case in load_ops("labels")}
 SIZE = (32, 24)
@@ -75,3 +76,32 @@ def test_bins_equal_mmpose(name: str) -> None:
             sigma = args["sigma"][axis] if isinstance(args["sigma"], list) else args["sigma"]
             found = gaussian_bins(given[:, axis], expected.shape[1], sigma, 2.0, args.get("normalize", True))
         torch.testing.assert_close(found * weights, expected, atol=1e-6, rtol=1e-5)
+
+
+LIMBS = (
+    *((1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 2), (2, 3), (3, 4), (2, 16)),
+    *((1, 5), (5, 6), (6, 7), (5, 17), (1, 0), (0, 14), (0, 15), (14, 16), (15, 17)),
+)
+"""OpenPose's limbs of COCO's people, whose keypoint 1 is the neck."""
+
+
+@pytest.mark.parametrize("case", load_ops("affinity"), ids=lambda case: case["name"])
+def test_affinity_fields_equal_those_of_openpose(case: dict[str, Any]) -> None:
+    """The golden has their sum and the sum of their squares."""
+    args, people = case["args"], torch.from_numpy(case["in"]["k18"]).double()
+    people[..., :2] /= args["stride"]
+    size = (args["H"] // args["stride"], args["W"] // args["stride"])
+    fields = affinity_fields(people, LIMBS, size)
+    assert fields.shape == (19, 2, *size)
+    total, squares = fields.sum().item(), fields.square().sum().item()
+    assert (total, squares) == pytest.approx(args["checksum_paf"][:2], rel=1e-6)
+
+
+def test_the_field_of_one_limb() -> None:
+    person = torch.tensor([[[2.0, 3.0, 2.0], [6.0, 3.0, 2.0], [0.0, 0.0, 0.0]]])
+    fields = affinity_fields(person, ((0, 1), (1, 0), (1, 2)), (8, 10))
+    assert torch.nonzero(fields[0, 0])[:, 0].unique().tolist() == [3]  # the rows above and below are one width away
+    assert torch.nonzero(fields[0, 0])[:, 1].tolist() == [1, 2, 3, 4, 5, 6]
+    assert fields[0, 0].max() == 1 and not fields[0, 1].any()
+    assert torch.equal(fields[1], -fields[0])
+    assert not fields[2].any()
