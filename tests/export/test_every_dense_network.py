@@ -23,8 +23,8 @@ from detforge.models.zoo import VARIANTS
 pytestmark = pytest.mark.slow
 
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
-# Their goldens agree in PyTorch. With random weights their half-precision files do not pass the verification.
-UNPROVEN = ("effnet_test", "spinenet_test")
+# With random weights, half precision moves one detection in twenty of SpineNet's.
+UNPROVEN = ("spinenet_test",)
 NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind == "dense" and n not in UNPROVEN]
 CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
@@ -77,6 +77,8 @@ def lively_weights(name: str) -> dict[str, Tensor]:
 
     def scale(layer: nn.Conv2d | nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         hooks.pop(layer).remove()  # a layer of several levels is scaled at the first
+        if output.ndim == 4 and output[0, 0].numel() == 1:  # a gate of squeeze and excitation magnifies rounding
+            return output
         channels = output.movedim(-1 if isinstance(layer, nn.Linear) else 1, 0).flatten(1)
         if layer.bias is None:
             layer.weight /= size(channels)
@@ -121,12 +123,11 @@ def fewest_detections(outputs: Mapping[str, Tensor]) -> int:
 
 
 def test_verification_passes_on_detections(exported: Exported) -> None:
-    near = NEAR[exported.report.card.provenance.precision]
     parity = exported.report.card.provenance.parity
     assert exported.report.comparison.problem is None
     assert parity.detections > 20
     assert parity.match_rate > 0.98
-    assert parity.score_shift < near[1]
+    assert parity.score_shift < NEAR[exported.report.card.provenance.precision][1]
 
 
 def test_mixed_sizes_at_once_equal_one_by_one(exported: Exported) -> None:
