@@ -141,7 +141,7 @@ def test_mixed_sizes_at_once_equal_one_by_one(exported: Exported) -> None:
             & (np.abs(found.boxes[:, None] - alone.boxes).max(-1) < px)
         )
         # The last of a full list, and those next to the threshold, may give way to another.
-        floor = score + max([CONF, *(x.scores[-1] for x in (found, alone) if len(x) == 100)])
+        floor = score + max([CONF, *(x.scores[-1] for x in (found, alone) if len(x) == LIMIT)])
         for side, others in ((found, partners.any(1)), (alone, partners.any(0))):
             certain = side.scores > floor
             assert certain.sum() > 3
