@@ -77,7 +77,7 @@ def _describe(foreign: "Foreign", imgsz: list[int] | None) -> int:
     print_table(["", "name, shape and type"], [[kind, str(each)] for kind, each in ports])
     found = fits(foreign, None if imgsz is None else (imgsz[0], imgsz[1]))
     print_table(["preset", "fits", ""], [[each.preset, "yes" if each.fits else "no", each.note] for each in found])
-    best = next((each.preset for each in found if each.fits), None)
-    what = "--card FILE.toml, as docs/adopt.md describes" if best is None else f"--as {best}"
+    fitting = " or ".join(each.preset for each in found if each.fits)
+    what = f"--as {fitting}" if fitting else "--card FILE.toml, as docs/adopt.md describes"
     print(f"next: detexport adopt {foreign.path} {what}")
     return 0

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...deploy.contract.port import Arrays
-from ...deploy.forms import Dense, Graph
+from ...deploy.forms import Dense, Graph, Simcc
 from ...deploy.inputs.geometry import Size
 from .oracle import points_of
 from .recipe import Recipe
@@ -15,7 +15,8 @@ _MARGIN = 1e-3
 
 
 def check_values(recipe: Recipe, decoded: Arrays, canvas: Size) -> None:
-    """Raise MisfitError if scores are no probabilities, or boxes lie where none can be."""
+    """Raise MisfitError for scores that are no probabilities, boxes where none can be, and maps of another size."""
+    _check_maps(recipe, decoded, canvas)
     if not isinstance(recipe.form, Dense | Graph):
         return
     if isinstance(recipe.form, Dense):
@@ -39,3 +40,18 @@ def check_values(recipe: Recipe, decoded: Arrays, canvas: Size) -> None:
         good &= (np.abs(centres - points) < _FARTHEST * strides).all(-1)
     if good.mean() < 0.5:
         raise MisfitError(f"{1 - good.mean():.0%} of its boxes lie where none can be")
+
+
+def _check_maps(recipe: Recipe, decoded: Arrays, canvas: Size) -> None:
+    height, width = canvas
+    for name in ("heatmaps", "map"):
+        shape = decoded[name].shape if name in decoded else (1, 1, *canvas)
+        if len(shape) != 4 or min(shape) < 1 or height * shape[3] != width * shape[2] or height % shape[2]:
+            raise MisfitError(f"its output of shape {shape} has no maps of {width}x{height} px")
+        if name == "map" and shape[1] != 1:
+            raise MisfitError(f"its output has {shape[1]} maps, not one")
+    if isinstance(recipe.form, Simcc):
+        for axis, side in (("x", width), ("y", height)):
+            shape, bins = decoded[axis].shape, side * recipe.form.split
+            if len(shape) != 3 or shape[2] != bins:
+                raise MisfitError(f"its output for {axis} has the shape {shape}, not {bins:g} bins a keypoint")

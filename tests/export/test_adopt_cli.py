@@ -62,6 +62,12 @@ def test_describe_names_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("images (1, 3, 96, 96) float32" in line for line in lines)
     assert any(line.split()[:2] == ["yolox", "yes"] for line in lines)
     assert any(line.split()[:2] == ["picodet", "no"] and "outputs" in line for line in lines)
+    assert any(line.split()[:2] == ["heatmap", "no"] and "no maps" in line for line in lines)
+    assert lines[-1].endswith("good.onnx --as ultralytics or ultralytics-v5 or yolox or yolox-decoded")
+    write_foreign(Path("pair.onnx"), {"a": ROWS, "b": ROWS}, shape=(1, 3, 96, 96))
+    assert main("adopt pair.onnx --describe".split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:2] == ["simcc", "no"] and "bins" in line for line in lines)
 
 
 @pytest.mark.parametrize(
