@@ -7,6 +7,7 @@ from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import (
     Centripetal,
+    Coordinates,
     Corners,
     Dense,
     Extremes,
@@ -59,7 +60,10 @@ CARDS = [
     replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
     replace(CARD, form=Regions(), skeleton=QUADRILATERAL, suppress=Suppress("none")),
     CROPS,
-    *(replace(CROPS, form=form) for form in (Offsets(4.0), Votes(4.0), Simcc(dark=(13, 7), least_score=None))),
+    *(
+        replace(CROPS, form=form)
+        for form in (Offsets(4.0), Votes(4.0), Simcc(dark=(13, 7), least_score=None), Coordinates(True, 0.5))
+    ),
     replace(CROPS, inputs=(*CROPS.inputs, PoseInput((0, 2, 1), 3.0, peak=255.0))),
     WHOLE,
     replace(CARD, inputs=(*CARD.inputs, SizeInput())),

@@ -9,7 +9,7 @@ from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card
 from detforge.deploy.forms import Graph
 from detforge.deploy.system.errors import DetforgeError, ExportError, InputError, UsageError
-from detforge.export import api, export
+from detforge.export import api, export, source
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import find
 
@@ -136,7 +136,7 @@ def test_published_checkpoint_is_fetched(monkeypatch, tmp_path):
         asked.append(url)
         return tmp_path / "missing.pth"
 
-    monkeypatch.setattr(api, "fetch", fetch)
+    monkeypatch.setattr(source, "fetch", fetch)
     with pytest.raises(InputError):
         export("gfl", output=tmp_path / "m.onnx")
     assert asked == [find("gfl_r50").published.url]

@@ -52,4 +52,4 @@ def test_a_rejected_file_with_nan_says_so(precision: str, value: float) -> None:
 def test_a_file_that_is_only_inexact_has_the_remedies_of_before() -> None:
     comparison = Comparison(TOLERANCES["fp16"])
     comparison.add("scores", np.ones((1, 4), np.float32), np.zeros((1, 4), np.float32))
-    assert "differs by up to 1," in str(comparison.problem) and "--atol" in comparison.remedy("fp16")
+    assert "differs by up to 1;" in str(comparison.problem) and "--atol" in comparison.remedy("fp16")

