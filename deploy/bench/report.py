@@ -12,6 +12,7 @@ from ..backends.node_times import NodeTime
 from ..coco.accuracy import Accuracy
 from ..contract.parse import FieldError, parse, require
 from ..system.errors import InputError
+from ..system.files import read_json
 
 SCHEMA = 2
 STAGES = ("decode", "pre", "infer", "post", "e2e")
@@ -115,12 +116,7 @@ class BenchmarkReport:
 
 def read_report(path: Path) -> BenchmarkReport:
     """Read a report from a JSON file. Raises InputError if it is missing or invalid."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read; {error.strerror}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON; {error}; make a report with detbench --json") from error
+    data = read_json(path, "make a report with detbench --json")
     try:
         return parse(BenchmarkReport, data, "")
     except FieldError as error:

@@ -1,6 +1,5 @@
 """Reads annotations in COCO's format: images, categories, and objects with boxes and keypoints."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..system.errors import InputError
+from ..system.files import read_json
 
 _Row = dict[str, Any]
 
@@ -69,12 +69,7 @@ class Annotations:
 
 def read_annotations(path: Path, folder: Path) -> Annotations:
     """Read annotations whose images are in `folder`. Raises InputError if they are not in COCO's format."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read; {error.strerror}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON; {error}; give annotations in COCO's format") from error
+    data = read_json(path, "give annotations in COCO's format")
     try:
         return _parsed(path, data, folder)
     except _FormatError as error:

@@ -1,14 +1,16 @@
 """Writes files atomically."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
-from .errors import DetforgeError, UsageError
+from .errors import DetforgeError, InputError, UsageError
 
 _MOST_CHARACTERS = 32
 
@@ -61,6 +63,16 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The value in a JSON file, which may start with a byte order mark. Raises InputError with the remedy."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read; {error.strerror}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON; {error}; {remedy}") from error
 
 
 def _is_special(path: Path) -> bool:
