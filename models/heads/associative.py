@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbones.resnet import BasicBlock
-from .heatmap import HeatmapHead, doubling
+from ..necks.deconv import doubling
+from .heatmap import HeatmapHead
 
 
 class AssociativeHead(HeatmapHead):
