@@ -223,7 +223,7 @@ def from_config(section: Section, depths: tuple[int, ...] = (18, 34, 50, 101, 15
         groups=_groups(section, in_mmpose),
         deformable=read_deformable(section, depth),
         deep_stem=deep_stem,
-        stem=section.integer("stem_channels", width),
+        stem=section.integer("stem_channels", 64 if in_mmpose else width),
     )
 
     def build() -> nn.Module:
