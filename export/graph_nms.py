@@ -49,7 +49,8 @@ class GraphNms(nn.Module):
         self.form: Dense = form
         self.fusion, self.suppress = fusion, suppress
         self.has_gaps = not all(labels)
-        self.register_buffer("numbers", torch.from_numpy(class_numbers(labels)), persistent=False)
+        self.numbers: Tensor
+        self.register_buffer("numbers", torch.tensor(class_numbers(labels).tolist()), persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
