@@ -231,7 +231,7 @@ def from_config(
         groups=_groups(section, in_mmpose),
         deformable=read_deformable(section, depth),
         deep_stem=deep_stem,
-        stem=section.integer("stem_channels", width),
+        stem=section.integer("stem_channels", 64 if in_mmpose else width),
         block=block,
     )
 

@@ -126,11 +126,11 @@ def from_config(section: Section, trunk: Trunk) -> Head:
         "head.final_layer.weight",
         codec.form,
         size=codec.size,
-        mapping=_old_names(len(build.keywords["convs"])),
+        mapping=old_names(len(build.keywords["convs"])),
     )
 
 
-def _old_names(count: int) -> dict[str, str]:
+def old_names(count: int) -> dict[str, str]:
     """mmpose 0.x has `count` further convolutions and the final one in one sequence."""
     if not count:
         return {}

@@ -185,7 +185,7 @@ def ultralytics_end2end() -> Planted:
 def db_text() -> Planted:
     maps = np.zeros((1, 1, HEIGHT, WIDTH), np.float32)
     maps[0, 0, 20:40, 30:70] = 0.9  # with its right and lower neighbours 20x40 px, enlarged by 1.6 * 800 / 120
-    return Planted({"sigmoid_0.tmp_0": maps}, [19, 9, 81, 51], 0.9, 0, (19, 9))
+    return Planted({"sigmoid_0.tmp_0": maps}, [19, 9, 81, 51], 0.9, 0)
 
 
 def mmdeploy() -> Planted:
