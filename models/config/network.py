@@ -11,6 +11,7 @@ from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense, Form
 from ..backbones import (
+    alexnet,
     convnext,
     csp,
     darknet,
@@ -25,6 +26,10 @@ from ..backbones import (
     resnest,
     resnet,
     rsn,
+    scnet,
+    senet,
+    shufflenet,
+    shufflenetv2,
     swin,
     vgg,
 )
@@ -86,6 +91,12 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("mmpretrain.ConvNeXt", "mmcls.ConvNeXt"), convnext.from_config),
     "MSPN": mspn.from_config,
     "RSN": rsn.from_config,
+    "SEResNet": senet.from_config,
+    "SCNet": scnet.from_config,
+    "AlexNet": alexnet.from_config,
+    "VGG": vgg.plain_from_config,
+    "ShuffleNetV1": shufflenet.from_config,
+    "ShuffleNetV2": shufflenetv2.from_config,
 }
 NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
     **dict.fromkeys(("FPN", "PAFPN"), fpn.from_config),

@@ -113,8 +113,10 @@ def from_config(section: Section, trunk: Trunk) -> Head:
     codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
     kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
     build, stride = read_layers(section, trunk, kind)
-    if codec.map_size != tuple(side // stride for side in codec.size):
-        section.refuse("decoder", f"a heatmap_size of the input's over {stride}, the maps that this network gives")
+    cells = trunk.cells or (lambda side: -(-side // trunk.strides[-1]))
+    height, width = (cells(side) * trunk.strides[-1] // stride for side in codec.size)
+    if codec.map_size != (height, width):
+        section.refuse("decoder", f"a heatmap_size of ({width}, {height}), that of the maps that this network gives")
     keypoints, rest = divmod(section.integer("out_channels"), kind.per_keypoint)
     if rest:
         section.refuse("out_channels", f"{kind.per_keypoint} for each keypoint")

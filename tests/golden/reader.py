@@ -84,12 +84,16 @@ class People:
 
 @dataclass(frozen=True)
 class PoseGolden:
-    """One pose network: its state dict, one normalised `image` (1, 3, h, w), and what the reference makes of it."""
+    """One pose network: its state dict, one normalised `image` (1, 3, h, w), and what the reference makes of it.
+
+    `configuration` is mmpose's, its `model` and its `pipeline` for test images, where it was kept.
+    """
 
     state: dict[str, NDArray[Any]]
     image: NDArray[np.float32]
     raw: dict[str, Sample]
     cases: dict[str, People]
+    configuration: dict[str, Any]
 
 
 def names() -> list[str]:
@@ -117,7 +121,8 @@ def load_pose(name: str) -> PoseGolden:
     for tag, case in manifest["cases"].items():
         raw |= _raw(tag, case, arrays)
         cases[tag] = People(case["flip"], arrays[f"{tag}/keypoints"], arrays[f"{tag}/scores"])
-    return PoseGolden(_state(manifest, arrays), picture(*manifest["image_size"], 0)[None], raw, cases)
+    configuration = {key: manifest[key] for key in ("model", "pipeline") if key in manifest}
+    return PoseGolden(_state(manifest, arrays), picture(*manifest["image_size"], 0)[None], raw, cases, configuration)
 
 
 def load_ops(name: str) -> list[dict[str, Any]]:

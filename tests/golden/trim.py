@@ -183,7 +183,12 @@ def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][::POSE_STEP] for key in raw}
         for ours, theirs in (("keypoints", "keypoints"), ("scores", "keypoint_scores")):
             arrays[f"{tag}/{ours}"] = full[f"{tag}/pose/{theirs}"]
-    _write(name, _manifest(meta, state, cases) | {"image_size": case["img_shape"]}, arrays)
+    manifest = _manifest(meta, state, cases) | {"image_size": case["img_shape"]}
+    facts = meta["facts"]
+    if facts.get("type") == "TopdownPoseEstimator":
+        manifest["pipeline"] = facts.pop("test_pipeline")
+        manifest["model"] = {key: value for key, value in facts.items() if key != "codec"}
+    _write(name, manifest, arrays)
 
 
 def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> dict[str, Any]:
