@@ -11,6 +11,7 @@ from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense, Form
 from ..backbones import (
+    alexnet,
     convnext,
     csp,
     darknet,
@@ -25,11 +26,16 @@ from ..backbones import (
     resnest,
     resnet,
     rsn,
+    scnet,
+    senet,
+    shufflenet,
+    shufflenetv2,
     swin,
     vgg,
 )
 from ..detector import DenseDetector, HeatmapDetector
 from ..heads import (
+    associative,
     atss,
     autoassign,
     center,
@@ -85,6 +91,12 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     **dict.fromkeys(("mmpretrain.ConvNeXt", "mmcls.ConvNeXt"), convnext.from_config),
     "MSPN": mspn.from_config,
     "RSN": rsn.from_config,
+    "SEResNet": senet.from_config,
+    "SCNet": scnet.from_config,
+    "AlexNet": alexnet.from_config,
+    "VGG": vgg.plain_from_config,
+    "ShuffleNetV1": shufflenet.from_config,
+    "ShuffleNetV2": shufflenetv2.from_config,
 }
 NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
     **dict.fromkeys(("FPN", "PAFPN"), fpn.from_config),
@@ -135,6 +147,10 @@ POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "RTMCCHead": rtmcc.from_config,
     "SimCCHead": simcc.from_config,
 }
+BOTTOM_UP_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
+    "AssociativeEmbeddingHead": associative.from_config,
+    "AEHigherResolutionHead": associative.higher_from_config,
+}
 
 _DENSE = (
     *("SingleStageDetector", "RetinaNet", "FCOS", "ATSS", "GFL", "VFNet", "AutoAssign", "DDOD", "FOVEA", "FSAF"),
@@ -142,7 +158,7 @@ _DENSE = (
 )
 _HEATMAP = ("CenterNet", "CornerNet")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
-_POSE = "TopdownPoseEstimator"
+TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,7 @@ class Network:
     """A network that a configuration describes. The fields are those of `Variant` without images and labels.
 
     `classes` is the number of classes or keypoints in the configuration, and `size` (height, width) px the size of a
-    pose network's crops.
+    pose network's crops or images.
     """
 
     name: str
@@ -172,8 +188,7 @@ def read_network(model: Section) -> Network:
 
     Raises ConfigError for types and values that are not supported.
     """
-    readers = {**dict.fromkeys((*_DENSE, _DISTILLED), _dense), **dict.fromkeys(_HEATMAP, _heatmap), _POSE: _top_down}
-    network = _known(readers, model, "networks")(model)
+    network = _known(_NETWORKS, model, "networks")(model)
     try:
         with torch.device("meta"):
             network.build(network.classes)
@@ -233,17 +248,38 @@ def _neck(model: Section, trunk: Trunk) -> Neck:
 
 
 def _top_down(model: Section) -> Network:
-    backbone, head_keys = _below(model, "backbone").with_defaults(_scope_="mmpose"), _below(model, "head")
+    return _pose(model, _below(model, "head"), POSE_HEADS, "top-down heads")
+
+
+def _bottom_up(model: Section) -> Network:
+    head = _below(model, "head")
+    if (test := model.section("test_cfg")) is not None:
+        head.lend("test_cfg", test)
+    return _pose(model, head, BOTTOM_UP_HEADS, "bottom-up heads")
+
+
+def _pose(
+    model: Section, head_keys: Section, heads: Mapping[str, Callable[[Section, Trunk], Head]], what: str
+) -> Network:
+    backbone = _below(model, "backbone").with_defaults(_scope_="mmpose")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
     if (neck := model.section("neck")) is not None:
         trunk = _known(POSE_NECKS, neck, "necks of poses")(neck, trunk)
     trunk = feature_maps.only_last(trunk)
-    head = _known(POSE_HEADS, head_keys, "top-down heads")(head_keys, trunk)
+    head = _known(heads, head_keys, what)(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
         return PoseNetwork(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
 
     return _network(build, head_keys, trunk, backbone, head)
+
+
+_NETWORKS: dict[str, Callable[[Section], Network]] = {
+    **dict.fromkeys((*_DENSE, _DISTILLED), _dense),
+    **dict.fromkeys(_HEATMAP, _heatmap),
+    TOP_DOWN: _top_down,
+    BOTTOM_UP: _bottom_up,
+}
 
 
 def _network(

@@ -98,8 +98,10 @@ def from_config(section: Section, trunk: Trunk) -> Head:
     codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
     kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
     build, stride = read_layers(section, trunk, kind)
-    if codec.map_size != tuple(side // stride for side in codec.size):
-        section.refuse("decoder", f"a heatmap_size of the input's over {stride}, the maps that this network gives")
+    cells = trunk.cells or (lambda side: -(-side // trunk.strides[-1]))
+    height, width = (cells(side) * trunk.strides[-1] // stride for side in codec.size)
+    if codec.map_size != (height, width):
+        section.refuse("decoder", f"a heatmap_size of ({width}, {height}), that of the maps that this network gives")
     keypoints, rest = divmod(section.integer("out_channels"), kind.per_keypoint)
     if rest:
         section.refuse("out_channels", f"{kind.per_keypoint} for each keypoint")
@@ -109,11 +111,11 @@ def from_config(section: Section, trunk: Trunk) -> Head:
         "head.final_layer.weight",
         codec.form,
         size=codec.size,
-        mapping=_old_names(len(build.keywords["convs"])),
+        mapping=old_names(len(build.keywords["convs"])),
     )
 
 
-def _old_names(count: int) -> dict[str, str]:
+def old_names(count: int) -> dict[str, str]:
     """mmpose 0.x has `count` further convolutions and the final one in one sequence."""
     if not count:
         return {}

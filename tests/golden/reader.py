@@ -87,12 +87,16 @@ class People:
 
 @dataclass(frozen=True)
 class PoseGolden:
-    """One pose network: its state dict, one normalised `image` (1, 3, h, w), and what the reference makes of it."""
+    """One pose network: its state dict, one normalised `image` (1, 3, h, w), and what the reference makes of it.
+
+    `configuration` is mmpose's, its `model` and its `pipeline` for test images, where it was kept.
+    """
 
     state: dict[str, NDArray[Any]]
     image: NDArray[np.float32]
     raw: dict[str, Sample]
     cases: dict[str, People]
+    configuration: dict[str, Any]
 
 
 def names() -> list[str]:
@@ -121,7 +125,8 @@ def load_pose(name: str) -> PoseGolden:
         raw |= _raw(tag, case, arrays)
         found = (arrays.get(f"{tag}/{name}") for name in ("keypoints", "scores", "boxes", "totals"))
         cases[tag] = People(case["flip"], *found)
-    return PoseGolden(_state(manifest, arrays), picture(*manifest["image_size"], 0)[None], raw, cases)
+    configuration = {key: manifest[key] for key in ("model", "pipeline") if key in manifest}
+    return PoseGolden(_state(manifest, arrays), picture(*manifest["image_size"], 0)[None], raw, cases, configuration)
 
 
 def load_ops(name: str) -> list[dict[str, Any]]:

@@ -20,6 +20,10 @@ OPERATORS = {
         [f"{op}_{i}" for op in ("deform_conv2d", "modulated_deform_conv2d") for i in range(7)],
     ),
     "corner_pool": ("ops_mmcv", [f"corner_pool_{side}" for side in ("top", "bottom", "left", "right")]),
+    "roi_align": (
+        "ops_mmcv",
+        [f"roi_align_{aligned}_{ratio}_{size}_avg" for aligned in (True, False) for ratio in (0, 2) for size in (7, 2)],
+    ),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -110,8 +114,8 @@ OPERATORS = {
         + ["fcos_loss_plain", "fcos_loss_norm_center"],
     ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses")
-"""Operators whose sums are over the whole batch."""
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align")
+"""Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
 TRUNKS = (
@@ -189,7 +193,12 @@ def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list
         for ours, theirs in names.items():
             if f"{tag}/pose/{theirs}" in full:
                 arrays[f"{tag}/{ours}"] = full[f"{tag}/pose/{theirs}"]
-    _write(name, _manifest(meta, state, cases) | {"image_size": case["img_shape"]}, arrays)
+    manifest = _manifest(meta, state, cases) | {"image_size": case["img_shape"]}
+    facts = meta["facts"]
+    if facts.get("type") == "TopdownPoseEstimator":
+        manifest["pipeline"] = facts.pop("test_pipeline")
+        manifest["model"] = {key: value for key, value in facts.items() if key != "codec"}
+    _write(name, manifest, arrays)
 
 
 def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.nanodet import NanoDetHead
 from detforge.models.heads.picodet import AlignedHead
+from detforge.models.heads.regression import RegressionHead
 from detforge.models.heads.rtmcc import RTMCCHead
 from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.sabl import SABLHead
@@ -262,6 +263,12 @@ def _(head: MSPNHead, given: Tensor, samples: Samples) -> Outputs:
     """The last unit's maps; those of the others serve training alone."""
     last = sum(name.startswith("head/") for name in samples) - 1
     return dict.fromkeys(range(last)) | {last: given}
+
+
+@head_outputs.register
+def _(head: RegressionHead, given: Tensor, samples: Samples) -> Outputs:
+    """Coordinates, and deviations before their sigmoid."""
+    return head.fc(given).view(samples["head"].shape)
 
 
 @head_outputs.register(SimCCHead)
