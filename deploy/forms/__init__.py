@@ -12,11 +12,12 @@ from .heatmaps import Heatmaps
 from .offsets import Offsets
 from .peaks import Peaks
 from .regions import Regions
+from .roots import Roots
 from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates, Tags, Graph, Regions),
-    *(Centres,),
+    *(Centres, Roots),
 ]

@@ -21,6 +21,7 @@ from . import (
     dark,
     ddod,
     deeppose,
+    dekr,
     efficientnet,
     extremenet,
     fcos,
@@ -63,6 +64,7 @@ from . import (
     simcc,
     simplebaseline,
     spinenet,
+    spm,
     ssd,
     swin,
     tood,
@@ -132,7 +134,7 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet)
-_SINGLE_STAGE = (centernet_pose,)
+_SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

@@ -107,6 +107,7 @@ OPERATORS = {
         [f"decode_{scene}" for scene in ("three", "crowd", "border", "occluded", "small", "noisy")]
         + [f"soft_nms_39_{method}" for method in (0, 1, 2)],
     ),
+    "displaced_poses": ("ops_spm", [f"hier_{scene}" for scene in ("three", "crowd", "occluded", "noisy")]),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "head_losses": (
         "ops_head_losses",
