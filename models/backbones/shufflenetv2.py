@@ -51,7 +51,19 @@ class ShuffleBlock(nn.Module):
         return both.flatten(1, 2)  # Channel shuffle: the channels of both halves alternate.
 
 
-class ShuffleNetV2(nn.Module):
+class ThreeStages(nn.Module):
+    """A stem `conv1`, max pooling, and `stage2` to `stage4`, which give the levels at strides 8, 16, 32."""
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = F.max_pool2d(self.conv1(image), 3, 2, 1)
+        levels: list[Tensor] = []
+        for stage in (self.stage2, self.stage3, self.stage4):
+            x = stage(x)
+            levels.append(x)
+        return levels
+
+
+class ShuffleNetV2(ThreeStages):
     """Image to three levels at strides 8, 16, 32.
 
     Shapes: (n, 3, h, w) to three (n, channels[i], ceil(h / stride), ceil(w / stride)); `wide` is 0.5, 1, 1.5 or 2.
@@ -66,11 +78,3 @@ class ShuffleNetV2(nn.Module):
             blocks += [ShuffleBlock(width, width, 1) for _ in range(count - 1)]
             setattr(self, f"stage{i}", nn.Sequential(*blocks))
             in_channels = width
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        x = F.max_pool2d(self.conv1(image), 3, 2, 1)
-        levels: list[Tensor] = []
-        for stage in (self.stage2, self.stage3, self.stage4):
-            x = stage(x)
-            levels.append(x)
-        return levels
