@@ -38,6 +38,7 @@ from . import (
     mspn,
     nanodet,
     nas_fpn,
+    openpose,
     paa,
     picodet,
     pvt,
@@ -120,7 +121,7 @@ _DETECTION = (
     extremenet,
 )
 _TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners)
-_BOTTOM_UP = (associative_embedding, higherhrnet)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

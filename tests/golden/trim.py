@@ -13,6 +13,7 @@ from reader import FOLDER
 
 STEPS = {"a": 4, "b": 2}
 POSE_STEP = 8
+SCENES = "one three crowd crossing border occluded broken ghosts small party empty".split()
 OPERATORS = {
     "deform_conv": (
         "ops_mmcv",
@@ -98,6 +99,7 @@ OPERATORS = {
         + ["label_simcc", "label_simcc_rtm", "label_simcc_smooth"],
     ),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
+    "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
