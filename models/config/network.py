@@ -11,6 +11,7 @@ from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense, Form
 from ..detector import DenseDetector, HeatmapDetector
+from ..necks.feature_maps import only_last
 from ..pose import PoseNetwork
 from .parts import Head, Neck, Trunk
 from .registry import (
@@ -142,7 +143,7 @@ def _pose(
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
     if (neck := model.section("neck")) is not None:
         trunk = _known(POSE_NECKS, neck, "necks of poses")(neck, trunk)
-    trunk = feature_maps.only_last(trunk)
+    trunk = only_last(trunk)
     head = _known(heads, head_keys, what)(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
