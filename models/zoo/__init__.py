@@ -13,6 +13,7 @@ from . import (
     autoassign,
     borderdet,
     centernet,
+    centernet_pose,
     centripetalnet,
     convnext,
     cornernet,
@@ -131,7 +132,8 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
+_SINGLE_STAGE = (centernet_pose,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}
