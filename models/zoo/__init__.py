@@ -30,6 +30,7 @@ from . import (
     gfl,
     grmi,
     guided_anchoring,
+    hands_and_faces,
     higherhrnet,
     hrnet,
     hrnetv2,
@@ -71,6 +72,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    wholebody,
     yolof,
     yolov3,
     yolox,
@@ -129,7 +131,8 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners),
+    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
+    *(wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet)
 _SINGLE_STAGE = (centernet_pose,)
