@@ -162,7 +162,7 @@ class _Export:
         canvas = card.input.place.canvas
         traced = prepare(network, card.inputs, trunk, canvas)
         if card.form.suppresses:
-            traced = GraphNms(traced, form, card.fusion, card.suppress)
+            traced = GraphNms(traced, form, card.fusion, card.suppress, card.labels)
         proto, ops = to_onnx(traced, card.inputs, canvas=canvas, batch=self._asked.batch)
         if missing := card.missing({output.name for output in proto.graph.output}):
             raise ExportError(f"{card.model}: the network has no output {missing[0]}, which its form reads; report it")

@@ -60,7 +60,9 @@ class ExportOptions:
         "most detections per image, stored in the file (default: the model's)", type=int, metavar="N"
     )
     labels: str | Path | None = option(
-        "class or keypoint names, one per line (default: the checkpoint's)", type=Path, metavar="FILE"
+        "class or keypoint names, one per line, empty for no class (default: the checkpoint's)",
+        type=Path,
+        metavar="FILE",
     )
     verify: Verify = option(
         "tensor: compare the file with PyTorch and keep it only if they agree (default: %(default)s)",

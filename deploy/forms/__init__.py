@@ -1,5 +1,6 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
+from .centres import Centres
 from .centripetal import Centripetal
 from .coordinates import Coordinates
 from .corners import Corners
@@ -17,4 +18,5 @@ from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates, Tags, Graph, Regions),
+    *(Centres,),
 ]

@@ -42,6 +42,7 @@ class Tags(ImageForm):
     kind: Literal["tags"] = "tags"
 
     task: ClassVar[str] = "pose"
+    mirrors_canvas: ClassVar[bool] = True
     place: ClassVar[Literal["resize", "crop", "cover"]] = "cover"
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("heatmaps", "map", "range", mirror=Mirror()),

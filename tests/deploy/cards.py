@@ -6,6 +6,7 @@ from detforge.deploy.card import Card, Parity, Provenance
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import (
+    Centres,
     Centripetal,
     Coordinates,
     Corners,
@@ -58,6 +59,7 @@ CARDS = [
     replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),
     replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
     replace(CARD, form=Regions(shape="outline"), suppress=Suppress("none")),
+    replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),
     CROPS,
     *(
         replace(CROPS, form=form)

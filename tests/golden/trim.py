@@ -4,6 +4,7 @@ Of the recorded values of a tensor every fourth (padded case: every second; pose
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,11 @@ OPERATORS = {
         + [f"label_megvii_{kernel}" for kernel in (15, 11, 9, 7, 5)]
         + ["label_simcc", "label_simcc_rtm", "label_simcc_smooth"],
     ),
+    "centre_poses": (
+        "ops_centerpose",
+        [f"decode_{scene}" for scene in ("three", "crowd", "border", "occluded", "small", "noisy")]
+        + [f"soft_nms_39_{method}" for method in (0, 1, 2)],
+    ),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "head_losses": (
         "ops_head_losses",
@@ -175,15 +181,24 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
 
 def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
     """Write a pose network's golden, without what the mirrored image gives inside the network."""
+    mirrored = re.compile(r"@|^flipped/")
     arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
     cases: dict[str, Any] = {}
     for tag, case in meta["cases"].items():
-        raw = {key: [info["shape"], info["std"], info["k"]] for key, info in case["raw"].items() if "@" not in key}
+        given = {key: info for key, info in case["raw"].items() if not mirrored.search(key)}
+        raw = {key: [info["shape"], info["std"], info["k"]] for key, info in given.items()}
         cases[tag] = {"flip": case["flip"], "step": POSE_STEP, "raw": raw}
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][::POSE_STEP] for key in raw}
-        for ours, theirs in (("keypoints", "keypoints"), ("scores", "keypoint_scores")):
-            arrays[f"{tag}/{ours}"] = full[f"{tag}/pose/{theirs}"]
-    _write(name, _manifest(meta, state, cases) | {"image_size": case["img_shape"]}, arrays)
+        names = {"keypoints": "keypoints", "scores": "keypoint_scores", "boxes": "bboxes", "totals": "scores"}
+        for ours, theirs in names.items():
+            if f"{tag}/pose/{theirs}" in full:
+                arrays[f"{tag}/{ours}"] = full[f"{tag}/pose/{theirs}"]
+    manifest = _manifest(meta, state, cases) | {"image_size": case["img_shape"]}
+    facts = meta["facts"]
+    if facts.get("type") == "TopdownPoseEstimator":
+        manifest["pipeline"] = facts.pop("test_pipeline")
+        manifest["model"] = {key: value for key, value in facts.items() if key != "codec"}
+    _write(name, manifest, arrays)
 
 
 def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> dict[str, Any]:
