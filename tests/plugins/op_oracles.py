@@ -92,17 +92,19 @@ def deform_conv(
     group: int,
     offset_group: int,
 ) -> Array:
-    """y(p) = sum_k w_k * m_k(p) * x(p + p_k + d_k(p)) + b, one product at a time; pads are ONNX's four."""
+    """y(p) = sum_k w_k * m_k(p) * x(p + p_k + d_k(p)) + b, one sample at a time; pads are ONNX's four."""
     channels, (out_channels, per_group, kh, kw) = x.shape[1], weight.shape
+    samples = np.zeros((x.shape[0], channels, kh, kw, *offset.shape[2:]))
+    for n, c, ki, kj, i, j in np.ndindex(samples.shape):
+        tap = c // (channels // offset_group) * kh * kw + ki * kw + kj
+        row = i * strides[0] - pads[0] + ki * dilations[0] + offset[n, 2 * tap, i, j]
+        column = j * strides[1] - pads[1] + kj * dilations[1] + offset[n, 2 * tap + 1, i, j]
+        share = 1.0 if mask is None else mask[n, tap, i, j]
+        samples[n, c, ki, kj, i, j] = share * _zero_padded_sample(x[n, c], row, column)
     y = np.zeros((x.shape[0], out_channels, *offset.shape[2:]))
-    for n, o, i, j in np.ndindex(y.shape):
-        for part, ki, kj in np.ndindex(per_group, kh, kw):
-            c = o // (out_channels // group) * per_group + part
-            tap = c // (channels // offset_group) * kh * kw + ki * kw + kj
-            row = i * strides[0] - pads[0] + ki * dilations[0] + offset[n, 2 * tap, i, j]
-            column = j * strides[1] - pads[1] + kj * dilations[1] + offset[n, 2 * tap + 1, i, j]
-            share = 1.0 if mask is None else mask[n, tap, i, j]
-            y[n, o, i, j] += weight[o, part, ki, kj] * share * _zero_padded_sample(x[n, c], row, column)
+    for o in range(out_channels):
+        first = o // (out_channels // group) * per_group
+        y[:, o] = np.einsum("ckl,nckluv->nuv", weight[o], samples[:, first : first + per_group])
     return y if bias is None else y + bias[:, None, None]
 
 

@@ -22,15 +22,9 @@ RUNTIMES = {onnxruntime.__version__: None} | {
 }
 # Stock ONNX Runtime has DeformConv, which our functions of it call, on the CPU from 1.25 on; our kernels run before.
 FIRST_WITH_DEFORM_CONV = (1, 25)
-# The naive oracle takes seconds for the largest cases.
-LARGE = 20_000  # values
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.slow] * (sum(x.size for x in case.inputs()) > LARGE))
-    for name, case in CASES.items()
-]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_torch_reference(name: str) -> None:
     inputs = (torch.from_numpy(x).double() for x in rounded_inputs(name, "float32"))
     result = REFERENCES[CASES[name].op](*inputs, **CASES[name].attributes)
@@ -46,7 +40,7 @@ def c_library() -> Library:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_c_function(c_library: Library, name: str, dtype: str) -> None:
     assert_equals_oracle(run_cpu(c_library, name, dtype), name, dtype)
 
