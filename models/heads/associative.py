@@ -12,7 +12,8 @@ from ..backbones.resnet import BasicBlock
 from ..config.parts import Head, Trunk
 from ..config.section import Section
 from ..config.tags import read_tags
-from .heatmap import HeatmapHead, doubling, old_names, read_layers
+from ..necks.deconv import doubling
+from .heatmap import HeatmapHead, old_names, read_layers
 
 
 class AssociativeHead(HeatmapHead):

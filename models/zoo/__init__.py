@@ -13,6 +13,7 @@ from . import (
     autoassign,
     borderdet,
     centernet,
+    centernet_pose,
     centripetalnet,
     convnext,
     cornernet,
@@ -29,6 +30,7 @@ from . import (
     gfl,
     grmi,
     guided_anchoring,
+    hands_and_faces,
     higherhrnet,
     hrnet,
     hrnetv2,
@@ -39,6 +41,7 @@ from . import (
     mspn,
     nanodet,
     nas_fpn,
+    openpose,
     paa,
     picodet,
     pvt,
@@ -70,6 +73,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    wholebody,
     yolof,
     yolov3,
     yolox,
@@ -128,10 +132,12 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners),
+    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
+    *(wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
+_SINGLE_STAGE = (centernet_pose,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

@@ -22,6 +22,7 @@ from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.asff import ASFFHead
 from detforge.models.heads.associative import AssociativeHead
 from detforge.models.heads.center import CenterHead
+from detforge.models.heads.center_pose import CenterPoseHead
 from detforge.models.heads.corner import CornerHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
@@ -224,6 +225,11 @@ def _(head: SaccadeHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
 @head_outputs.register
 def _(head: CenterHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
     return [[given["heat"].sigmoid()], [given["size"]], [given["offset"]]]
+
+
+@head_outputs.register
+def _(head: CenterPoseHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    return dict(zip(("hm", "wh", "reg", "hps", "hm_hp", "hp_offset"), given.values(), strict=True))
 
 
 @head_outputs.register
