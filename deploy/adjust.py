@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from .card import Card
 from .contract.choices import SUPPRESSION
+from .contract.labels import class_numbers
 from .contract.suppression import READS
 from .options import Options
 from .system.errors import UsageError
@@ -69,15 +70,18 @@ def _check_suppression(card: Card, options: Options, outputs: set[str]) -> None:
 
 
 def class_indices(card: Card, classes: Options) -> frozenset[int] | None:
-    """The indices of the classes to keep; None keeps all. Raises UsageError for an unknown class name."""
+    """The numbers of the classes to keep; None keeps all. Raises UsageError for an unknown class name."""
+    numbers: list[int] = class_numbers(card.labels).tolist()
     if classes.classes is None:
-        return None
+        return None if len(numbers) == len(card.labels) else frozenset(numbers)
+    known = {card.labels[number]: number for number in reversed(numbers)}
     parts = [part for name in classes.classes for part in _parts(name)]
-    chosen = _spelled(parts, {tuple(_parts(label)): label for label in reversed(card.labels)})
+    chosen = _spelled(parts, {tuple(_parts(label)): label for label in known})
     if chosen is None:
-        unknown = next((part for part in parts if part not in card.labels), ", ".join(parts))
-        raise UsageError(f"unknown class '{unknown}'; {card.model} knows {', '.join(card.labels)}")
-    return frozenset(card.labels.index(name) for name in chosen)
+        unknown = next((part for part in parts if part not in known), ", ".join(parts))
+        names = ", ".join(card.labels[number] for number in numbers)
+        raise UsageError(f"unknown class '{unknown}'; {card.model} knows {names}")
+    return frozenset(known[name] for name in chosen)
 
 
 def _spelled(parts: list[str], labels: Mapping[tuple[str, ...], str]) -> list[str] | None:

@@ -58,7 +58,9 @@ class Provenance:
 class Card:
     """The description of one exported model: its inputs, the form of its outputs, and their postprocessing.
 
-    `colors` are those of the labels, red, green and blue of 0..255; without any they are chosen when drawing.
+    `labels` has one for each number that the network gives a class. An empty label is that of the background, or of a
+    number that no class has: nothing is found of it. `colors` are those of the labels, red, green and blue of 0..255;
+    without any they are chosen when drawing.
     """
 
     model: str
@@ -75,7 +77,7 @@ class Card:
 
     def __post_init__(self) -> None:
         require(bool(self.model), "model", "a name")
-        require(bool(self.labels), "labels", "at least one label")
+        require(any(self.labels), "labels", "at least one label that is not empty")
         require(len(self.colors) in (0, len(self.labels)), "colors", "one for each label, or none")
         require(all(0 <= part <= 255 for color in self.colors for part in color), "colors", "0..255")
         names = [each.name for each in self.inputs]

@@ -52,7 +52,7 @@ def _entry(variant: Variant, parameters: int) -> Entry:
         paper=variant.paper,
         summary=variant.summary,
         input=variant.input.place.label,
-        classes=len(variant.labels),
+        classes=sum(map(bool, variant.labels)),
         parameters=parameters,
         checkpoint="bundled" if variant.bundled else "published" if published and published.url else "none",
         url=None if published is None else published.url,

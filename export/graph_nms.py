@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..deploy.contract.fusion import Fusion
+from ..deploy.contract.labels import class_numbers
 from ..deploy.contract.suppression import Suppress
 from ..deploy.forms import Dense, Graph
 from ..deploy.forms.beside import KEYPOINTS
@@ -42,11 +43,14 @@ class GraphNms(nn.Module):
     keypoints beside boxes also gives `keypoints` and `keypoint_scores` as `deploy.forms.graph` reads them.
     """
 
-    def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress) -> None:
+    def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress, labels: Sequence[str]) -> None:
         super().__init__()
         self.model = model
         self.form: Dense = form
         self.fusion, self.suppress = fusion, suppress
+        self.has_gaps = not all(labels)
+        self.numbers: Tensor
+        self.register_buffer("numbers", torch.tensor(class_numbers(labels).tolist()), persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         height, width = image.shape[2:]
@@ -69,15 +73,16 @@ class GraphNms(nn.Module):
         iou = areas.new_full((1,), _not_below(self.suppress.iou))
         compared, kinds = (torch.zeros_like(labels), 1) if self.suppress.class_agnostic else (labels, classes)
         best = nms(areas, scores, compared.to(scores.dtype), iou, kinds, limit)
+        labels = self.numbers[labels] if self.has_gaps else labels
         return self._rows(best, labels, {**carried, "boxes": boxes})
 
     def _scores(self, outputs: dict[str, Tensor], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The top-k ranks, -1 for pairs that are no candidates, and the final scores, both (n, a, classes)."""
-        scores, fusion = outputs["scores"], self.fusion
+        scores, fusion = self._of_classes(outputs["scores"]), self.fusion
         fused = scores
         if "quality" in outputs:
             quality = outputs["quality"]
-            quality = quality if quality.ndim == 3 else quality[..., None]
+            quality = self._of_classes(quality) if quality.ndim == 3 else quality[..., None]
             fused = _power(scores, fusion.score_exponent) * _power(quality, fusion.quality_exponent)
         ranks = fused if fusion.rank_by == "fused" else scores
         exceeds = (fused if fusion.threshold_by == "fused" else scores) > CONF
@@ -86,6 +91,10 @@ class GraphNms(nn.Module):
         if self.form.unit == "points":
             exceeds = exceeds & self._among_best_points(ranks.amax(2), sizes)[..., None]
         return torch.where(exceeds, ranks, -1.0), fused
+
+    def _of_classes(self, values: Tensor) -> Tensor:
+        """The values (n, a, c) of the classes, without those of empty labels."""
+        return values[..., self.numbers] if self.has_gaps else values
 
     def _among_best_points(self, ranks: Tensor, sizes: Sequence[int]) -> Tensor:
         """Whether each point (n, a) is among the `top_k` best of its level."""

@@ -64,6 +64,7 @@ def _warn(what: str) -> None:
 def read_labels(path: Path, count: int | None, what: str) -> tuple[str, ...]:
     """Read `count` names of `what` ("classes") from a text file, or all if `count` is None.
 
+    An empty line before the last name is the empty label of a number that is no class, unless there are `count` names.
     Raises InputError if the file cannot be read or has another number of names.
     """
     try:
@@ -73,9 +74,13 @@ def read_labels(path: Path, count: int | None, what: str) -> tuple[str, ...]:
         raise InputError(
             f"{path}: the labels cannot be read; {reason}; give a text file with one name per line"
         ) from error
-    names = tuple(line.strip() for line in lines if line.strip())
-    if count is None and names:
-        return names
-    if len(names) != count:
-        raise InputError(f"{path}: {len(names)} labels, but the model has {count} {what}; give one name per line")
-    return names
+    every = [line.strip() for line in lines]
+    names = [line for line in every if line]
+    readings = [names]
+    if what == "classes":
+        to_the_last = every[: max((i for i, line in enumerate(every) if line), default=-1) + 1]
+        readings = [to_the_last] if count is None else [names, to_the_last]
+    for reading in readings:
+        if names and len(reading) == (count or len(reading)):
+            return tuple(reading)
+    raise InputError(f"{path}: {len(names)} labels, but the model has {count} {what}; give one name per line")

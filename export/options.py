@@ -60,7 +60,9 @@ class ExportOptions:
         "most detections per image, stored in the file (default: the model's)", type=int, metavar="N"
     )
     labels: str | Path | None = option(
-        "class or keypoint names, one per line (default: the checkpoint's)", type=Path, metavar="FILE"
+        "class or keypoint names, one per line, empty for no class (default: the checkpoint's)",
+        type=Path,
+        metavar="FILE",
     )
     verify: Verify = option(
         "tensor: compare the file with PyTorch and keep it only if they agree (default: %(default)s)",
@@ -73,7 +75,7 @@ class ExportOptions:
     rtol: float | None = option("allowed relative difference (default: by precision)", type=float, metavar="X")
     images: str | Path | None = option("photographs to verify with (default: made-up ones)", type=Path, metavar="DIR")
     reference_json: str | Path | None = option(
-        "another framework's detections on --images in COCO's format, to count matches", type=Path, metavar="FILE"
+        "another framework's results on --images in COCO's format, to count matches", type=Path, metavar="FILE"
     )
     calib: str | Path | None = option(
         "images to calibrate int8 with, of the kind that it will run on", type=Path, metavar="DIR"

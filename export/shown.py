@@ -61,7 +61,7 @@ def track(name: str, parts: Iterable[T], count: int) -> Iterator[T]:
 
 def print_summary(card: "Card", comparison: "Comparison | None") -> None:
     origin = card.provenance
-    what = f"{len(card.names)} {'keypoints' if card.form.has_keypoints else 'classes'}"
+    what = f"{sum(map(bool, card.names))} {'keypoints' if card.form.has_keypoints else 'classes'}"
     came = "weights: " if origin.adopted_as is None else f"adopted as {origin.adopted_as} from "
     print(f"{card.model}, {origin.precision}, {what}, {came}{origin.checkpoint}")
     if comparison is not None:

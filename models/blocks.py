@@ -100,6 +100,28 @@ class ConvAct(ConvNorm):
         return self.activation(super().forward(x))
 
 
+class SqueezeExcite(nn.Module):
+    """Channels scaled by factors in 0..1 that are computed from their means (Hu et al., arXiv 1709.01507).
+
+    `squeezed` is the number of channels between the two convolutions, `gate` what limits the factors.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        squeezed: int,
+        activation: Activation = torch.relu,
+        gate: Activation = torch.sigmoid,
+    ) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(channels, squeezed, 1, relu=False)
+        self.conv2 = ConvNorm(squeezed, channels, 1, relu=False)
+        self.activation, self.gate = activation, gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(self.conv2(self.activation(self.conv1(x.mean((2, 3), keepdim=True)))))
+
+
 def tower(
     channels: int,
     depth: int,

@@ -11,8 +11,11 @@ COCO = tuple(
 )
 
 _MISSING = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-COCO_IDS = tuple(f"N/A {i}" if i in _MISSING else COCO[i - sum(m <= i for m in _MISSING)] for i in range(91))
-"""COCO's labels at COCO's category ids, as torchvision numbers them; the background at 0 and unused ids are "N/A"."""
+COCO_IDS = tuple("" if i in _MISSING else COCO[i - sum(m <= i for m in _MISSING)] for i in range(91))
+"""COCO's labels at COCO's category ids, with empty ones for the background at 0 and for unused ids."""
+
+LABEL_SETS = {"coco": COCO, "coco91": COCO_IDS}
+"""The label sets that have a name for users."""
 
 VOC = tuple(
     "aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,person,pottedplant,"

@@ -42,7 +42,7 @@ def pose(head: dict[str, Any], backbone: dict[str, Any]) -> dict[str, Any]:
 
 
 DECODER = {"type": "MSRAHeatmap", "input_size": (64, 96), "heatmap_size": (16, 24), "sigma": 2}
-TRUNK = {"type": "ResNet", "depth": 18, "base_channels": 8}
+TRUNK = {"type": "ResNet", "depth": 18, "base_channels": 8, "stem_channels": 8}
 SIMPLE = {"type": "HeatmapHead", "in_channels": 64, "out_channels": 5, "deconv_out_channels": (16, 16, 16)}
 SIMPLE |= {"deconv_kernel_sizes": (4, 4, 4), "decoder": DECODER, "loss": {"type": "KeypointMSELoss"}}
 
@@ -71,3 +71,48 @@ def tuples(data):
     if isinstance(data, dict):
         return {key: tuples(value) for key, value in data.items()}
     return tuple(map(tuples, data)) if isinstance(data, list) else data
+
+
+def hrnet(width: int, modules: tuple[int, int, int] = (1, 4, 3)) -> dict[str, Any]:
+    """mmpose's HRNet, by default as published."""
+    stages = {"stage1": {"num_modules": 1, "num_branches": 1, "block": "BOTTLENECK"}}
+    stages["stage1"] |= {"num_blocks": (4,), "num_channels": (64,)}
+    for branches, count in enumerate(modules, 2):
+        channels = tuple(width << branch for branch in range(branches))
+        stage = {"num_modules": count, "num_branches": branches, "block": "BASIC", "num_channels": channels}
+        stages[f"stage{branches}"] = stage | {"num_blocks": (4,) * branches}
+    return {"type": "HRNet", "in_channels": 3, "extra": stages}
+
+
+def bottom_up_old(
+    *, higher: bool = False, width: int = 32, size: int = 512, udp: bool = False, **backbone: Any
+) -> dict[str, Any]:
+    """A configuration of associative embedding of mmpose 0.x."""
+    tagged = (True, False) if higher else (True,)
+    head = {"type": "AESimpleHead", "in_channels": width, "num_joints": 17, "tag_per_joint": True}
+    head |= {"num_deconv_layers": 0, "with_ae_loss": tagged, "extra": {"final_conv_kernel": 1}, "loss_keypoint": {}}
+    if higher:
+        head |= {"type": "AEHigherResolutionHead", "num_deconv_layers": 1, "num_deconv_filters": (width,)}
+        head |= {"num_deconv_kernels": (4,), "num_basic_blocks": 4, "cat_output": (True,)}
+    test = {"num_joints": 17, "max_num_people": 30, "scale_factor": (1,), "with_heatmaps": (True,) * len(tagged)}
+    test |= {"with_ae": tagged, "project2image": not udp, "align_corners": udp, "nms_kernel": 5, "nms_padding": 2}
+    test |= {"tag_per_joint": True, "detection_threshold": 0.1, "tag_threshold": 1, "use_detection_val": True}
+    test |= {"ignore_too_much": False, "adjust": True, "refine": True, "flip_test": True, "use_udp": udp}
+    normal = {"type": "NormalizeTensor", "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    steps = (
+        {"type": "LoadImageFromFile"},
+        {"type": "BottomUpGetImgSize", "test_scale_factor": (1,), "use_udp": udp},
+        {"type": "BottomUpResizeAlign", "transforms": ({"type": "ToTensor"}, normal), "use_udp": udp},
+        {"type": "Collect", "keys": ("img",), "meta_keys": ("image_file",)},
+    )
+    model = {
+        "type": "AssociativeEmbedding",
+        "backbone": hrnet(width, **backbone),
+        "keypoint_head": head,
+        "test_cfg": test,
+    }
+    return {
+        "model": model,
+        "data_cfg": {"image_size": size, "heatmap_size": (128,)},
+        "data": {"test": {"type": "BottomUpCocoDataset", "pipeline": steps}},
+    }

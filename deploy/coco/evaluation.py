@@ -99,6 +99,7 @@ def category_ids(annotations: Annotations, labels: Sequence[str]) -> list[int | 
     present = {one.category for image in annotations.images for one in image.objects}
     unknown = [name for name, id in ids.items() if id in present and name not in labels]
     if unknown:
+        labels = [label for label in labels if label]
         near = difflib.get_close_matches(unknown[0], labels, n=3)
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         hint = f"it has {', '.join(near or labels[:3])}{'' if near or len(labels) <= 3 else ', …'}"

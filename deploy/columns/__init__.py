@@ -2,8 +2,9 @@
 
 from .column import Column
 from .keypoints import Keypoints
+from .polygons import Polygons
 from .quality import Quality
 from .track_id import TrackId
 from .visible import Visible
 
-COLUMNS: list[type[Column]] = [Keypoints, Quality, TrackId, Visible]
+COLUMNS: list[type[Column]] = [Keypoints, Polygons, Quality, TrackId, Visible]

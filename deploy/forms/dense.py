@@ -12,6 +12,7 @@ from .. import _native
 from ..columns.column import Column
 from ..columns.quality import Quality
 from ..columns.visible import Visible
+from ..contract.labels import class_numbers
 from ..contract.parse import require
 from ..inputs.geometry import Size
 from ..results.instances import Instances
@@ -101,6 +102,10 @@ class Dense(ImageForm):
         [run] = runs
         outputs, fusion = run.outputs, card.fusion
         boxes, scores, quality = outputs["boxes"], outputs["scores"], outputs.get("quality")
+        classes = class_numbers(card.labels)
+        if len(classes) < len(card.labels):  # else those without a label would fill the top-k
+            scores = scores[:, classes]
+            quality = quality if quality is None or quality.ndim == 1 else quality[:, classes]
         best = scores.argmax(1)[:, None] if self.unit == "best" else None
         if best is not None:
             scores, quality = np.take_along_axis(scores, best, 1), _of_classes(quality, best)
@@ -118,6 +123,7 @@ class Dense(ImageForm):
         points, labels = np.divmod(pairs, scores.shape[1])
         if best is not None:
             labels = best[points, 0]
+        labels = classes[labels]
         columns: list[Column] = []
         if quality is not None:
             columns.append(Quality(quality.reshape(-1)[points if quality.ndim == 1 else pairs]))

@@ -23,10 +23,11 @@ from ..results.instances import Instances
 class Mirror:
     """How to convert an output for the mirrored image to one for the original image.
 
-    Left and right keypoints are swapped on axis 1. With `reversed` the last axis is reversed. `signs` multiply the
-    components on axis 2: -1 and 1 for offsets in x and y.
+    Left and right keypoints are swapped on axis 1 if it `swaps`. With `reversed` the last axis is reversed. `signs`
+    multiply the components on axis 2: -1 and 1 for offsets in x and y.
     """
 
+    swaps: bool = True
     reversed: bool = True
     signs: tuple[int, ...] = ()
 
@@ -97,6 +98,8 @@ class Form(ABC):
     """Whether suppression runs in the model file."""
     least_conf: ClassVar[float] = 0.0
     """The score threshold inside such a file."""
+    mirrors_canvas: ClassVar[bool] = False
+    """Whether the flip test mirrors the canvas, so that maps can be averaged, or else the image before placing it."""
     one_size: ClassVar[bool] = False
     """Whether the network only works at one canvas size."""
     overrides: ClassVar[dict[str, str]] = {"flip": "flip", "scales": "scales", "decode": "method"}

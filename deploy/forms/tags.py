@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native
-from ..columns.keypoints import Keypoints
 from ..contract.parse import require
 from ..contract.skeleton import Skeleton
 from ..inputs.crop import WarpedFrame
 from ..results.instances import Instances
 from .form import Contract, ImageForm, Mirror, Output, Run
+from .limbs import poses
+from .views import add_maps, spread
 
 Floats = NDArray[np.float32]
 
@@ -26,7 +27,8 @@ class Tags(ImageForm):
     after the other in the given `order`. A tag farther than `tag_distance` from all people starts a new person. With
     `flip` the mirrored image runs too; `scales` are those at which the image runs. All heatmaps are averaged; tags are
     taken from scale 1. `rule` is how keypoints are refined and missing ones are searched: "higherhrnet" as its authors
-    and mmpose 0.x do, "mmpose" as mmpose 1.x does.
+    and mmpose 0.x do, "mmpose" as mmpose 1.x does. Maps are grouped at the size of the canvas, or at their own without
+    `enlarged`. Only the first `people` that the grouping creates are kept, if there is such a limit.
     """
 
     order: tuple[int, ...]
@@ -36,9 +38,12 @@ class Tags(ImageForm):
     flip: bool = True
     scales: tuple[float, ...] = (1.0,)
     rule: Literal["higherhrnet", "mmpose"] = "higherhrnet"
+    enlarged: bool = True
+    people: int | None = None
     kind: Literal["tags"] = "tags"
 
     task: ClassVar[str] = "pose"
+    mirrors_canvas: ClassVar[bool] = True
     place: ClassVar[Literal["resize", "crop", "cover"]] = "cover"
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("heatmaps", "map", "range", mirror=Mirror()),
@@ -50,6 +55,7 @@ class Tags(ImageForm):
     def __post_init__(self) -> None:
         require(sorted(self.order) == list(range(len(self.order))), "form.order", "every keypoint once")
         require(1 <= self.top_k <= 1000, "form.top_k", "1..1000")
+        require(self.people is None or self.people >= 1, "form.people", "1 or more")
         require(self.tag_distance > 0, "form.tag_distance", "a positive number")
         require(1.0 in self.scales and all(0.1 <= s <= 8 for s in self.scales), "form.scales", "0.1..8, 1 among them")
 
@@ -69,20 +75,16 @@ class Tags(ImageForm):
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The people in one image, in the order in which the grouping creates them, in px of the image.
 
-        Maps are resized to the canvas at scale 1, or with the frame's `spacing` to the maps of the largest scale
-        (HigherHRNet, arXiv 1908.10357, section 3.4, and mmpose 0.x).
+        Maps are resized to the canvas at scale 1, or with the frame's `spacing` or without `enlarged` to the maps of
+        the largest scale (HigherHRNet, arXiv 1908.10357, section 3.4, and mmpose 0.x).
         """
         assert card.skeleton is not None
         [frame] = {run.frame for run in runs if run.scale == 1.0}
         assert isinstance(frame, WarpedFrame)
         heatmaps, tags = self._merged(runs, frame, card.skeleton)
-        parts, scores, totals = self.group(heatmaps, tags, frame.spacing)
-        values = np.concatenate((frame.to_image(parts), scores[..., None]), -1)
-        column = Keypoints(values, card.skeleton, np.zeros(len(values), np.float32))
-        bounds = column.bounds()
-        column = replace(column, areas=(bounds[:, 2:] - bounds[:, :2]).prod(1))
-        labels = np.zeros(len(values), np.int64)
-        return Instances.around([column], totals, labels, card.labels, (frame.image_size[1], frame.image_size[0]))
+        parts, scores, totals = (each[: self.people] for each in self.group(heatmaps, tags, frame.spacing))
+        size = (frame.image_size[1], frame.image_size[0])
+        return poses(frame.to_image(parts), scores, totals, card, size)
 
     def group(self, heatmaps: Floats, tags: Floats, spacing: bool) -> tuple[Floats, Floats, Floats]:
         """Group peaks into n people.
@@ -108,20 +110,21 @@ class Tags(ImageForm):
 
     def _merged(self, runs: Sequence[Run], frame: WarpedFrame, skeleton: Skeleton) -> tuple[Floats, Floats]:
         """The mean heatmaps (k, h, w) of all runs, and the tags (views, k, h, w) of the runs at scale 1."""
-        orders = {False: np.arange(len(skeleton.keypoints)), True: np.array(skeleton.mirrored())}
+        orders = {False: range(len(skeleton.keypoints)), True: skeleton.mirrored()}
         first = runs[0].outputs["heatmaps"]
-        size = first.shape[1:] if frame.spacing else frame.canvas_size
+        size = frame.canvas_size if self.enlarged and not frame.spacing else first.shape[1:]
         heatmaps = np.zeros((first.shape[0], *size), np.float32)
         tags: list[Floats] = []
         for run in runs:
             order = orders[run.mirrored]
-            _project(run.outputs["heatmaps"], heatmaps, order, frame.spacing, run.mirrored)
+            _add(run.outputs["heatmaps"], heatmaps, order, frame.spacing, run.mirrored)
             if run.scale == 1.0:
                 tags.append(np.zeros_like(heatmaps))
-                _project(run.outputs["tags"], tags[-1], order, frame.spacing, run.mirrored)
+                _add(run.outputs["tags"], tags[-1], order, frame.spacing, run.mirrored)
         return heatmaps / np.float32(len(runs)), np.stack(tags)
 
 
-def _project(source: Floats, target: Floats, order: NDArray[np.int64], aligned: bool, mirrored: bool) -> None:
+def _add(source: Floats, target: Floats, order: Sequence[int], aligned: bool, mirrored: bool) -> None:
     """Resize maps (k, h, w), mirror them back, and add them to `target`."""
-    _native.project(np.ascontiguousarray(source, np.float32), target, order, aligned, mirrored)
+    rows, columns = (spread(source.shape[axis], target.shape[axis], aligned, mirrored and axis == 2) for axis in (1, 2))
+    add_maps(source, target, order, [1.0] * len(target), rows, columns)

@@ -7,7 +7,7 @@ from typing import Literal
 from ..contract.parse import require
 from ..system.errors import InputError, UsageError
 from .crop import WarpedFrame
-from .geometry import USUAL_IMAGE, Geometry, Size
+from .geometry import USUAL_IMAGE, Geometry, Size, check_canvas
 from .resize import LONGEST
 
 _SMALL = 256
@@ -19,12 +19,14 @@ class Cover(Geometry):
     """The whole image on a canvas that covers `size` = (height, width), with sides that are multiples of `multiple`.
 
     The image fits one axis exactly. On the other axis the canvas is larger than the image: at both ends as in
-    BottomupResize of mmpose 1.x, or with `spacing` at the far end as in mmpose 0.x. `spacing` is as in Crop.
+    BottomupResize of mmpose 1.x, or with `spacing` at the far end as in mmpose 0.x. `spacing` is as in Crop. With
+    `inside` the canvas has exactly `size`, and the image lies in the middle of it.
     """
 
     size: tuple[int, int]
     multiple: int = 1
     spacing: bool = False
+    inside: bool = False
     kind: Literal["cover"] = "cover"
 
     def __post_init__(self) -> None:
@@ -33,7 +35,7 @@ class Cover(Geometry):
 
     @property
     def canvas(self) -> Size | None:
-        return None
+        return self.size if self.inside else None
 
     def whole(self, image_size: Size, scale: float = 1.0, least_scale: float = 1.0) -> WarpedFrame:
         """The sides are multiples at the smallest scale and proportional at others, so all show the same rectangle.
@@ -41,10 +43,12 @@ class Cover(Geometry):
         Raises InputError if a side becomes too long.
         """
         least = [int(-(-least_scale * side // self.multiple)) * self.multiple for side in self.size]
-        axis = 0 if image_size[1] * least[0] > image_size[0] * least[1] else 1  # the one that fits exactly
-        # In integers, because a quotient of floats may be just above a multiple.
-        other = -(-least[axis] * image_size[1 - axis] // (image_size[axis] * self.multiple)) * self.multiple
-        least[1 - axis] = other
+        is_wide = image_size[1] * least[0] > image_size[0] * least[1]
+        axis = int(is_wide == self.inside)  # the one that fits exactly
+        if not self.inside:
+            # In integers, because a quotient of floats may be just above a multiple.
+            other = -(-least[axis] * image_size[1 - axis] // (image_size[axis] * self.multiple)) * self.multiple
+            least[1 - axis] = other
         lengths = [side - self.spacing for side in least]
         extent = max(1, image_size[axis] - self.spacing)
         height, width = (extent * length / lengths[axis] for length in lengths)
@@ -63,6 +67,9 @@ class Cover(Geometry):
         return replace(self, size=(_SMALL, _SMALL))
 
     def fixed(self, canvas: Size) -> "Cover":
+        if self.inside:
+            check_canvas(canvas, self.multiple)
+            return replace(self, size=canvas)
         raise UsageError("this network's canvas depends on the image's aspect ratio; leave out imgsz")
 
     def extremes(self, scales: Sequence[float]) -> tuple[Size, Size, Size]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +80,6 @@ class Geometry(ABC):
     """A rule that places images on canvases, as Frames. It is a part of the Card."""
 
     kind: Any
-    mirrors_canvas: ClassVar[bool] = True
-    """Whether the flip test mirrors the canvas; otherwise it mirrors the image before placing it."""
 
     @property
     @abstractmethod

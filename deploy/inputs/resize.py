@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -174,7 +174,6 @@ class Resize(Geometry):
     inverse: Literal["sizes", "factor"] = "sizes"
     least: int = 1
     kind: Literal["resize"] = "resize"
-    mirrors_canvas: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         first, second = self.size or (1, 1)

@@ -132,8 +132,8 @@ class Detector(NetworkPipeline):
         plain: dict[str, Any],
         is_mirrored: bool,
     ) -> dict[str, Any]:
-        """The network's inputs. A mirrored view mirrors the `plain` inputs, or the images if the geometry needs it."""
-        if is_mirrored and self.card.input.place.mirrors_canvas:
+        """The network's inputs. A mirrored view mirrors the `plain` inputs, or the images if the form needs it."""
+        if is_mirrored and self._form.mirrors_canvas:
             return mirrored(self.card.inputs, plain)
         step = -1 if is_mirrored else 1
         views = [

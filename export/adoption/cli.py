@@ -27,8 +27,8 @@ def parser() -> Parser:
     add(
         "--labels",
         type=Path,
-        metavar="FILE|coco",
-        help="class or keypoint names, one per line (default: the file's own)",
+        metavar="FILE|coco|coco91",
+        help="class or keypoint names, one per line, empty for no class (default: the file's own)",
     )
     add("--imgsz", nargs=2, type=int, metavar=("H", "W"), help="the canvas of a file that takes any size")
     add("--images", type=Path, metavar="DIR", help="photographs to verify with (default: made-up ones)")

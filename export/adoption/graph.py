@@ -16,7 +16,7 @@ from .graph_inputs import fill_inputs
 from .graph_points import level_points
 from .nodes import FLOAT, INT64, Nodes
 from .recipe import Recipe
-from .roles import kept_classes, roles_of, split_widths
+from .roles import roles_of, split_widths
 
 _COMPOSE: Any = compose  # onnx is only partly typed.
 _CONVERTER: Any = version_converter
@@ -126,12 +126,10 @@ class Attached:
         scores = parts["cls"]
         if code.scores != "probabilities":
             scores = nodes("Sigmoid", scores) if code.scores == "logits" else nodes("Softmax", scores, axis=2)
-        kept = kept_classes(self._recipe, self._widths["cls"])
-        if kept != list(range(self._widths["cls"])):
-            scores = nodes.columns(scores, kept)
+        classes = self._widths["cls"]
         if code.peaks:
-            scores = self._peaks(scores, len(kept))
-        self._output("scores", scores, ("points", len(kept)))
+            scores = self._peaks(scores, classes)
+        self._output("scores", scores, ("points", classes))
         if "obj" in parts:
             self._output("quality", nodes.reshaped(parts["obj"], [0, -1]), ("points",))
         if "corners" in parts:
@@ -225,26 +223,16 @@ class Attached:
 
     def _listed(self, parts: dict[str, str]) -> None:
         """Detections that the file has selected itself."""
-        nodes, code = self._nodes, self._recipe.decode
+        nodes = self._nodes
         points, strides, priors = level_points(self._nodes, self._recipe, self._canvas, self.image_name)
         boxes = self._boxes(parts, points, strides, priors)
         self._output("boxes", boxes, ("rows", 4))
         scores = nodes.reshaped(parts["score"], [0, -1])
         if "label" not in parts:
             parts["label"] = nodes("Mul", parts["score"], nodes.floats(0))
-        labels = nodes("Cast", nodes.reshaped(parts["label"], [0, -1]), to=INT64)
-        if code.classes:
-            # Labels become their place among the kept classes; the score of others becomes 0.
-            same = nodes("Equal", nodes("Cast", parts["label"], to=INT64), nodes.whole(code.classes))
-            is_kept = nodes("Cast", same, to=FLOAT)
-            places = nodes("MatMul", is_kept, nodes.floats(np.arange(len(code.classes))[:, None]))
-            ones = nodes("MatMul", is_kept, nodes.floats(np.ones((len(code.classes), 1))))
-            labels = nodes("Cast", nodes.reshaped(places, [0, -1]), to=INT64)
-            scores = nodes("Mul", scores, nodes.reshaped(ones, [0, -1]))
-        else:
-            labels = nodes("Cast", nodes("Relu", nodes("Cast", labels, to=FLOAT)), to=INT64)  # padding may have -1
+        labels = nodes("Relu", nodes.reshaped(parts["label"], [0, -1]))  # padding may have -1
         self._output("scores", scores, ("rows",))
-        self._output("labels", labels, ("rows",), INT64)
+        self._output("labels", nodes("Cast", labels, to=INT64), ("rows",), INT64)
         self._output("num", nodes("Expand", nodes.side(scores, 1), nodes.side(scores, 0)), (), INT64)
         if "keypoints" in parts:
             self._keypoints(parts["keypoints"], boxes, points, strides, priors)

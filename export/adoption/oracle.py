@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...deploy.contract.port import Arrays
 from ...deploy.forms import Dense, Graph
 from .recipe import Recipe
-from .roles import MisfitError, kept_classes, roles_of, split_widths
+from .roles import MisfitError, roles_of, split_widths
 
 Doubles = NDArray[np.float64]
 _SCALAR_ROLES = ("label", "score")
@@ -193,8 +193,7 @@ def _scores(recipe: Recipe, values: Doubles) -> Doubles:
     elif code.scores == "softmax":
         powers = np.exp(values - values.max(2, keepdims=True))
         values = powers / powers.sum(2, keepdims=True)
-    kept = kept_classes(recipe, values.shape[2])
-    return values[..., kept]
+    return values
 
 
 def _boxes(
@@ -238,10 +237,6 @@ def _listed(recipe: Recipe, parts: dict[str, Doubles], canvas: tuple[int, int]) 
     """Detections that the file has selected itself."""
     scores = parts["score"][..., 0]
     labels = parts["label"][..., 0] if "label" in parts else np.zeros_like(scores)
-    if recipe.decode.classes:
-        table = list(recipe.decode.classes)
-        labels = np.array([[table.index(int(label)) if int(label) in table else -1 for label in row] for row in labels])
-        scores = np.where(labels < 0, 0.0, scores)
     found: dict[str, NDArray[Any]] = {
         "boxes": _boxes(recipe, parts, canvas, np.zeros((1, 2)), np.ones((1, 1)), np.ones((1, 2))),
         "scores": scores,

@@ -12,7 +12,7 @@ from ...deploy.forms import Dense, Graph
 from ...deploy.forms.form import Form
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.system.errors import InputError, UsageError
-from ...models.labels import COCO
+from ...models.labels import LABEL_SETS
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -36,7 +36,7 @@ class Decode:
 
     `layout` is that of each output: "rows" (n, a, c), "columns" (n, c, a), "maps" (n, c, h, w), or "maps_last".
     `split` names the parts of the last axis of the output `rows`, as "box 4"; "cls *" takes the rest.
-    `scores` are probabilities, logits, or need a softmax; `background` is a class to drop, `classes` are those to keep.
+    `scores` are probabilities, logits, or need a softmax; `background` is the number of the class that is none.
 
     | box | meaning |
     |---|---|
@@ -56,7 +56,6 @@ class Decode:
     split: tuple[str, ...] = ()
     scores: Literal["probabilities", "logits", "softmax"] = "probabilities"
     background: int | None = None
-    classes: tuple[int, ...] = ()
     box: Box = "none"
     centre: float = 0.0
     bins: int = 1
@@ -70,7 +69,6 @@ class Decode:
     def __post_init__(self) -> None:
         require(1 <= self.bins <= 1024, "decode.bins", "1..1024")
         require(self.background is None or self.background >= 0, "decode.background", "an index from 0")
-        require(all(index >= 0 for index in self.classes), "decode.classes", "indices from 0")
         for part in self.split:
             name, _, width = part.partition(" ")
             valid = bool(name) and (width == "*" or (width.isdecimal() and int(width) > 0))
@@ -84,7 +82,8 @@ class Recipe:
 
     `outputs` names each role's outputs by a pattern; if the patterns do not fit, the roles take the outputs in order.
     `constants` are the values of further inputs: a list of numbers, or the size of the canvas as "hw" or "wh". `input`
-    has the fields of the Card's image input. `labels` is a list, or "coco", for files with that number of classes.
+    has the fields of the Card's image input. `labels` is a list, or the name of one (`LABEL_SETS`), for files with that
+    number of classes; empty labels are those of no class.
     With `input_layout` "nhwc" the file takes channels last. `any_size` is for files whose declared size means nothing.
     """
 
@@ -176,7 +175,10 @@ def parse_recipe(text: str) -> Recipe:
 
 
 def _parsed(data: dict[str, Any]) -> Recipe:
-    labels = list(COCO) if data.get("labels") == "coco" else data.get("labels", [])
+    labels = data.get("labels", [])
+    if isinstance(labels, str):
+        require(labels in LABEL_SETS, "labels", f"a list, or {' or '.join(LABEL_SETS)}")
+        labels = list(LABEL_SETS[labels])
     return parse(Recipe, data | {"labels": labels}, "")
 
 

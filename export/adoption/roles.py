@@ -47,11 +47,3 @@ def split_widths(recipe: Recipe, width: int) -> dict[str, tuple[int, int]]:
         spans[name] = (start, end)
         start = end
     return spans
-
-
-def kept_classes(recipe: Recipe, count: int) -> list[int]:
-    """The channels of the classes to keep. Raises MisfitError if the file has fewer."""
-    kept = list(recipe.decode.classes) or [i for i in range(count) if i != recipe.decode.background]
-    if not kept or max(kept) >= count or (recipe.decode.background or 0) >= count:
-        raise MisfitError(f"it has {count} classes, too few")
-    return kept

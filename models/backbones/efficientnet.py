@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConvNorm, eighths
+from ..blocks import ConvNorm, SqueezeExcite, eighths
 from ..config.parts import Trunk
 from ..config.section import Section
 from ..config.trunks import check_activation, read_stages
@@ -40,18 +40,6 @@ class ConvSwish(ConvNorm):
         return F.silu(x) if self.swish else x
 
 
-class SqueezeExcite(nn.Module):
-    """Channels scaled by factors in 0..1 that are computed from their means (Hu et al., arXiv 1709.01507)."""
-
-    def __init__(self, channels: int, squeezed: int) -> None:
-        super().__init__()
-        self.conv1 = ConvNorm(channels, squeezed, 1, relu=False)
-        self.conv2 = ConvNorm(squeezed, channels, 1, relu=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.conv2(F.silu(self.conv1(x.mean((2, 3), keepdim=True)))).sigmoid()
-
-
 class MBConv(nn.Module):
     """An inverted residual with squeeze and excitation: (n, in_channels, h, w) to (n, channels, h / s, w / s)."""
 
@@ -60,7 +48,7 @@ class MBConv(nn.Module):
         wide = in_channels * expansion
         self.expand_conv = ConvSwish(in_channels, wide, 1) if expansion > 1 else nn.Identity()
         self.depthwise_conv = ConvSwish(wide, wide, kernel, stride=stride, groups=wide)
-        self.se = SqueezeExcite(wide, in_channels // 4)
+        self.se = SqueezeExcite(wide, in_channels // 4, F.silu)
         self.linear_conv = ConvSwish(wide, channels, 1, swish=False)
         self.shortcut = stride == 1 and in_channels == channels
 

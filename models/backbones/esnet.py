@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..blocks import ConvAct, ConvNorm
 from .lcnet import SqueezeExcite, rounded
-from .shufflenetv2 import ThreeStages
+from .shufflenetv2 import StageTrunk
 
 _STEM = 24
 _STAGES = (3, 7, 3)
@@ -63,7 +63,7 @@ class HalvingBlock(nn.Module):
         return self.conv_pw_mv1(self.conv_dw_mv1(torch.cat((first, second), 1)))
 
 
-class ESNet(ThreeStages):
+class ESNet(StageTrunk):
     """Image to three levels at strides 8, 16, 32.
 
     Shapes: (n, 3, h, w) to three (n, channels[i], ceil(h / stride), ceil(w / stride)). `wide` is a factor of the

@@ -70,9 +70,13 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, 4 * width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.residual(x) + self.downsample(x))
+
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
         out = torch.relu(self.bn1(self.conv1(x)))
         out = torch.relu(self.bn2(self.conv2(out)))
-        return torch.relu(self.bn3(self.conv3(out)) + self.downsample(x))
+        return self.bn3(self.conv3(out))
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -101,7 +105,7 @@ class ResNet(nn.Module):
     `width` is the number of channels of the stem (64 in the paper). `groups` makes a ResNeXt: the number of groups and
     their width in the first stage, so (32, 4) is 32x4d. `deformable` holds one form per stage, and `norm_eps` is added
     to variances. With `deep_stem`, three 3x3 convolutions replace the 7x7 one. `stem` is another number of channels of
-    the stem.
+    the stem, and `block` another kind of bottleneck.
     """
 
     def __init__(
@@ -115,9 +119,11 @@ class ResNet(nn.Module):
         norm_eps: float = 1e-5,
         deep_stem: bool = False,
         stem: int | None = None,
+        block: Callable[..., Bottleneck] | None = None,
     ) -> None:
         super().__init__()
-        block, counts = _DEPTHS[depth]
+        usual, counts = _DEPTHS[depth]
+        block, expansion = block or usual, usual.expansion
         count_groups, group_width = groups or (1, width)
         in_channels = stem or width
         if deep_stem:
@@ -131,12 +137,12 @@ class ResNet(nn.Module):
                 stride = 2 if i > 0 and j == 0 else 1
                 wide = (count_groups, group_width << i)
                 blocks.append(block(in_channels, width << i, stride, style, wide, deformable[i]))
-                in_channels = (width << i) * block.expansion
+                in_channels = (width << i) * expansion
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = norm_eps
-        self.channels = tuple((width << i) * block.expansion for i in range(4))
+        self.channels = tuple((width << i) * expansion for i in range(4))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.stem(image) if hasattr(self, "stem") else torch.relu(self.bn1(self.conv1(image)))
@@ -204,8 +210,10 @@ DCN_V2_C3_C5: Stages = (None, "v2", "v2", "v2")
 DCN_V2_C4_C5: Stages = (None, None, "v2", "v2")
 
 
-def from_config(section: Section, depths: tuple[int, ...] = (18, 34, 50, 101, 152)) -> Trunk:
-    """OpenMMLab's ResNet, ResNetV1c, ResNetV1d and ResNeXt, of one of the `depths`."""
+def from_config(
+    section: Section, depths: tuple[int, ...] = (18, 34, 50, 101, 152), block: Callable[..., Bottleneck] | None = None
+) -> Trunk:
+    """OpenMMLab's ResNet, ResNetV1c, ResNetV1d and ResNeXt, of one of the `depths`; `block` is that of ResNet."""
     depth = section.choice("depth", {depth: depth for depth in depths})
     width = section.integer("base_channels", 64)
     section.fixed(in_channels=3, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
@@ -223,7 +231,8 @@ def from_config(section: Section, depths: tuple[int, ...] = (18, 34, 50, 101, 15
         groups=_groups(section, in_mmpose),
         deformable=read_deformable(section, depth),
         deep_stem=deep_stem,
-        stem=section.integer("stem_channels", width),
+        stem=section.integer("stem_channels", 64 if in_mmpose else width),
+        block=block,
     )
 
     def build() -> nn.Module:

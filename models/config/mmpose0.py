@@ -11,21 +11,25 @@ _SIZES = {"input_size": "image_size", "heatmap_size": "heatmap_size"}
 
 
 def modern(model: Mapping[Any, Any], data: Mapping[Any, Any]) -> dict[str, Any]:
-    """The `model` of 1.x, from a top-down network's `model` and `data_cfg`.
+    """The `model` of 1.x, from a network's `model` and `data_cfg`.
 
     Raises ConfigError for unsupported values, with the key names of 0.x.
     """
-    old, crops = Section(model, "model"), Section(data, "data_cfg")
-    old.typed("TopDown")
+    old, data_keys = Section(model, "model"), Section(data, "data_cfg")
     old.training("backbone", "loss_pose")
     head = old.section("keypoint_head") or old.refuse("keypoint_head", "a dict with its type")
     test = old.section("test_cfg") or old.refuse("test_cfg", "a dict")
+    found = OLD[old.typed(*OLD)](head, test, data_keys)
+    old.finish()
+    return {"backbone": model.get("backbone"), **found}
+
+
+def _top_down(head: Section, test: Section, crops: Section) -> dict[str, Any]:
     sizes = {key: crops.integers(old_key, count=2) for key, old_key in _SIZES.items()}
     codec = _codec(test) | sizes
     read = _units if head.typed(*_SIMPLE, *_UNITS) in _UNITS else _simple
-    found = {
+    return {
         "type": "TopdownPoseEstimator",
-        "backbone": model.get("backbone"),
         **read(head, codec),
         "test_cfg": {
             "flip_test": test.flag("flip_test", True),
@@ -33,13 +37,73 @@ def modern(model: Mapping[Any, Any], data: Mapping[Any, Any]) -> dict[str, Any]:
             "flip_mode": "udp_combined" if codec.get("heatmap_type") == "combined" else "heatmap",
         },
     }
-    old.finish()
-    return found
+
+
+def _bottom_up(head: Section, test: Section, images: Section) -> dict[str, Any]:
+    is_higher, keypoints = head.typed(_TAGS, _HIGHER) == _HIGHER, head.integer("num_joints", most=4096)
+    width, height = (
+        images.integers("image_size", count=2)
+        if not images.is_number("image_size")
+        else ((images.integer("image_size"),) * 2)
+    )
+    udp = test.flag("use_udp", False)
+    codec = {
+        "type": "AssociativeEmbedding",
+        "input_size": (width, height),
+        "use_udp": udp,
+        "decode_keypoint_order": _BODY_FIRST if keypoints == len(_BODY_FIRST) else tuple(range(keypoints)),
+        "decode_topk": test.integer("max_num_people", most=1000),
+        "decode_keypoint_thr": test.number("detection_threshold"),
+        "decode_tag_thr": test.number("tag_threshold"),
+        "rule": "mmpose0",
+    }
+    stages = (True, False) if is_higher else (True,)
+    test.same("num_joints", keypoints)
+    test.same("with_heatmaps", (True,) * len(stages))
+    test.same("with_ae", stages)
+    for key, value in (("nms_kernel", 5), ("nms_padding", 2), ("use_detection_val", True), ("ignore_too_much", False)):
+        test.same(key, value)
+    test.same("adjust", True)
+    test.same("refine", True)
+    test.same("tag_per_joint", True)
+    test.same("align_corners", udp, True)
+    test.fixed(select_output_index=None, score_per_joint=False)
+    test.training("scale_factor")  # BottomUpGetImgSize has the one in use.
+    head.same("with_ae_loss", stages)
+    projected = test.flag("project2image")
+    if udp and projected:
+        test.refuse("project2image", "False with use_udp")
+    return {
+        "type": "BottomupPoseEstimator",
+        "head": head.those(*_HIGHER_KEYS) | {"decoder": codec} if is_higher else _tags(head, keypoints, codec),
+        "test_cfg": {"flip_test": test.flag("flip_test", True), "restore_heatmap_size": projected},
+    }
+
+
+_TAGS, _HIGHER = "AESimpleHead", "AEHigherResolutionHead"
+_BODY_FIRST = (*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
+_HIGHER_KEYS = (
+    *("type", "in_channels", "num_joints", "tag_per_joint", "extra", "num_deconv_layers", "num_deconv_filters"),
+    *("num_deconv_kernels", "num_basic_blocks", "cat_output", "with_ae_loss", "loss_keypoint"),
+)
+
+
+def _tags(head: Section, keypoints: int, codec: Mapping[str, Any]) -> dict[str, Any]:
+    """An AssociativeEmbeddingHead."""
+    head.fixed(tag_per_joint=True)
+    channels = head.integer("in_channels")
+    layers = _layers(head, channels)
+    return {
+        "type": "AssociativeEmbeddingHead",
+        "in_channels": channels,
+        "num_keypoints": keypoints,
+        "decoder": codec,
+        **layers,
+    }
 
 
 def _simple(head: Section, codec: Mapping[str, Any]) -> dict[str, Any]:
     """A HeatmapHead, and the neck that joins levels for it."""
-    head.training("loss_keypoint")
     parts: dict[str, Any] = {}
     if head.choice("input_transform", {None: False, "resize_concat": True}, None):
         channels = sum(head.integers("in_channels"))
@@ -53,11 +117,27 @@ def _simple(head: Section, codec: Mapping[str, Any]) -> dict[str, Any]:
         head.fixed(in_index=0)
         head.training("align_corners")  # of joined levels
         channels = head.integer("in_channels")
+    parts["head"] = {
+        "type": "HeatmapHead",
+        "in_channels": channels,
+        "out_channels": head.integer("out_channels"),
+        "decoder": codec,
+        **_layers(head, channels),
+    }
+    return parts
+
+
+def _layers(head: Section, channels: int) -> dict[str, Any]:
+    """The keys of the layers between a level of the backbone and the maps."""
+    head.training("loss_keypoint")
     steps = head.integer("num_deconv_layers", 3, least=0, most=8)
     widths = head.integers("num_deconv_filters", (256, 256, 256), count=steps if steps else None)
     kernels = head.integers("num_deconv_kernels", (4, 4, 4), count=steps if steps else None)
     wide = widths[-1] if steps else channels
-    layers: dict[str, Any] = {}
+    layers: dict[str, Any] = {
+        "deconv_out_channels": widths if steps else None,
+        "deconv_kernel_sizes": kernels,
+    }
     if (extra := head.section("extra")) is not None:
         count, kernel = extra.integer("num_conv_layers", 0, least=0, most=16), {1: 1, 3: 3}
         kernel = extra.choice("final_conv_kernel", kernel, 1)
@@ -65,16 +145,7 @@ def _simple(head: Section, codec: Mapping[str, Any]) -> dict[str, Any]:
         convs = extra.integers("num_conv_kernels", (1,) * count, count=count)
         if count:
             layers |= {"conv_out_channels": (wide,) * count, "conv_kernel_sizes": convs}
-    parts["head"] = {
-        "type": "HeatmapHead",
-        "in_channels": channels,
-        "out_channels": head.integer("out_channels"),
-        "deconv_out_channels": widths if steps else None,
-        "deconv_kernel_sizes": kernels,
-        "decoder": codec,
-        **layers,
-    }
-    return parts
+    return layers
 
 
 def _units(head: Section, codec: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,3 +183,6 @@ def _codec(test: Section) -> dict[str, Any]:
 
 _TARGETS = {"GaussianHeatMap": False, "GaussianHeatmap": False, "CombinedTarget": True}
 _RULES = {"default": "default", "unbiased": "unbiased", "megvii": "megvii", True: "default", None: None, False: None}
+
+OLD = {"TopDown": _top_down, "AssociativeEmbedding": _bottom_up}
+"""The networks of 0.x."""

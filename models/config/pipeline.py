@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from ...deploy.inputs.cover import Cover
 from ...deploy.inputs.crop import Crop
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.inputs.resize import LONGEST, Pad, Resize
@@ -21,7 +22,7 @@ class Steps:
     it is RGB or BGR; `floats` is whether images are such from the start.
     """
 
-    place: Resize | Crop = Resize()
+    place: Resize | Crop | Cover = Resize()
     pads: tuple[Pad, ...] = ()
     color: Literal["rgb", "bgr"] = "bgr"
     mean: Three = (0.0, 0.0, 0.0)
@@ -32,7 +33,7 @@ class Steps:
 
     def image_input(self) -> ImageInput:
         """The input for a Card. Raises ConfigError if the paddings differ."""
-        if isinstance(self.place, Crop):
+        if not isinstance(self.place, Resize):
             return ImageInput(self.place, self.color, self.mean, self.std)
         first, *others = [pad for pad in self.pads if pad.canvas is not None or pad.multiple > 1] or [Pad()]
         for other in others:
@@ -85,6 +86,15 @@ def read_crops(transforms: list[Section], preprocessor: Section | None, size: tu
     steps = Steps(Crop(size, (1.25, 1.25), multiple=32))
     for transform in transforms:
         steps = _known(_TOP_DOWN, transform)(transform, steps)
+        transform.finish()
+    return (steps if preprocessor is None else _preprocess(preprocessor, steps)).image_input()
+
+
+def read_wholes(transforms: list[Section], preprocessor: Section | None, size: tuple[int, int]) -> ImageInput:
+    """The input of a bottom-up network with images of `size` (height, width) px."""
+    steps = Steps(Cover(size))
+    for transform in transforms:
+        steps = _known(_BOTTOM_UP, transform)(transform, steps)
         transform.finish()
     return (steps if preprocessor is None else _preprocess(preprocessor, steps)).image_input()
 
@@ -220,6 +230,34 @@ def _affine(step: Section, steps: Steps) -> Steps:
     return replace(steps, place=replace(steps.place, spacing=step.flag("use_udp", False)))
 
 
+def _whole(step: Section, steps: Steps) -> Steps:
+    """mmpose 1.x, which warps with `use_udp` in another way than it maps results back."""
+    height, width = steps.place.size
+    step.same("input_size", (width, height))
+    step.fixed(aug_scales=None, pad_val=(0, 0, 0), use_udp=False)
+    multiple = step.integer("size_factor", 32, most=1024)
+    inside = step.choice("resize_mode", {"fit": True, "expand": False}, "fit")
+    if inside and (height % multiple or width % multiple):
+        step.refuse("size_factor", f"a divisor of {width} and {height}")
+    return replace(steps, place=Cover((height, width), multiple, inside=inside))
+
+
+def _old_size(step: Section, steps: Steps) -> Steps:
+    """mmpose 0.x, which computes the canvas in one transform and fills it in another."""
+    step.fixed(current_scale=1)
+    step.same("test_scale_factor", (1,))
+    place = Cover(steps.place.size, step.integer("base_length", 64, most=1024), step.flag("use_udp", False))
+    return replace(steps, place=place)
+
+
+def _old_whole(step: Section, steps: Steps) -> Steps:
+    step.same("base_length", steps.place.multiple, 64)
+    step.same("use_udp", steps.place.spacing, False)
+    for inner in step.sections("transforms"):
+        steps = _known(_BOTTOM_UP, inner)(inner, steps)
+    return steps
+
+
 def _nothing(step: Section, steps: Steps) -> Steps:
     """A transform that does not change test images."""
     step.rest_trains()
@@ -239,6 +277,14 @@ _TOP_DOWN: dict[str, Read] = {
     **dict.fromkeys(("LoadImage", "LoadImageFromFile"), _load),
     **dict.fromkeys(("GetBBoxCenterScale", "TopDownGetBboxCenterScale"), _center_scale),
     **dict.fromkeys(("TopdownAffine", "TopDownAffine"), _affine),
+    "NormalizeTensor": _normalize_tensor,
+    **dict.fromkeys(("PackPoseInputs", "ToTensor", "Collect"), _nothing),
+}
+_BOTTOM_UP: dict[str, Read] = {
+    **dict.fromkeys(("LoadImage", "LoadImageFromFile"), _load),
+    "BottomupResize": _whole,
+    "BottomUpGetImgSize": _old_size,
+    "BottomUpResizeAlign": _old_whole,
     "NormalizeTensor": _normalize_tensor,
     **dict.fromkeys(("PackPoseInputs", "ToTensor", "Collect"), _nothing),
 }

@@ -8,19 +8,20 @@ from torch import nn
 
 from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
-from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, Tags
 from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
-from ..pose import OLD_HEAD, top_down
+from ..pose import OLD_HEAD, bottom_up, top_down
 from ..variant import Variant
 from .labels import read_labels, read_old_skeleton, read_palette, read_skeleton
-from .mmpose0 import modern
-from .network import Network, read_network
-from .pipeline import find_transforms, read_crops, read_images
+from .mmpose0 import OLD, modern
+from .network import BOTTOM_UP, TOP_DOWN, Network, read_network
+from .pipeline import find_transforms, read_crops, read_images, read_wholes
 from .section import Section
 from .text import ConfigError, Text
-from .thresholds import read_thresholds
+from .thresholds import ALL, read_thresholds
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,9 @@ def _described(text: Text, meta: Mapping[str, Any]) -> Described:
     keys = _below(text, "model")
     if "bbox_head" in keys and isinstance(old := text.values.get("test_cfg"), dict) and "type" not in old:
         keys = {"test_cfg": old} | keys  # older than mmdet 2.3
-    model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") == "TopDown" else keys, "model")
+    model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") in OLD else keys, "model")
     network = read_network(model)
-    described = _detector if network.form.task == "detection" else _top_down
-    found = described(text, meta, model, network)
+    found = _POSES.get(model.type, _detector)(text, meta, model, network)
     model.finish()
     return found
 
@@ -104,18 +104,35 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     assert network.size is not None
     image = read_crops(find_transforms(text.values), preprocessor, network.size)
     _check_spacing(image, network.form)
-    skeleton = _skeleton(text, meta)
+    skeleton = _skeleton(text, meta, network.classes)
     test = model.section("test_cfg")
     if test is not None:
         test.fixed(output_keypoint_indices=None)
-    if len(skeleton.keypoints) != network.classes:
-        raise ConfigError(
-            f"model.head has {network.classes} keypoints and meta names {len(skeleton.keypoints)}; "
-            "give the configuration that was trained with --config"
-        )
     form = _flipped(test, network.form)
     variant = top_down(**_common(network), form=form, input=image, skeleton=skeleton)
-    swaps = f"{len(skeleton.pairs)} pairs change places" if form.flip else "no flip test"
+    return _described_poses(variant, network, skeleton, preprocessor, form.flip)
+
+
+def _bottom_up(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
+    preprocessor = model.section("data_preprocessor")
+    form = network.form
+    assert network.size is not None and isinstance(form, Tags)
+    image = read_wholes(find_transforms(text.values), preprocessor, network.size)
+    decoder = model.section("head").section("decoder")
+    decoder.same("use_udp", image.place.spacing, False)
+    skeleton = _skeleton(text, meta, network.classes)
+    suppress = Suppress("none", conf=0.0, max_det=form.people or ALL)
+    variant = bottom_up(**_common(network), form=form, input=image, skeleton=skeleton, suppress=suppress)
+    return _described_poses(variant, network, skeleton, preprocessor, form.flip)
+
+
+_POSES = {TOP_DOWN: _top_down, BOTTOM_UP: _bottom_up}
+
+
+def _described_poses(
+    variant: Variant, network: Network, skeleton: Skeleton, preprocessor: Section | None, flip: bool
+) -> Described:
+    swaps = f"{len(skeleton.pairs)} pairs change places" if flip else "no flip test"
     return Described(
         variant,
         (
@@ -154,7 +171,18 @@ def _flipped(test: Section | None, form: KeypointForm) -> KeypointForm:
     return replace(flipped, shift=float(test.flag("shift_heatmap", False)))
 
 
-def _skeleton(text: Text, meta: Mapping[str, Any]) -> Skeleton:
+def _skeleton(text: Text, meta: Mapping[str, Any], count: int) -> Skeleton:
+    """The keypoints that are named, which must be `count`."""
+    skeleton = _named_keypoints(text, meta)
+    if len(skeleton.keypoints) != count:
+        raise ConfigError(
+            f"model.head has {count} keypoints and meta names {len(skeleton.keypoints)}; "
+            "give the configuration that was trained with --config"
+        )
+    return skeleton
+
+
+def _named_keypoints(text: Text, meta: Mapping[str, Any]) -> Skeleton:
     dataset = meta.get("dataset_meta")
     if isinstance(dataset, dict):
         return read_skeleton(dataset)

@@ -2,13 +2,18 @@
 End-to-End Learning for Joint Detection and Grouping", arXiv 1611.05424)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbones.resnet import BasicBlock
-from .heatmap import HeatmapHead, doubling
+from ..config.parts import Head, Trunk
+from ..config.section import Section
+from ..config.tags import read_tags
+from ..necks.deconv import doubling
+from .heatmap import HeatmapHead, old_names, read_layers
 
 
 class AssociativeHead(HeatmapHead):
@@ -47,3 +52,32 @@ class HigherHead(nn.Module):
         first = F.interpolate(first, scale_factor=2.0, mode="bilinear", align_corners=self.spacing)
         heatmaps, tags = first.chunk(2, 1)
         return {"heatmaps": (heatmaps + second) / 2, "tags": tags}
+
+
+def from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's AssociativeEmbeddingHead."""
+    build, stride = read_layers(section, trunk, AssociativeHead)
+    keypoints = section.integer("num_keypoints", most=4096)
+    section.training("keypoint_loss", "tag_loss")
+    section.fixed(tag_dim=1, tag_per_keypoint=True)
+    form, size, _ = read_tags(section, keypoints, stride)
+    mapping = old_names(len(build.keywords["convs"]))
+    return Head(build, keypoints, "head.final_layer.weight", form, size=size, mapping=mapping)
+
+
+def higher_from_config(section: Section, trunk: Trunk) -> Head:
+    """HigherHRNet's head, of mmpose 0.x."""
+    channels = trunk.channels[-1]
+    section.same("in_channels", channels)
+    section.same("num_deconv_filters", (channels,), (32,))
+    section.fixed(tag_per_joint=True, num_deconv_layers=1, num_deconv_kernels=(4,))
+    section.same("cat_output", (True,))
+    section.same("with_ae_loss", (True, False))
+    section.training("loss_keypoint")
+    if (extra := section.section("extra")) is not None:
+        extra.fixed(final_conv_kernel=1)
+    keypoints = section.integer("num_joints", most=4096)
+    blocks = section.integer("num_basic_blocks", 4, least=0, most=64)
+    form, size, spacing = read_tags(section, keypoints, trunk.strides[-1] // 2)
+    build = partial(HigherHead, channels=channels, blocks=blocks, spacing=spacing)
+    return Head(build, keypoints, "head.final_layers.0.weight", form, size=size)

@@ -24,10 +24,9 @@ class CenterHead(nn.Module):
     def __init__(self, classes: int, in_channels: int, channels: int = 64, *, peaks: int = 100) -> None:
         super().__init__()
         self.peaks = peaks
-        self.heatmap_head = _branch(in_channels, channels, classes)
-        self.wh_head = _branch(in_channels, channels, 2)
-        self.offset_head = _branch(in_channels, channels, 2)
-        nn.init.constant_(self.heatmap_head[2].bias, -math.log(9))  # Every class starts with a score of 0.1.
+        self.heatmap_head = branch(in_channels, channels, classes, heat=True)
+        self.wh_head = branch(in_channels, channels, 2)
+        self.offset_head = branch(in_channels, channels, 2)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"heat": self.heatmap_head(x), "size": self.wh_head(x), "offset": self.offset_head(x)}
@@ -46,9 +45,12 @@ class CenterHead(nn.Module):
         }
 
 
-def _branch(in_channels: int, channels: int, out_channels: int) -> nn.Sequential:
+def branch(in_channels: int, channels: int, out_channels: int, *, heat: bool = False) -> nn.Sequential:
+    """Two convolutions to one kind of map. The maps of a `heat` map start with a score of 0.1."""
     first, last = nn.Conv2d(in_channels, channels, 3, padding=1), nn.Conv2d(channels, out_channels, 1)
     nn.init.kaiming_normal_(first.weight)
+    if heat:
+        nn.init.constant_(last.bias, -math.log(9))
     return nn.Sequential(first, nn.ReLU(), last)
 
 

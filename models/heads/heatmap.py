@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from ..config.codecs import read_codec
 from ..config.parts import Head, Trunk
 from ..config.section import Section
+from ..necks.deconv import doublings
 
 
 class HeatmapHead(nn.Module):
@@ -34,7 +35,7 @@ class HeatmapHead(nn.Module):
         final: int = 1,
     ) -> None:
         super().__init__()
-        self.deconv_layers = _doublings(in_channels, widths, kernels or (4,) * len(widths))
+        self.deconv_layers = doublings(in_channels, widths, kernels or (4,) * len(widths))
         channels = [in_channels, *widths][-1]
         self.conv_layers = _convolutions(channels, convs)
         channels = convs[-1][0] if convs else channels
@@ -84,14 +85,6 @@ class LateralHead(HeatmapHead):
         return self.final_layer(x)
 
 
-def _doublings(in_channels: int, widths: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width, kernel in zip(widths, kernels, strict=True):
-        layers += [doubling(in_channels, width, kernel), nn.BatchNorm2d(width), nn.ReLU()]
-        in_channels = width
-    return nn.Sequential(*layers)
-
-
 def _convolutions(in_channels: int, convs: Sequence[tuple[int, int]]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width, kernel in convs:
@@ -100,21 +93,15 @@ def _convolutions(in_channels: int, convs: Sequence[tuple[int, int]]) -> nn.Sequ
     return nn.Sequential(*layers)
 
 
-def doubling(in_channels: int, out_channels: int, kernel: int = 4) -> nn.ConvTranspose2d:
-    """A transposed convolution of 2, 3 or 4 px that doubles the size: (n, c, h, w) to (n, c', 2h, 2w)."""
-    padding, beyond = {4: (1, 0), 3: (1, 1), 2: (0, 0)}[kernel]
-    up = nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, padding, beyond, bias=False)
-    nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # Each pixel sums four taps per channel.
-    return up
-
-
 def from_config(section: Section, trunk: Trunk) -> Head:
     """OpenMMLab's HeatmapHead."""
     codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
     kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
     build, stride = read_layers(section, trunk, kind)
-    if codec.map_size != tuple(side // stride for side in codec.size):
-        section.refuse("decoder", f"a heatmap_size of the input's over {stride}, the maps that this network gives")
+    cells = trunk.cells or (lambda side: -(-side // trunk.strides[-1]))
+    height, width = (cells(side) * trunk.strides[-1] // stride for side in codec.size)
+    if codec.map_size != (height, width):
+        section.refuse("decoder", f"a heatmap_size of ({width}, {height}), that of the maps that this network gives")
     keypoints, rest = divmod(section.integer("out_channels"), kind.per_keypoint)
     if rest:
         section.refuse("out_channels", f"{kind.per_keypoint} for each keypoint")
@@ -124,12 +111,12 @@ def from_config(section: Section, trunk: Trunk) -> Head:
         "head.final_layer.weight",
         codec.form,
         size=codec.size,
-        mapping=_old_names(len(build.keywords["convs"])),
+        mapping=old_names(len(build.keywords["convs"])),
     )
 
 
-def _old_names(count: int) -> dict[str, str]:
-    """mmpose 0.x has `count` further convolutions and the final one in one sequence."""
+def old_names(count: int) -> dict[str, str]:
+    """For `Variant.mapping`: mmpose 0.x has `count` further convolutions and the final one in one sequence."""
     if not count:
         return {}
     layers = {f"^head.final_layer.{3 * i + j}.": f"head.conv_layers.{3 * i + j}." for i in range(count) for j in (0, 1)}

@@ -24,6 +24,37 @@ class Upsample(nn.Module):
         return torch.relu(self.bn(self.conv(x)))
 
 
+def doubling(in_channels: int, out_channels: int, kernel: int = 4) -> nn.ConvTranspose2d:
+    """A transposed convolution of 2, 3 or 4 px that doubles the size: (n, c, h, w) to (n, c', 2h, 2w)."""
+    padding, beyond = {4: (1, 0), 3: (1, 1), 2: (0, 0)}[kernel]
+    up = nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, padding, beyond, bias=False)
+    nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # Each pixel sums four taps per channel.
+    return up
+
+
+def doublings(in_channels: int, widths: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
+    """One `doubling` of each width and kernel, each followed by a norm and ReLU."""
+    layers: list[nn.Module] = []
+    for width, kernel in zip(widths, kernels, strict=True):
+        layers += [doubling(in_channels, width, kernel), nn.BatchNorm2d(width), nn.ReLU()]
+        in_channels = width
+    return nn.Sequential(*layers)
+
+
+class PlainDeconvNeck(nn.Module):
+    """The backbone's last level, enlarged twofold for each of `channels`: (n, in_channels, h, w) to the last of them.
+
+    As in SimpleBaseline (Xiao et al., arXiv 1804.06208, section 2).
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int] = (256, 256, 256)) -> None:
+        super().__init__()
+        self.deconv_layers = doublings(in_channels, channels, (4,) * len(channels))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        return self.deconv_layers(levels[-1])
+
+
 class DeconvNeck(nn.Module):
     """The backbone's last level, upsampled in steps of a 3x3 convolution and a twofold upsampling.
 

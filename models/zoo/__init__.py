@@ -5,6 +5,7 @@ import difflib
 from ...deploy.system.errors import UsageError
 from ..variant import Variant
 from . import (
+    alexnet,
     ap_loss,
     asff,
     associative_embedding,
@@ -12,6 +13,7 @@ from . import (
     autoassign,
     borderdet,
     centernet,
+    centernet_pose,
     centripetalnet,
     convnext,
     cornernet,
@@ -28,6 +30,7 @@ from . import (
     gfl,
     grmi,
     guided_anchoring,
+    hands_and_faces,
     higherhrnet,
     hrnet,
     hrnetv2,
@@ -38,6 +41,7 @@ from . import (
     mspn,
     nanodet,
     nas_fpn,
+    openpose,
     paa,
     picodet,
     pvt,
@@ -46,13 +50,18 @@ from . import (
     regnet,
     reppoints,
     resnest,
+    resnet_d,
     retinanet,
     rsn,
     rtmdet,
     rtmpose,
     sabl,
     saccadenet,
+    scnet,
+    senet,
     sepc,
+    shufflenet,
+    shufflenetv2,
     simcc,
     simplebaseline,
     spinenet,
@@ -63,6 +72,8 @@ from . import (
     ttfnet,
     udp,
     vfnet,
+    vgg,
+    wholebody,
     yolof,
     yolov3,
     yolox,
@@ -119,9 +130,14 @@ _DETECTION = (
     centripetalnet,
     extremenet,
 )
-_TOP_DOWN = (simplebaseline, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners)
-_BOTTOM_UP = (associative_embedding, higherhrnet)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP)
+_TOP_DOWN = (
+    *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
+    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
+    *(wholebody, hands_and_faces, marker_corners),
+)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
+_SINGLE_STAGE = (centernet_pose,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

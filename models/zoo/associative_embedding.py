@@ -39,7 +39,7 @@ VARIANTS = (
         "keypoints of all people, and tags that group them: HRNet-W32",
         mmpose("bottom_up/hrnet_w32_coco_512x512-bcb8c247_20200816", 65.6),
         build={},
-        form=replace(TAGS, rule="mmpose"),
+        form=replace(TAGS, rule="mmpose", people=30),
     ),
     _AE,
     _AE.derive(

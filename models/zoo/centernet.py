@@ -62,14 +62,15 @@ _CENTERNET = Variant(
     published=openmmlab("centernet", "centernet_resnet18_140e_coco", "_20210705_093630-bb5b3bf7", 25.9),
 )
 
-_HEADS = {"^hm.": "bbox_head.heatmap_head.", "^wh.": "bbox_head.wh_head.", "^reg.": "bbox_head.offset_head."}
+HEADS = {"^hm.": "bbox_head.heatmap_head.", "^wh.": "bbox_head.wh_head.", "^reg.": "bbox_head.offset_head."}
+TRUNK = {f"^{part}.": f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")}
 # Their upsampling is a list in which a ReLU follows every two of our parts.
 RESNET = {
-    **{f"^{part}.": f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")},
+    **TRUNK,
     **{f"^deconv_layers.{3 * i}.": f"neck.deconv_layers.{i}.conv." for i in range(6)},
     **{f"^deconv_layers.{3 * i + 1}.": f"neck.deconv_layers.{i}.bn." for i in range(6)},
     "conv_offset_mask": "conv_offset",
-    **_HEADS,
+    **HEADS,
 }
 DLA = {
     "^base.": "backbone.",
@@ -77,7 +78,7 @@ DLA = {
     "^ida_up.": "neck.ida_up.",
     ".actf.0.": ".bn.",
     "conv_offset_mask": "conv_offset",
-    **_HEADS,
+    **HEADS,
 }
 AUTHORS = replace(
     _CENTERNET,
@@ -122,8 +123,8 @@ VARIANTS = (
         input=padded(KEEP_BGR, rule="or+1"),
         mapping={
             **hourglass.AUTHORS,
-            **{f"{theirs}1.0.conv.": f"{ours}0." for theirs, ours in _HEADS.items()},
-            **{f"{theirs}1.1.": f"{ours}2." for theirs, ours in _HEADS.items()},
+            **{f"{theirs}1.0.conv.": f"{ours}0." for theirs, ours in HEADS.items()},
+            **{f"{theirs}1.1.": f"{ours}2." for theirs, ours in HEADS.items()},
         },
         unused=("hm.0.", "wh.0.", "reg.0."),
     ),

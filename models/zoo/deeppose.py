@@ -63,4 +63,4 @@ VARIANTS = (
     _tiny(_DEEPPOSE, "deeppose_test"),
     _tiny(_RLE, "rle_test"),
 )
-ALIASES = {"deeppose": "deeppose_r50", "rle": "rle_r50"}
+ALIASES = {"deeppose": "deeppose_r50", "rle": "rle_r50", "reg_res50": "deeppose_r50", "reg_res50_rle": "rle_r50"}

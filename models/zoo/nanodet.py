@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from ...deploy.forms import Dense
 from ...deploy.inputs.network_inputs import ImageInput
 from ...deploy.inputs.resize import Pad, Resize
-from ..backbones.shufflenetv2 import ShuffleNetV2
+from ..backbones.shufflenetv2 import LEAKY, ShuffleNetV2
 from ..blocks import ConvAct
 from ..csp import Separable
 from ..detector import DenseDetector
@@ -26,7 +26,7 @@ _leaky = partial(F.leaky_relu, negative_slope=0.1)
 
 def build(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Module:
     """A NanoDet; `wide` is a factor of the backbone's channels."""
-    trunk = ShuffleNetV2(wide=wide)
+    trunk = ShuffleNetV2(wide=wide, activation=LEAKY)
     conv = partial(Separable, kernel=3, activation=_leaky)
     head = NanoDetHead(classes, channels, conv=conv, strides=_STRIDES, reg_max=_BINS - 1)
     return DenseDetector(trunk, AddPAN(trunk.channels, channels), head, levels=(0, 1, 2))
@@ -34,7 +34,7 @@ def build(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Module:
 
 def build_plus(classes: int, *, wide: float = 1.0, channels: int = 96) -> nn.Module:
     """A NanoDet-Plus; `wide` is a factor of the backbone's channels."""
-    trunk = ShuffleNetV2(wide=wide)
+    trunk = ShuffleNetV2(wide=wide, activation=LEAKY)
     separable = partial(Separable, kernel=5, activation=_leaky)
     neck = UniformPAN(
         trunk.channels,

@@ -2,24 +2,23 @@
 
 from ..backbones.resnest import S50, S101, S200, S269, TINY_RESNEST
 from ..backbones.resnet import MMPOSE_STEM, Backbone
-from ..pose import CROP, LARGE_CROP, mmpose
-from ..variant import Variant, spelled
+from ..variant import Variant
 from .retinanet import RETINANET
-from .simplebaseline import SIMPLEBASELINE
+from .simplebaseline import with_backbone
 
 _PAPER = "arXiv 2004.08955"
 
 
 def _pose(on: str, backbone: Backbone, file: str, ap: float) -> Variant:
     """A SimpleBaseline with mmpose's checkpoint. Its shortcuts average only where they shrink."""
-    return SIMPLEBASELINE.derive(
-        f"simplebaseline_{on}",
-        f"SimpleBaseline: {spelled(on)}",
-        mmpose(f"top_down/resnest/resnest{file}", ap),
-        build={"backbone": lambda: backbone(least=2)},
-        input=LARGE_CROP if on.endswith("_384") else CROP,
-        mapping={**SIMPLEBASELINE.mapping, **MMPOSE_STEM},
+    return with_backbone(
+        on,
+        f"ResNeSt-{on[1:].removesuffix('_384')}",
+        lambda: backbone(least=2),
+        f"top_down/resnest/resnest{file}",
+        ap,
         paper=_PAPER,
+        mapping=MMPOSE_STEM,
     )
 
 

@@ -1,8 +1,9 @@
 """SimpleBaseline ("Simple Baselines for Human Pose Estimation and Tracking", arXiv 1804.06208)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -14,7 +15,7 @@ from ..pose import CROP, LARGE_CROP, OLD_HEAD, TEST_CROP, PoseNetwork, mmpose, t
 from ..variant import Published, Variant, spelled
 
 X50, X101, X152 = (partial(network, groups=(32, 4)) for network in (R50, R101, R152))
-Trunk = Backbone | type[MobileNetV2]
+Trunk = Callable[[], Any]
 
 
 def build(
@@ -74,6 +75,33 @@ def _authors(on: str, backbone: Backbone, ap: float) -> Variant:
         build={"backbone": backbone},
         input=replace(LARGE_CROP if on.endswith("_384") else CROP, color="bgr"),
         mapping=AUTHORS,
+    )
+
+
+def with_backbone(
+    name: str,
+    on: str,
+    backbone: Trunk,
+    file: str,
+    ap: float,
+    *,
+    paper: str,
+    mapping: Mapping[str, str] | None = None,
+    **build: Any,
+) -> Variant:
+    """A SimpleBaseline on the backbone of another `paper`, with mmpose's checkpoint; `on` spells the backbone.
+
+    The name of a variant for large crops ends in "_384".
+    """
+    large = name.endswith("_384")
+    return SIMPLEBASELINE.derive(
+        f"simplebaseline_{name}",
+        f"SimpleBaseline: {on}" + (", crops of 384x288" if large else ""),
+        mmpose(file, ap),
+        build={"backbone": backbone, **build},
+        input=LARGE_CROP if large else CROP,
+        mapping={**SIMPLEBASELINE.mapping, **(mapping or {})},
+        paper=paper,
     )
 
 

@@ -6,6 +6,8 @@ from detforge.deploy.card import Card, Parity, Provenance
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import (
+    Affinity,
+    Centres,
     Centripetal,
     Coordinates,
     Corners,
@@ -35,7 +37,6 @@ CARD = Card(
     provenance=Provenance("a.pth", "00" * 32, "fp16", {"torch": "2.13"}, Parity(1e-5, 1e-4, 1.0, 40, 1.0, 0.01, 1e-4)),
 )
 SKELETON = Skeleton(("nose", "left", "right"), ((0, 1), (0, 2)), ((1, 2),), (0.1, 0.2, 0.3))
-QUADRILATERAL = Skeleton(("top_left", "top_right", "bottom_right", "bottom_left"), (), (), (0.1,) * 4)
 CROPS = replace(
     CARD,
     inputs=(replace(CARD.input, place=Crop((256, 192), enlarge=(1.25, 1.25), multiple=32)),),
@@ -58,7 +59,9 @@ CARDS = [
     replace(CARD, form=Corners(flip=True)),
     replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),
     replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
-    replace(CARD, form=Regions(), skeleton=QUADRILATERAL, suppress=Suppress("none")),
+    replace(CARD, form=Affinity(((0, 1), (2, 1)), starts=1), skeleton=SKELETON, suppress=Suppress("none")),
+    replace(CARD, form=Regions(shape="outline"), suppress=Suppress("none")),
+    replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),
     CROPS,
     *(
         replace(CROPS, form=form)

@@ -234,3 +234,13 @@ def test_the_kernel_refuses_what_it_cannot_do(matrix: list, image: np.ndarray, c
     canvases = np.empty((count, 3, 4, 4), np.float32)
     with pytest.raises(ValueError, match=r"matrix|pixels|number"):
         _native.crop(image, np.array([matrix], np.float64), canvases, (0, 0, 0), (1, 1, 1), False)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((240, 320), (426.67, 240)), ((100, 300), (300, 168.75))])
+def test_an_image_inside_a_canvas_is_whole_and_centred(shape, size):
+    inside = Cover((72, 128), 8, inside=True)
+    crop = inside.whole(shape)
+    assert crop.canvas_size == inside.canvas == (72, 128)
+    np.testing.assert_allclose(crop.size, size, atol=0.01)
+    assert crop.centre == (shape[1] / 2, shape[0] / 2)
+    assert inside.fixed((64, 64)).whole(shape).canvas_size == (64, 64)

@@ -1,4 +1,4 @@
-"""Regions of probability maps: rectangles equal to RapidOCR's, and cases by hand."""
+"""Regions of probability maps: polygons equal to RapidOCR's and PaddleOCR's, and cases by hand."""
 
 import sys
 from dataclasses import replace
@@ -17,7 +17,7 @@ from detforge.deploy.inputs.network_inputs import ImageInput
 from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.results.instances import Instances
 from detforge.deploy.system.errors import AbsentError
-from detforge.models.skeletons import COCO_PERSON, QUADRILATERAL
+from detforge.models.skeletons import COCO_PERSON
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "adopted" / "regions.npz"
 CARD = Card(
@@ -27,7 +27,6 @@ CARD = Card(
     labels=("text",),
     provenance=Provenance("none", None, "fp32"),
     suppress=Suppress("none", conf=0.5, max_det=1000),
-    skeleton=QUADRILATERAL,
 )
 
 
@@ -37,18 +36,36 @@ def found(values: np.ndarray, image: tuple[int, int], card: Card = CARD) -> Inst
     return found_in({"map": values[None]}, card, frame)
 
 
-@pytest.mark.parametrize("case", ["a", "b"])
-def test_rectangles_are_those_of_rapidocr(case: str) -> None:
-    """RapidOCR rounds corners to whole px of the image."""
+def recorded(case: str) -> tuple[np.ndarray, np.ndarray, tuple[int, int], np.lib.npyio.NpzFile]:
+    """A map and the size (height, width) of its image."""
     golden = np.load(GOLDEN)
     values = cv2.imdecode(golden[f"{case}/prob_png"], cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
     height, width = golden[f"{case}/image"].tolist()
+    return values, (height, width), golden
+
+
+@pytest.mark.parametrize("case", ["a", "b"])
+def test_rectangles_are_those_of_rapidocr(case: str) -> None:
+    """RapidOCR rounds corners to whole px of the image."""
+    values, (height, width), golden = recorded(case)
     regions = found(values, (height, width))
     boxes, scores = golden[f"{case}/boxes"], golden[f"{case}/scores"]
     order = np.argsort(-scores, kind="stable")
     np.testing.assert_allclose(regions.scores, scores[order], atol=1e-6)
-    ours = np.clip(regions.keypoints[..., :2], 0, [width, height])
+    ours = np.clip(np.stack(list(regions.polygons)), 0, [width, height])
     assert np.abs(ours - boxes[order]).max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("case", ["a", "b"])
+def test_outlines_are_those_of_paddleocr(case: str) -> None:
+    """PaddleOCR rounds corners to whole px of the image."""
+    values, (height, width), golden = recorded(case)
+    regions = found(values, (height, width), replace(CARD, form=Regions(shape="outline")))
+    theirs = np.split(golden[f"{case}/outlines"], golden[f"{case}/outline_ends"][:-1])
+    assert len(regions) == len(theirs)
+    for polygon in regions.polygons:
+        ours = np.clip(polygon, 0, [width, height])
+        assert any(len(ours) == len(other) and np.abs(ours - other).max() <= 0.5 + 1e-4 for other in theirs)
 
 
 def test_an_upright_rectangle_grows_by_its_area_over_its_perimeter() -> None:
@@ -58,9 +75,7 @@ def test_an_upright_rectangle_grows_by_its_area_over_its_perimeter() -> None:
     regions = found(values, (32, 48), card)  # an image half as large
     np.testing.assert_allclose(regions.boxes * 2, [[19, 9, 81, 51]], atol=1)
     np.testing.assert_allclose(regions.scores, [0.9], atol=1e-6)
-    np.testing.assert_allclose(
-        regions.keypoints[0, :, :2], [[9.5, 4.5], [40.5, 4.5], [40.5, 25.5], [9.5, 25.5]], atol=0.5
-    )
+    np.testing.assert_allclose(regions.polygons[0], [[9.5, 4.5], [40.5, 4.5], [40.5, 25.5], [9.5, 25.5]], atol=0.5)
 
 
 def test_weak_and_small_regions_are_dropped() -> None:
@@ -82,12 +97,21 @@ def test_parameters_are_checked(fields: dict[str, float]) -> None:
         Regions(**fields)
 
 
-def test_corners_are_named_in_the_card() -> None:
+def test_an_outline_follows_its_region() -> None:
+    values = np.zeros((96, 96), np.float32)
+    values[20:71, 20:31] = values[60:71, 20:71] = 0.9  # an L
+    card = replace(CARD, form=Regions(dilate=False, unclip=0.0, shape="outline"))
+    [outline] = found(values, (96, 96), card).polygons
+    corners = {(20, 20), (30, 20), (30, 60), (70, 60), (70, 70), (20, 70)}
+    assert all(min(np.hypot(x - a, y - b) for x, y in outline) <= 1.5 for a, b in corners)
+    assert cv2.contourArea(outline) == pytest.approx(10 * 50 + 10 * 40, abs=4)
+
+
+def test_a_card_with_regions_has_no_keypoints() -> None:
     assert Card.from_json(CARD.to_json()) == CARD
     assert CARD.missing({"map"}) == []
-    for skeleton in (None, COCO_PERSON):
-        with pytest.raises(FieldError, match="four corners"):
-            replace(CARD, skeleton=skeleton)
+    with pytest.raises(FieldError, match="no keypoints"):
+        replace(CARD, skeleton=COCO_PERSON)
 
 
 def test_without_pyclipper_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

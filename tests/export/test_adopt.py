@@ -184,19 +184,43 @@ def test_scores_that_the_file_left_raw(scores: str, tmp_path: Path) -> None:
     want: list[list[float]] = []
     for row in raw[0].tolist():
         powers = [math.exp(value) for value in row]
-        want.append(
-            [1 / (1 + math.exp(-v)) for v in row[1:]] if scores == "logits" else [p / sum(powers) for p in powers[1:]]
-        )
+        want.append([1 / (1 + math.exp(-v)) for v in row] if scores == "logits" else [p / sum(powers) for p in powers])
     np.testing.assert_allclose(got["scores"][0], want, atol=1e-6)
-    assert card.labels == ("class_0", "class_1", "class_2")
+    assert card.labels == ("", "class_0", "class_1", "class_2")
 
 
-def test_classes_with_gaps(tmp_path: Path) -> None:
-    scores = np.arange(24, dtype=np.float32).reshape(1, 4, 6) / 24
-    toml = '[form]\nkind = "dense"\nstrides = []\n[outputs]\nbox = "b"\ncls = "c"\n'
-    toml += '[decode]\nbox = "xyxy"\nclasses = [1, 2, 5]\n'
-    _, got = adopted(tmp_path, toml, {"b": np.ones((1, 4, 4), np.float32) * [1, 1, 9, 9], "c": scores})
-    np.testing.assert_array_equal(got["scores"], scores[..., [1, 2, 5]])
+@pytest.mark.parametrize("kind", ["dense", "graph"])
+def test_classes_with_gaps(kind: str, tmp_path: Path) -> None:
+    """Of six numbers, 0 is the background's and 3 and 4 no class's; they are not found, whatever their scores."""
+    boxes = np.tile(np.array([10, 10, 40, 40], np.float32), (1, 6, 1))
+    toml = f'[form]\nkind = "{kind}"\n'
+    if kind == "dense":
+        scores = np.full((1, 6, 6), 0.9, np.float32) * np.eye(6, dtype=np.float32)
+        outputs: dict[str, Any] = {"b": boxes, "c": scores}
+        toml += 'strides = []\ntop_k = 3\n[outputs]\nbox = "b"\ncls = "c"\n'
+    else:
+        outputs = {"b": boxes, "s": np.full((1, 6), 0.9, np.float32), "l": np.arange(6)[None]}
+        toml += '[outputs]\nbox = "b"\nscore = "s"\nlabel = "l"\n'
+    toml += '[decode]\nbox = "xyxy"\nbackground = 0\n[suppress]\nkind = "none"\n'
+    card, _ = adopted(tmp_path, toml, outputs, metadata={"names": "{0: 'person', 1: 'bicycle', 4: 'car'}"})
+    assert card.labels == ("", "person", "bicycle", "", "", "car")
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    found = load(str(tmp_path / "ours.onnx"))(image)
+    assert sorted(found.names[label] for label in found.labels) == ["bicycle", "car", "person"]
+    found = load(str(tmp_path / "ours.onnx"), classes=("car",))(image)
+    assert found.labels.tolist() == [5]
+    for name in ("", "dog"):
+        with pytest.raises(UsageError, match="knows person, bicycle, car"):
+            load(str(tmp_path / "ours.onnx"), classes=(name,))
+
+
+def test_labels_in_metadata_may_have_gaps(tmp_path: Path) -> None:
+    rows = np.ones((1, 4, 5), np.float32) * np.array([1, 1, 9, 9, 0.5], np.float32)
+    card, _ = adopted(tmp_path, ROWS.format("xyxy"), {"out": rows}, metadata={"names": "{'a': 'cat'}"})
+    assert card.labels == ("cat",)
+    rows = np.ones((1, 4, 8), np.float32) * np.array([1, 1, 9, 9, 0.1, 0.2, 0.3, 0.5], np.float32)
+    card, _ = adopted(tmp_path, ROWS.format("xyxy"), {"out": rows}, metadata={"names": "{3: 'dog', 1: 'cat'}"})
+    assert card.labels == ("", "cat", "", "dog")
 
 
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])

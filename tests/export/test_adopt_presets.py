@@ -110,12 +110,12 @@ def retinaface() -> Planted:
         "590": rows(252, 2, at, [0.1, 0.9]),
         "589": rows(252, 10, at, [1, 0.5]),
     }
-    return Planted(outputs, [46.4, 9.6, 78.4, 25.6], 0.9, 0, (68.8, 30.4))
+    return Planted(outputs, [46.4, 9.6, 78.4, 25.6], 0.9, 1, (68.8, 30.4))
 
 
 def ultraface() -> Planted:
     outputs = {"scores": rows(50, 2, 7, [0.1, 0.9]), "boxes": rows(50, 4, 7, [0.25, 0.25, 0.5, 0.75])}
-    return Planted(outputs, [24, 16, 48, 48], 0.9)
+    return Planted(outputs, [24, 16, 48, 48], 0.9, 1)
 
 
 def centerface() -> Planted:
@@ -158,9 +158,9 @@ def rtdetr() -> Planted:
 
 def rf_detr() -> Planted:
     logits = np.full((1, 20, 91), -9, np.float32)
-    logits[0, 4, 90] = math.log(9)  # COCO's toothbrush, the last of 80
+    logits[0, 4, 90] = math.log(9)  # COCO's toothbrush
     boxes = np.full((1, 20, 4), 0.25, np.float32)
-    return Planted({"dets": boxes, "labels": logits}, [12, 8, 36, 24], 0.9, 79)
+    return Planted({"dets": boxes, "labels": logits}, [12, 8, 36, 24], 0.9, 90)
 
 
 def ultralytics() -> Planted:
@@ -185,7 +185,7 @@ def ultralytics_end2end() -> Planted:
 def db_text() -> Planted:
     maps = np.zeros((1, 1, HEIGHT, WIDTH), np.float32)
     maps[0, 0, 20:40, 30:70] = 0.9  # with its right and lower neighbours 20x40 px, enlarged by 1.6 * 800 / 120
-    return Planted({"sigmoid_0.tmp_0": maps}, [19, 9, 81, 51], 0.9, 0, (19, 9))
+    return Planted({"sigmoid_0.tmp_0": maps}, [19, 9, 81, 51], 0.9, 0)
 
 
 def mmdeploy() -> Planted:

@@ -28,6 +28,7 @@ from detforge.plugins.nms.op import nms
 
 CONF, IOU, MAX_DET = 0.05, 0.6, 40
 SUPPRESS = Suppress(conf=CONF, iou=IOU, max_det=MAX_DET)
+LABELS = ("a", "b", "c")
 FORM = Dense((8, 16, 32), top_k=30)  # small enough that levels are both cut and filled up
 
 
@@ -103,7 +104,7 @@ def check(model, fusion, canvases, path):
 
 
 def runtime_card(fusion) -> Card:
-    card = VARIANTS["gfl_test"].card(("a", "b", "c"), Provenance("", None, "fp32", {}))
+    card = VARIANTS["gfl_test"].card(LABELS, Provenance("", None, "fp32", {}))
     return replace(card, form=FORM, fusion=fusion, suppress=SUPPRESS)
 
 
@@ -111,7 +112,7 @@ def runtime_card(fusion) -> Card:
 def test_version_2_at_any_size_and_batch(tmp_path):
     fusion = Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused")
     model = network(16)
-    proto, ops = to_onnx(GraphNms(model, FORM, fusion, SUPPRESS), (RGB,))
+    proto, ops = to_onnx(GraphNms(model, FORM, fusion, SUPPRESS, LABELS), (RGB,))
     assert ops == ("dfl_boxes", "nms")
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, fusion, [(1, 64, 96), (3, 96, 64), (2, 32, 32), (1, 160, 128)], tmp_path / "model.onnx")
@@ -120,7 +121,7 @@ def test_version_2_at_any_size_and_batch(tmp_path):
 @pytest.mark.slow
 def test_version_1_on_a_fixed_canvas(tmp_path):
     model = network(None)
-    proto, _ = to_onnx(GraphNms(model, FORM, Fusion(), SUPPRESS), (RGB,), canvas=(96, 64), batch=2)
+    proto, _ = to_onnx(GraphNms(model, FORM, Fusion(), SUPPRESS, LABELS), (RGB,), canvas=(96, 64), batch=2)
     onnx.save(proto, tmp_path / "model.onnx")
     check(model, Fusion(), [(2, 96, 64)], tmp_path / "model.onnx")
 
@@ -130,7 +131,7 @@ def test_eager_wrapper_equals_the_oracle():
     image = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         raw = {name: value[0].double().numpy() for name, value in model(image).items()}
-        got = GraphNms(model, FORM, Fusion(), SUPPRESS)(image)
+        got = GraphNms(model, FORM, Fusion(), SUPPRESS, LABELS)(image)
     expected = oracle(raw["boxes"], raw["scores"], raw["scores"], (64, 64))
     assert int(got["num"][0]) == len(expected)
     assert np.abs(got["scores"][0, : len(expected)].numpy() - expected[:, 4]).max() < 1e-6
@@ -139,7 +140,7 @@ def test_eager_wrapper_equals_the_oracle():
 def test_more_rows_than_candidates():
     model = network(None)
     with torch.inference_mode():
-        got = GraphNms(model, FORM, Fusion(), replace(SUPPRESS, max_det=200))(torch.randn(1, 3, 32, 32))
+        got = GraphNms(model, FORM, Fusion(), replace(SUPPRESS, max_det=200), LABELS)(torch.randn(1, 3, 32, 32))
     assert got["boxes"].shape == (1, 200, 4)
 
 
@@ -152,6 +153,42 @@ class Given(torch.nn.Module):
 
     def forward(self, image):
         return self.outputs
+
+
+@pytest.mark.parametrize("per_class", [False, True])
+@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
+def test_classes_without_a_label_are_left_out(unit, per_class):
+    """As if the network did not have them, in the graph and in the runtime."""
+    random = np.random.default_rng(7)
+    points = 8 * 12 + 4 * 6 + 2 * 3
+    corner = random.uniform(0, 50, (1, points, 2))
+    boxes = np.concatenate((corner, corner + random.uniform(1, 30, (1, points, 2))), -1).astype(np.float32)
+    scores = random.uniform(0, 1, (1, points, 4)).astype(np.float32) ** 8
+    scores[..., [0, 2]] += 0.5  # the best of all
+    quality = random.uniform(0, 1, (1, points, 4)[: 2 + per_class]).astype(np.float32)
+    form, fusion = replace(FORM, unit=unit), Fusion(0.5, 0.5)
+    labels, kept = ("", "b", "", "d"), [1, 3]
+    outputs = {"boxes": boxes, "scores": scores, "quality": quality}
+    fewer = outputs | {"scores": scores[..., kept], "quality": quality[..., kept] if per_class else quality}
+    card = replace(runtime_card(fusion), form=form)
+    frame = ResizedFrame((64, 96), (64, 96), (64, 96))
+
+    def by_graph(values, names):
+        given = Given(**{name: torch.from_numpy(value) for name, value in values.items()})
+        return GraphNms(given, form, fusion, SUPPRESS, names)(torch.zeros(1, 3, 64, 96))
+
+    def by_runtime(values, names):
+        return found_in({name: value[0] for name, value in values.items()}, replace(card, labels=names), frame)
+
+    got, expected = by_graph(outputs, labels), by_graph(fewer, ("b", "d"))
+    num = int(got["num"][0])
+    assert num == int(expected["num"][0]) > 5
+    assert got["labels"][0, :num].tolist() == [kept[label] for label in expected["labels"][0, :num]]
+    torch.testing.assert_close(got["boxes"], expected["boxes"], rtol=0, atol=0)
+    ours, theirs = by_runtime(outputs, labels), by_runtime(fewer, ("b", "d"))
+    assert ours.labels.tolist() == [kept[label] for label in theirs.labels] and len(ours) > 5
+    np.testing.assert_array_equal(ours.boxes, theirs.boxes)
+    np.testing.assert_array_equal(ours.scores, theirs.scores)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +225,7 @@ def test_every_rule_of_selection_equals_the_runtime(fusion, unit, per_class, rul
         outputs["scores"][outputs["scores"] < outputs["scores"].max(-1, keepdims=True)] = 0
     outputs = {name: value.astype(np.float32) for name, value in outputs.items()}
     given = Given(**{name: torch.from_numpy(value) for name, value in outputs.items()})
-    got = GraphNms(given, form, card.fusion, card.suppress)(torch.zeros(2, 3, 64, 96))
+    got = GraphNms(given, form, card.fusion, card.suppress, card.labels)(torch.zeros(2, 3, 64, 96))
     for i in range(2):
         row = {name: value[i] for name, value in outputs.items()}
         expected = found_in(row, card, ResizedFrame((64, 96), (64, 96), (64, 96)))

@@ -5,7 +5,7 @@ import torch
 
 from detforge.deploy.card import Provenance
 from detforge.deploy.system.errors import InputError
-from detforge.export.labels import labels_of, skeleton_of
+from detforge.export.labels import labels_of, read_labels, skeleton_of
 from detforge.export.source import Source
 from detforge.models.checkpoint import Checkpoint, read_checkpoint
 from detforge.models.skeletons import COCO_PERSON
@@ -35,6 +35,31 @@ def test_classes(tmp_path):
     for path, count in ((file, 3), (tmp_path / "none.txt", 2), (tmp_path, 2)):
         with pytest.raises(InputError):
             labels_of(DETECTOR, given, count, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "labels"),
+    [
+        ("\ncat\n\ndog\n", 4, ("", "cat", "", "dog")),
+        ("\ncat\n\ndog\n", 2, ("cat", "dog")),
+        ("\ncat\n\ndog\n\n\n", 4, ("", "cat", "", "dog")),
+        ("\ncat\n\ndog\n\n", None, ("", "cat", "", "dog")),
+    ],
+)
+def test_an_empty_line_is_no_class(text, count, labels, tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_text(text)
+    assert read_labels(file, count, "classes") == labels
+
+
+def test_keypoints_have_no_empty_lines(tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_text("\nnose\n\ntail\n")
+    assert read_labels(file, 2, "keypoints") == ("nose", "tail")
+    for text, count in (("\nnose\n\ntail\n", 4), ("\n\n", 2), ("", None)):
+        file.write_text(text)
+        with pytest.raises(InputError):
+            read_labels(file, count, "keypoints")
 
 
 @pytest.mark.parametrize("count", [3, 80])

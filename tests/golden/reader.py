@@ -74,22 +74,29 @@ class Golden:
 class People:
     """The people that a reference sees: `keypoints` (n, k, 2) xy px of the image, `scores` (n, k).
 
-    With `flip` the mirrored image was averaged in.
+    With `flip` the mirrored image was averaged in. Networks that find boxes too have `boxes` (n, 4) xyxy px and
+    `totals` (n,), the scores of the people.
     """
 
     flip: bool
     keypoints: NDArray[np.float32]
     scores: NDArray[np.float32]
+    boxes: NDArray[np.float32] | None = None
+    totals: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
 class PoseGolden:
-    """One pose network: its state dict, one normalised `image` (1, 3, h, w), and what the reference makes of it."""
+    """One pose network: its state dict, one normalised `image` (1, 3, h, w), and what the reference makes of it.
+
+    `configuration` is mmpose's, its `model` and its `pipeline` for test images, where it was kept.
+    """
 
     state: dict[str, NDArray[Any]]
     image: NDArray[np.float32]
     raw: dict[str, Sample]
     cases: dict[str, People]
+    configuration: dict[str, Any]
 
 
 def names() -> list[str]:
@@ -116,8 +123,10 @@ def load_pose(name: str) -> PoseGolden:
     cases: dict[str, People] = {}
     for tag, case in manifest["cases"].items():
         raw |= _raw(tag, case, arrays)
-        cases[tag] = People(case["flip"], arrays[f"{tag}/keypoints"], arrays[f"{tag}/scores"])
-    return PoseGolden(_state(manifest, arrays), picture(*manifest["image_size"], 0)[None], raw, cases)
+        found = (arrays.get(f"{tag}/{name}") for name in ("keypoints", "scores", "boxes", "totals"))
+        cases[tag] = People(case["flip"], *found)
+    configuration = {key: manifest[key] for key in ("model", "pipeline") if key in manifest}
+    return PoseGolden(_state(manifest, arrays), picture(*manifest["image_size"], 0)[None], raw, cases, configuration)
 
 
 def load_ops(name: str) -> list[dict[str, Any]]:

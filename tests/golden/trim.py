@@ -4,6 +4,7 @@ Of the recorded values of a tensor every fourth (padded case: every second; pose
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ from reader import FOLDER
 
 STEPS = {"a": 4, "b": 2}
 POSE_STEP = 8
+SCENES = "one three crowd crossing border occluded broken ghosts small party empty".split()
 OPERATORS = {
     "deform_conv": (
         "ops_mmcv",
         [f"{op}_{i}" for op in ("deform_conv2d", "modulated_deform_conv2d") for i in range(7)],
     ),
     "corner_pool": ("ops_mmcv", [f"corner_pool_{side}" for side in ("top", "bottom", "left", "right")]),
+    "roi_align": (
+        "ops_mmcv",
+        [f"roi_align_{aligned}_{ratio}_{size}_avg" for aligned in (True, False) for ratio in (0, 2) for size in (7, 2)],
+    ),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -102,15 +108,21 @@ OPERATORS = {
         + [f"label_megvii_{kernel}" for kernel in (15, 11, 9, 7, 5)]
         + ["label_simcc", "label_simcc_rtm", "label_simcc_smooth"],
     ),
+    "centre_poses": (
+        "ops_centerpose",
+        [f"decode_{scene}" for scene in ("three", "crowd", "border", "occluded", "small", "noisy")]
+        + [f"soft_nms_39_{method}" for method in (0, 1, 2)],
+    ),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
+    "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
         + ["fcos_loss_plain", "fcos_loss_norm_center"],
     ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses")
-"""Operators whose sums are over the whole batch."""
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align")
+"""Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
 TRUNKS = (
@@ -128,6 +140,8 @@ LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
+MIXED = ("hand_hrnetv2_w18_udp",)
+"""Networks whose configuration warps crops by one convention and decodes maps by another, which is refused."""
 UNEVEN = ("nas_fpn_retinanet_r50",)
 """Networks whose second image has a size that they do not take."""
 
@@ -176,15 +190,24 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
 
 def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
     """Write a pose network's golden, without what the mirrored image gives inside the network."""
+    mirrored = re.compile(r"@|^flipped/")
     arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
     cases: dict[str, Any] = {}
     for tag, case in meta["cases"].items():
-        raw = {key: [info["shape"], info["std"], info["k"]] for key, info in case["raw"].items() if "@" not in key}
+        given = {key: info for key, info in case["raw"].items() if not mirrored.search(key)}
+        raw = {key: [info["shape"], info["std"], info["k"]] for key, info in given.items()}
         cases[tag] = {"flip": case["flip"], "step": POSE_STEP, "raw": raw}
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][::POSE_STEP] for key in raw}
-        for ours, theirs in (("keypoints", "keypoints"), ("scores", "keypoint_scores")):
-            arrays[f"{tag}/{ours}"] = full[f"{tag}/pose/{theirs}"]
-    _write(name, _manifest(meta, state, cases) | {"image_size": case["img_shape"]}, arrays)
+        names = {"keypoints": "keypoints", "scores": "keypoint_scores", "boxes": "bboxes", "totals": "scores"}
+        for ours, theirs in names.items():
+            if f"{tag}/pose/{theirs}" in full:
+                arrays[f"{tag}/{ours}"] = full[f"{tag}/pose/{theirs}"]
+    manifest = _manifest(meta, state, cases) | {"image_size": case["img_shape"]}
+    facts = meta["facts"]
+    if facts.get("type") == "TopdownPoseEstimator" and name not in MIXED:
+        manifest["pipeline"] = facts.pop("test_pipeline")
+        manifest["model"] = {key: value for key, value in facts.items() if key != "codec"}
+    _write(name, manifest, arrays)
 
 
 def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> dict[str, Any]:

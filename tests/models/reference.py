@@ -22,6 +22,7 @@ from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.asff import ASFFHead
 from detforge.models.heads.associative import AssociativeHead
 from detforge.models.heads.center import CenterHead
+from detforge.models.heads.center_pose import CenterPoseHead
 from detforge.models.heads.corner import CornerHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
@@ -30,6 +31,7 @@ from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.nanodet import NanoDetHead
 from detforge.models.heads.picodet import AlignedHead
+from detforge.models.heads.regression import RegressionHead
 from detforge.models.heads.rtmcc import RTMCCHead
 from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.sabl import SABLHead
@@ -226,6 +228,11 @@ def _(head: CenterHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
 
 
 @head_outputs.register
+def _(head: CenterPoseHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    return dict(zip(("hm", "wh", "reg", "hps", "hm_hp", "hp_offset"), given.values(), strict=True))
+
+
+@head_outputs.register
 def _(head: CornerHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
     """The first stack's heads serve training alone."""
     names = ("heat", *(("emb", "off") if "tl_emb" in given else ("off", "guiding_shift", "centripetal_shift")))
@@ -256,6 +263,12 @@ def _(head: MSPNHead, given: Tensor, samples: Samples) -> Outputs:
     """The last unit's maps; those of the others serve training alone."""
     last = sum(name.startswith("head/") for name in samples) - 1
     return dict.fromkeys(range(last)) | {last: given}
+
+
+@head_outputs.register
+def _(head: RegressionHead, given: Tensor, samples: Samples) -> Outputs:
+    """Coordinates, and deviations before their sigmoid."""
+    return head.fc(given).view(samples["head"].shape)
 
 
 @head_outputs.register(SimCCHead)

@@ -7,14 +7,19 @@ import pytest
 import torch
 from golden.agreement import Logarithms, assert_near, assert_tensors_agree
 from golden.catalog import networks
-from golden.reader import PoseGolden, load_pose
+from golden.reader import PoseGolden, load_pose, read_manifest
 from reference import assert_parameters_agree, backbone_levels, head_outputs, load_network, numbered
+from small_configs import tuples
 from torch import Tensor, nn
 
+from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.config.text import Text
+from detforge.models.config.variant import describe
 from detforge.models.variant import Variant
 
-TOP_DOWN = networks("heatmap", "offsets", "hough", "simcc")
+TOP_DOWN = networks("heatmap", "offsets", "hough", "simcc", "coordinates")
 BOTTOM_UP = networks("tags")
+CONFIGURED = [case for case in TOP_DOWN if "model" in read_manifest(case.values[0])]
 TOLERANCE = 5e-5  # in standard deviations; 5.7e-6 was measured at the worst
 
 
@@ -36,11 +41,14 @@ def run(request: pytest.FixtureRequest) -> Run:
     variant, model = load_network(request.param, golden.state)
     image = torch.from_numpy(golden.image)
     with torch.inference_mode():
-        levels, mirrored = model.backbone(image), model.backbone(image.flip(3))
-        maps = model.head(levels)
+        levels = model.backbone(image)
+        features = model.neck(levels)
+        maps = model.head(features)
         named = numbered("backbone", backbone_levels(levels, golden.raw))
+        if "neck/0" in golden.raw:
+            named |= numbered("neck", [x.view(golden.raw["neck/0"].shape) for x in features])
         named |= numbered("head", head_outputs(model.head, maps, golden.raw))
-        views = model.head.decode(maps), model.head.decode(model.head(mirrored))
+        views = model.head.decode(maps), model(image.flip(3))
     return Run(golden, variant, model, named, {name: torch.cat([view[name] for view in views]) for name in views[0]})
 
 
@@ -64,3 +72,22 @@ def test_keypoints_equal_the_reference(run: Run) -> None:
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:
     assert_parameters_agree(run.variant, run.model, run.golden.state)
+
+
+@pytest.mark.parametrize("run", CONFIGURED, indirect=True)
+def test_the_configuration_describes_the_network(run: Run) -> None:
+    """With the same weights, form and input: what a checkpoint of one's own training becomes."""
+    model, pipeline = (tuples(run.golden.configuration[key]) for key in ("model", "pipeline"))
+    text = Text({"model": model, "test_dataloader": {"dataset": {"pipeline": pipeline}}}, {})
+    names, pairs = run.variant.skeleton.keypoints, run.variant.skeleton.pairs
+    flips = list(range(len(names)))
+    for i, j in pairs:
+        flips[i], flips[j] = j, i
+    meta = {"dataset_meta": {"keypoint_name2id": {name: i for i, name in enumerate(names)}, "flip_indices": flips}}
+    described = describe(text, meta).variant
+    assert (described.form, described.input) == (run.variant.form, run.variant.input)
+    weights = {key: torch.from_numpy(value) for key, value in run.golden.state.items()}
+    ours = load_variant(described, Checkpoint(weights, "", None, None)).state_dict()
+    theirs = run.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], value) for key, value in theirs.items())

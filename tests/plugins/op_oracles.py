@@ -92,17 +92,19 @@ def deform_conv(
     group: int,
     offset_group: int,
 ) -> Array:
-    """y(p) = sum_k w_k * m_k(p) * x(p + p_k + d_k(p)) + b, one product at a time; pads are ONNX's four."""
+    """y(p) = sum_k w_k * m_k(p) * x(p + p_k + d_k(p)) + b, one sample at a time; pads are ONNX's four."""
     channels, (out_channels, per_group, kh, kw) = x.shape[1], weight.shape
+    samples = np.zeros((x.shape[0], channels, kh, kw, *offset.shape[2:]))
+    for n, c, ki, kj, i, j in np.ndindex(samples.shape):
+        tap = c // (channels // offset_group) * kh * kw + ki * kw + kj
+        row = i * strides[0] - pads[0] + ki * dilations[0] + offset[n, 2 * tap, i, j]
+        column = j * strides[1] - pads[1] + kj * dilations[1] + offset[n, 2 * tap + 1, i, j]
+        share = 1.0 if mask is None else mask[n, tap, i, j]
+        samples[n, c, ki, kj, i, j] = share * _zero_padded_sample(x[n, c], row, column)
     y = np.zeros((x.shape[0], out_channels, *offset.shape[2:]))
-    for n, o, i, j in np.ndindex(y.shape):
-        for part, ki, kj in np.ndindex(per_group, kh, kw):
-            c = o // (out_channels // group) * per_group + part
-            tap = c // (channels // offset_group) * kh * kw + ki * kw + kj
-            row = i * strides[0] - pads[0] + ki * dilations[0] + offset[n, 2 * tap, i, j]
-            column = j * strides[1] - pads[1] + kj * dilations[1] + offset[n, 2 * tap + 1, i, j]
-            share = 1.0 if mask is None else mask[n, tap, i, j]
-            y[n, o, i, j] += weight[o, part, ki, kj] * share * _zero_padded_sample(x[n, c], row, column)
+    for o in range(out_channels):
+        first = o // (out_channels // group) * per_group
+        y[:, o] = np.einsum("ckl,nckluv->nuv", weight[o], samples[:, first : first + per_group])
     return y if bias is None else y + bias[:, None, None]
 
 
@@ -139,6 +141,49 @@ def _overlap(a: Array, b: Array) -> float:
     return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h)
 
 
+def roi_align(
+    *inputs: Array,
+    output_height: int,
+    output_width: int,
+    stride: int,
+    sampling_ratio: int,
+    aligned: int,
+    minimum: int,
+    finest_scale: int,
+) -> Array:
+    """The mean of every bin's samples, from the level of the box's size."""
+    *levels, boxes, regions = inputs
+    n, k = boxes.shape[:2]
+    y = np.zeros((n, k, levels[0].shape[1], output_height, output_width))
+    for image, box in np.ndindex(n, k):
+        level = _level(boxes[image, box], len(levels), finest_scale)
+        values = levels[level][image]
+        if np.isnan(regions[image, box]).any():
+            continue
+        rows, columns = (
+            _samples(regions[image, box, axis::2], stride * 2**level, size, bins, sampling_ratio, aligned, minimum)
+            for axis, size, bins in ((1, values.shape[1], output_height), (0, values.shape[2], output_width))
+        )
+        for c, i, j in np.ndindex(y.shape[2:]):
+            samples = [_border_sample(values[c], px, py) for py in rows[i] for px in columns[j]]
+            y[image, box, c, i, j] = np.mean(samples) if samples else 0
+    return y.reshape(*y.shape[:3], output_height * output_width)
+
+
+def _level(box: Array, count: int, finest_scale: int) -> int:
+    w, h = (max(box[i + 2] - box[i], 0) for i in (0, 1))
+    size = math.sqrt(w * h) / finest_scale + 1e-6
+    return max([0, *(level for level in range(1, count) if size >= 2**level)])
+
+
+def _samples(ends: Array, cell: int, size: int, bins: int, ratio: int, aligned: int, minimum: int) -> list[list[float]]:
+    """The positions of the samples of each bin."""
+    start, end = (min(max(x / cell, -size - 2), 2 * size + 4) - 0.5 * aligned for x in ends)
+    width = max(end - start, minimum) / bins
+    count = ratio or math.ceil(width)
+    return [[start + (i + (s + 0.5) / count) * width for s in range(count)] for i in range(bins)]
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "TopPool": partial(corner_pool, direction="top"),
     "BottomPool": partial(corner_pool, direction="bottom"),
@@ -150,5 +195,6 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "DeformConv": lambda x, offset, weight, bias, **geometry: deform_conv(x, offset, None, weight, bias, **geometry),
     "ModulatedDeformConv": deform_conv,
     "Nms": nms,
+    **{f"RoiAlign{levels}": roi_align for levels in range(1, 6)},
 }
 """By the nodes' names, with the nodes' inputs and attributes."""

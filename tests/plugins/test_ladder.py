@@ -10,7 +10,17 @@ import onnxruntime
 import pytest
 import torch
 from emulator.build import build, build_ort
-from ladder import CASES, FUNCTIONS, assert_equals_oracle, model, oracle, rounded_inputs, run_cpu, run_cuda, to_storage
+from ladder import (
+    CASES,
+    FUNCTIONS,
+    assert_equals_oracle,
+    model,
+    oracle,
+    rounded_inputs,
+    run_cpu,
+    run_cuda,
+    stored_inputs,
+)
 
 from detforge.plugins.core.abi import DTYPES, Library
 from detforge.plugins.core.libraries import library
@@ -22,15 +32,9 @@ RUNTIMES = {onnxruntime.__version__: None} | {
 }
 # Stock ONNX Runtime has DeformConv, which our functions of it call, on the CPU from 1.25 on; our kernels run before.
 FIRST_WITH_DEFORM_CONV = (1, 25)
-# The naive oracle takes seconds for the largest cases.
-LARGE = 20_000  # values
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.slow] * (sum(x.size for x in case.inputs()) > LARGE))
-    for name, case in CASES.items()
-]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_torch_reference(name: str) -> None:
     inputs = (torch.from_numpy(x).double() for x in rounded_inputs(name, "float32"))
     result = REFERENCES[CASES[name].op](*inputs, **CASES[name].attributes)
@@ -46,7 +50,7 @@ def c_library() -> Library:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_c_function(c_library: Library, name: str, dtype: str) -> None:
     assert_equals_oracle(run_cpu(c_library, name, dtype), name, dtype)
 
@@ -102,8 +106,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for dtype in ("float32", "float16"):
             path = folder / f"{i}.{dtype}.onnx"
             path.write_bytes(model(name, dtype).SerializeToString())
-            inputs = (to_storage(x, dtype) for x in rounded_inputs(name, dtype))
-            np.savez(path.with_suffix(".npz"), **dict(zip(FUNCTIONS[CASES[name].op].input, inputs, strict=True)))
+            inputs = zip(FUNCTIONS[CASES[name].op].input, stored_inputs(name, dtype), strict=True)
+            np.savez(path.with_suffix(".npz"), **dict(inputs))
     return folder
 
 

@@ -1,0 +1,138 @@
+"""Made-up people, and the maps that single-stage pose networks would give for them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from golden.reader import rng
+from numpy.typing import NDArray
+
+Maps = dict[str, NDArray[np.float32]]
+_STRIDE = 4
+
+
+def people(
+    name: str,
+    n: int,
+    width: int,
+    height: int,
+    size: tuple[float, float] = (0.45, 0.8),
+    *,
+    overlap: bool = False,
+    border: bool = False,
+    hide: float = 0.0,
+) -> NDArray[np.float32]:
+    """COCO's keypoints (n, 17, 3) of people in an image of width x height px: x, y and 2, or zeros where hidden."""
+    draw = rng(f"people/{name}")
+    everyone = np.zeros((n, 17, 3))
+    for i, one in enumerate(everyone):
+        tall = draw.uniform(*size) * height
+        if border:
+            hips = np.array([draw.choice([0.02, 0.98]) * width, draw.uniform(0.2, 0.9) * height])
+        elif overlap:
+            hips = np.array([width / 2, height / 2]) + draw.uniform(-0.25, 0.25, 2) * tall
+        else:
+            hips = np.array([(i + 0.5 + draw.uniform(-0.12, 0.12)) * width / n, height * draw.uniform(0.48, 0.56)])
+        points = _person(draw, hips, tall, draw.choice([-1.0, 1.0]) * draw.uniform(0.45, 1.0))
+        seen = draw.uniform(size=17) >= hide
+        seen &= (points >= 0).all(1) & (points <= np.array([width - 1, height - 1])).all(1)
+        one[:, :2], one[:, 2] = points * seen[:, None], 2 * seen
+    return np.round(everyone, 2).astype(np.float32)
+
+
+def _person(draw: np.random.Generator, hips: NDArray[Any], tall: float, turn: float) -> NDArray[np.float64]:
+    tilt = draw.uniform(-0.25, 0.25)
+    up, side = np.array([np.sin(tilt), -np.cos(tilt)]), np.array([np.cos(tilt), np.sin(tilt)]) * turn
+    neck = hips + 0.29 * tall * up
+    points = np.zeros((17, 2))
+    points[0] = neck + 0.13 * tall * up + 0.03 * tall * draw.uniform(-1, 1) * side
+    for first, along, above in ((1, 0.025, 0.025), (3, 0.055, 0.010)):
+        points[first] = points[0] + along * tall * side + above * tall * up
+        points[first + 1] = points[0] - along * tall * side + above * tall * up
+    for first, middle, along in ((5, neck, 0.11), (11, hips, 0.08)):
+        points[first], points[first + 1] = middle + along * tall * side, middle - along * tall * side
+
+    def limb(start: int, end: int, angle: float, length: float) -> None:
+        points[end] = points[start] + length * tall * np.array([np.sin(angle), np.cos(angle)])
+
+    for sign, i in ((1, 5), (-1, 6)):
+        facing = sign * np.sign(turn)
+        arm = facing * draw.uniform(-0.5, 2.6)
+        limb(i, i + 2, arm, 0.17)
+        limb(i + 2, i + 4, arm + draw.uniform(-1.6, 1.6), 0.15)
+        leg = facing * draw.uniform(-0.2, 0.6)
+        limb(i + 6, i + 8, leg, 0.24)
+        limb(i + 8, i + 10, leg + draw.uniform(-0.9, 0.4) * sign, 0.23)
+    return points
+
+
+def centre_maps(
+    crowd: NDArray[np.float32],
+    width: int,
+    height: int,
+    *,
+    noise: float = 0.02,
+    amp: tuple[float, float] = (0.5, 0.95),
+    drop: float = 0.15,
+    seed: str = "",
+) -> Maps:
+    """CenterNet's maps of people: `hm` and `hm_hp` as probabilities, `wh`, `hps`, `reg` and `hp_offset` in cells."""
+    draw = rng(f"cpmaps/{seed}")
+    w, h = width // _STRIDE, height // _STRIDE
+    y, x = np.mgrid[0:h, 0:w].astype(np.float64)
+    hm = 0.05 * draw.uniform(size=(1, h, w))
+    maps = {"hm": hm, "wh": draw.normal(10, 3, (2, h, w)), "hps": draw.normal(0, 6, (34, h, w))}
+    maps |= {"reg": draw.uniform(0, 1, (2, h, w)), "hm_hp": 0.05 * draw.uniform(size=(17, h, w))}
+    maps |= {"hp_offset": draw.uniform(0, 1, (2, h, w))}
+
+    def cell(point: NDArray[np.float64]) -> tuple[int, int]:
+        return int(np.clip(point[0], 0, w - 1)), int(np.clip(point[1], 0, h - 1))
+
+    def around(i: int, j: int) -> list[tuple[int, int]]:
+        cells = [(i + dx, j + dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+        return [(a, b) for a, b in cells if 0 <= a < w and 0 <= b < h]
+
+    for one in crowd:
+        seen, points = one[:, 2] > 0, one[:, :2].astype(np.float64) / _STRIDE
+        if not seen.any():
+            continue
+        low, high = points[seen].min(0) - 1.5, points[seen].max(0) + 1.5
+        middle, sides = (low + high) / 2, high - low
+        i, j = cell(middle)
+        sigma = max(1.0, np.sqrt(sides.prod()) / 6)
+        bump = draw.uniform(*amp) * np.exp(-((x - i) ** 2 + (y - j) ** 2) / (2 * sigma * sigma))
+        hm[0] = np.maximum(hm[0], bump)
+        for a, b in around(i, j):
+            maps["wh"][:, b, a] = sides + draw.normal(0, 0.5, 2)
+            maps["reg"][:, b, a] = middle - [a, b] + draw.normal(0, 0.05, 2)
+            for k in np.flatnonzero(seen):
+                maps["hps"][2 * k : 2 * k + 2, b, a] = points[k] - [a, b] + draw.normal(0, 0.8, 2)
+        for k in range(17):
+            peak, dropped = draw.uniform(*amp), draw.uniform() < drop
+            if not seen[k] or dropped:
+                continue
+            i, j = cell(points[k])
+            bump = peak * np.exp(-((x - i) ** 2 + (y - j) ** 2) / 4.5)
+            maps["hm_hp"][k] = np.maximum(maps["hm_hp"][k], bump)
+            for a, b in around(i, j):
+                maps["hp_offset"][:, b, a] = points[k] - [a, b] + draw.normal(0, 0.03, 2)
+    for name in ("hm", "hm_hp"):
+        maps[name] = np.clip(maps[name] + noise * draw.standard_normal(maps[name].shape), 1e-4, 1 - 1e-4)
+    return {name: rounded(value) for name, value in maps.items()}
+
+
+def rounded(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Values in steps of 2^-20, which hide the last bits of another machine's exponential function."""
+    return (np.round(values * 2**20) / 2**20).astype(np.float32)
+
+
+def checksum(values: NDArray[Any]) -> list[float]:
+    """Three numbers that identify an array: the sums of its values, of their squares, and of weighted values."""
+    flat = np.asarray(values, np.float64).ravel()
+    return [float(flat.sum()), float(flat @ flat), float(flat @ ((7 * np.arange(flat.size)) % 1009))]
+
+
+def crowd_of(args: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The people of an operator's case."""
+    given = dict(args["people"])
+    return people(given.pop("name"), given.pop("n"), args["W"], args["H"], tuple(given.pop("size")), **given)

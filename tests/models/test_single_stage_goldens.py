@@ -1,0 +1,84 @@
+"""Single-stage pose networks against their authors' numbers: every tensor, and every person."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from found import candidates_in
+from golden.agreement import assert_near, assert_tensors_agree
+from golden.catalog import networks
+from golden.reader import People, PoseGolden, load_pose
+from reference import assert_parameters_agree, head_outputs, load_network
+from torch import Tensor, nn
+
+from detforge.deploy.card import Card, Provenance
+from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.results.instances import Instances
+from detforge.models.variant import Variant
+from detforge.plugins.deform_conv.op import DeformConv
+
+# In standard deviations. Where an offset lies next to a border, a hair decides what a deformable convolution samples.
+TOLERANCE, FOR_DEFORMABLE = 5e-5, 1.7e-4  # and this for each
+
+
+@dataclass(frozen=True)
+class Run:
+    """Our network on a golden: the reference's names to our tensors, and the outputs for both views of the image."""
+
+    golden: PoseGolden
+    variant: Variant
+    model: nn.Module
+    raw: dict[str, Tensor]
+    views: list[dict[str, np.ndarray]]
+
+
+@pytest.fixture(scope="module", params=networks("centres"))
+def run(request: pytest.FixtureRequest) -> Run:
+    golden = load_pose(request.param)
+    variant, model = load_network(request.param, golden.state)
+    image = torch.from_numpy(golden.image)
+    with torch.inference_mode():
+        levels = model.backbone(torch.cat((image, image.flip(3))))
+        maps = model.bbox_head(levels[-1] if model.neck is None else model.neck(levels))
+        outputs = model.bbox_head.decode(maps, image.shape[2:])
+    raw = head_outputs(model.bbox_head, {name: value[:1] for name, value in maps.items()}, golden.raw)
+    return Run(golden, variant, model, raw, [{k: v[i].numpy() for k, v in outputs.items()} for i in range(2)])
+
+
+def card_of(variant: Variant) -> Card:
+    """The Card without a limit on scores."""
+    card = variant.card(variant.labels, Provenance("", None, "fp32", {}))
+    return replace(card, suppress=replace(card.suppress, conf=0.0))
+
+
+def found(run: Run, case: People) -> Instances:
+    size = run.golden.image.shape[2:]
+    frame = ResizedFrame(size, size, size)
+    return candidates_in(run.views[0], card_of(run.variant), frame, run.views[1] if case.flip else None)
+
+
+def deformable_layers(model: nn.Module) -> int:
+    return sum(isinstance(module, DeformConv) for module in model.modules())
+
+
+def test_every_tensor_equals_the_reference(run: Run) -> None:
+    assert_tensors_agree(run.golden.raw, run.raw, TOLERANCE + FOR_DEFORMABLE * deformable_layers(run.model))
+
+
+def test_people_equal_the_reference(run: Run) -> None:
+    slack = max(1, deformable_layers(run.model))
+    for tag, case in run.golden.cases.items():
+        people = found(run, case)
+        assert_near(f"person's score of case {tag}", people.scores, case.totals, 1e-5 * slack)
+        assert_near(f"box of case {tag}", people.boxes, case.boxes, 5e-3 * slack)
+        # Of two peaks at nearly the same distance, rounding decides.
+        near = {"limit": 5e-3 * slack, "far": 2e-3}
+        assert_near(f"keypoint of case {tag}", people.keypoints[..., :2], case.keypoints, **near)
+        near = {"limit": 1e-4 * slack, "far": 2e-3}
+        # The reference's score of a keypoint whose map has no peak is -1.
+        assert_near(f"score of case {tag}", people.keypoints[..., 2], case.scores.clip(0), **near)
+
+
+def test_parameters_are_those_of_the_reference(run: Run) -> None:
+    assert_parameters_agree(run.variant, run.model, run.golden.state)
