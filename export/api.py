@@ -36,7 +36,7 @@ from .verify_ap import annotations_beside, compare_ap
 class Exported:
     """The result of an export: the file, its Card, and the comparison with PyTorch if there was one.
 
-    `agreement` is the comparison with the detections of another framework, if those were given.
+    `agreement` is the comparison with the results of another framework, if those were given.
 
     >>> exported = export("gfl_markers", verify="off")
     >>> exported.path.as_posix(), exported.comparison
@@ -95,7 +95,7 @@ class _Export:
         if asked.verify == "tensor":
             openvino.check_installation() if self._judge == "openvino" else ort.check_installation()
         if asked.reference_json is not None:
-            check_reference(asked.reference_json, asked.images, variant.form)
+            check_reference(asked.reference_json, asked.images)
         self._pictures = None if asked.images is None else read_folder(Path(asked.images))
 
     def run(self) -> Exported:

@@ -106,9 +106,11 @@ def _command(arguments: argparse.Namespace) -> int:
         raise
     print_summary(exported.card, exported.comparison)
     if (agreement := exported.agreement) is not None:
+        what = "poses" if exported.card.form.has_keypoints else "detections"
+        apart = "" if agreement.distance is None else f", keypoints {agreement.distance:.2g} px apart on average"
         print(
-            f"the framework's detections: {agreement.matched} of {agreement.expected} found, "
-            f"{agreement.found - agreement.matched} extra"
+            f"the framework's {what}: {agreement.matched} of {agreement.expected} found, "
+            f"{agreement.found - agreement.matched} extra{apart}"
         )
     print(f"wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB)")
     path = exported.path if engine is None else build(exported, engine)

@@ -75,7 +75,7 @@ class ExportOptions:
     rtol: float | None = option("allowed relative difference (default: by precision)", type=float, metavar="X")
     images: str | Path | None = option("photographs to verify with (default: made-up ones)", type=Path, metavar="DIR")
     reference_json: str | Path | None = option(
-        "another framework's detections on --images in COCO's format, to count matches", type=Path, metavar="FILE"
+        "another framework's results on --images in COCO's format, to count matches", type=Path, metavar="FILE"
     )
     calib: str | Path | None = option(
         "images to calibrate int8 with, of the kind that it will run on", type=Path, metavar="DIR"

@@ -5,8 +5,6 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..backends.open import ready
 from ..card import Card
 from ..coco.annotations import AnnotatedImage, Annotations, read_annotations
@@ -14,9 +12,7 @@ from ..coco.evaluation import LEAST_SCORE, Evaluation
 from ..inputs.geometry import Image
 from ..inputs.image import read_image
 from ..loader import load
-from ..pipelines.crops import PoseEstimator
-from ..pipelines.pipeline import Pipeline
-from ..results.instances import Instances
+from ..pipelines.annotated import find_annotated
 from ..system.errors import InputError, UsageError
 from ..system.overlap import ahead
 from .gate import AccuracyGate
@@ -39,25 +35,12 @@ class Examination:
         opened = str(ready(file, backend, device))
         model = load(opened, backend=backend, device=device, threads=threads, conf=self._conf())
         for image, pixels in ahead(_read(self.annotations.images), 2):
-            self.evaluation.add(image, self._detect(model, image, pixels))
+            self.evaluation.add(image, find_annotated(model, self.annotations, image, pixels))
             advance(1)
 
     def _conf(self) -> float:
         conf, form = min(self.card.suppress.conf, LEAST_SCORE), self.card.form
         return max(conf, form.least_conf) if form.suppresses else conf
-
-    def _detect(self, model: Pipeline, image: AnnotatedImage, pixels: Image) -> Instances:
-        if not isinstance(model, PoseEstimator):
-            return model.find([pixels])[0]
-        # A top-down network is given the boxes of all people whose keypoints count.
-        counted = [one for one in image.objects if not one.is_crowd and any(one.keypoints[2::3])]
-        boxes = np.array([one.box for one in counted], np.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        names = self.card.labels
-        labels = np.array([names.index(self.annotations.categories[one.category].name) for one in counted], np.int64)
-        size = (pixels.shape[1], pixels.shape[0])
-        given = Instances(boxes, np.ones(len(boxes), np.float32), labels, names, size)
-        return model.estimate([pixels], [given])[0]
 
 
 def read_truth(arguments: argparse.Namespace) -> Annotations | None:

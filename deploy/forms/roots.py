@@ -141,7 +141,7 @@ class Roots(SingleStage):
         links = parts[:, starts] - parts[:, ends]
         lengths = np.sqrt((links**2).sum(2))
         unit = np.maximum(lengths[:, self.torso].mean(1, keepdims=True), 1)
-        x = np.concatenate(((links / unit[..., None]).reshape(len(links), -1), lengths / unit, values), 1)
+        x = np.concatenate(((links / unit[..., None]).reshape(len(links), 2 * len(starts)), lengths / unit, values), 1)
         for name in _LAYERS:
             layer = maps[name]
             x = np.maximum(x, 0) if name != _LAYERS[0] else x

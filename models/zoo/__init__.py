@@ -31,6 +31,7 @@ from . import (
     gfl,
     grmi,
     guided_anchoring,
+    hands_and_faces,
     higherhrnet,
     hrnet,
     hrnetv2,
@@ -41,6 +42,7 @@ from . import (
     mspn,
     nanodet,
     nas_fpn,
+    openpose,
     paa,
     picodet,
     pvt,
@@ -73,6 +75,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    wholebody,
     yolof,
     yolov3,
     yolox,
@@ -131,9 +134,10 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners),
+    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
+    *(wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 

@@ -11,7 +11,6 @@ from ..backbones.resnet import TINY
 from ..heads.spm import SPMHead
 from ..pose import TEST_WARP, PoseNetwork, bottom_up
 
-
 W32 = partial(HRNet, 32)
 
 

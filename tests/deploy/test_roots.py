@@ -134,6 +134,25 @@ def test_maps_that_no_network_gives(value: float) -> None:
     assert len(flat) == 30 and np.isfinite(flat.scores).all()
 
 
+def test_poses_are_scored_again() -> None:
+    """By a network that is written down here for one person; of nobody there is nothing to score."""
+    draw = np.random.default_rng(2)
+    outputs = planted((10, 12)) | {"heatmaps": draw.uniform(0.2, 1, (3, HEIGHT, WIDTH)).astype(np.float32)}
+    plain = found(outputs, skeleton=TWO)
+    layers = [draw.normal(size=shape).astype(np.float32) for shape in ((5, 10), (4, 6), (1, 5))]
+    weights = {f"rescoring_{i + 1}": layer for i, layer in enumerate(layers)}
+    again = found(outputs | weights, Roots(torso=(0, 1)), TWO)
+    values = plain.keypoints[0, :, 2] / 0.9
+    first, second = np.array([10 - 7.5, 9 - 12]), np.array([10 - 12.5, 9 - 12])
+    unit = np.linalg.norm(first)  # both links are as long
+    x = np.array([*first / unit, *second / unit, 1, 1, *values])
+    x = np.maximum(layers[0][:, :9] @ x[:9] + layers[0][:, 9], 0)
+    x = np.maximum(layers[1][:, :5] @ x + layers[1][:, 5], 0)
+    factor = layers[2][0, :4] @ x + layers[2][0, 4]
+    np.testing.assert_allclose(again.keypoints[..., 2], plain.keypoints[..., 2] * factor, rtol=1e-4)
+    assert len(found(planted() | weights | {"heatmaps": outputs["heatmaps"]}, Roots(torso=(0, 1)), TWO)) == 0
+
+
 def test_nobody() -> None:
     people = found(planted(), Roots(nearby=0.05), TWO)
     assert len(people) == 0 and people.keypoints.shape == (0, 3, 3)
