@@ -70,11 +70,11 @@ WEIGHTS = Path(__file__).parent / "weights"
 class Published:
     """A published checkpoint: its URL, and the COCO AP of boxes or keypoints that its authors state.
 
-    `url` is None if no program can download it, for example from a web drive.
+    `url` is None if no program can download it, for example from a web drive, and `ap` if they state another figure.
     """
 
     url: str | None
-    ap: float
+    ap: float | None = None
 
 
 def openmmlab(folder: str, name: str, suffix: str, ap: float) -> Published:

@@ -116,7 +116,7 @@ def from_config(section: Section, trunk: Trunk) -> Head:
 
 
 def old_names(count: int) -> dict[str, str]:
-    """mmpose 0.x has `count` further convolutions and the final one in one sequence."""
+    """For `Variant.mapping`: mmpose 0.x has `count` further convolutions and the final one in one sequence."""
     if not count:
         return {}
     layers = {f"^head.final_layer.{3 * i + j}.": f"head.conv_layers.{3 * i + j}." for i in range(count) for j in (0, 1)}

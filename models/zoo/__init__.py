@@ -30,6 +30,7 @@ from . import (
     gfl,
     grmi,
     guided_anchoring,
+    hands_and_faces,
     higherhrnet,
     hrnet,
     hrnetv2,
@@ -40,6 +41,7 @@ from . import (
     mspn,
     nanodet,
     nas_fpn,
+    openpose,
     paa,
     picodet,
     pvt,
@@ -71,6 +73,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    wholebody,
     yolof,
     yolov3,
     yolox,
@@ -129,9 +132,10 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose, marker_corners),
+    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
+    *(wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
 _SINGLE_STAGE = (centernet_pose,)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
