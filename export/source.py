@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..deploy.system.errors import InputError, UsageError
-from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, load_variant, random_model, read_checkpoint
+from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, fitting, load_variant, random_model, read_checkpoint
 from ..models.config.text import ConfigError, UnknownNetworkError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
@@ -180,7 +180,7 @@ def _candidates(checkpoint: Checkpoint) -> str:
 
 def _fitting(checkpoint: Checkpoint) -> list[str]:
     """At most eight variants that the weights fit."""
-    return [name for name, variant in VARIANTS.items() if fits(variant, checkpoint)][:8]
+    return [variant.name for variant in fitting(tuple(VARIANTS.values()), checkpoint)][:8]
 
 
 def _same_network(named: Variant, variant: Variant) -> bool:
