@@ -22,10 +22,11 @@ from detforge.models.zoo import VARIANTS
 
 pytestmark = pytest.mark.slow
 
-FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
+FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test", "faster_rcnn_test")
 # With random weights, half precision moves one detection in twenty of SpineNet's.
 UNPROVEN = ("spinenet_test",)
-NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind == "dense" and n not in UNPROVEN]
+KINDS = ("dense", "proposed")
+NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind in KINDS and n not in UNPROVEN]
 CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
     for case in [(n, "fp16") for n in NAMES] + [(name, "fp32") for name in (*FREE, *UNPROVEN)]
@@ -101,12 +102,13 @@ def lively_weights(name: str) -> dict[str, Tensor]:
     images = np.empty((2, 3, *canvas), np.float32)
     for seed, image in enumerate(images):
         Resize().whole(canvas).fill(image, make_up(canvas, seed), variant.input.pixels, threads=1)
+    inputs = [torch.from_numpy(images), *(torch.tensor([canvas, canvas]).float() for _ in variant.other_inputs)]
     with torch.no_grad():
-        outputs = model.eval()(torch.from_numpy(images))
+        outputs = model.eval()(*inputs)
         while classifiers and fewest_detections(outputs) > 50:
             for bias, classes in classifiers:
                 bias[classes] -= 1
-            outputs = model(torch.from_numpy(images))
+            outputs = model(*inputs)
     return model.state_dict()
 
 
