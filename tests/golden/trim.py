@@ -38,7 +38,12 @@ OPERATORS = {
     "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
     "extreme_edges": ("ops_extreme", ["h_aggregate", "v_aggregate"]),
     "extreme_post": ("ops_extreme", [f"extreme_post_ghost{on}" for on in (True, False)]),
-    "fpt": ("ops_fpt", ["self_trans_mix2", "self_trans_mix4", "ground_trans_dot", "render_trans"]),
+    "fpt": (
+        "ops_fpt",
+        [f"self_trans_mix{count}" for count in (2, 4)]
+        + [f"ground_trans_{form}" for form in ("dot", "embedded")]
+        + ["render_trans", "lgt"],
+    ),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
