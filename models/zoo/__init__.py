@@ -24,6 +24,7 @@ from . import (
     dekr,
     efficientnet,
     extremenet,
+    faster_rcnn,
     fcos,
     foveabox,
     fpt,
@@ -83,6 +84,7 @@ from . import (
 )
 
 _DETECTION = (
+    faster_rcnn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
