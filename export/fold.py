@@ -9,7 +9,7 @@ from ..plugins.deform_conv.op import DeformConv
 
 
 def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
-    """Fold, in place, every BatchNorm2d whose only input is the result of one ungrouped convolution.
+    """Fold, in place, every BatchNorm2d whose only input is the result of one convolution.
 
     A run on `inputs` shows which layer feeds which. Layers that run more than once, such as heads shared by several
     levels, are left unchanged: their convolution may feed several normalisations.
@@ -17,10 +17,13 @@ def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
     for convolution, name in _pairs(model, inputs):
         norm = model.get_submodule(name)
         scale, shift = _affine(norm)
-        # The output channels of a transposed convolution are its second axis.
-        shape = (1, -1, 1, 1) if isinstance(convolution, nn.ConvTranspose2d) else (-1, 1, 1, 1)
         with torch.no_grad():
-            convolution.weight.mul_(scale.reshape(shape))
+            if isinstance(convolution, nn.ConvTranspose2d):
+                # Its second axis holds the output channels of one group, its first the groups' input channels.
+                grouped = convolution.weight.unflatten(0, (convolution.groups, -1))
+                grouped.mul_(scale.reshape(convolution.groups, 1, -1, 1, 1))
+            else:
+                convolution.weight.mul_(scale.reshape(-1, 1, 1, 1))
         bias = 0 if convolution.bias is None else convolution.bias.detach() * scale
         convolution.bias = nn.Parameter(bias + shift)
         model.set_submodule(name, nn.Identity())

@@ -17,6 +17,7 @@ from . import (
     centripetalnet,
     convnext,
     cornernet,
+    cpm,
     cspnet,
     dark,
     ddod,
@@ -32,11 +33,13 @@ from . import (
     guided_anchoring,
     hands_and_faces,
     higherhrnet,
+    hourglass,
     hrnet,
     hrnetv2,
     integral,
     iou_aware_retinanet,
     libra,
+    litehrnet,
     marker_corners,
     mspn,
     nanodet,
@@ -72,6 +75,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    vipnas,
     wholebody,
     yolof,
     yolov3,
@@ -131,6 +135,7 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
+    *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(wholebody, hands_and_faces, marker_corners),
 )
