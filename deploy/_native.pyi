@@ -140,10 +140,23 @@ def group(
     udp: bool,
     mmpose: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
-def project(
+def group_affinity(
+    heatmaps: NDArray[np.float32],
+    fields: NDArray[np.float32],
+    limbs: NDArray[np.int64],
+    stride: int,
+    top_k: int,
+    starts: int,
+    least_peak: float,
+    least_field: float,
+    least_parts: int,
+    least_score: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def blend(
     source: NDArray[np.float32],
     target: NDArray[np.float32],
     order: NDArray[np.int64],
-    aligned: bool,
-    mirrored: bool,
+    signs: NDArray[np.float32],
+    rows: tuple[float, float],
+    columns: tuple[float, float],
 ) -> None: ...

@@ -29,6 +29,7 @@ from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_poo
 from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
+from ..plugins.roi_align.op import roi_align
 from .convert import attach, to_onnx
 from .doctor_images import prepare_on_gpu
 from .engine import EngineOptions, build_engine
@@ -245,6 +246,11 @@ def _suppression(image: Tensor) -> Tensor:
     return nms(boxes, image[:, 1, :, 0], (image[:, 2, :, 0] > 0).float(), boxes.new_full((1,), 0.5), 2, 10)
 
 
+def _regions(image: Tensor) -> Tensor:
+    corners = image[:, 0, :, :2].float()
+    return roi_align([image, image[:, :, ::2, ::2]], torch.cat((corners, corners + 2), -1), (2, 2), 1, finest_scale=1)
+
+
 # First a convolution, which every backend can run, then our operators in the precisions of exported files.
 _LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ...]]] = [
     ("convolution", lambda: nn.Conv2d(3, 8, 3, padding=1), ("fp32", "fp16")),
@@ -253,4 +259,5 @@ _LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ..
     ("deform_conv", _deformable, ("fp32", "fp16")),
     ("dfl", lambda: _distances, ("fp32",)),
     ("nms", lambda: _suppression, ("fp32",)),
+    ("roi_align", lambda: _regions, ("fp32", "fp16")),
 ]

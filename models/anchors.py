@@ -117,7 +117,7 @@ class FittedAnchors:
             halves = [(size / math.sqrt(r) / 2, size * math.sqrt(r) / 2) for r in self.ratios for size in own]
             first = like.new_tensor([(2 * round(x), 2 * round(y)) for x, y in halves])
             centres = cells[:, None].expand(-1, len(first), -1)
-            levels.append(torch.cat((centres, first.expand(len(cells), -1, -1)), -1).reshape(-1, 4))
+            levels.append(torch.cat((centres, first.expand(cells.shape[0], -1, -1)), -1).reshape(-1, 4))
         return torch.cat(levels)
 
 
@@ -144,7 +144,7 @@ class SizedAnchors:
         levels: list[Tensor] = []
         for size, stride, sides in zip(sizes, self.strides, self.sides, strict=True):
             cells, _ = grid_points([size], [stride], like, 0.5)
-            boxes = like.new_tensor(sides).expand(len(cells), -1, -1)
+            boxes = like.new_tensor(sides).expand(cells.shape[0], -1, -1)
             levels.append(torch.cat((cells[:, None].expand_as(boxes), boxes), -1).reshape(-1, 4))
         return torch.cat(levels)
 

@@ -22,6 +22,24 @@ COCO_PERSON = Skeleton(
 )
 """COCO's 17 keypoints (cocodataset.org, keypoints evaluation)."""
 
+OPENPOSE_18 = Skeleton(
+    keypoints=(
+        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("right_eye", "left_eye", "right_ear", "left_ear"),
+    ),
+    links=(
+        *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13)),
+        *((1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (2, 16), (5, 17)),
+    ),
+    pairs=((2, 5), (3, 6), (4, 7), (8, 11), (9, 12), (10, 13), (14, 15), (16, 17)),
+    sigmas=(
+        *(0.026, 0.079, 0.079, 0.072, 0.062, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089, 0.107, 0.087, 0.089),
+        *(0.025, 0.025, 0.035, 0.035),
+    ),
+)
+"""COCO's 17 keypoints and the neck between the shoulders, with a shoulder's sigma (arXiv 1611.08050, figure 4)."""
+
 FACE = Skeleton(
     keypoints=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
     links=(),

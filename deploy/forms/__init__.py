@@ -1,5 +1,6 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
+from .affinity import Affinity
 from .centres import Centres
 from .centripetal import Centripetal
 from .coordinates import Coordinates
@@ -17,6 +18,6 @@ from .tags import Tags
 from .votes import Votes
 
 FORMS: list[type[Form]] = [
-    *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates, Tags, Graph, Regions),
-    *(Centres,),
+    *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
+    *(Tags, Affinity, Graph, Regions, Centres),
 ]

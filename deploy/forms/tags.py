@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native
-from ..columns.keypoints import Keypoints
 from ..contract.parse import require
 from ..contract.skeleton import Skeleton
 from ..inputs.crop import WarpedFrame
 from ..results.instances import Instances
 from .form import Contract, ImageForm, Mirror, Output, Run
+from .limbs import poses
+from .views import add_maps, spread
 
 Floats = NDArray[np.float32]
 
@@ -63,7 +64,8 @@ class Tags(ImageForm):
         return 2
 
     def for_skeleton(self, skeleton: Skeleton) -> Self:
-        order = tuple(range(len(skeleton.keypoints)))
+        count = len(skeleton.keypoints)
+        order = self.order if len(self.order) == count else tuple(range(count))
         return replace(self, flip=self.flip and bool(skeleton.pairs), order=order)
 
     def check(self, skeleton: Skeleton | None) -> None:
@@ -82,12 +84,8 @@ class Tags(ImageForm):
         assert isinstance(frame, WarpedFrame)
         heatmaps, tags = self._merged(runs, frame, card.skeleton)
         parts, scores, totals = (each[: self.people] for each in self.group(heatmaps, tags, frame.spacing))
-        values = np.concatenate((frame.to_image(parts), scores[..., None]), -1)
-        column = Keypoints(values, card.skeleton, np.zeros(len(values), np.float32))
-        bounds = column.bounds()
-        column = replace(column, areas=(bounds[:, 2:] - bounds[:, :2]).prod(1))
-        labels = np.zeros(len(values), np.int64)
-        return Instances.around([column], totals, labels, card.labels, (frame.image_size[1], frame.image_size[0]))
+        size = (frame.image_size[1], frame.image_size[0])
+        return poses(frame.to_image(parts), scores, totals, card, size)
 
     def group(self, heatmaps: Floats, tags: Floats, spacing: bool) -> tuple[Floats, Floats, Floats]:
         """Group peaks into n people.
@@ -113,20 +111,21 @@ class Tags(ImageForm):
 
     def _merged(self, runs: Sequence[Run], frame: WarpedFrame, skeleton: Skeleton) -> tuple[Floats, Floats]:
         """The mean heatmaps (k, h, w) of all runs, and the tags (views, k, h, w) of the runs at scale 1."""
-        orders = {False: np.arange(len(skeleton.keypoints)), True: np.array(skeleton.mirrored())}
+        orders = {False: range(len(skeleton.keypoints)), True: skeleton.mirrored()}
         first = runs[0].outputs["heatmaps"]
         size = frame.canvas_size if self.enlarged and not frame.spacing else first.shape[1:]
         heatmaps = np.zeros((first.shape[0], *size), np.float32)
         tags: list[Floats] = []
         for run in runs:
             order = orders[run.mirrored]
-            _project(run.outputs["heatmaps"], heatmaps, order, frame.spacing, run.mirrored)
+            _add(run.outputs["heatmaps"], heatmaps, order, frame.spacing, run.mirrored)
             if run.scale == 1.0:
                 tags.append(np.zeros_like(heatmaps))
-                _project(run.outputs["tags"], tags[-1], order, frame.spacing, run.mirrored)
+                _add(run.outputs["tags"], tags[-1], order, frame.spacing, run.mirrored)
         return heatmaps / np.float32(len(runs)), np.stack(tags)
 
 
-def _project(source: Floats, target: Floats, order: NDArray[np.int64], aligned: bool, mirrored: bool) -> None:
+def _add(source: Floats, target: Floats, order: Sequence[int], aligned: bool, mirrored: bool) -> None:
     """Resize maps (k, h, w), mirror them back, and add them to `target`."""
-    _native.project(np.ascontiguousarray(source, np.float32), target, order, aligned, mirrored)
+    rows, columns = (spread(source.shape[axis], target.shape[axis], aligned, mirrored and axis == 2) for axis in (1, 2))
+    add_maps(source, target, order, [1.0] * len(target), rows, columns)

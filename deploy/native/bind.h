@@ -24,6 +24,7 @@ nb::object array(std::vector<T> values) {
 // Each function adds the functions of one file to the module.
 void bind_boxes(nb::module_& m);
 void bind_extremes(nb::module_& m);
+void bind_fields(nb::module_& m);
 void bind_images(nb::module_& m);
 void bind_heatmaps(nb::module_& m);
 void bind_poses(nb::module_& m);

@@ -6,7 +6,6 @@
 
 #include "assignment.h"
 #include "bind.h"
-#include "project.h"
 #include "tag_steps.h"
 #include "tags.h"
 
@@ -15,7 +14,6 @@ namespace {
 using Costs = Array<const double, nb::ndim<2>>;
 using Heatmaps = Array<const float, nb::ndim<3>>;
 using Tags = Array<const float, nb::ndim<4>>;
-using Target = Array<float, nb::ndim<3>>;
 using Order = Array<const int64_t, nb::ndim<1>>;
 
 nb::object assign(Costs costs) {
@@ -80,22 +78,10 @@ nb::object group(Heatmaps heatmaps, Tags tags, Order order, size_t top_k, float 
     return nb::make_tuple(array(std::move(points)), array(std::move(scores)), array(std::move(totals)));
 }
 
-void project(Heatmaps source, Target target, Order order, bool aligned, bool mirrored) {
-    const size_t k = source.shape(0);
-    if (target.shape(0) != k) throw std::invalid_argument("source and target differ in their number of maps");
-    if (source.size() == 0 || target.size() == 0) throw std::invalid_argument("maps without pixels");
-    const std::vector<ptrdiff_t> places = order_of(order, k);
-    const size_t from = source.shape(1) * source.shape(2), to = target.shape(1) * target.shape(2);
-    nb::gil_scoped_release release;
-    detforge::Projection projection(source.shape(1), source.shape(2), target.shape(1), target.shape(2), aligned, mirrored);
-    for (size_t i = 0; i < k; ++i) projection.add(source.data() + places[i] * from, target.data() + i * to);
-}
-
 }  // namespace
 
 void bind_tags(nb::module_& m) {
     m.def("assign", &assign, "costs"_a);
     m.def("group", &group, "heatmaps"_a, "tags"_a, "order"_a, "top_k"_a, "least_peak"_a, "tag_distance"_a, "udp"_a,
           "mmpose"_a);
-    m.def("project", &project, "source"_a, "target"_a, "order"_a, "aligned"_a, "mirrored"_a);
 }

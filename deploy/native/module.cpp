@@ -4,6 +4,7 @@
 NB_MODULE(_native, m) {
     bind_boxes(m);
     bind_extremes(m);
+    bind_fields(m);
     bind_images(m);
     bind_heatmaps(m);
     bind_poses(m);

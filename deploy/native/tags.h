@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "assignment.h"
+#include "joint.h"
 #include "peaks.h"
 #include "top.h"
 
@@ -31,11 +32,6 @@ struct TagRules {
     size_t top_k;
     float least_peak;
     double distance;
-};
-
-// A keypoint in px of the map. It is missing if its score is 0.
-struct Joint {
-    float x = 0, y = 0, score = 0;
 };
 
 // The mean of tags, with one value per view.

@@ -18,6 +18,19 @@ _COUNTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2
 _WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
+def plain_layers(widths: Sequence[int]) -> nn.Sequential:
+    """3x3 convolutions with these numbers of channels, each with a ReLU; a pooling by two for each 0."""
+    layers: list[nn.Module] = []
+    in_channels = 3
+    for width in widths:
+        if width:
+            layers += [nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU()]
+            in_channels = width
+        else:
+            layers.append(nn.MaxPool2d(2, 2))
+    return nn.Sequential(*layers)
+
+
 class VGG(nn.Module):
     """VGG-16 of SSD: image to the levels after the layers `outputs`, counted with their ReLU and pooling.
 

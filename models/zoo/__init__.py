@@ -44,6 +44,7 @@ from . import (
     mspn,
     nanodet,
     nas_fpn,
+    openpose,
     paa,
     picodet,
     pvt,
@@ -139,7 +140,7 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
 _SINGLE_STAGE = (centernet_pose,)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 

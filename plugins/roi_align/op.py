@@ -59,7 +59,7 @@ def roi_align(
     ]
 
     # Every bin is a bag of rows of one table, which has all cells of all levels.
-    table = torch.cat([x.permute(0, 2, 3, 1).reshape(-1, channels) for x in levels]).to(boxes.dtype)
+    table = torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in levels]).to(boxes.dtype)
     areas = torch.tensor([x.shape[2] * x.shape[3] for x in levels], device=boxes.device)
     image = torch.arange(n, device=boxes.device).repeat_interleave(count)
     first = (areas.cumsum(0) - areas)[level] * n + image * areas[level]

@@ -176,11 +176,24 @@ def group(rng: Random) -> tuple[Any, ...]:
     return values(rng, k, h, w), tags, order, *numbers, *rng.integers(0, 2, 2).astype(bool).tolist()
 
 
-def project(rng: Random) -> tuple[Any, ...]:
-    k = size(rng, 6)
-    order = rng.permutation(k) if rng.random() < 0.9 else rng.integers(-1, k + 1, k)
-    source, target = (values(rng, k, *rng.integers(1, 30, 2)) for _ in range(2))
-    return source, target, order, *rng.integers(0, 2, 2).astype(bool).tolist()
+def blend(rng: Random) -> tuple[Any, ...]:
+    source, target = (values(rng, size(rng, 6), *rng.integers(1, 30, 2)) for _ in range(2))
+    order = (
+        rng.integers(0, max(1, len(source)), len(target)) if rng.random() < 0.9 else rng.integers(-1, 7, len(target))
+    )
+    axes = [
+        tuple(rng.choice([0, 1, -1, 0.4, -3, 1e300, -1e300, np.nan], 2, p=[*[0.16] * 5, 0.08, 0.08, 0.04]))
+        for _ in "yx"
+    ]
+    return source, target, order, values(rng, len(target)), *axes
+
+
+def group_affinity(rng: Random) -> tuple[Any, ...]:
+    k, limbs, h, w = size(rng, 6), size(rng, 6), *rng.integers(1, 14, 2)
+    ends = rng.integers(0, max(1, k), (limbs, 2)) if rng.random() < 0.9 else rng.integers(-1, k + 2, (limbs, 2))
+    numbers = int(rng.choice([1, 3, 30])), int(rng.choice([0, 1, 30])), float(rng.choice([0, 0.1])), number(rng)
+    given = values(rng, k, h, w), values(rng, limbs, 2, h, w)
+    return *given, ends, int(rng.choice([1, 3, 8])), *numbers, int(rng.choice([0, 1, 4])), number(rng)
 
 
 CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
@@ -200,7 +213,7 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             vote_peaks,
             bin_peaks,
         ),
-        *(average_views, oks, oks_nms, soft_oks_nms, assign, group, project),
+        *(average_views, oks, oks_nms, soft_oks_nms, assign, group, blend, group_affinity),
     )
 }
 

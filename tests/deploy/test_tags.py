@@ -10,6 +10,7 @@ from tag_oracle import group
 from detforge.deploy import _native
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.forms import Tags
+from detforge.deploy.forms.views import add_maps, spread
 
 People = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -196,6 +197,8 @@ def test_maps_are_added_at_one_size(sizes: tuple, mirrored: bool, aligned: bool)
     order = np.array([2, 0, 1])
     turned = source[order, :, :: -1 if mirrored else 1].astype(np.float64)
     wide = stretch(turned, sizes[1][1], aligned)
-    expected = target + stretch(wide.swapaxes(1, 2), sizes[1][0], aligned).swapaxes(1, 2)
-    _native.project(source, target, order, aligned, mirrored)
+    signs = np.array([1, -1, 1])[:, None, None]
+    expected = target + signs * stretch(wide.swapaxes(1, 2), sizes[1][0], aligned).swapaxes(1, 2)
+    rows, columns = (spread(sizes[0][axis], sizes[1][axis], aligned, mirrored and axis == 1) for axis in (0, 1))
+    add_maps(source, target, order, [1.0, -1.0, 1.0], rows, columns)
     np.testing.assert_allclose(target, expected, atol=1e-6)

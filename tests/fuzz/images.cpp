@@ -2,10 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 #include <vector>
 
+#include "../../deploy/native/blend.h"
 #include "../../deploy/native/crop.h"
-#include "../../deploy/native/project.h"
 #include "../../deploy/native/resize.h"
 #include "fuzz.h"
 
@@ -113,25 +114,25 @@ void cropped(Draw& draw) {
     }
 }
 
-void projected(Draw& draw) {
+void blended(Draw& draw) {
     const ptrdiff_t h = draw.whole(1, 30), w = draw.whole(1, 30);
     const ptrdiff_t target_h = draw.whole(1, 30), target_w = draw.whole(1, 30);
-    const bool aligned = draw.flag(), mirrored = draw.flag();
+    const auto affine = [&] { return std::pair(draw.pick({0.0, 0.5, 1.0, -1.0, 0.37, -2.1, 1e9}), draw.pick({0.0, -0.25, 7.3, 1e9})); };
+    const auto rows = affine(), columns = affine();
     const std::vector<float> source = draw.values<float>(h * w, -1, 1);
     std::vector<float> target(target_h * target_w);
-    Projection(h, w, target_h, target_w, aligned, mirrored).add(source.data(), target.data());
+    const Samples down(h, target_h, rows.first, rows.second), across(w, target_w, columns.first, columns.second);
+    Blend(h, w, down, across)(source.data(), target.data(), -1);
     if (!std::all_of(source.begin(), source.end(), [](float value) { return std::abs(value) <= 1; })) return;
-    const auto place = [&](double i, double from, double to) {
-        if (aligned) return to > 1 ? (from - 1) * i / (to - 1) : 0;
-        return std::clamp((i + 0.5) * from / to - 0.5, 0.0, from - 1);
+    const auto place = [](double i, const std::pair<double, double>& axis, double from) {
+        return std::clamp(axis.first * i + axis.second, 0.0, from - 1);
     };
     for (ptrdiff_t i = 0; i < target_h * target_w; ++i) {
-        const double y = place(i / target_w, h, target_h), x = place(i % target_w, w, target_w);
+        const double y = place(i / target_w, rows, h), x = place(i % target_w, columns, w);
         double expected = 0;
         for (ptrdiff_t j = 0; j < h * w; ++j) {
-            const double down = std::abs(y - j / w), right = std::abs(x - j % w);
-            const ptrdiff_t from = mirrored ? j / w * w + w - 1 - j % w : j;
-            if (down < 1 && right < 1) expected += source[from] * (1 - down) * (1 - right);
+            const double below = std::abs(y - j / w), right = std::abs(x - j % w);
+            if (below < 1 && right < 1) expected -= source[j] * (1 - below) * (1 - right);
         }
         require(std::abs(target[i] - expected) < 1e-4, "a map of another size has bilinear samples");
     }
@@ -141,6 +142,6 @@ void projected(Draw& draw) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    draw.pick({resized<float>, resized<Half>, resized<uint8_t>, cropped, projected})(draw);
+    draw.pick({resized<float>, resized<Half>, resized<uint8_t>, cropped, blended})(draw);
     return 0;
 }

@@ -14,6 +14,7 @@ from reader import FOLDER
 
 STEPS = {"a": 4, "b": 2}
 POSE_STEP = 8
+SCENES = "one three crowd crossing border occluded broken ghosts small party empty".split()
 OPERATORS = {
     "deform_conv": (
         "ops_mmcv",
@@ -37,7 +38,12 @@ OPERATORS = {
     "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
     "extreme_edges": ("ops_extreme", ["h_aggregate", "v_aggregate"]),
     "extreme_post": ("ops_extreme", [f"extreme_post_ghost{on}" for on in (True, False)]),
-    "fpt": ("ops_fpt", ["self_trans_mix2", "self_trans_mix4", "ground_trans_dot", "render_trans"]),
+    "fpt": (
+        "ops_fpt",
+        [f"self_trans_mix{count}" for count in (2, 4)]
+        + [f"ground_trans_{form}" for form in ("dot", "embedded")]
+        + ["render_trans", "lgt"],
+    ),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -108,6 +114,7 @@ OPERATORS = {
         + [f"soft_nms_39_{method}" for method in (0, 1, 2)],
     ),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
+    "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]

@@ -12,7 +12,7 @@ from reference import load_network
 from torch import Tensor
 from torch.nn import functional as F
 
-from detforge.deploy import _native
+from detforge.deploy.forms.views import add_maps, spread
 from detforge.models.variant import Variant
 
 
@@ -76,8 +76,9 @@ def test_outputs_at_full_size_are_those_of_the_reference(run: Run) -> None:
         return
     tags = run.stages[0][:, 17:].numpy()
     full = np.zeros((17, *run.golden.image.shape[2:]), np.float32)
-    order = run.variant.skeleton.mirrored()
     for i, view in enumerate(merged(run, True)[1]):
         full[:] = 0
-        _native.project(tags[i], full, np.array(order if i else range(17)), False, bool(i))
+        order = run.variant.skeleton.mirrored() if i else range(17)
+        places = (spread(tags.shape[axis], full.shape[axis - 1], False, bool(i) and axis == 3) for axis in (2, 3))
+        add_maps(tags[i], full, order, [1.0] * 17, *places)
         np.testing.assert_allclose(full, view, atol=1e-6)

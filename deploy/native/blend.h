@@ -3,19 +3,19 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 namespace detforge {
 
-// The two pixels in a row of `from` between which each of `to` samples is, and its distance from the first.
+// Along one axis: the two pixels of a source of `from` px between which each of `to` samples is, and its distance from
+// the first. Sample i is at `step` * i + `start`; those outside are at the nearest pixel.
 class Samples {
 public:
-    // Pixels are areas; or with `aligned` points, and the first and last pixels of both rows coincide.
-    Samples(ptrdiff_t from, ptrdiff_t to, bool aligned) : first(to), second(to), weight(to) {
-        const double step = aligned ? (to > 1 ? double(from - 1) / (to - 1) : 0) : double(from) / to;
+    Samples(ptrdiff_t from, ptrdiff_t to, double step, double start) : first(to), second(to), weight(to) {
         for (ptrdiff_t i = 0; i < to; ++i) {
-            const double place = std::max(aligned ? i * step : (i + 0.5) * step - 0.5, 0.0);
-            first[i] = std::min(static_cast<ptrdiff_t>(place), from - 1);
+            const double place = std::clamp(step * i + start, 0.0, static_cast<double>(from - 1));
+            first[i] = static_cast<ptrdiff_t>(place);
             second[i] = std::min(first[i] + 1, from - 1);
             weight[i] = static_cast<float>(place - first[i]);
         }
@@ -25,19 +25,13 @@ public:
     std::vector<float> weight;
 };
 
-// Adds maps (k, h, w) to a target (k, target h, target w), resized bilinearly and with `mirrored` mirrored left to
-// right.
-class Projection {
+// Adds maps of h x w px to targets, bilinearly sampled and multiplied by a sign. A negative step mirrors.
+class Blend {
 public:
-    Projection(ptrdiff_t h, ptrdiff_t w, ptrdiff_t target_h, ptrdiff_t target_w, bool aligned, bool mirrored)
-        : h_(h), w_(w), rows_(h, target_h, aligned), columns_(w, target_w, aligned) {
-        if (!mirrored) return;
-        for (auto* places : {&columns_.first, &columns_.second}) {
-            for (ptrdiff_t& place : *places) place = w - 1 - place;
-        }
-    }
+    Blend(ptrdiff_t h, ptrdiff_t w, const Samples& rows, const Samples& columns)
+        : h_(h), w_(w), rows_(rows), columns_(columns) {}
 
-    void add(const float* source, float* target) {
+    void operator()(const float* source, float* target, float sign) {
         const ptrdiff_t wide = columns_.first.size();
         stretched_.resize(h_ * wide);
         for (ptrdiff_t y = 0; y < h_; ++y) {
@@ -51,7 +45,7 @@ public:
             const float *above = &stretched_[rows_.first[y] * wide], *below = &stretched_[rows_.second[y] * wide];
             const float weight = rows_.weight[y];
             float* out = target + y * wide;
-            for (ptrdiff_t x = 0; x < wide; ++x) out[x] += mix(above[x], below[x], weight);
+            for (ptrdiff_t x = 0; x < wide; ++x) out[x] += sign * mix(above[x], below[x], weight);
         }
     }
 

@@ -1,0 +1,65 @@
+"""Networks of fields along limbs against their references: every tensor, and the people."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from golden.agreement import assert_near, assert_tensors_agree
+from golden.catalog import networks
+from golden.reader import PoseGolden, load_pose
+from reference import assert_parameters_agree, load_network
+from torch import Tensor, nn
+
+from detforge.deploy.forms.form import Run
+from detforge.deploy.inputs.resize import Resize
+from detforge.models.variant import Variant
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Our network on a golden: its tensors under the reference's names, and its outputs for image and mirror image."""
+
+    golden: PoseGolden
+    variant: Variant
+    model: nn.Module
+    raw: dict[str, Tensor]
+    views: list[dict[str, Tensor]]
+
+
+@pytest.fixture(scope="module", params=networks("affinity"))
+def seen(request: pytest.FixtureRequest) -> Seen:
+    golden = load_pose(request.param)
+    variant, model = load_network(request.param, golden.state)
+    image = torch.from_numpy(golden.image)
+    raw: dict[str, Tensor] = {}
+    views: list[dict[str, Tensor]] = []
+    with torch.inference_mode():
+        for given, prefix in ((image, ""), (image.flip(3), "flipped")):
+            features = model.backbone(given)
+            stages = model.head(features)
+            views.append(model.head.decode(stages))
+            for i, stage in enumerate(stages, 1):
+                named = dict(zip(("paf", "heat"), stage, strict=True))
+                raw |= {f"{prefix or f'stage{i}'}/{name}": tensor for name, tensor in named.items()}
+            raw.setdefault("feature", features)
+    return Seen(golden, variant, model, raw, views)
+
+
+def test_every_tensor_equals_the_reference(seen: Seen) -> None:
+    assert_tensors_agree(seen.golden.raw, seen.raw, 5e-5)
+
+
+def test_people_equal_the_reference(seen: Seen) -> None:
+    frame = Resize().whole(seen.golden.image.shape[2:])
+    arrays = [{name: tensor[0].numpy() for name, tensor in view.items()} for view in seen.views]
+    for tag, case in seen.golden.cases.items():
+        views = [Run(outputs, frame, bool(i)) for i, outputs in enumerate(arrays[: 1 + case.flip])]
+        form = replace(seen.variant.form, flip=case.flip)
+        points, scores, _ = form.group(*form.merged(views, seen.variant.skeleton))
+        # Thousands of weak links of random weights are in a row; a change of 1e-5 may swap two of them.
+        assert_near(f"keypoint of case {tag}", points, case.keypoints, 0.01, far=0.01)
+        assert_near(f"score of case {tag}", scores, case.scores, 1e-5, far=0.01)
+
+
+def test_parameters_are_those_of_the_reference(seen: Seen) -> None:
+    assert_parameters_agree(seen.variant, seen.model, seen.golden.state)
