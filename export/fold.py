@@ -20,7 +20,7 @@ def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
         with torch.no_grad():
             if isinstance(convolution, nn.ConvTranspose2d):
                 # Its second axis holds the output channels of one group, its first the groups' input channels.
-                grouped = convolution.weight.unflatten(0, (convolution.groups, -1))
+                grouped: Tensor = convolution.weight.unflatten(0, (convolution.groups, -1))
                 grouped.mul_(scale.reshape(convolution.groups, 1, -1, 1, 1))
             else:
                 convolution.weight.mul_(scale.reshape(-1, 1, 1, 1))
