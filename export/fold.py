@@ -18,15 +18,21 @@ def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
         norm = model.get_submodule(name)
         scale, shift = _affine(norm)
         with torch.no_grad():
-            if isinstance(convolution, nn.ConvTranspose2d):
-                # Its second axis holds the output channels of one group, its first the groups' input channels.
-                grouped: Tensor = convolution.weight.unflatten(0, (convolution.groups, -1))
-                grouped.mul_(scale.reshape(convolution.groups, 1, -1, 1, 1))
-            else:
-                convolution.weight.mul_(scale.reshape(-1, 1, 1, 1))
+            convolution.weight.mul_(_of_weights(scale, convolution))
         bias = 0 if convolution.bias is None else convolution.bias.detach() * scale
         convolution.bias = nn.Parameter(bias + shift)
         model.set_submodule(name, nn.Identity())
+
+
+def _of_weights(scale: Tensor, convolution: Any) -> Tensor:
+    """The factor of each output channel, in the shape of the weights.
+
+    Those of a transposed convolution have the input channels of all groups first, then the output channels of one.
+    """
+    if not isinstance(convolution, nn.ConvTranspose2d):
+        return scale.reshape(-1, 1, 1, 1)
+    inputs = convolution.in_channels // convolution.groups
+    return scale.reshape(convolution.groups, -1, 1, 1).repeat_interleave(inputs, 0)
 
 
 def _affine(norm: Any) -> tuple[Tensor, Tensor]:
