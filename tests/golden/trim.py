@@ -39,7 +39,12 @@ OPERATORS = {
     "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
     "extreme_edges": ("ops_extreme", ["h_aggregate", "v_aggregate"]),
     "extreme_post": ("ops_extreme", [f"extreme_post_ghost{on}" for on in (True, False)]),
-    "fpt": ("ops_fpt", ["self_trans_mix2", "self_trans_mix4", "ground_trans_dot", "render_trans"]),
+    "fpt": (
+        "ops_fpt",
+        [f"self_trans_mix{count}" for count in (2, 4)]
+        + [f"ground_trans_{form}" for form in ("dot", "embedded")]
+        + ["render_trans", "lgt"],
+    ),
     "center_pad": ("ops_transforms", ["center_pad_31_0", "center_pad_31_1", "center_pad_127_0"]),
     "resizes": ("ops_transforms", ["imresize"] + [f"imrescale_{i}" for i in range(3)]),
     "crops": (
@@ -181,6 +186,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
+        if f"{tag}/proposals/bboxes" in full and name not in TRUNKS:
+            arrays[f"{tag}/proposals"] = full[f"{tag}/proposals/bboxes"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
