@@ -24,6 +24,7 @@ from . import (
     deeppose,
     efficientnet,
     extremenet,
+    faster_rcnn,
     fcos,
     foveabox,
     fpt,
@@ -85,6 +86,7 @@ from . import (
 )
 
 _DETECTION = (
+    faster_rcnn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
