@@ -17,6 +17,7 @@ from . import (
     centripetalnet,
     convnext,
     cornernet,
+    cpm,
     cspnet,
     dark,
     ddod,
@@ -34,11 +35,13 @@ from . import (
     guided_anchoring,
     hands_and_faces,
     higherhrnet,
+    hourglass,
     hrnet,
     hrnetv2,
     integral,
     iou_aware_retinanet,
     libra,
+    litehrnet,
     marker_corners,
     mspn,
     nanodet,
@@ -76,6 +79,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    vipnas,
     wholebody,
     yolof,
     yolov3,
@@ -136,6 +140,7 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
+    *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(wholebody, hands_and_faces, marker_corners),
 )
