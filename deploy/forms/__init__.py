@@ -12,6 +12,7 @@ from .graph import Graph
 from .heatmaps import Heatmaps
 from .offsets import Offsets
 from .peaks import Peaks
+from .people import People
 from .proposed import Proposed
 from .regions import Regions
 from .roots import Roots
@@ -21,5 +22,5 @@ from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
-    *(Tags, Affinity, Graph, Regions, Centres, Roots, Proposed),
+    *(Tags, Affinity, Graph, Regions, Centres, Roots, People, Proposed),
 ]

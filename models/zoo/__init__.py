@@ -15,6 +15,7 @@ from . import (
     centernet,
     centernet_pose,
     centripetalnet,
+    cid,
     convnext,
     cornernet,
     cpm,
@@ -145,7 +146,7 @@ _TOP_DOWN = (
     *(wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
-_SINGLE_STAGE = (centernet_pose, dekr, spm)
+_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
