@@ -63,19 +63,20 @@ def to_onnx(
     is_bf16 = any(weight.dtype == torch.bfloat16 for weight in model.parameters())
     opset = _BF16_OPSET if is_bf16 else OPSET
     with _as_export_error(), _quiet():
-        with torch.inference_mode():
-            names = list(model(*_zeros(inputs, 1, canvas or _SMALL_CANVAS)))
         program = _EXPORTER.export(
             model,
             given,
             dynamo=True,
             opset_version=opset,
             input_names=[each.name for each in inputs],
-            output_names=names,
             dynamic_shapes=tuple(free) if any(free) else None,
             custom_translation_table=TRANSLATIONS,
             verbose=False,
         )
+        # The network is not run for the names of its outputs: in half precision a CPU takes long.
+        names = program.exported_program.call_spec.out_spec.context
+        for output, name in zip(program.model.graph.outputs, names, strict=True):
+            output.name = name
         proto: onnx.ModelProto = program.model_proto
         _clean(proto)
         used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}

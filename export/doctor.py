@@ -29,6 +29,8 @@ from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_poo
 from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
+from ..plugins.prroi_pool.op import prroi_pool
+from ..plugins.roi_align.op import roi_align
 from .convert import attach, to_onnx
 from .doctor_images import prepare_on_gpu
 from .engine import EngineOptions, build_engine
@@ -245,6 +247,13 @@ def _suppression(image: Tensor) -> Tensor:
     return nms(boxes, image[:, 1, :, 0], (image[:, 2, :, 0] > 0).float(), boxes.new_full((1,), 0.5), 2, 10)
 
 
+def _regions(image: Tensor) -> Tensor:
+    corners = image[:, 0, :, :2].float()
+    levels, boxes = [image, image[:, :, ::2, ::2]], torch.cat((corners, corners + 2), -1)
+    aligned = roi_align(levels, boxes, (2, 2), 1, finest_scale=1)
+    return aligned + prroi_pool(levels, boxes, (2, 2), 1, finest_scale=1)
+
+
 # First a convolution, which every backend can run, then our operators in the precisions of exported files.
 _LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ...]]] = [
     ("convolution", lambda: nn.Conv2d(3, 8, 3, padding=1), ("fp32", "fp16")),
@@ -253,4 +262,5 @@ _LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ..
     ("deform_conv", _deformable, ("fp32", "fp16")),
     ("dfl", lambda: _distances, ("fp32",)),
     ("nms", lambda: _suppression, ("fp32",)),
+    ("roi_align, prroi_pool", lambda: _regions, ("fp32", "fp16")),
 ]

@@ -64,6 +64,16 @@ def _shifted_maxima(axis: int, length: int) -> str:
         y = Identity ({name})"""
 
 
+def _proposals(rng: np.random.Generator) -> Arrays:
+    """The levels of a pyramid at 800 x 1216 px, and 1000 boxes of 16 to 600 px."""
+    levels = [rng.standard_normal((1, 256, 200 >> i, 304 >> i), np.float32) for i in range(4)]
+    image = np.array((1216, 800))
+    sides, centres = np.exp(rng.uniform(np.log(16), np.log(600), (1, 1000, 2))), rng.random((1, 1000, 2)) * image
+    corners = np.stack((centres - sides / 2, centres + sides / 2), 2).clip(0, image)
+    boxes = corners.reshape(1, 1000, 4).astype(np.float32)
+    return *levels, boxes, boxes
+
+
 _CONVOLUTION = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 1, "offset_group": 1}
 
 WORKLOADS = (
@@ -88,5 +98,19 @@ WORKLOADS = (
         _deformable,
         _CONVOLUTION,
         {"plain Conv": "y = Conv <pads = [1, 1, 1, 1]> (x, weight, bias)"},
+    ),
+    Workload(
+        "roi_align 1000 boxes, 256 channels, 7x7",
+        "RoiAlign4",
+        _proposals,
+        {
+            "output_height": 7,
+            "output_width": 7,
+            "stride": 4,
+            "sampling_ratio": 0,
+            "aligned": 1,
+            "minimum": 0,
+            "finest_scale": 56,
+        },
     ),
 )

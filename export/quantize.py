@@ -20,11 +20,12 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from ..deploy.contract.port import Arrays
 from ..deploy.system.errors import ExportError
 from ..plugins.core.node import DOMAIN
+from ..plugins.operators import FLOAT_INPUTS
 from .calibrate import Scale, best_scale, observe
 
 Flavor = Literal["cpu", "tensorrt"]
 
-_POSITIONS = {"DeformConv": (1, 2), "ModulatedDeformConv": (1, 2), "BorderAlign": (1,)}
+_POSITIONS = {"DeformConv": (1, 2), "ModulatedDeformConv": (1, 2), "BorderAlign": (1,)} | FLOAT_INPUTS
 """The inputs of our operators that hold sampling positions."""
 _WEIGHT_LIMIT: dict[Flavor, int] = {"cpu": 64, "tensorrt": 127}
 """Largest code of a weight. Processors without VNNI add two products in 16 bits, which fit only up to 255 * 64."""

@@ -10,8 +10,10 @@ from .corner_pool import op as corner_pool
 from .deform_conv import op as deform_conv
 from .dfl import op as dfl
 from .nms import op as nms
+from .prroi_pool import op as prroi_pool
+from .roi_align import op as roi_align
 
-OPERATORS = (border_align, corner_pool, deform_conv, dfl, nms)
+OPERATORS = (border_align, corner_pool, deform_conv, dfl, nms, prroi_pool, roi_align)
 
 TRANSLATIONS: dict[Any, Any] = {key: value for operator in OPERATORS for key, value in operator.TRANSLATIONS.items()}
 """The exporter of each torch operator."""
@@ -20,6 +22,11 @@ FUNCTIONS: dict[str, onnx.FunctionProto] = {
     (made := function(text)).name: made for operator in OPERATORS for text in getattr(operator, "FUNCTIONS", ())
 }
 """The ONNX functions of our nodes, by node name."""
+
+FLOAT_INPUTS: dict[str, tuple[int, ...]] = {
+    name: places for operator in OPERATORS for name, places in getattr(operator, "FLOAT_INPUTS", {}).items()
+}
+"""The positions of the inputs that a node takes in float32, even if the others are in half precision."""
 
 REFERENCES: dict[str, Any] = {
     name: call for operator in OPERATORS for name, call in getattr(operator, "REFERENCES", {}).items()

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..blocks import ConvAct, ConvNorm
 from .lcnet import SqueezeExcite, rounded
+from .shufflenetv2 import StageTrunk
 
 _STEM = 24
 _STAGES = (3, 7, 3)
@@ -62,7 +63,7 @@ class HalvingBlock(nn.Module):
         return self.conv_pw_mv1(self.conv_dw_mv1(torch.cat((first, second), 1)))
 
 
-class ESNet(nn.Module):
+class ESNet(StageTrunk):
     """Image to three levels at strides 8, 16, 32.
 
     Shapes: (n, 3, h, w) to three (n, channels[i], ceil(h / stride), ceil(w / stride)). `wide` is a factor of the
@@ -80,11 +81,3 @@ class ESNet(nn.Module):
             blocks += [ShuffleBlock(channels, middle) for middle in middles[1:]]
             setattr(self, f"stage{i}", nn.Sequential(*blocks))
             in_channels = channels
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        x = F.max_pool2d(self.conv1(image), 3, 2, 1)
-        levels: list[Tensor] = []
-        for stage in (self.stage2, self.stage3, self.stage4):
-            x = stage(x)
-            levels.append(x)
-        return levels

@@ -18,6 +18,11 @@ _GROUPED = ((32, 32, 32, 32), (32, 64, 64), (32, 64), (32,))
 """The groups of the form with more of them (PyConvHGResNet), whose pyramids are twice as wide."""
 
 
+def _conv(in_channels: int, out_channels: int, kernel: int, stride: int, groups: int) -> nn.Conv2d:
+    groups = min(groups, out_channels)  # narrow networks have no more groups than channels
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
 class PyConv(nn.Module):
     """Convolutions of several sizes side by side, concatenated; (n, width, h, w) to (n, width, h / stride, w / stride).
 
@@ -27,7 +32,7 @@ class PyConv(nn.Module):
     def __init__(self, width: int, levels: tuple[tuple[int, int, int], ...], stride: int) -> None:
         super().__init__()
         for i, (kernel, groups, part) in enumerate(levels, 1):
-            layer = nn.Conv2d(width, width // part, kernel, stride, kernel // 2, groups=groups, bias=False)
+            layer = _conv(width, width // part, kernel, stride, groups)
             self.add_module(f"conv2_{i}", layer)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,8 +49,7 @@ class PyConvBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         (kernel, groups, _), *others = levels
-        plain = nn.Conv2d(inner, inner, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.conv2 = PyConv(inner, levels, stride) if others else plain
+        self.conv2 = PyConv(inner, levels, stride) if others else _conv(inner, inner, kernel, stride, groups)
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels)
@@ -64,7 +68,7 @@ class PyConvResNet(nn.Module):
     """Image to four levels at strides 4, 8, 16, 32.
 
     Shapes: (n, 3, h, w) to four (n, channels[i], ceil(h / stride), ceil(w / stride)). `grouped` is the form with more
-    groups; `width` is the stem's number of channels, a multiple of 64.
+    groups; `width` is the stem's number of channels, a power of two.
     """
 
     def __init__(self, depth: int = 50, *, grouped: bool = False, width: int = 64) -> None:
@@ -93,4 +97,4 @@ class PyConvResNet(nn.Module):
 
 
 PYCONV_50, PYCONV_HG_50 = PyConvResNet, partial(PyConvResNet, grouped=True)
-TINY_PYCONV = partial(PyConvResNet, 14)
+TINY_PYCONV = partial(PyConvResNet, 14, width=16)

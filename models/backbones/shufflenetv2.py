@@ -61,7 +61,20 @@ class ShuffleBlock(nn.Module):
         return both.flatten(1, 2)  # Channel shuffle: the channels of both halves alternate.
 
 
-class ShuffleNetV2(nn.Module):
+class StageTrunk(nn.Module):
+    """A stem and max pooling, then stages of which each gives a level. The stem is the first child."""
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        first, *stages = self.children()
+        x = F.max_pool2d(first(image), 3, 2, 1)
+        levels: list[Tensor] = []
+        for stage in stages:
+            x = stage(x)
+            levels.append(x)
+        return levels
+
+
+class ShuffleNetV2(StageTrunk):
     """Image to three levels at strides 8, 16, 32, and with a `last` convolution to a fourth, of so many channels.
 
     Shapes: (n, 3, h, w) to (n, channels[i], ceil(h / stride), ceil(w / stride)); `wide` is 0.5, 1, 1.5 or 2.
@@ -79,15 +92,6 @@ class ShuffleNetV2(nn.Module):
         if last:
             self.conv5 = nn.Sequential(_conv(in_channels, last, 1), nn.BatchNorm2d(last), activation())
         self.channels = (*widths, last) if last else widths
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        first, *stages = self.children()
-        x = F.max_pool2d(first(image), 3, 2, 1)
-        levels: list[Tensor] = []
-        for stage in stages:
-            x = stage(x)
-            levels.append(x)
-        return levels
 
 
 OPENMMLAB = {

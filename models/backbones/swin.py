@@ -65,7 +65,7 @@ class ShiftedWindows(nn.Module):
         regions = _regions(rows, self.shift, x)[:, None] * 3 + _regions(columns, self.shift, x)[None]
         regions = _windows(regions[None, :, :, None])[..., 0]
         apart = (regions[:, None] != regions[:, :, None]).to(x.dtype) * _APART
-        seen = self.w_msa(windows, apart.repeat(len(x), 1, 1))
+        seen = self.w_msa(windows, apart.repeat(x.shape[0], 1, 1))
         x = (
             seen.reshape(-1, rows, columns, _WINDOW, _WINDOW, seen.shape[-1])
             .transpose(2, 3)
@@ -181,7 +181,7 @@ class Swin(nn.Module):
 
 
 SWIN_T, SWIN_S = Swin, partial(Swin, (2, 2, 18, 2))
-TINY_SWIN = partial(Swin, (2, 2, 2, 2), width=8, heads=(1, 2, 2, 2))
+TINY_SWIN = partial(Swin, (1, 2, 1, 1), width=8, heads=(1, 2, 2, 2))
 
 
 def from_config(section: Section) -> Trunk:

@@ -2,22 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...deploy.forms import Dense
 from ...plugins.deform_conv.op import deform_conv
-from ..anchors import Anchors
-from ..blocks import start_head, tower
+from ..blocks import start_head
 from ..coders import deltas_to_boxes
 from ..config.dense import read_deltas, read_squares, read_towers
 from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import points_first
+from .squares import SquareAnchorHead
 
 _GROUPS = 4  # of channels that share offsets
 _GROWTH = -math.log(1e-6)  # an anchor is at most a million times as wide or tall as its square, and no less
@@ -40,7 +39,7 @@ class FeatureAdaption(nn.Module):
         return torch.relu(deform_conv(x, offsets, weight, None, None, (1, 1), (1, 1), (1, 1), 1, _GROUPS))
 
 
-class GuidedRetinaHead(nn.Module):
+class GuidedRetinaHead(SquareAnchorHead):
     """Pyramid levels to class scores and boxes for one anchor a cell, whose shape and likelihood are predicted.
 
     `forward` gives raw logits per level: `classes` (n, classes, h, w), `deltas` (n, 4, h, w), `shape` (n, 2, h, w),
@@ -48,20 +47,8 @@ class GuidedRetinaHead(nn.Module):
     holds an object's centre. Where that is unlikely all scores are 0.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        channels: int = 256,
-        *,
-        anchors: Anchors,
-        stacked: int = 4,
-        norm: Literal["bn", "gn"] | None = None,
-        in_channels: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.anchors = anchors
-        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
-        self.cls_convs, self.reg_convs = branch(), branch()
+    def __init__(self, classes: int, channels: int = 256, **branches: Any) -> None:
+        super().__init__(channels, **branches)
         self.conv_loc, self.conv_shape = nn.Conv2d(channels, 1, 1), nn.Conv2d(channels, 2, 1)
         self.feature_adaption_cls, self.feature_adaption_reg = FeatureAdaption(channels), FeatureAdaption(channels)
         self.retina_cls = nn.Conv2d(channels, classes, 3, padding=1)

@@ -69,10 +69,10 @@ class RetinaHead(nn.Module):
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and maybe `quality` (n, a), in fp32."""
         flat = {name: points_first(levels).float() for name, levels in logits.items()}
-        deltas = flat["deltas"].reshape(len(flat["deltas"]), -1, 4)
+        deltas = flat["deltas"].reshape(flat["deltas"].shape[0], -1, 4)
         anchors = self.anchors([x.shape[2:] for x in logits["deltas"]], deltas)
         boxes = deltas_to_boxes(deltas, anchors, self.stds, self.anchors.inclusive)
-        outputs = {"boxes": boxes, "scores": flat["classes"].sigmoid().reshape(len(deltas), -1, self.classes)}
+        outputs = {"boxes": boxes, "scores": flat["classes"].sigmoid().reshape(deltas.shape[0], -1, self.classes)}
         if "quality" in flat:
             outputs["quality"] = flat["quality"].sigmoid().flatten(1)
         return outputs

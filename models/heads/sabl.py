@@ -2,8 +2,7 @@
 1912.04260): each side of a box is a bucket near the anchor's side, and an offset within it."""
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,38 +10,27 @@ from torch import Tensor, nn
 from ...deploy.contract.fusion import Fusion
 from ...deploy.forms import Dense
 from ..anchors import Anchors
-from ..blocks import start_head, tower
+from ..blocks import start_head
 from ..config.dense import read_squares, read_towers
 from ..config.norms import read_norm
 from ..config.parts import Head, Neck
 from ..config.section import Section
 from ..points import points_first
+from .squares import SquareAnchorHead
 
 _BUCKETS = 14  # across a grown anchor; half of them lie on each side
 _GROWTH = 3.0
 
 
-class SABLHead(nn.Module):
+class SABLHead(SquareAnchorHead):
     """Pyramid levels to class scores, boxes and their confidence, for one square anchor per cell.
 
     `forward` gives raw logits per level: `classes` (n, classes, h, w), `buckets` and `offsets` (n, 4 * 7, h, w), side
     by side as left, right, top, bottom. `norm` is that of the branches.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        channels: int = 256,
-        *,
-        anchors: Anchors,
-        stacked: int = 4,
-        norm: Literal["bn", "gn"] | None = None,
-        in_channels: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.anchors = anchors
-        branch = partial(tower, channels, stacked, norm=norm, in_channels=in_channels)
-        self.cls_convs, self.reg_convs = branch(), branch()
+    def __init__(self, classes: int, channels: int = 256, **branches: Any) -> None:
+        super().__init__(channels, **branches)
         self.retina_cls = nn.Conv2d(channels, classes, 3, padding=1)
         self.retina_bbox_reg = nn.Conv2d(channels, 2 * _BUCKETS, 3, padding=1)
         self.retina_bbox_cls = nn.Conv2d(channels, 2 * _BUCKETS, 3, padding=1)

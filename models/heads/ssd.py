@@ -54,7 +54,7 @@ class SSDHead(nn.Module):
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes) and `boxes` (n, a, 4) xyxy px, in fp32, equally many in every cell."""
         flat = {
-            name: torch.cat([points_first([x]).reshape(len(x), -1, columns) for x in logits[name]], 1).float()
+            name: torch.cat([points_first([x]).reshape(x.shape[0], -1, columns) for x in logits[name]], 1).float()
             for name, columns in (("classes", self.classes + 1), ("deltas", 4))
         }
         sizes = [x.shape[2:] for x in logits["deltas"]]

@@ -82,7 +82,7 @@ def decode_cells(
     its sides are its anchor's times an exponential.
     """
     sizes = [x.shape[2:] for x in levels]
-    columns = [points_first([x]).reshape(len(x), -1, OTHERS + classes) for x in levels]
+    columns = [points_first([x]).reshape(x.shape[0], -1, OTHERS + classes) for x in levels]
     centre, growth, objectness, scores = torch.cat(columns, 1).float().split((2, 2, 1, classes), -1)
     priors = anchors(sizes, centre)
     reach = anchors.each(

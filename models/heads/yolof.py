@@ -50,11 +50,11 @@ class YOLOFHead(nn.Module):
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and `quality` (n, a), in fp32."""
         flat = {name: points_first(levels).float() for name, levels in logits.items()}
-        deltas = flat["deltas"].reshape(len(flat["deltas"]), -1, 4)
+        deltas = flat["deltas"].reshape(flat["deltas"].shape[0], -1, 4)
         anchors = self.anchors([x.shape[2:] for x in logits["deltas"]], deltas)
         return {
             "boxes": deltas_to_boxes(deltas, anchors, max_shift=_MAX_SHIFT),
-            "scores": flat["classes"].sigmoid().reshape(len(deltas), -1, self.classes),
+            "scores": flat["classes"].sigmoid().reshape(deltas.shape[0], -1, self.classes),
             "quality": flat["quality"].sigmoid().flatten(1),
         }
 

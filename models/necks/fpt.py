@@ -1,10 +1,14 @@
 """Feature Pyramid Transformer (Zhang et al., "Feature Pyramid Transformer", arXiv 2007.09451)."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+_WINDOW = 3
 
 
 class SelfTransformer(nn.Module):
@@ -40,21 +44,54 @@ class GroundingTransformer(nn.Module):
     """What a fine map takes from a coarse one, by the product of their features (section 3.3).
 
     Shapes: low (n, channels, h, w) and high (n, channels, h', w') to (n, channels, h, w). The products are divided by
-    the number of coarse cells, as in the authors' code, and not normalised by a softmax.
+    the number of coarse cells, or the `embedded` form has their softmax over these.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, embedded: bool = False) -> None:
         super().__init__()
         inner = channels // 2
+        self.embedded = embedded
         self.g, self.theta, self.phi = (nn.Conv2d(channels, inner, 1) for _ in range(3))
         self.W_z = nn.Sequential(nn.Conv2d(inner, channels, 1), nn.BatchNorm2d(channels))
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        keys, values = (conv(high).flatten(2).float() for conv in (self.phi, self.g))
-        # Without a softmax the product of keys and values comes first: no matrix of all pairs of cells is needed.
-        context = values @ keys.transpose(1, 2) / keys.shape[2]
         queries = self.theta(low)
-        return self.W_z((context.to(low.dtype) @ queries.flatten(2)).reshape(queries.shape))
+        keys, values = (conv(high).flatten(2) for conv in (self.phi, self.g))
+        if self.embedded:
+            weights = (queries.flatten(2).transpose(1, 2) @ keys).softmax(2)
+            taken = values @ weights.transpose(1, 2)
+        else:
+            # Without a softmax the product of keys and values comes first: no matrix of all pairs of cells is needed.
+            context = values.float() @ keys.float().transpose(1, 2) / keys.shape[2]
+            taken = context.to(low.dtype) @ queries.flatten(2)
+        return self.W_z(taken.reshape(queries.shape))
+
+
+class LocalGroundingTransformer(nn.Module):
+    """What a fine map takes from the cells of a coarse one around the same place, channel by channel (section 3.3).
+
+    Shapes: low (n, channels, h, w) and high (n, channels, h', w') to (n, channels, h, w). Windows have 3x3 cells of the
+    coarse map at the size of the fine one. Keys know their row or, in the second half of the channels, their column.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.rel_h = nn.Parameter(torch.randn(channels // 2, 1, 1, _WINDOW, 1))
+        self.rel_w = nn.Parameter(torch.randn(channels - channels // 2, 1, 1, 1, _WINDOW))
+        self.key_conv, self.query_conv, self.value_conv = (
+            nn.Conv2d(channels, channels, 1, bias=False) for _ in range(3)
+        )
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        high = F.pad(F.interpolate(high, size=low.shape[2:]), [_WINDOW // 2] * 4)
+        keys, values = self.key_conv(high), self.value_conv(high)
+        height, width = low.shape[2:]
+        cells = [(i, j) for i in range(_WINDOW) for j in range(_WINDOW)]
+        own = (torch.stack([x[:, :, i : i + height, j : j + width] for i, j in cells]) for x in (keys, values))
+        keys, values = own
+        rows, columns = self.rel_h.flatten(1), self.rel_w.flatten(1)
+        places = torch.stack([torch.cat((rows[:, i], columns[:, j])) for i, j in cells])[:, None, :, None, None]
+        return ((self.query_conv(low) * (keys + places)).softmax(0) * values).sum(0)
 
 
 class RenderingTransformer(nn.Module):
@@ -80,22 +117,38 @@ class RenderingTransformer(nn.Module):
         return torch.relu(self.bn_reduction(low) + self.bn_high(self.conv3x3(high)) * weights)
 
 
+_GROUNDING = {
+    "dot": GroundingTransformer,
+    "embedded": partial(GroundingTransformer, embedded=True),
+    "local": LocalGroundingTransformer,
+}
+
+
 class FPT(nn.Module):
     """Backbone levels to pyramid levels, each of which attends to itself and to all others, and P6 and P7.
 
     Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w); P6 and P7 halve the size and round up. `first` is the
-    number of the finest level. The memory of self-attention grows with the square of the finest map's size.
+    number of the finest level. The memory of self-attention grows with the square of the finest map's size, as that of
+    "embedded" `grounding` does. That of "local" and "dot" grounding does not.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: int, *, first: int = 3) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        first: int = 3,
+        grounding: Literal["dot", "embedded", "local"] = "dot",
+    ) -> None:
         super().__init__()
+        ground = _GROUNDING[grounding]
         self.numbers = range(first, first + len(in_channels))
         for i, width in zip(self.numbers, in_channels, strict=True):
             setattr(self, f"fpn_p{i}_1x1", nn.Conv2d(width, channels, 1))
             setattr(self, f"st_p{i}", SelfTransformer(channels))
             for j in self.numbers:
                 if j > i:
-                    setattr(self, f"gt_p{i}_p{j}", GroundingTransformer(channels))
+                    setattr(self, f"gt_p{i}_p{j}", ground(channels))
                     setattr(self, f"rt_p{j}_p{i}", RenderingTransformer(channels, j - i))
             setattr(self, f"fpt_p{i}", nn.Conv2d(channels * (len(in_channels) + 1), channels, 3, padding=1))
         self.extra_convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, 2, 1) for _ in range(2))

@@ -1,7 +1,7 @@
 """Feature Pyramid Transformer (arXiv 2007.09451) in RetinaNet."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -10,10 +10,17 @@ from ..necks.fpt import FPT
 from . import retinanet
 
 
-def build(classes: int, *, backbone: Backbone = R50, channels: int = 256, **others: Any) -> nn.Module:
+def build(
+    classes: int,
+    *,
+    backbone: Backbone = R50,
+    channels: int = 256,
+    grounding: Literal["dot", "embedded", "local"] = "dot",
+    **others: Any,
+) -> nn.Module:
     """A RetinaNet whose pyramid levels attend to each other."""
     network = retinanet.build(classes, backbone=backbone, channels=channels, **others)
-    network.neck = FPT(network.backbone.channels[1:], channels)
+    network.neck = FPT(network.backbone.channels[1:], channels, grounding=grounding)
     return network
 
 
@@ -30,6 +37,15 @@ _FPT = replace(
 VARIANTS = (
     _FPT,
     _FPT.derive("fpt_retinanet_r101", "FPT in RetinaNet: ResNet-101", build={"backbone": R101}),
-    _FPT.derive("fpt_test", "tiny FPT for tests", build={"backbone": TINY, "channels": 32, "stacked": 2}),
+    _FPT.derive("fpt_local_retinanet_r50", "FPT in RetinaNet, with local grounding", build={"grounding": "local"}),
+    _FPT.derive(
+        "fpt_embedded_retinanet_r50", "FPT in RetinaNet, with embedded grounding", build={"grounding": "embedded"}
+    ),
+    _FPT.derive("fpt_test", "tiny FPT for tests", build={"backbone": TINY, "channels": 32, "stacked": 1}),
+    _FPT.derive(
+        "fpt_local_test",
+        "tiny FPT with local grounding for tests",
+        build={"backbone": TINY, "channels": 32, "stacked": 1, "grounding": "local"},
+    ),
 )
 ALIASES = {"fpt": "fpt_retinanet_r50"}

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "../core/op.h"
+#include "../core/samples.h"
 
 namespace detforge {
 
@@ -41,25 +42,6 @@ DETFORGE_HD float along_border(float start, float run, float step) {
 #endif
 }
 
-// One axis of a bilinear sample: pixels `low` and `high`, weighted 1 - fraction and fraction.
-struct Neighbours {
-    int low, high;
-    float fraction;
-};
-
-// A sample more than one pixel outside is 0; a NaN is outside.
-DETFORGE_HD bool is_inside(float position, int size) {
-    return position >= -1.0f && position <= static_cast<float>(size);
-}
-
-// `position` is inside; up to one pixel outside takes the outermost pixel.
-DETFORGE_HD Neighbours neighbours(float position, int size) {
-    const float last = static_cast<float>(size - 1);
-    position = position < 0.0f ? 0.0f : position > last ? last : position;
-    const int low = static_cast<int>(position);
-    return {low, low < size - 1 ? low + 1 : low, position - static_cast<float>(low)};
-}
-
 // The four pixels of a channel, from left to right and from top to bottom.
 DETFORGE_HD float bilinear(float a, float b, float c, float d, float fraction_x, float fraction_y) {
     const float upper = a * (1.0f - fraction_x) + b * fraction_x;
@@ -80,7 +62,7 @@ struct BorderAlign {
     static constexpr int64_t kLargestPool = 1 << 16;
 
     template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs) {
+    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t*) {
         return {{inputs[0][0], inputs[0][1] / 4, inputs[1][1], inputs[1][2]}, 4};
     }
     static const char* problem(const Call& call, DType) {

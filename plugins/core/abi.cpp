@@ -53,7 +53,7 @@ const char* dispatch(const Arguments& given, DType last_dtype, const Run& run) {
         }
         Call call{inputs.data(), {}, given.attributes};
         if ((problem = Op::problem(call, static_cast<DType>(given.dtype))) != nullptr) return;
-        call.output.shape = Op::shape(shapes.data());
+        call.output.shape = Op::shape(shapes.data(), call.attributes);
         call.output.data = given.output->data;
         given.output->rank = call.output.shape.rank;
         for (int axis = 0; axis < 4; ++axis) given.output->dims[axis] = call.output.shape[axis];

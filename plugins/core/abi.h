@@ -31,7 +31,7 @@ enum { DETFORGE_FLOAT = 0, DETFORGE_HALF = 1, DETFORGE_BFLOAT16 = 2 };
 DETFORGE_API const char* detforge_op(int i);
 
 /* Both return NULL, or what was wrong with the call: a text that stays valid.
-   dtype: of every tensor. The CPU takes float and half, CUDA bfloat16 as well. */
+   dtype: of every tensor, except the inputs that an operator always takes in float. The CPU takes float and half, CUDA bfloat16 as well. */
 DETFORGE_API const char* detforge_run_cpu(const char* op, int dtype, const detforge_tensor* inputs, int input_count,
                                           detforge_tensor* output, const int64_t* attributes, int attribute_count,
                                           int threads);

@@ -6,19 +6,22 @@
 //         static constexpr const char* name = "TopPool";           // of the node, in the domain "detforge"
 //         static constexpr int inputs = 1;
 //         static constexpr std::array<Field, 0> fields{};          // its attributes
-//         template <class Dim> static Shape<Dim> shape(const Shape<Dim>* inputs);
+//         template <class Dim> static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t* attributes);
 //         static const char* problem(const Call& call, DType dtype);  // why the inputs do not fit, or nullptr
 //         static void cpu(const Call& call, Context& context);     // fp32
 //         static size_t workspace(const Call& call, DType dtype);  // bytes on the device
 //         static int cuda(const Call& call, DType dtype, void* workspace, void* stream);  // a cudaError_t
 //     };
 //
-// and the folder's list, for example `using corner_pool_ops = Ops<TopPool, ...>`.
+// and the folder's list, for example `using corner_pool_ops = Ops<TopPool, ...>`. All tensors have the call's dtype. A
+// trait with `static constexpr unsigned float_inputs` takes the inputs of its bits in float, whatever the call's dtype;
+// the first input is none of them.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__CUDACC__)
 #define DETFORGE_HD __host__ __device__ inline
@@ -71,6 +74,17 @@ constexpr int attribute_count() {
     int count = 0;
     for (const Field& field : Op::fields) count += field.count;
     return count;
+}
+
+template <class Op, class = void>
+struct FloatInputs : std::integral_constant<unsigned, 0> {};
+template <class Op>
+struct FloatInputs<Op, std::void_t<decltype(Op::float_inputs)>> : std::integral_constant<unsigned, Op::float_inputs> {};
+
+// The dtype of the i-th input in a call of `dtype`.
+template <class Op>
+constexpr DType input_dtype(DType dtype, size_t i) {
+    return FloatInputs<Op>::value >> i & 1u ? DType::kFloat : dtype;
 }
 
 struct Call {

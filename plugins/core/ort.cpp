@@ -207,7 +207,7 @@ class Kernel {
             }
             Call call{inputs.data(), {}, attributes_.data()};
             if (const char* problem = Op::problem(call, kDType)) throw std::runtime_error(problem);
-            call.output.shape = Op::shape(shapes.data());
+            call.output.shape = Op::shape(shapes.data(), call.attributes);
             call.output.data = output(context, call.output.shape);
             execute<Op>({api_, context, where_.get()}, call, kDType);
         });
@@ -236,7 +236,7 @@ OrtCustomOp make_custom_op() {
     op.GetName = [](auto) { return Op::name; };
     op.GetExecutionProviderType = [](auto) { return kProvider; };
     op.GetInputTypeCount = [](auto) { return static_cast<size_t>(Op::inputs); };
-    op.GetInputType = [](auto, size_t) { return onnx_type(kDType); };
+    op.GetInputType = [](auto, size_t i) { return onnx_type(input_dtype<Op>(kDType, i)); };
     op.GetInputCharacteristic = [](auto, size_t) { return INPUT_OUTPUT_REQUIRED; };
     op.GetInputMemoryType = [](auto, size_t) { return OrtMemTypeDefault; };
     op.GetOutputTypeCount = [](auto) { return size_t{1}; };

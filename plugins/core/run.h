@@ -23,6 +23,10 @@ void run_cpu(Call call, DType dtype, Context& context) {
     std::array<Tensor, static_cast<size_t>(Op::inputs)> inputs;
     for (size_t i = 0; i < inputs.size(); ++i) {
         const Tensor& half = call.inputs[i];
+        if (input_dtype<Op>(dtype, i) == DType::kFloat) {
+            inputs[i] = half;
+            continue;
+        }
         float* data = context.allocate_array<float>(half.size());
         convert(to_float, half.as<const Half>(), data, half.size(), context);
         inputs[i] = {data, half.shape};

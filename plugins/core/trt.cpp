@@ -67,9 +67,11 @@ DType dtype_of(trt::DataType type) {
                                           : DType::kFloat;
 }
 
-void check_types(const trt::DataType* types, int count) {
+void check_types(const trt::DataType* types, int count, unsigned float_inputs) {
     for (int i = 0; i < count; ++i) {
-        if (types[i] == types[0] && supported(types[i])) continue;
+        const bool is_float = (float_inputs >> i & 1u) != 0;
+        if (types[i] == (is_float ? trt::DataType::kFLOAT : types[0]) && supported(types[i])) continue;
+        if (is_float) throw std::invalid_argument("input " + std::to_string(i) + " is not float; cast it");
         throw std::invalid_argument("the inputs are not all float, all half or all bfloat16; cast them to one type");
     }
 }

@@ -35,7 +35,7 @@ bool guarded(const Body& body) noexcept {
 void read_field(const trt::PluginFieldCollection* given, const Field& field, int32_t* values);
 
 void check_count(int count, int expected);
-void check_types(const trt::DataType* types, int count);  // one type for all, and one that the operators have
+void check_types(const trt::DataType* types, int count, unsigned float_inputs);  // one for all others, that we have
 bool supported(trt::DataType type);
 DType dtype_of(trt::DataType type);
 
@@ -108,7 +108,7 @@ class Plugin final : public trt::IPluginV3,
                                int32_t count) const noexcept override {
         return result([&] {
             check_count(count, Op::inputs);
-            check_types(inputs, count);
+            check_types(inputs, count, FloatInputs<Op>::value);
             outputs[0] = inputs[0];
         });
     }
@@ -130,7 +130,7 @@ class Plugin final : public trt::IPluginV3,
                 }
             }
             if (all_known) Request(*this, [&](size_t i) { return known[i]; }, DType::kFloat);  // it is not told yet
-            const Shape<Dim> shape = Op::shape(shapes.data());
+            const Shape<Dim> shape = Op::shape(shapes.data(), attributes_.data());
             outputs[0].nbDims = shape.rank;
             for (int axis = 0; axis < shape.rank; ++axis) outputs[0].d[axis] = shape[axis].expression(builder);
         });
@@ -139,8 +139,10 @@ class Plugin final : public trt::IPluginV3,
     bool supportsFormatCombination(int32_t position, const trt::DynamicPluginTensorDesc* tensors, int32_t,
                                    int32_t) noexcept override {
         const trt::PluginTensorDesc& tensor = tensors[position].desc;
+        const bool is_float = position < Op::inputs && (FloatInputs<Op>::value >> position & 1u) != 0;
+        const trt::DataType expected = is_float ? trt::DataType::kFLOAT : tensors[0].desc.type;
         return tensor.format == trt::TensorFormat::kLINEAR && supported(tensor.type) &&
-               tensor.type == tensors[0].desc.type;
+               tensor.type == expected;
     }
 
     // The least and the largest shapes are bounds, each dimension's own; only the optimal ones occur together.
@@ -208,7 +210,7 @@ class Plugin final : public trt::IPluginV3,
             if (check == Check::kFits) {
                 if (const char* problem = Op::problem(call, dtype)) refuse(problem, inputs.data(), Op::inputs);
             }
-            call.output.shape = Op::shape(shapes.data());
+            call.output.shape = Op::shape(shapes.data(), call.attributes);
         }
         Request(const Request&) = delete;
     };

@@ -19,7 +19,7 @@ struct CornerPool {
     static constexpr std::array<Field, 0> fields{};
 
     template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs) {
+    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t*) {
         return inputs[0];
     }
     static const char* problem(const Call& call, DType) {

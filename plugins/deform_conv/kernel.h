@@ -72,7 +72,7 @@ struct DeformConvBase {
     static constexpr int64_t kLargestKernel = 1 << 10;
 
     template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs) {
+    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t*) {
         return {{inputs[0][0], inputs[kWeight][0], inputs[1][2], inputs[1][3]}, 4};
     }
     static const char* problem(const Call& call, DType) {

@@ -39,7 +39,7 @@ struct Dfl {
     static constexpr std::array<Field, 0> fields{};
 
     template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs) {
+    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t*) {
         return {{inputs[0][0], inputs[0][1], Dim(4)}, 3};
     }
     static const char* problem(const Call& call, DType) { return problem_of_logits(call.inputs[0]); }
@@ -54,8 +54,8 @@ struct DflBoxes {
     static constexpr std::array<Field, 0> fields{};
 
     template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs) {
-        return Dfl::shape(inputs);
+    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t*) {
+        return Dfl::shape(inputs, nullptr);
     }
     static const char* problem(const Call& call, DType) {
         const Tensor &logits = call.inputs[0], &points = call.inputs[1], &strides = call.inputs[2];

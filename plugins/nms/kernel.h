@@ -38,7 +38,7 @@ struct Nms {
         return int64_t{1} << (dtype == DType::kHalf ? 11 : dtype == DType::kBFloat16 ? 8 : 24);
     }
     template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs) {
+    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t*) {
         return {{inputs[1][0], inputs[1][1], Dim(2)}, 3};
     }
     static const char* problem(const Call& call, DType dtype) {

@@ -9,6 +9,7 @@ from detforge.export import export
 from detforge.export.cli import main
 from detforge.export.options import ExportOptions
 from detforge.export.source import choose
+from detforge.models.checkpoint import Checkpoint, fitting
 from detforge.models.config.text import Text
 from detforge.models.config.variant import describe
 from detforge.models.zoo import find, gfl
@@ -147,6 +148,21 @@ def test_a_named_model_does_without_a_configuration_that_is_not_supported(tmp_pa
         choose("gfl_test", ExportOptions(checkpoint=file))
 
 
+def test_a_configuration_of_another_program_is_not_read_where_the_weights_fit(tmp_path):
+    """As in the checkpoints of libfacedetection."""
+    variant, file = find("yunet_test"), tmp_path / "yunet.pth"
+    meta = {"CLASSES": ("face",), "config": "model = dict(type='YuNet')"}
+    torch.save({"state_dict": variant.build(1).state_dict(), "meta": meta}, file)
+    with pytest.raises(InputError, match=r"type is 'YuNet'.*its weights fit yunet_test; choose with --model"):
+        choose(None, ExportOptions(checkpoint=file))
+    with pytest.warns(UserWarning, match=r"is not read.*thresholds are those of yunet_test"):
+        source = choose("yunet_test", ExportOptions(checkpoint=file))
+    assert (source.variant, source.facts) == (variant, ())
+    (tmp_path / "given.py").write_text(meta["config"])
+    with pytest.raises(InputError, match=r"given\.py.*supported networks"):
+        choose("yunet_test", ExportOptions(checkpoint=file, config=tmp_path / "given.py"))
+
+
 def test_without_a_configuration_the_weights_name_candidates(tmp_path):
     torch.manual_seed(0)
     torch.save({"state_dict": find("gfl_test").build(2).state_dict()}, tmp_path / "mine.pth")
@@ -154,6 +170,9 @@ def test_without_a_configuration_the_weights_name_candidates(tmp_path):
         UsageError, match=r"mine\.pth: the checkpoint has no configuration; its weights fit gfl_test; choose with"
     ):
         choose(None, ExportOptions(checkpoint=str(tmp_path / "mine.pth")))
+    with torch.device("meta"):  # a network that replaces a layer of a shape that no weight has
+        state = find("fpt_test").build(2).state_dict()
+    assert fitting((find("gfl_test"), find("fpt_test")), Checkpoint(state, "", None, None)) == [find("fpt_test")]
     with pytest.raises(UsageError, match="its weights fit no model"):
         choose(None, ExportOptions(checkpoint=save(tmp_path / "other.pth", text="")))
 

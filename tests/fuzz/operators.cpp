@@ -1,6 +1,7 @@
 // The operators' C functions on the CPU, against their formulas value by value.
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,8 @@
 #include "../../plugins/core/abi.h"
 #include "../../plugins/core/half.h"
 #include "../../plugins/deform_conv/kernel.h"
+#include "../../plugins/prroi_pool/kernel.h"
+#include "../../plugins/roi_align/kernel.h"
 #include "fuzz.h"
 
 namespace {
@@ -27,6 +30,7 @@ struct Node {
     struct Input {
         Dims dims;
         std::vector<float> values;
+        bool is_float = false;  // whatever the type of the others
     };
 
     // Adds an input and gives its values.
@@ -56,7 +60,7 @@ struct Node {
     // The result, empty where the call is refused.
     template <typename T>
     std::vector<T> run(int threads) const {
-        std::vector<std::vector<T>> values;
+        std::deque<std::vector<T>> values;
         std::vector<detforge_tensor> tensors;
         const auto convert = [](const std::vector<float>& from, auto& to) {
             if constexpr (std::is_same_v<T, float>) {
@@ -67,8 +71,12 @@ struct Node {
             }
         };
         for (const Input& input : inputs) {
-            convert(input.values, values.emplace_back());
-            tensors.push_back({values.back().data(), {}, static_cast<int32_t>(input.dims.size())});
+            void* data = const_cast<float*>(input.values.data());
+            if (!input.is_float) {
+                convert(input.values, values.emplace_back());
+                data = values.back().data();
+            }
+            tensors.push_back({data, {}, static_cast<int32_t>(input.dims.size())});
             std::copy(input.dims.begin(), input.dims.end(), tensors.back().dims);
         }
         detforge_tensor output{};
@@ -254,10 +262,60 @@ void suppression(Draw& draw) {
     }
 }
 
+// Pools regions by a rule of regions.h, whose taps are summed one by one.
+template <class Rule>
+void regions(Draw& draw, const std::string& op, const Dims& more_attributes) {
+    const int64_t levels = draw.whole(1, 5), n = draw.whole(0, 2), c = draw.whole(0, 20), k = draw.whole(0, 20);
+    const int64_t h = draw.whole(1, 20), w = draw.whole(1, 20), rows = draw.whole(1, 9), columns = draw.whole(1, 9);
+    Node node{op + std::to_string(levels), {}, {rows, columns, draw.whole<int64_t>(1, 4)}};
+    node.attributes.insert(node.attributes.end(), more_attributes.begin(), more_attributes.end());
+    node.attributes.push_back(draw.whole<int64_t>(1, 9));
+    for (int64_t l = 0; l < levels; ++l) {
+        node.add(draw, {n, c, std::max<int64_t>(h >> l, 1), std::max<int64_t>(w >> l, 1)}, -1, 1);
+    }
+    for (int i = 0; i < 2; ++i) {
+        node.add(draw, {n, k, 4}, -9, 50);
+        node.inputs.back().is_float = true;
+    }
+    std::vector<float> y;
+    if (!node.compares(draw, y)) return;
+    std::vector<Tensor> tensors;
+    for (Node::Input& input : node.inputs) {
+        if (!input.is_float && !are_moderate(input.values)) return;  // boxes may be anything
+        Tensor& tensor = tensors.emplace_back(Tensor{input.values.data(), {{}, static_cast<int>(input.dims.size())}});
+        std::copy(input.dims.begin(), input.dims.end(), tensor.shape.dims.begin());
+    }
+    const Rule rule({tensors.data(), {}, node.attributes.data()}, static_cast<int>(levels));
+    const int64_t bins = rows * columns;
+    for (int64_t i = 0; i < static_cast<int64_t>(y.size()); ++i) {
+        const int64_t index = i / bins / c;
+        const auto region = rule.region(index);
+        const Tensor& x = tensors[static_cast<size_t>(region.level)];
+        const float* plane = x.as<const float>() + (index / k * c + i / bins % c) * x[2] * x[3];
+        double expected = 0;
+        Tap row, column;
+        for (int64_t s = 0; s < region.rows.taps(); ++s) {
+            if (!region.rows.tap(static_cast<int>(i % bins / columns), s, row)) continue;
+            for (int64_t t = 0; t < region.columns.taps(); ++t) {
+                if (!region.columns.tap(static_cast<int>(i % columns), t, column)) continue;
+                expected += static_cast<double>(row.weight) * column.weight * plane[row.place * x[3] + column.place];
+            }
+        }
+        require(std::abs(y[i] - expected) < 1e-4, "a bin is the sum of its taps");
+    }
+}
+
+void roi_align(Draw& draw) {
+    const int64_t ratio = draw.whole(0, 3), aligned = draw.whole(0, 1);
+    regions<RoiRule>(draw, "RoiAlign", {ratio, aligned, draw.whole<int64_t>(0, 1)});
+}
+
+void prroi_pool(Draw& draw) { regions<PrRoiRule>(draw, "PrRoiPool", {}); }
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression})(draw);
+    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression, roi_align, prroi_pool})(draw);
     return 0;
 }

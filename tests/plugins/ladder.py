@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 from detforge.plugins.core.abi import Buffer, Call, Library
 from detforge.plugins.core.case import Case
 from detforge.plugins.core.node import DOMAIN, VERSION
-from detforge.plugins.operators import FUNCTIONS, OPERATORS
+from detforge.plugins.operators import FLOAT_INPUTS, FUNCTIONS, OPERATORS
 
 Array = NDArray[Any]
 
@@ -43,8 +43,20 @@ CASES = _cases()
 
 @cache
 def rounded_inputs(name: str, dtype: str) -> tuple[Array, ...]:
-    """A case's inputs with the values that `dtype` can hold, as float32."""
-    return tuple(round_to(x, dtype) for x in CASES[name].inputs())
+    """A case's inputs with the values that they can hold in a call of `dtype`, as float32."""
+    return tuple(round_to(x, kind) for x, kind in zip(CASES[name].inputs(), input_dtypes(name, dtype), strict=True))
+
+
+def input_dtypes(name: str, dtype: str) -> list[str]:
+    """The type of each input of a case in a call of `dtype`."""
+    op = CASES[name].op
+    return ["float32" if i in FLOAT_INPUTS.get(op, ()) else dtype for i in range(len(FUNCTIONS[op].input))]
+
+
+def stored_inputs(name: str, dtype: str) -> list[Array]:
+    """A case's inputs in a call of `dtype`, as they are stored."""
+    inputs = zip(rounded_inputs(name, dtype), input_dtypes(name, dtype), strict=True)
+    return [np.ascontiguousarray(to_storage(x, kind)) for x, kind in inputs]
 
 
 @cache
@@ -99,8 +111,8 @@ def model(name: str, dtype: str) -> onnx.ModelProto:
     inputs = rounded_inputs(name, dtype)
     kind = ONNX_TYPES[dtype]
     values = [
-        helper.make_tensor_value_info(argument, kind, x.shape)
-        for argument, x in zip(function.input, inputs, strict=True)
+        helper.make_tensor_value_info(argument, ONNX_TYPES[own], x.shape)
+        for argument, own, x in zip(function.input, input_dtypes(name, dtype), inputs, strict=True)
     ]
     marks = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
     node = helper.make_node(case.op, function.input, ["y"], domain=DOMAIN, **case.attributes, **marks)
@@ -127,7 +139,7 @@ def run_cuda(library: Library, name: str, dtype: str, device: str) -> Array:
     def place(x: torch.Tensor) -> Buffer:
         return Buffer(x.data_ptr(), tuple(x.shape))
 
-    inputs = [torch.from_numpy(to_storage(x, dtype)).to(device) for x in rounded_inputs(name, dtype)]
+    inputs = [torch.from_numpy(x).to(device) for x in stored_inputs(name, dtype)]
     call = Call(CASES[name].op, dtype, [place(x) for x in inputs], CASES[name].attributes)
     output = torch.empty(library.shape(call), dtype=inputs[0].dtype, device=device)
     workspace = torch.empty(library.workspace(call), dtype=torch.uint8, device=device)
@@ -139,7 +151,7 @@ def run_cuda(library: Library, name: str, dtype: str, device: str) -> Array:
 def stored(name: str, dtype: str) -> Generator[Call]:
     """The case as a call on arrays, which live as long as the context."""
     case = CASES[name]
-    inputs = [np.ascontiguousarray(to_storage(x, dtype)) for x in rounded_inputs(name, dtype)]
+    inputs = stored_inputs(name, dtype)
     yield Call(case.op, dtype, [buffer(x) for x in inputs], case.attributes)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ladder import buffer
 
 from detforge.plugins.core.abi import Call, Library
+from detforge.plugins.operators import FLOAT_INPUTS
 
 HOSTILE = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e9, -3e9, 1e-40, 0.0, -1.0, -0.5], np.float32)
 
@@ -71,15 +72,37 @@ def nms(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, Any]
     return "Nms", inputs, {"classes": 3, "limit": int(rng.integers(1, 300))}
 
 
+def regions(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, Any]]:
+    levels, n, c, h, w, k = rng.integers((1, 0, 0, 1, 1, 0), (6, 3, 20, 30, 30, 20))
+    maps = [values(rng, n, c, max(1, h >> i), max(1, w >> i)) for i in range(levels)]
+    attributes = {
+        "output_height": int(rng.integers(1, 9)),
+        "output_width": int(rng.integers(1, 9)),
+        "stride": int(rng.choice([1, 4, 16])),
+        "sampling_ratio": int(rng.choice([0, 0, 1, 2])),
+        "aligned": int(rng.integers(0, 2)),
+        "minimum": int(rng.integers(0, 2)),
+        "finest_scale": int(rng.choice([1, 56])),
+    }
+    op = f"RoiAlign{levels}"
+    if rng.random() < 0.5:
+        op = f"PrRoiPool{levels}"
+        attributes = {name: attributes[name] for name in ("output_height", "output_width", "stride", "finest_scale")}
+    return op, [*maps, values(rng, n, k, 4), values(rng, n, k, 4)], attributes
+
+
 def main(path: Path, rounds: int) -> None:
     """Run every operator that many times."""
     library, rng = Library(path), np.random.default_rng(0)
     for _ in range(rounds):
-        for make in (corner_pool, border_align, dfl, deform_conv, nms):
+        for make in (corner_pool, border_align, dfl, deform_conv, nms, regions):
             op, inputs, attributes = make(rng)
             for dtype in (np.float32, np.float16):
                 with np.errstate(over="ignore"):
-                    arrays = [np.ascontiguousarray(x, dtype) for x in inputs]
+                    arrays = [
+                        np.ascontiguousarray(x, np.float32 if i in FLOAT_INPUTS.get(op, ()) else dtype)
+                        for i, x in enumerate(inputs)
+                    ]
                 call = Call(op, np.dtype(dtype).name, [buffer(x) for x in arrays], attributes)
                 output = np.empty(library.shape(call), dtype)
                 library.run_cpu(call, buffer(output), threads=2)

@@ -10,7 +10,17 @@ import onnxruntime
 import pytest
 import torch
 from emulator.build import build, build_ort
-from ladder import CASES, FUNCTIONS, assert_equals_oracle, model, oracle, rounded_inputs, run_cpu, run_cuda, to_storage
+from ladder import (
+    CASES,
+    FUNCTIONS,
+    assert_equals_oracle,
+    model,
+    oracle,
+    rounded_inputs,
+    run_cpu,
+    run_cuda,
+    stored_inputs,
+)
 
 from detforge.plugins.core.abi import DTYPES, Library
 from detforge.plugins.core.libraries import library
@@ -96,8 +106,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for dtype in ("float32", "float16"):
             path = folder / f"{i}.{dtype}.onnx"
             path.write_bytes(model(name, dtype).SerializeToString())
-            inputs = (to_storage(x, dtype) for x in rounded_inputs(name, dtype))
-            np.savez(path.with_suffix(".npz"), **dict(zip(FUNCTIONS[CASES[name].op].input, inputs, strict=True)))
+            inputs = zip(FUNCTIONS[CASES[name].op].input, stored_inputs(name, dtype), strict=True)
+            np.savez(path.with_suffix(".npz"), **dict(inputs))
     return folder
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx
 import pytest
-from ladder import CASES, FUNCTIONS, model, oracle, rounded_inputs
+from ladder import CASES, FLOAT_INPUTS, FUNCTIONS, model, oracle, rounded_inputs
 from onnx import TensorProto
 
 from detforge.plugins.core.libraries import library
@@ -22,7 +22,8 @@ RUNTIME = importlib.util.find_spec("tensorrt_rtx_libs")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(RUNTIME is None, reason="tensorrt-rtx is not installed")]
 
 TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16"}  # and TensorRT's names for them
-NOT_IN_RTX = {"DeformConv", "ModulatedDeformConv", "Nms"}  # functions of ONNX's DeformConv and NonMaxSuppression
+# Their functions have ONNX's DeformConv, NonMaxSuppression, NonZero and loops.
+NOT_IN_RTX = {"DeformConv", "ModulatedDeformConv", "Nms", *FLOAT_INPUTS}
 EXAMPLES = {case.op: name for name, case in reversed(CASES.items())}  # each operator's first case
 VARIANTS = list(product(EXAMPLES, TYPES, ("static", "dynamic")))
 
@@ -44,12 +45,13 @@ def write_all(folder: Path) -> None:
     """
     for op, dtype, dimensions in VARIANTS:
         made = model(EXAMPLES[op], "float32")
-        for value in (*made.graph.input, *made.graph.output):
-            value.type.tensor_type.elem_type = TensorProto.DataType.Value(dtype.upper().removesuffix("32"))
+        for i, value in enumerate((*made.graph.input, *made.graph.output)):
+            kind = "float32" if i in FLOAT_INPUTS.get(op, ()) else dtype
+            value.type.tensor_type.elem_type = TensorProto.DataType.Value(kind.upper().removesuffix("32"))
             dims = value.type.tensor_type.shape.dim
-            for i, dim in enumerate(dims):
+            for axis, dim in enumerate(dims):
                 if dimensions == "dynamic" and len(dims) > 1:
-                    dim.dim_param = f"{value.name}{i}"
+                    dim.dim_param = f"{value.name}{axis}"
         write(folder, f"{op}.{dtype}.{dimensions}", op, made)
 
 

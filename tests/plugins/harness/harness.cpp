@@ -220,7 +220,14 @@ void run(IPluginCreatorV3One& creator, int dtype, const detforge_tensor* inputs,
     expect(built.build->getNbOutputs() == 1, "not one output");
 
     const DataType type = kTypes[dtype];
-    const std::vector<DataType> types(static_cast<size_t>(input_count), type);
+    std::vector<DynamicPluginTensorDesc> tensors;
+    for (int i = 0; i < input_count; ++i) tensors.push_back(description_of(dims_of(inputs[i]), type));
+    std::vector<DataType> types;
+    for (int i = 0; i < input_count; ++i) {  // inputs that are float beside any type
+        const auto place = static_cast<size_t>(i);
+        const bool own = built.build->supportsFormatCombination(i, tensors.data(), input_count, 1);
+        types.push_back(tensors[place].desc.type = own ? type : DataType::kFLOAT);
+    }
     DataType output_type{};
     expect(built.build->getOutputDataTypes(&output_type, 1, types.data(), input_count) == 0, "getOutputDataTypes");
     expect(output_type == type, "the output has another type");
@@ -231,8 +238,6 @@ void run(IPluginCreatorV3One& creator, int dtype, const detforge_tensor* inputs,
     const bool same = result.nbDims == unknown.nbDims && std::equal(result.d, result.d + result.nbDims, unknown.d);
     expect(same, "the shape differs when dimensions are unknown");
 
-    std::vector<DynamicPluginTensorDesc> tensors;
-    for (const Dims& each : dims) tensors.push_back(description_of(each, type));
     tensors.push_back(description_of(result, type));
     const DynamicPluginTensorDesc* const output_tensor = tensors.data() + input_count;
     check_formats(*built.build, tensors, input_count);
