@@ -17,12 +17,15 @@ from . import (
     centripetalnet,
     convnext,
     cornernet,
+    cpm,
     cspnet,
     dark,
     ddod,
     deeppose,
+    dekr,
     efficientnet,
     extremenet,
+    faster_rcnn,
     fcos,
     foveabox,
     fpt,
@@ -32,11 +35,13 @@ from . import (
     guided_anchoring,
     hands_and_faces,
     higherhrnet,
+    hourglass,
     hrnet,
     hrnetv2,
     integral,
     iou_aware_retinanet,
     libra,
+    litehrnet,
     marker_corners,
     mspn,
     nanodet,
@@ -65,6 +70,7 @@ from . import (
     simcc,
     simplebaseline,
     spinenet,
+    spm,
     ssd,
     swin,
     tood,
@@ -73,6 +79,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    vipnas,
     wholebody,
     yolof,
     yolov3,
@@ -81,6 +88,7 @@ from . import (
 )
 
 _DETECTION = (
+    faster_rcnn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
@@ -132,11 +140,12 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
+    *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
-_SINGLE_STAGE = (centernet_pose,)
+_SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
