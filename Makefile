@@ -9,7 +9,7 @@ RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: demo check test lint
+.PHONY: demo check test lint docs
 demo: .venv/demo
 	$(BIN)/detexport --model gfl_markers --fp16
 	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx --pose-model corners_markers
@@ -20,6 +20,9 @@ check: lint
 
 test: lint $(RUNTIMES)
 	$(PYTEST)
+
+docs: .venv/dev
+	$(BIN)/mkdocs build --strict
 
 lint: .venv/dev
 	$(BIN)/ruff check .

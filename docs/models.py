@@ -18,6 +18,7 @@ FIGURES, PAGE = HERE / "models.json", HERE / "models.md"
 TESTS = HERE.parent / "tests"
 PRECISIONS = ("fp32", "fp16", "int8")
 CANVAS, THREADS, RUNS = (480, 640), 2, 10
+SCENES, SIDE = 8, 640
 ARCHIVES = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
 HEAD = f"""# Networks
@@ -31,7 +32,8 @@ Tiny `_test` variants are left out.
 - golden: a test compares the network with OpenMMLab's numbers, every tensor and every detection or keypoint.
 - fp32, fp16, int8: the largest difference between the exported file and PyTorch in fp32, boxes in px and scores or
   maps, raw outputs, over four inputs. "rejected" marks a file whose difference `detexport` does not accept. Random
-  weights say little about int8: its error depends on the values that training makes.
+  weights say little about int8: its error depends on the values that training makes. It is calibrated on {SCENES}
+  generated images.
 - CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas or one crop, ONNX Runtime on {THREADS} threads,
   best of {RUNS}.
 - RTX: whether `detexport --fp16 --format engine --runtime tensorrt-rtx --sm 89` builds, our operators as
@@ -86,24 +88,28 @@ def measure(name: str) -> dict[str, Any]:
     from detforge.export.comparison import RejectedError
 
     figures: dict[str, Any] = {}
+    cards = {}
     with tempfile.TemporaryDirectory() as folder:
         for precision in PRECISIONS:
             path = Path(folder) / f"{precision}.onnx"
+            calib = _scenes(Path(folder) / "scenes") if precision == "int8" else None
             try:
-                report = export(name, checkpoint="random", precision=precision, output=path)
+                report = export(name, checkpoint="random", precision=precision, output=path, calib=calib)
             except RejectedError as error:
                 report = error
                 path.with_suffix(".rejected.onnx").rename(path)
                 figures.setdefault("rejected", []).append(precision)
+            cards[precision] = report.card
             outputs = report.comparison.outputs if report.comparison else {}
             figures[precision] = {output: difference.max_abs for output, difference in outputs.items()}
-        figures["engine"] = _engine(Path(folder) / "fp16.onnx", report.card)
+        figures["engine"] = _engine(Path(folder) / "fp16.onnx", cards["fp16"])
         path = Path(folder) / "fp32.onnx"
         figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
         backend = OrtBackend(str(path), threads=THREADS)
-        canvas = report.card.input.place.canvas or CANVAS
+        card = cards["fp32"]
+        canvas = card.input.place.canvas or CANVAS
         random = np.random.default_rng(0)
-        image = {each.name: random.standard_normal((1, *each.shape(canvas)), np.float32) for each in report.card.inputs}
+        image = {each.name: random.standard_normal((1, *each.shape(canvas)), np.float32) for each in card.inputs}
         times = []
         for _ in range(RUNS + 2):
             start = time.perf_counter()
@@ -111,6 +117,19 @@ def measure(name: str) -> dict[str, Any]:
             times.append(time.perf_counter() - start)
         figures["milliseconds"] = round(1000 * min(times[2:]))
     return figures
+
+
+def _scenes(folder: Path) -> Path:
+    """A folder of generated images, to calibrate with."""
+    import cv2
+    import numpy as np
+
+    from detforge.train.markers.scene import compose
+
+    folder.mkdir()
+    for i in range(SCENES):
+        cv2.imwrite(str(folder / f"{i}.png"), compose(np.random.default_rng(i), SIDE).image)
+    return folder
 
 
 def _engine(path: Path, card: Any) -> str:

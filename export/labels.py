@@ -34,7 +34,8 @@ def labels_of(variant: Variant, checkpoint: Checkpoint, classes: int, file: str 
 def skeleton_of(source: Source, checkpoint: Checkpoint, count: int, file: str | Path | None) -> Skeleton:
     """The keypoints of a pose network: by the checkpoint or the variant, else numbered. A file renames them.
 
-    The variant's pairs and links hold only for its own names. Raises InputError for an unsuitable file, and for a
+    The variant's pairs and links hold only for its own names, and where these are assumed, there are no pairs: a wrong
+    one would mix up keypoints. Raises InputError for an unsuitable file, and for a
     checkpoint that contradicts itself.
     """
     own = source.variant.skeleton
@@ -52,7 +53,10 @@ def skeleton_of(source: Source, checkpoint: Checkpoint, count: int, file: str | 
         _warn(f"{checkpoint.name} has {count} keypoints and names {len(stated.keypoints)}; they are numbered")
     elif len(own.keypoints) == count:
         if source.is_own and not source.facts:
-            _warn(f"{checkpoint.name} names no keypoints; those of {source.variant.name} are assumed")
+            _warn(
+                f"{checkpoint.name} names no keypoints; those of {source.variant.name} are assumed, without a flip test"
+            )
+            return replace(own, pairs=())
         return own
     return unlinked(tuple(f"keypoint_{i}" for i in range(count)))
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..deploy.system.errors import InputError, UsageError
-from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, load_variant, random_model, read_checkpoint
+from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, fitting, load_variant, random_model, read_checkpoint
 from ..models.config.text import ConfigError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
@@ -157,7 +157,7 @@ def _facts_of_shapes(variant: Variant) -> tuple[Fact, ...]:
 
 def _candidates(checkpoint: Checkpoint) -> str:
     """Advice that names the variants that the weights fit."""
-    found = [name for name, variant in VARIANTS.items() if fits(variant, checkpoint)]
+    found = [variant.name for variant in fitting(tuple(VARIANTS.values()), checkpoint)]
     if not found:
         return f"and its weights fit no model of detexport --list; {_BY_CONFIG}"
     return f"its weights fit {', '.join(found[:8])}; choose with --model, or {_BY_CONFIG}"

@@ -1,6 +1,7 @@
 """Load checkpoints into networks. Files are untrusted: weights are read and checked, and no code in them runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..deploy.system.errors import InputError
 from .config.labels import read_labels
@@ -20,7 +22,7 @@ from .unpickle import MalformedError, read_pth
 from .variant import Variant
 from .wrapped import shown_keys, unwrapped
 
-__all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "load_variant", "random_model", "read_checkpoint"]
+__all__ = ["BY_NAME", "Checkpoint", "fetch", "fits", "fitting", "load_variant", "random_model", "read_checkpoint"]
 
 _COUNTER = "num_batches_tracked"  # of batch norms; only training uses it
 _NORMALISATION = "^data_preprocessor."  # of images, in early checkpoints of mmpose 1.x; the Card has its own
@@ -108,15 +110,53 @@ def fits(variant: Variant, checkpoint: Checkpoint) -> bool:
 
     Of layers without names only the shapes are compared.
     """
+    return bool(fitting([variant], checkpoint))
+
+
+def fitting(variants: Sequence[Variant], checkpoint: Checkpoint) -> list[Variant]:
+    """The variants that a checkpoint fits.
+
+    Building networks takes most of the time, and nearly all other networks are recognised by one of their first layers.
+    Those that replace layers that they have built are found in a second pass, if there are no others.
+    """
+    found = [variant for variant in variants if _fits(variant, checkpoint, limited=True)]
+    return found or [variant for variant in variants if _fits(variant, checkpoint, limited=False)]
+
+
+def _fits(variant: Variant, checkpoint: Checkpoint, *, limited: bool) -> bool:
+    """Whether a checkpoint fits, and if `limited`, the network is built of parameters of the weights' shapes alone."""
     state = _adapted(checkpoint.state, variant)
     if checkpoint.layers and variant.classes_key not in state:
         return may_fit(checkpoint.layers, variant)
     classifier = state.get(variant.classes_key)
     if classifier is None or classifier.ndim == 0 or not 1 <= variant.count_classes(classifier) <= _MAX_CLASSES:
         return False
-    with torch.device("meta"):
-        expected = variant.build(variant.count_classes(classifier)).state_dict()
+    try:
+        shapes = frozenset(value.shape for value in state.values())
+        with torch.device("meta"), _limited_to(shapes) if limited else nullcontext():
+            expected = variant.build(variant.count_classes(classifier)).state_dict()
+    except _UnexpectedShapeError:
+        return False
     return not _problems(state, {key: value for key, value in expected.items() if not key.endswith(_COUNTER)})
+
+
+class _UnexpectedShapeError(Exception):
+    """A module has a parameter of a shape that no weight has."""
+
+
+@contextmanager
+def _limited_to(shapes: Collection[torch.Size]) -> Generator[None]:
+    """Raise _UnexpectedShapeError as soon as a module without values has a parameter of another shape."""
+
+    def check(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None and parameter.is_meta and parameter.shape not in shapes:
+            raise _UnexpectedShapeError
+
+    hook = register_module_parameter_registration_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def random_model(variant: Variant, seed: int = 0) -> nn.Module:

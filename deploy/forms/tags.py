@@ -64,7 +64,8 @@ class Tags(ImageForm):
         return 2
 
     def for_skeleton(self, skeleton: Skeleton) -> Self:
-        order = tuple(range(len(skeleton.keypoints)))
+        count = len(skeleton.keypoints)
+        order = self.order if len(self.order) == count else tuple(range(count))
         return replace(self, flip=self.flip and bool(skeleton.pairs), order=order)
 
     def check(self, skeleton: Skeleton | None) -> None:

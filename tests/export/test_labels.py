@@ -1,5 +1,7 @@
 """The names of classes and keypoints in an exported file."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -106,8 +108,10 @@ def test_a_file_renames_the_keypoints(tmp_path):
 
 def test_assumed_names_are_told():
     assert skeleton_of(Source(POSE), checkpoint(), 17, None) == COCO_PERSON  # the published weights
-    with pytest.warns(UserWarning, match="c.pth names no keypoints; those of hrnet_test are assumed; .* --labels"):
-        assert own(POSE, checkpoint(), 17) == COCO_PERSON
+    with pytest.warns(
+        UserWarning, match="c.pth names no keypoints; those of hrnet_test are assumed, without a flip .* --labels"
+    ):
+        assert own(POSE, checkpoint(), 17) == replace(COCO_PERSON, pairs=())
     assert own(POSE, checkpoint(), 2).keypoints == ("keypoint_0", "keypoint_1")
     with pytest.warns(UserWarning, match="c.pth has 2 keypoints and names 3; they are numbered"):
         found = own(POSE, checkpoint(keypoint_name2id={name: i for i, name in enumerate(ANIMAL)}), 2)

@@ -9,6 +9,7 @@ from detforge.export import export
 from detforge.export.cli import main
 from detforge.export.options import ExportOptions
 from detforge.export.source import choose
+from detforge.models.checkpoint import Checkpoint, fitting
 from detforge.models.config.text import Text
 from detforge.models.config.variant import describe
 from detforge.models.zoo import find, gfl
@@ -154,6 +155,9 @@ def test_without_a_configuration_the_weights_name_candidates(tmp_path):
         UsageError, match=r"mine\.pth: the checkpoint has no configuration; its weights fit gfl_test; choose with"
     ):
         choose(None, ExportOptions(checkpoint=str(tmp_path / "mine.pth")))
+    with torch.device("meta"):  # a network that replaces a layer of a shape that no weight has
+        state = find("fpt_test").build(2).state_dict()
+    assert fitting((find("gfl_test"), find("fpt_test")), Checkpoint(state, "", None, None)) == [find("fpt_test")]
     with pytest.raises(UsageError, match="its weights fit no model"):
         choose(None, ExportOptions(checkpoint=save(tmp_path / "other.pth", text="")))
 
