@@ -64,14 +64,15 @@ def lively_weights(name: str) -> dict[str, Tensor]:
     images = np.empty((2, 3, *canvas), np.float32)
     for seed, image in enumerate(images):
         Resize().whole(canvas).fill(image, make_up(canvas, seed), variant.input.pixels, threads=1)
+    inputs = [torch.from_numpy(images), *(torch.tensor([canvas, canvas]).float() for _ in variant.other_inputs)]
     with torch.no_grad():
-        outputs = model.eval()(torch.from_numpy(images))
+        outputs = model.eval()(*inputs)
         for norm in norms:
             norm.remove()
         while classifiers and "scores" in outputs and fewest_detections(outputs) > 50:
             for bias, classes in classifiers:
                 bias[classes] -= 1
-            outputs = model(torch.from_numpy(images))
+            outputs = model(*inputs)
     return model.state_dict()
 
 

@@ -12,6 +12,7 @@ from .graph import Graph
 from .heatmaps import Heatmaps
 from .offsets import Offsets
 from .peaks import Peaks
+from .proposed import Proposed
 from .regions import Regions
 from .simcc import Simcc
 from .tags import Tags
@@ -19,5 +20,5 @@ from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
-    *(Tags, Affinity, Graph, Regions, Centres),
+    *(Tags, Affinity, Graph, Regions, Centres, Proposed),
 ]

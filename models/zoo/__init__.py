@@ -23,6 +23,7 @@ from . import (
     deeppose,
     efficientnet,
     extremenet,
+    faster_rcnn,
     fcos,
     foveabox,
     fpt,
@@ -81,6 +82,7 @@ from . import (
 )
 
 _DETECTION = (
+    faster_rcnn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,

@@ -19,10 +19,11 @@ from detforge.models.zoo import VARIANTS
 
 pytestmark = pytest.mark.slow
 
-FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test")
+FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test", "faster_rcnn_test")
 # With random weights, half precision moves one detection in twenty of SpineNet's.
 UNPROVEN = ("spinenet_test",)
-NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind == "dense" and n not in UNPROVEN]
+KINDS = ("dense", "proposed")
+NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind in KINDS and n not in UNPROVEN]
 CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
     for case in [(n, "fp16") for n in NAMES] + [(name, "fp32") for name in (*FREE, *UNPROVEN)]

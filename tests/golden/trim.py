@@ -185,6 +185,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
+        if f"{tag}/proposals/bboxes" in full and name not in TRUNKS:
+            arrays[f"{tag}/proposals"] = full[f"{tag}/proposals/bboxes"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
