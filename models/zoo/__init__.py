@@ -21,6 +21,7 @@ from . import (
     dark,
     ddod,
     deeppose,
+    dsfpn,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -44,7 +45,9 @@ from . import (
     nas_fpn,
     openpose,
     paa,
+    panet,
     picodet,
+    pisa,
     pvt,
     pyconv,
     refinedet,
@@ -83,6 +86,9 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    panet,
+    pisa,
+    dsfpn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
