@@ -1,5 +1,6 @@
 """The source of an export: a variant of the zoo by name, or the configuration of a checkpoint."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,13 +11,14 @@ from torch import nn
 
 from ..deploy.system.errors import InputError, UsageError
 from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, fitting, load_variant, random_model, read_checkpoint
-from ..models.config.text import ConfigError, read_text
+from ..models.config.text import ConfigError, UnknownNetworkError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
 from ..models.zoo import VARIANTS, find, torchvision
 from .options import ExportOptions
 
 _BY_CONFIG = "give its training configuration as --config FILE.py"
+_WITHOUT = "export {} without it by ignore_config (--ignore-config)"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
     """The named variant, or without a name the one that the checkpoint's configuration describes.
 
     If both are given, the configuration wins unless `ignore_config` is set. torchvision's detectors have no
-    configuration: the names and shapes of their weights determine them. Raises UsageError if nothing determines the
+    configuration: the names and shapes of their weights determine them. A configuration of another program is not read
+    if the named variant has such weights. Raises UsageError if nothing determines the
     export, InputError for a configuration that cannot be read or is not supported.
     """
     named = None if model is None else find(model)
@@ -59,10 +62,23 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
     checkpoint = read_checkpoint(fetch(place) if "://" in place else Path(place))
     try:
         described = None if asked.ignore_config else read_config(checkpoint, asked.config)
+    except UnknownNetworkError as error:
+        if named is None:
+            if found := _fitting(checkpoint):
+                raise InputError(f"{error}; its weights fit {', '.join(found)}; choose with --model") from None
+            raise
+        if asked.config is not None or not fits(named, checkpoint):
+            raise InputError(f"{error}; {_WITHOUT.format(named.name)}") from None
+        warnings.warn(
+            f"the configuration in {checkpoint.name} is not read, since it is of another program; the input and "
+            f"thresholds are those of {named.name}",
+            stacklevel=2,
+        )
+        described = None
     except InputError as error:
         if named is None:
             raise
-        raise InputError(f"{error}; export {named.name} without it by ignore_config (--ignore-config)") from None
+        raise InputError(f"{error}; {_WITHOUT.format(named.name)}") from None
     if described is not None:
         variant, differences = described.variant, ()
         if named is not None:
@@ -128,7 +144,7 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
         return describe(read_text(text), checkpoint.meta)
     except ConfigError as error:
         where = f"the configuration in {checkpoint.name}" if file is None else f"{file}"
-        raise InputError(f"{where}: {error}") from None
+        raise type(error)(f"{where}: {error}") from None
 
 
 def _read(file: Path) -> str:
@@ -157,10 +173,14 @@ def _facts_of_shapes(variant: Variant) -> tuple[Fact, ...]:
 
 def _candidates(checkpoint: Checkpoint) -> str:
     """Advice that names the variants that the weights fit."""
-    found = [variant.name for variant in fitting(tuple(VARIANTS.values()), checkpoint)]
-    if not found:
+    if not (found := _fitting(checkpoint)):
         return f"and its weights fit no model of detexport --list; {_BY_CONFIG}"
-    return f"its weights fit {', '.join(found[:8])}; choose with --model, or {_BY_CONFIG}"
+    return f"its weights fit {', '.join(found)}; choose with --model, or {_BY_CONFIG}"
+
+
+def _fitting(checkpoint: Checkpoint) -> list[str]:
+    """At most eight variants that the weights fit."""
+    return [variant.name for variant in fitting(tuple(VARIANTS.values()), checkpoint)][:8]
 
 
 def _same_network(named: Variant, variant: Variant) -> bool:

@@ -26,7 +26,7 @@ from .registry import (
     SECOND_NECKS,
 )
 from .section import Section, shown
-from .text import ConfigError
+from .text import ConfigError, UnknownNetworkError
 
 T = TypeVar("T")
 
@@ -66,7 +66,9 @@ def read_network(model: Section) -> Network:
 
     Raises ConfigError for types and values that are not supported.
     """
-    network = _known(_NETWORKS, model, "networks")(model)
+    if model.type not in _NETWORKS:
+        raise UnknownNetworkError(f"model.type is {shown(model.type)}; supported networks: {', '.join(_NETWORKS)}")
+    network = _NETWORKS[model.type](model)
     try:
         with torch.device("meta"):
             network.build(network.classes)

@@ -21,6 +21,10 @@ class ConfigError(InputError):
     """A configuration that cannot be read or is not supported; the message says what, why and what to do."""
 
 
+class UnknownNetworkError(ConfigError):
+    """A configuration of a network type that is not read, as other programs have."""
+
+
 @dataclass(frozen=True)
 class Text:
     """The assignments of a configuration: `values` that are data, and `unread` ones with the reason.

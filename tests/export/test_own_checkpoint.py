@@ -148,6 +148,21 @@ def test_a_named_model_does_without_a_configuration_that_is_not_supported(tmp_pa
         choose("gfl_test", ExportOptions(checkpoint=file))
 
 
+def test_a_configuration_of_another_program_is_not_read_where_the_weights_fit(tmp_path):
+    """As in the checkpoints of libfacedetection."""
+    variant, file = find("yunet_test"), tmp_path / "yunet.pth"
+    meta = {"CLASSES": ("face",), "config": "model = dict(type='YuNet')"}
+    torch.save({"state_dict": variant.build(1).state_dict(), "meta": meta}, file)
+    with pytest.raises(InputError, match=r"type is 'YuNet'.*its weights fit yunet_test; choose with --model"):
+        choose(None, ExportOptions(checkpoint=file))
+    with pytest.warns(UserWarning, match=r"is not read.*thresholds are those of yunet_test"):
+        source = choose("yunet_test", ExportOptions(checkpoint=file))
+    assert (source.variant, source.facts) == (variant, ())
+    (tmp_path / "given.py").write_text(meta["config"])
+    with pytest.raises(InputError, match=r"given\.py.*supported networks"):
+        choose("yunet_test", ExportOptions(checkpoint=file, config=tmp_path / "given.py"))
+
+
 def test_without_a_configuration_the_weights_name_candidates(tmp_path):
     torch.manual_seed(0)
     torch.save({"state_dict": find("gfl_test").build(2).state_dict()}, tmp_path / "mine.pth")
