@@ -72,6 +72,7 @@ from . import (
     shufflenetv2,
     simcc,
     simplebaseline,
+    simplepose,
     spinenet,
     spm,
     ssd,
@@ -150,7 +151,7 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
