@@ -110,6 +110,7 @@ def measure(name: str) -> dict[str, Any]:
         canvas = card.input.place.canvas or CANVAS
         random = np.random.default_rng(0)
         image = {each.name: random.standard_normal((1, *each.shape(canvas)), np.float32) for each in card.inputs}
+        image |= {each.name: np.float32([canvas]) for each in card.inputs if each.kind == "size"}
         times = []
         for _ in range(RUNS + 2):
             start = time.perf_counter()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.labels import class_numbers
 from ..deploy.contract.suppression import Suppress
-from ..deploy.forms import Dense, Graph
+from ..deploy.forms import Dense, Graph, Proposed
 from ..deploy.forms.beside import KEYPOINTS
 from ..deploy.forms.boxes import LAST_PIXEL
 from ..deploy.system.errors import UsageError
@@ -18,8 +18,8 @@ from ..plugins.nms.op import nms
 
 CONF = Graph.least_conf
 """Score threshold inside the file, as in the references. The runtime applies a higher one."""
-_CARRIED = ("boxes", *(output.name for output in KEYPOINTS))
-"""The outputs of a detection that pass through with it."""
+_BESIDE = [output.name for output in KEYPOINTS]
+"""The outputs of a detection that pass through with its box."""
 
 
 def check_rule(model: str, suppress: Suppress) -> None:
@@ -37,34 +37,39 @@ def check_rule(model: str, suppress: Suppress) -> None:
 class GraphNms(nn.Module):
     """Image (n, 3, h, w) to `boxes` (n, m, 4) xyxy px, `scores` (n, m), `labels` (n, m) int64 and `num` (n,) int64.
 
-    The rules are those of `deploy.forms.dense` and `deploy.suppress`, with two differences. Boxes are clipped to the
-    canvas, since the graph does not know the image border. Only the `top_k` best pairs of a level are kept, so that
-    their number is fixed. The rows are sorted by score; those from `num` to m = max_det are zero. A network that finds
-    keypoints beside boxes also gives `keypoints` and `keypoint_scores` as `deploy.forms.graph` reads them.
+    The rules are those of the form and of `deploy.suppress`, with two differences. Boxes are clipped to the canvas,
+    since the graph does not know the image border, unless the network takes `image_size` (n, 2), the height and width
+    of each image. Only the `top_k` best pairs of a level are kept, so that their number is fixed. The rows are sorted
+    by score; those from `num` to m = max_det are zero. A network that finds keypoints beside boxes also gives
+    `keypoints` and `keypoint_scores` as `deploy.forms.graph` reads them.
     """
 
     def __init__(self, model: nn.Module, form: Any, fusion: Fusion, suppress: Suppress, labels: Sequence[str]) -> None:
         super().__init__()
         self.model = model
-        self.form: Dense = form
+        self.form: Dense | Proposed = form
         self.fusion, self.suppress = fusion, suppress
         self.has_gaps = not all(labels)
         self.numbers: Tensor
         self.register_buffer("numbers", torch.tensor(class_numbers(labels).tolist()), persistent=False)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, image_size: Tensor | None = None) -> dict[str, Tensor]:
         height, width = image.shape[2:]
-        outputs = self.model(image)
-        sizes = self.form.ranked_together(height, width)
+        outputs = self.model(image) if image_size is None else self.model(image, image_size)
+        sizes = self.form.ranked_together(height, width) or [outputs["scores"].shape[1]]
         ranks, fused = self._scores(outputs, sizes)
         pairs, values = self._best_of_levels(ranks, sizes)
         classes = ranks.shape[2]
         points, labels = pairs // classes, pairs % classes
         last, limit = int(self.form.clip in LAST_PIXEL), self.suppress.max_det
-        carried = {name: _rows_of(outputs[name], points) for name in _CARRIED if name in outputs}
-        boxes = carried["boxes"]
+        carried = {name: _rows_of(outputs[name], points) for name in _BESIDE if name in outputs}
+        boxes = outputs["boxes"]
+        boxes = _rows_of(boxes, points) if boxes.ndim == 3 else self._boxes_of_pairs(boxes, pairs)
         if self.form.clip != "none":
-            sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
+            if image_size is None:
+                sides = torch.cat([boxes.new_full((1,), side) for side in (width, height, width, height)])
+            else:
+                sides = image_size.flip(1).repeat(1, 2)[:, None]
             boxes = boxes.clamp(min=0).minimum(sides - last)
         is_candidate = (values >= 0) & (boxes[..., 2:] + int(self.suppress.inclusive) > boxes[..., :2]).all(-1)
         scores = torch.where(is_candidate, fused.flatten(1).gather(1, pairs), 0.0)
@@ -95,6 +100,14 @@ class GraphNms(nn.Module):
     def _of_classes(self, values: Tensor) -> Tensor:
         """The values (n, a, c) of the classes, without those of empty labels."""
         return values[..., self.numbers] if self.has_gaps else values
+
+    def _boxes_of_pairs(self, boxes: Tensor, pairs: Tensor) -> Tensor:
+        """The boxes (n, m, 4) of pairs (n, m) of point and class among those of each class (n, a, classes or 1, 4)."""
+        if boxes.shape[2] == 1:
+            boxes = boxes.expand(-1, -1, len(self.numbers), -1)
+        elif self.has_gaps:
+            boxes = boxes[:, :, self.numbers]
+        return _rows_of(boxes.flatten(1, 2), pairs)
 
     def _among_best_points(self, ranks: Tensor, sizes: Sequence[int]) -> Tensor:
         """Whether each point (n, a) is among the `top_k` best of its level."""

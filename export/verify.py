@@ -67,7 +67,7 @@ def compare_with(
         expected = reference(fed)
         got = session.run(fed)
         comparison.runs.append(fed[card.input.name].shape)
-        views = [as_if_full(view) for view in views]
+        views = [as_if_full(view, card) for view in views]
         with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are counted and reported
             if card.form.suppresses and not form.suppresses:
                 compare_suppressed(comparison, got, expected, card, form, views)

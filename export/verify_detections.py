@@ -5,7 +5,6 @@ from functools import reduce
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..deploy.card import Card
 from ..deploy.contract.port import Arrays
@@ -16,16 +15,14 @@ from ..deploy.results.instances import Instances
 from ..deploy.suppress import suppress
 from .comparison import Comparison
 from .graph_nms import CONF
-from .verify_outputs import same_peaks
-
-_MATCH_IOU, _MATCH_PX = 0.9, 0.5
+from .verify_outputs import MATCH_PX, same_boxes, same_peaks
 
 
 def compare_detections(
     comparison: Comparison, got: Arrays, expected: Arrays, card: Card, form: Form, views: Sequence[View]
 ) -> None:
     """Compare the peaks of a network's maps and the readings in crops; without either, the final detections."""
-    maps = [output.name for output in form.outputs if output.compare == "map"]
+    maps = [output.name for output in form.outputs if output.compare == "map" and output.name in expected]
     peaks: Any = None
     if maps:
         # One map of people counts for the maps of all their keypoints.
@@ -72,7 +69,7 @@ def _compare_readings(comparison: Comparison, ours: Reading, theirs: Reading, pe
         near = shift[shift < 1] if peaks is None or peaks.shape != shift.shape else shift[peaks & (shift < 1)]
         if peaks is None:
             comparison.detections += shift.size
-            comparison.matched += int((shift <= _MATCH_PX).sum())
+            comparison.matched += int((shift <= MATCH_PX).sum())
         comparison.box_shift_px = max(comparison.box_shift_px, float(near.max(initial=0)))
     shift = np.abs(ours.quality - theirs.quality)
     comparison.score_shift = max(comparison.score_shift, float(shift.max(initial=0)))
@@ -87,9 +84,8 @@ def _match(comparison: Comparison, got: Instances, expected: Instances, card: Ca
     full = [found.scores[-1] for found in (got, expected) if len(found) == card.suppress.max_det]
     floor = float(max([CONF, *full])) * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
     for ours, theirs in ((got, expected), (expected, got)):
-        shifts = np.abs(ours.boxes[:, None] - theirs.boxes).max(2)
-        alike = (_iou(ours.boxes, theirs.boxes) >= _MATCH_IOU) | (shifts <= _MATCH_PX)
-        shifts[~alike | (ours.labels[:, None] != theirs.labels)] = np.inf
+        shifts = same_boxes(ours.boxes, theirs.boxes)
+        shifts[ours.labels[:, None] != theirs.labels] = np.inf
         for i in np.flatnonzero(ours.scores > floor):
             comparison.detections += 1
             if not np.isfinite(shifts[i]).any():
@@ -101,11 +97,3 @@ def _match(comparison: Comparison, got: Instances, expected: Instances, card: Ca
             shift = max([shifts[i, j], *(parts.max(initial=0) for parts in apart)])
             comparison.box_shift_px = max(comparison.box_shift_px, float(shift))
             comparison.score_shift = max(comparison.score_shift, float(abs(ours.scores[i] - theirs.scores[j])))
-
-
-def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of boxes (n, 4) and (m, 4) xyxy as (n, m)."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    intersection = np.clip(high - low, 0, None).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b)]
-    return intersection / np.maximum(areas[0][:, None] + areas[1][None, :] - intersection, 1e-9)

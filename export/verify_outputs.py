@@ -16,13 +16,13 @@ from .comparison import Comparison, Tolerance
 def compare_outputs(comparison: Comparison, got: Arrays, expected: Arrays, form: Form, canvas: Size) -> None:
     """Compare all outputs of a batch on a canvas of (height, width) px."""
     present = [output for output in form.outputs if output.name in expected]
-    peaks = [output for output in present if output.compare == "place"]
+    rows = [output for output in present if output.compare in ("place", "overlap")]
     for output in present:
-        if output.compare != "place":
+        if output not in rows:
             unit = unit_of(output, form, canvas, expected[output.name])
             comparison.add(output.name, got[output.name], expected[output.name], unit, embedding=output.embedding)
-    for _, group in groupby(peaks, lambda output: output.group):
-        _compare_peaks(comparison, got, expected, form, canvas, list(group))
+    for _, group in groupby(rows, lambda output: output.group):
+        _compare_rows(comparison, got, expected, form, canvas, list(group))
 
 
 def unit_of(output: Output, form: Form, canvas: Size, expected: NDArray[Any]) -> Any:
@@ -48,32 +48,62 @@ def same_peaks(got: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance) 
     return best - at_ours <= 2 * (tolerance.atol * largest(expected) + tolerance.rtol * np.abs(best))
 
 
-def _compare_peaks(
+def same_boxes(got: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
+    """The largest shift (n, m) px between the sides of boxes (n, 4) and (m, 4) xyxy px; infinite if not the same.
+
+    The same are boxes with an IoU of 0.9, or with all sides within 0.5 px.
+    """
+    shifts = np.abs(got[:, None] - expected).max(2)
+    shifts[~((_iou(got, expected) >= _MATCH_IOU) | (shifts <= MATCH_PX))] = np.inf
+    return shifts
+
+
+_MATCH_IOU, MATCH_PX = 0.9, 0.5
+
+
+def _iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Intersection over union of boxes (n, 4) and (m, 4) xyxy as (n, m)."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    intersection = np.clip(high - low, 0, None).prod(2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b)]
+    return intersection / np.maximum(areas[0][:, None] + areas[1][None, :] - intersection, 1e-9)
+
+
+def _compare_rows(
     comparison: Comparison, got: Arrays, expected: Arrays, form: Form, canvas: Size, group: Sequence[Output]
 ) -> None:
-    """Compare the peaks that both sides have, matched by label and position.
+    """Compare the peaks or regions that both sides have, matched by label and position, or by overlap.
 
-    If scores are nearly equal, their order may differ; if neighbours are, either may be the peak. A peak near the last
-    score does not count as a mismatch, since a better one may have taken its row.
+    If scores are nearly equal, their order may differ; if neighbours are, either may be the peak. A row near the last
+    score does not count as a mismatch, since a better one may have taken its place.
     """
     role = {output.role: output.name for output in group}
-    places, scores, labels = role["place"], role["score"], role["label"]
+    places, scores = role["place"], role["score"]
     for i in range(len(expected[scores])):
-        wanted_places, got_places = (_centres(side[places][i]) for side in (expected, got))
-        distance = np.abs(wanted_places[:, None] - got_places)
-        alike = (distance.max(2) < 1) & (expected[labels][i][:, None] == got[labels][i])
-        found = alike.any(1)
-        partners = alike[found].argmax(1)
+        ours, theirs = ({name: side[name][i] for name in (output.name for output in group)} for side in (got, expected))
+        if group[0].compare == "overlap":
+            distance = same_boxes(theirs[places], ours[places])
+        else:
+            distance = np.abs(_centres(theirs[places])[:, None] - _centres(ours[places])).max(2)
+            distance[~(distance < 1) | (theirs[role["label"]][:, None] != ours[role["label"]])] = np.inf
+        found = np.isfinite(distance).any(1) & (theirs[scores] > 0)
+        partners = distance[found].argmin(1)
         for output in group:
             if output.role == "label":
                 continue
             unit = unit_of(output, form, canvas, expected[output.name])
-            # No common peak is a failure. Comparing nothing would hide it.
-            wanted = expected[output.name][i][found] if found.any() else np.full(1, np.nan)
-            ours = got[output.name][i][partners]
-            comparison.add(output.name, ours, wanted, unit, embedding=output.embedding, jumps=output.jumps)
-        last = max(got[scores][i].min(), expected[scores][i].min())
-        safe = expected[scores][i] > last * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
+            # No common row is a failure. Comparing nothing would hide it.
+            wanted = theirs[output.name][found] if found.any() else np.full(1, np.nan)
+            comparison.add(
+                output.name,
+                ours[output.name][partners],
+                wanted,
+                unit,
+                embedding=output.embedding,
+                jumps=output.jumps,
+            )
+        last = max(ours[scores].min(), theirs[scores].min())
+        safe = theirs[scores] > last * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
         comparison.detections += int(safe.sum())
         comparison.matched += int((safe & found).sum())
 

@@ -45,6 +45,10 @@ def completed(view: View, card: Card) -> View:
     return view
 
 
-def as_if_full(view: View) -> View:
-    """The view with an image that fills its canvas, so that results are in model px."""
-    return replace(view, frame=view.frame.full())
+def as_if_full(view: View, card: Card) -> View:
+    """The view with an image that fills its canvas, so that results are in model px.
+
+    Where the network takes the size of the image, and may clip boxes to it, the view keeps its own.
+    """
+    takes_size = any(each.kind == "size" for each in card.inputs)
+    return view if takes_size else replace(view, frame=view.frame.full())

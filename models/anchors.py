@@ -65,15 +65,19 @@ class Anchors:
                 anchors.append((cx, cy, width, height))
         return anchors
 
-    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
-        """All anchors (a, 4) cxcywh px, cell by cell in the order of `grid_points`, for each level's (h, w)."""
+    def levels(self, sizes: Sequence[Sequence[int]], like: Tensor) -> list[Tensor]:
+        """The anchors (a, 4) cxcywh px of each level of (h, w), cell by cell in the order of `grid_points`."""
         levels: list[Tensor] = []
         for size, stride in zip(sizes, self.strides, strict=True):
             cells, _ = grid_points([size], [stride], like)
             first = like.new_tensor(self.first_cell(stride))
             centres = cells[:, None] + first[:, :2]
             levels.append(torch.cat((centres, first[:, 2:].expand_as(centres)), -1).reshape(-1, 4))
-        return torch.cat(levels)
+        return levels
+
+    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """All anchors (a, 4) cxcywh px, level by level."""
+        return torch.cat(self.levels(sizes, like))
 
     def _rounded(self, centre: float, side: float) -> tuple[float, float]:
         """One axis of an anchor, with integer corners if they were rounded."""

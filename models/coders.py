@@ -41,3 +41,9 @@ def shifts_to_boxes(values: Tensor, points: Tensor, strides: Tensor) -> Tensor:
     shifts, sides = values.split(2, -1)
     centres, reach = points + shifts * strides, sides.exp() * strides / 2
     return torch.cat((centres - reach, centres + reach), -1)
+
+
+def boxes_to_priors(boxes: Tensor, inclusive: bool = False) -> Tensor:
+    """Boxes (n, k, 4) xyxy px as priors cxcywh px; the sides of `inclusive` ones count their last pixel."""
+    low, high = boxes.split(2, -1)
+    return torch.cat(((low + high) / 2, high - low + int(inclusive)), -1)

@@ -37,15 +37,16 @@ class Output:
     """One output of a network, and how two versions of it are compared.
 
     `compare` is "index" for value by value; "map" for value by value and by the highest pixel of each channel; "place"
-    for rows of peaks, which are matched by position and label. In the latter case, outputs of one `group` belong
-    together, and `role` tells which holds the position, label and score. `unit` is the unit of the tolerance: 1, the
+    for rows of peaks, which are matched by position and label; "overlap" for rows of regions, which are matched by the
+    overlap of their boxes. In the last two cases, outputs of one `group` belong together, and `role` tells which holds
+    the position, label and score; a score of 0 is padding. `unit` is the unit of the tolerance: 1, the
     form's `px` for outputs in px, or the "range" of the values. If `embedding` is True, only differences between values
     are compared. An `optional` output may be absent. The share `jumps` of the values may differ by more than the
     tolerance: rounding decides between nearly equal neighbours.
     """
 
     name: str
-    compare: Literal["index", "place", "map"] = "index"
+    compare: Literal["index", "place", "map", "overlap"] = "index"
     unit: Literal["one", "px", "range"] = "one"
     group: str = ""
     role: Literal["place", "label", "score", "value"] = "value"

@@ -13,7 +13,7 @@ from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import Card, Provenance
 from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Dense, Graph
+from detforge.deploy.forms import Dense, Graph, Proposed
 from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.system.errors import UsageError
 from detforge.export import export
@@ -151,8 +151,31 @@ class Given(torch.nn.Module):
         super().__init__()
         self.outputs = outputs
 
-    def forward(self, image):
+    def forward(self, image, image_size=None):
         return self.outputs
+
+
+@pytest.mark.parametrize("labels", [("a", "b", "c"), ("", "b", "c")], ids=["named", "unnamed"])
+@pytest.mark.parametrize("boxes_each", [3, 1])
+def test_boxes_of_proposals_equal_the_runtime(boxes_each, labels):
+    random = np.random.default_rng(boxes_each)
+    corner = random.uniform(-9, 90, (2, 60, boxes_each, 2))
+    outputs = {
+        "boxes": np.concatenate((corner, corner + random.uniform(-1, 30, corner.shape)), -1).astype(np.float32),
+        "scores": random.uniform(0, 1, (2, 60, 3)).astype(np.float32) ** 4,
+    }
+    card = replace(runtime_card(Fusion()), form=Proposed(), labels=labels)
+    given = Given(**{name: torch.from_numpy(value) for name, value in outputs.items()})
+    sizes = [(64, 80), (50, 96)]
+    got = GraphNms(given, card.form, card.fusion, card.suppress, labels)(torch.zeros(2, 3, 64, 96), torch.tensor(sizes))
+    for i, size in enumerate(sizes):
+        row = {name: value[i] for name, value in outputs.items()}
+        expected = found_in(row, card, ResizedFrame(size, size, (64, 96)))
+        num = int(got["num"][i])
+        assert num == len(expected) > 20
+        np.testing.assert_allclose(got["scores"][i, :num].numpy(), expected.scores, rtol=1e-6)
+        np.testing.assert_allclose(got["boxes"][i, :num].numpy(), expected.boxes, atol=1e-4)
+        assert got["labels"][i, :num].tolist() == expected.labels.tolist()
 
 
 @pytest.mark.parametrize("per_class", [False, True])

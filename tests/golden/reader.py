@@ -48,7 +48,8 @@ class Case:
     `image` (1, 3, h, w) float32 is normalised and padded; `image_size` is (height, width) px before the padding, and
     `offset` (top, left) where its first pixel lies.
     Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,), `labels` (n,) and maybe `keypoints` (n, k, 2) xy
-    px. With `flip` they are those of the image and its mirror image together.
+    px. With `flip` they are those of the image and its mirror image together. A two-stage network has `proposals`
+    (k, 4) xyxy px.
     """
 
     image: NDArray[np.float32]
@@ -60,6 +61,7 @@ class Case:
     labels: NDArray[np.int64]
     keypoints: NDArray[np.float32] | None = None
     flip: bool = False
+    proposals: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,8 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
     top, left = case.get("offset", (0, 0))
     image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
     found = (arrays.get(f"{tag}/{name}") for name in ("boxes", "scores", "labels", "keypoints"))
-    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, case.get("flip", False))
+    flip, proposals = case.get("flip", False), arrays.get(f"{tag}/proposals")
+    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, flip, proposals)
 
 
 def _raw(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Sample]:

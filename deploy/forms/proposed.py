@@ -1,0 +1,65 @@
+"""Predictions for the proposals of a two-stage network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from ..contract.labels import class_numbers
+from ..contract.parse import require
+from ..inputs.geometry import Size
+from ..results.instances import Instances
+from .boxes import Clip, clipped, has_area, in_image
+from .form import Contract, Form, ImageForm, Output, Run
+from .graph import Graph
+
+
+@dataclass(frozen=True)
+class Proposed(ImageForm):
+    """Class scores and a box of each class for every proposal of a two-stage network.
+
+    Outputs are `boxes` (n, k, classes, 4) px, or (n, k, 1, 4) if the classes share a box, `scores` (n, k, classes), the
+    `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding. All pairs of proposal
+    and class above the threshold are candidates; with suppression in the graph, the `top_k` best of them. `clip` is
+    where boxes are clipped.
+    """
+
+    top_k: int = 3000
+    clip: Clip = "image"
+    kind: Literal["proposed"] = "proposed"
+
+    task: ClassVar[str] = "detection"
+    unit: ClassVar[str] = "pairs"
+    outputs: ClassVar[tuple[Output, ...]] = (
+        Output("boxes", "overlap", "px", "regions"),
+        Output("scores", "overlap", group="regions"),
+        Output("proposals", "overlap", "px", "regions", "place"),
+        Output("objectness", "overlap", group="regions", role="score"),
+    )
+
+    def __post_init__(self) -> None:
+        require(1 <= self.top_k <= 100_000, "form.top_k", "1..100000")
+
+    def px(self, canvas: Size) -> float:
+        """A fifth of the canvas: how far a side of the largest box moves by an error of 1 in its deltas."""
+        return max(canvas) / 5
+
+    def ranked_together(self, height: int, width: int) -> list[int]:
+        """Empty: the pairs of all proposals share the `top_k`."""
+        return []
+
+    def suppressed_inside(self) -> Form | None:
+        return Graph(self.clip)
+
+    def find(self, runs: Sequence[Run], card: Contract) -> Instances:
+        """The pairs of proposal and class whose score exceeds `suppress.conf`. NaN values are dropped."""
+        [run] = runs
+        boxes, scores = run.outputs["boxes"], run.outputs["scores"]
+        classes = class_numbers(card.labels)
+        rows, labels = np.nonzero(scores[:, classes] > card.suppress.conf)
+        labels = classes[labels]
+        kept = boxes[rows, labels if boxes.shape[1] > 1 else 0]
+        kept = clipped(in_image(kept, run.frame), run.frame, self.clip)
+        found = Instances(kept, scores[rows, labels], labels, card.labels, run.frame.extent)
+        return found[has_area(kept, card.suppress.inclusive)]

@@ -1,0 +1,65 @@
+"""The box head of a second stage (Girshick, "Fast R-CNN", arXiv 1504.08083, with the layers of Lin et al., arXiv
+1612.03144, section 4.2)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..coders import boxes_to_priors, deltas_to_boxes
+
+
+class BoxHead(nn.Module):
+    """Features of regions (n, k, channels, size, size) to class scores and boxes, by two layers of `width`.
+
+    `forward` gives raw logits: `classes` (n, k, classes + 1), the last of which is the background, and `deltas`
+    (n, k, classes * 4), or (n, k, 4) if the classes share a box (`agnostic`).
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        size: int = 7,
+        width: int = 1024,
+        stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
+        agnostic: bool = False,
+    ) -> None:
+        super().__init__()
+        self.classes, self.stds = classes, tuple(stds)
+        self.shared_fcs = nn.ModuleList([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
+        self.fc_cls = nn.Linear(width, classes + 1)
+        self.fc_reg = nn.Linear(width, 4 if agnostic else 4 * classes)
+        nn.init.normal_(self.fc_cls.weight, std=0.01)
+        nn.init.normal_(self.fc_reg.weight, std=0.001)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        x = features.flatten(2)
+        for layer in self.shared_fcs:
+            x = torch.relu(layer(x))
+        return {"classes": self.fc_cls(x), "deltas": self.fc_reg(x)}
+
+    def scores(self, logits: dict[str, Tensor]) -> Tensor:
+        """The scores (n, k, classes) of classes, in fp32."""
+        return logits["classes"].float().softmax(-1)[..., : self.classes]
+
+    def boxes(self, logits: dict[str, Tensor], regions: Tensor) -> Tensor:
+        """The boxes (n, k, classes or 1, 4) xyxy px for regions (n, k, 4) xyxy px, in fp32."""
+        deltas = logits["deltas"].float().unflatten(-1, (-1, 4))
+        return deltas_to_boxes(deltas, boxes_to_priors(regions)[:, :, None], self.stds)
+
+
+class SplitBoxHead(BoxHead):
+    """A `BoxHead` whose boxes have two layers of their own (Yang et al., arXiv 1912.03730, section 3.3)."""
+
+    def __init__(self, classes: int, channels: int = 256, *, size: int = 7, width: int = 1024, **others: Any) -> None:
+        super().__init__(classes, channels, size=size, width=width, **others)
+        self.reg_fcs = nn.ModuleList([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        classes = boxes = features.flatten(2)
+        for first, second in zip(self.shared_fcs, self.reg_fcs, strict=True):
+            classes, boxes = torch.relu(first(classes)), torch.relu(second(boxes))
+        return {"classes": self.fc_cls(classes), "deltas": self.fc_reg(boxes)}

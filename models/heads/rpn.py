@@ -1,0 +1,57 @@
+"""The region proposal network (Ren et al., "Faster R-CNN", arXiv 1506.01497)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..anchors import Anchors
+from ..blocks import start_head
+from ..coders import deltas_to_boxes
+from ..points import points_first
+from ..proposals import USUAL, ProposalRule, Proposals
+
+
+class RPNHead(nn.Module):
+    """Pyramid levels to the regions in which there may be an object.
+
+    `forward` gives raw logits per level, anchor by anchor: `objects` (n, anchors, h, w) and `deltas`
+    (n, anchors * 4, h, w). `propose` turns them into proposals by the `rule`.
+    """
+
+    def __init__(
+        self,
+        channels: int = 256,
+        *,
+        anchors: Anchors,
+        rule: ProposalRule = USUAL,
+        stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
+        in_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.anchors, self.rule, self.stds = anchors, rule, tuple(stds)
+        self.rpn_conv = nn.Conv2d(in_channels or channels, channels, 3, padding=1)
+        self.rpn_cls = nn.Conv2d(channels, anchors.per_cell, 1)
+        self.rpn_reg = nn.Conv2d(channels, anchors.per_cell * 4, 1)
+        start_head(self, self.rpn_cls, prior=0.5)
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        features = [torch.relu(self.rpn_conv(x)) for x in levels]
+        return {
+            "objects": [self.rpn_cls(x) for x in features],
+            "deltas": [self.rpn_reg(x) for x in features],
+        }
+
+    def propose(self, logits: dict[str, list[Tensor]], image_size: Tensor) -> Proposals:
+        """The proposals in images of (height, width) px (n, 2), in fp32."""
+        boxes: list[Tensor] = []
+        scores: list[Tensor] = []
+        sizes = [x.shape[2:] for x in logits["objects"]]
+        anchors = self.anchors.levels(sizes, image_size)
+        for priors, objects, deltas in zip(anchors, logits["objects"], logits["deltas"], strict=True):
+            best, places = self.rule.best(points_first([objects]).float().sigmoid().flatten(1))
+            rows = points_first([deltas]).float().unflatten(-1, (-1, 4)).flatten(1, 2)
+            rows = rows.gather(1, places[..., None].expand(-1, -1, 4))
+            boxes.append(deltas_to_boxes(rows, priors[places], self.stds, self.anchors.inclusive))
+            scores.append(best)
+        return self.rule(boxes, scores, image_size)

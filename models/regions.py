@@ -1,0 +1,38 @@
+"""Features of regions from the levels of a pyramid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..plugins.roi_align.op import roi_align
+
+
+@dataclass(frozen=True)
+class RegionFeatures:
+    """The first levels (n, c, h, w) of a pyramid and regions (n, k, 4) xyxy px to features (n, k, c, size, size).
+
+    Each region is pooled from one level, by RoIAlign with `sampling` points per side of a bin, 0 for one per cell. The
+    finest of the `levels` has the stride `stride`; regions whose area has a root below 2 * `finest` px are pooled from
+    it, those below 4 * `finest` px from the next, and so on. `aligned` ones are half a cell further up and left.
+    """
+
+    levels: int = 4
+    stride: int = 4
+    size: int = 7
+    sampling: int = 0
+    aligned: bool = True
+    finest: int = 56
+
+    def __call__(self, levels: Sequence[Tensor], regions: Tensor) -> Tensor:
+        least = 0 if self.aligned else 1
+        return roi_align(
+            list(levels[: self.levels]),
+            regions,
+            (self.size, self.size),
+            self.stride,
+            self.sampling,
+            self.aligned,
+            least,
+            self.finest,
+        )

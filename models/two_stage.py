@@ -1,0 +1,71 @@
+"""The structure of two-stage detectors: backbone, neck, proposals, and a second stage on the features of each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .regions import RegionFeatures
+
+
+class Stage(NamedTuple):
+    """A box head's raw outputs for regions (n, k, 4) xyxy px."""
+
+    logits: dict[str, Tensor]
+    regions: Tensor
+
+
+class RoIHead(nn.Module):
+    """Pyramid levels and proposals to class scores and boxes, in one stage: features of each region, and a box head.
+
+    `forward` gives the raw outputs of its stages, `decode` their `boxes` (n, k, classes or 1, 4) xyxy px and `scores`
+    (n, k, classes).
+    """
+
+    def __init__(self, features: RegionFeatures, bbox_head: nn.Module) -> None:
+        super().__init__()
+        self.features, self.bbox_head = features, bbox_head
+
+    def forward(self, levels: Sequence[Tensor], regions: Tensor, image_size: Tensor) -> list[Stage]:
+        return [Stage(self.bbox_head(self.features(levels, regions)), regions)]
+
+    def decode(self, stages: Sequence[Stage]) -> dict[str, Tensor]:
+        [stage] = stages
+        boxes = self.bbox_head.boxes(stage.logits, stage.regions)
+        return {"boxes": boxes, "scores": self.bbox_head.scores(stage.logits)}
+
+
+class TwoStageDetector(nn.Module):
+    """Image (n, 3, h, w) and the (height, width) px of each (n, 2) on its canvas to named outputs.
+
+    They are those of the second stage, with scores of 0 where there is no proposal, and the `proposals` (n, k, 4) xyxy
+    px with their `objectness` (n, k). `levels` holds the indices of the backbone levels that the neck takes. The trunk
+    and the heads run in the type of their weights, regions and boxes are in fp32.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        neck: nn.Module,
+        rpn_head: nn.Module,
+        roi_head: nn.Module,
+        levels: tuple[int, ...] = (0, 1, 2, 3),
+    ) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.rpn_head, self.roi_head = backbone, neck, rpn_head, roi_head
+        self.levels = levels
+
+    def forward(self, image: Tensor, image_size: Tensor) -> dict[str, Tensor]:
+        dtype = next(self.backbone.parameters()).dtype
+        features = self.backbone(image.to(dtype))
+        features = self.neck([features[i] for i in self.levels])
+        proposals = self.rpn_head.propose(self.rpn_head(features), image_size)
+        outputs = self.roi_head.decode(self.roi_head(features, proposals.boxes, image_size))
+        found = proposals.scores[..., None] > 0
+        return {
+            "boxes": outputs["boxes"],
+            "scores": torch.where(found, outputs["scores"], 0.0),
+            "proposals": proposals.boxes,
+            "objectness": proposals.scores,
+        }

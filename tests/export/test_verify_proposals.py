@@ -1,0 +1,50 @@
+"""Proposals are compared by their boxes, in whatever order they come."""
+
+import numpy as np
+import pytest
+
+from detforge.deploy.contract.port import Arrays
+from detforge.deploy.forms import Proposed
+from detforge.export.comparison import TOLERANCES, Comparison
+from detforge.export.verify_outputs import compare_outputs
+
+
+def outputs() -> Arrays:
+    """Forty proposals far apart, and ten rows of padding."""
+    random = np.random.default_rng(0)
+    place = np.stack(np.meshgrid(np.arange(8.0), np.arange(5.0)), -1).reshape(1, 40, 2) * 60
+    proposals = np.zeros((1, 50, 4))
+    proposals[:, :40] = np.concatenate((place, place + random.uniform(20, 50, place.shape)), -1)
+    scores = np.zeros((1, 50, 3))
+    scores[:, :40] = random.uniform(0, 1, (1, 40, 3))
+    objectness = np.zeros((1, 50))
+    objectness[:, :40] = np.linspace(0.9, 0.1, 40)
+    boxes = proposals[:, :, None] + random.uniform(-5, 5, (1, 50, 3, 4))
+    values = {"boxes": boxes, "scores": scores, "proposals": proposals, "objectness": objectness}
+    return {name: value.astype(np.float32) for name, value in values.items()}
+
+
+def problem(got: Arrays) -> str | None:
+    comparison = Comparison(TOLERANCES["fp32"])
+    compare_outputs(comparison, got, outputs(), Proposed(), (320, 480))
+    assert comparison.detections == 40
+    return comparison.problem
+
+
+def test_the_order_does_not_count() -> None:
+    order = np.random.default_rng(1).permutation(50)
+    assert problem({name: value[:, order] for name, value in outputs().items()}) is None
+
+
+@pytest.mark.parametrize("name", ["boxes", "scores", "objectness"])
+def test_one_other_value_counts(name: str) -> None:
+    got = outputs()
+    got[name].reshape(-1)[7] += 0.5
+    assert str(problem(got)).startswith(f"{name} differs")
+
+
+def test_lost_proposals_count() -> None:
+    got = outputs()
+    for value in got.values():
+        value[:, 5] = 0
+    assert problem(got) == "only 39 of 40 detections match"

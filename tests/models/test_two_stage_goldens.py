@@ -1,0 +1,85 @@
+"""Two-stage networks against their references' numbers: every tensor, the proposals and the detections."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from found import found_in
+from golden.agreement import assert_detections_agree, assert_tensors_agree
+from golden.catalog import networks
+from golden.reader import Golden, load
+from reference import assert_parameters_agree, backbone_levels, load_network, numbered, reference_card
+from torch import Tensor, nn
+
+from detforge.deploy.card import Provenance
+from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.results.instances import Instances
+from detforge.models.variant import Variant
+
+TOLERANCE = 3e-4  # in standard deviations
+CONTESTED = 0.005  # of proposals and detections; overlaps may be next to NMS's limit
+NEAR = 0.02  # px; from a proposal to the reference's
+
+
+@dataclass(frozen=True)
+class Run:
+    """Our network on a golden: the reference's names to our tensors, our proposals and detections, for each case."""
+
+    golden: Golden
+    variant: Variant
+    model: nn.Module
+    raw: dict[str, dict[str, Tensor | None]]
+    proposals: dict[str, Tensor]
+    found: dict[str, Instances]
+
+
+@pytest.fixture(scope="module", params=networks("proposed"))
+def run(request: pytest.FixtureRequest) -> Run:
+    golden = load(request.param)
+    variant, model = load_network(request.param, golden.state)
+    card = reference_card(model.roi_head, variant.card(variant.labels, Provenance(request.param, None, "fp32", {})))
+    raw, proposals, found = {}, {}, {}
+    for tag, case in golden.cases.items():
+        image, size = torch.from_numpy(case.image), torch.tensor([case.image_size], dtype=torch.float32)
+        with torch.inference_mode():
+            levels = model.backbone(image)
+            features = model.neck([levels[i] for i in model.levels])
+            stages = model.roi_head(features, torch.from_numpy(case.proposals)[None], size)
+            outputs = model(image, size)
+            groups = {
+                "backbone": backbone_levels(levels, case.raw),
+                "neck": features,
+                "rpn": list(model.rpn_head(features).values()),
+                **{f"roi{i}": [x[0] for x in stage.logits.values()] for i, stage in enumerate(stages)},
+            }
+        raw[tag] = {k: v for name, group in groups.items() for k, v in numbered(name, group).items()}
+        proposals[tag] = outputs["proposals"][0]
+        frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:])
+        found[tag] = found_in({name: value[0].numpy() for name, value in outputs.items()}, card, frame)
+    return Run(golden, variant, model, raw, proposals, found)
+
+
+def test_every_tensor_equals_the_reference(run: Run) -> None:
+    for tag, case in run.golden.cases.items():
+        assert_tensors_agree(case.raw, run.raw[tag], TOLERANCE)
+
+
+def test_proposals_equal_the_reference(run: Run) -> None:
+    for tag, case in run.golden.cases.items():
+        ours = run.proposals[tag].numpy()
+        ours = ours[(ours[:, 2:] > ours[:, :2]).all(1)]
+        assert len(ours) == len(case.proposals) > 30
+        apart = np.abs(case.proposals[:, None] - ours).max(-1)
+        for axis in (0, 1):
+            assert np.mean(apart.min(axis) > NEAR) <= CONTESTED
+
+
+def test_detections_equal_the_reference(run: Run) -> None:
+    for tag, found in run.found.items():
+        assert len(found) == len(run.golden.cases[tag].boxes) > 30
+        assert_detections_agree(run.golden.cases[tag], found, CONTESTED)
+
+
+def test_parameters_are_those_of_the_reference(run: Run) -> None:
+    assert_parameters_agree(run.variant, run.model, run.golden.state)
