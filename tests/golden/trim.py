@@ -25,6 +25,7 @@ OPERATORS = {
         "ops_mmcv",
         [f"roi_align_{aligned}_{ratio}_{size}_avg" for aligned in (True, False) for ratio in (0, 2) for size in (7, 2)],
     ),
+    "prroi_pool": ("ops_prroi", ["prroi_7_0.125", "prroi_3_0.125", "prroi_2_0.25"]),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -113,22 +114,23 @@ OPERATORS = {
         [f"decode_{scene}" for scene in ("three", "crowd", "border", "occluded", "small", "noisy")]
         + [f"soft_nms_39_{method}" for method in (0, 1, 2)],
     ),
+    "displaced_poses": ("ops_spm", [f"hier_{scene}" for scene in ("three", "crowd", "occluded", "noisy")]),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
+    "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
         + ["fcos_loss_plain", "fcos_loss_norm_center"],
     ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align")
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align", "prroi_pool")
 """Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
 TRUNKS = (
     "faster_rcnn_r50_dcnv2",
     "faster_rcnn_x101_32x4d",
-    "pafpn_faster_r50",
     "faster_rcnn_r2_101",
     "faster_rcnn_r50_regnet",
     "faster_rcnn_hrnet_w32",
