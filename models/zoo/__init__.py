@@ -23,6 +23,7 @@ from . import (
     ddod,
     deeppose,
     dekr,
+    dsfpn,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -48,8 +49,10 @@ from . import (
     nas_fpn,
     openpose,
     paa,
+    panet,
     picodet,
     pifpaf,
+    pisa,
     pvt,
     pyconv,
     refinedet,
@@ -91,6 +94,9 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    panet,
+    pisa,
+    dsfpn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,

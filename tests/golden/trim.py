@@ -132,7 +132,6 @@ WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_ali
 TRUNKS = (
     "faster_rcnn_r50_dcnv2",
     "faster_rcnn_x101_32x4d",
-    "pafpn_faster_r50",
     "faster_rcnn_r2_101",
     "faster_rcnn_r50_regnet",
     "faster_rcnn_hrnet_w32",
