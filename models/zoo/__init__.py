@@ -48,6 +48,7 @@ from . import (
     openpose,
     paa,
     picodet,
+    posefix,
     pvt,
     pyconv,
     refinedet,
@@ -140,7 +141,7 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
 _SINGLE_STAGE = (centernet_pose,)
