@@ -22,6 +22,8 @@ from . import (
     dark,
     ddod,
     deeppose,
+    dekr,
+    dsfpn,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -47,7 +49,9 @@ from . import (
     nas_fpn,
     openpose,
     paa,
+    panet,
     picodet,
+    pisa,
     posefix,
     pvt,
     pyconv,
@@ -69,7 +73,9 @@ from . import (
     shufflenetv2,
     simcc,
     simplebaseline,
+    simplepose,
     spinenet,
+    spm,
     ssd,
     swin,
     tood,
@@ -88,6 +94,9 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    panet,
+    pisa,
+    dsfpn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
@@ -143,8 +152,8 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
-_SINGLE_STAGE = (centernet_pose,)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
+_SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
