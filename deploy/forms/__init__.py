@@ -1,6 +1,7 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
 from .affinity import Affinity
+from .body_parts import BodyParts
 from .centres import Centres
 from .centripetal import Centripetal
 from .coordinates import Coordinates
@@ -14,11 +15,12 @@ from .offsets import Offsets
 from .peaks import Peaks
 from .proposed import Proposed
 from .regions import Regions
+from .roots import Roots
 from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
-    *(Tags, Affinity, Graph, Regions, Centres, Proposed),
+    *(Tags, Affinity, BodyParts, Graph, Regions, Centres, Roots, Proposed),
 ]

@@ -17,10 +17,13 @@ from . import (
     centripetalnet,
     convnext,
     cornernet,
+    cpm,
     cspnet,
     dark,
     ddod,
     deeppose,
+    dekr,
+    dsfpn,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -33,18 +36,22 @@ from . import (
     guided_anchoring,
     hands_and_faces,
     higherhrnet,
+    hourglass,
     hrnet,
     hrnetv2,
     integral,
     iou_aware_retinanet,
     libra,
+    litehrnet,
     marker_corners,
     mspn,
     nanodet,
     nas_fpn,
     openpose,
     paa,
+    panet,
     picodet,
+    pisa,
     pvt,
     pyconv,
     refinedet,
@@ -65,7 +72,9 @@ from . import (
     shufflenetv2,
     simcc,
     simplebaseline,
+    simplepose,
     spinenet,
+    spm,
     ssd,
     swin,
     tood,
@@ -74,6 +83,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    vipnas,
     wholebody,
     yolof,
     yolov3,
@@ -83,6 +93,9 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    panet,
+    pisa,
+    dsfpn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
@@ -134,11 +147,12 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
+    *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
-_SINGLE_STAGE = (centernet_pose,)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
+_SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

@@ -7,6 +7,7 @@ from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import (
     Affinity,
+    BodyParts,
     Centres,
     Centripetal,
     Coordinates,
@@ -19,6 +20,7 @@ from detforge.deploy.forms import (
     Peaks,
     Proposed,
     Regions,
+    Roots,
     Simcc,
     Tags,
     Votes,
@@ -61,6 +63,7 @@ CARDS = [
     replace(CARD, form=Corners(flip=True)),
     replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),
     replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
+    replace(CARD, form=BodyParts(((0, 1), (1, 3)), (0, 3, 1), flip=False), skeleton=SKELETON),
     replace(CARD, form=Affinity(((0, 1), (2, 1)), starts=1), skeleton=SKELETON, suppress=Suppress("none")),
     replace(CARD, form=Regions(shape="outline"), suppress=Suppress("none")),
     replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),
@@ -71,6 +74,7 @@ CARDS = [
     ),
     replace(CROPS, inputs=(*CROPS.inputs, PoseInput((0, 2, 1), 3.0, peak=255.0))),
     WHOLE,
+    replace(WHOLE, form=Roots(parents=(-1, 0, 0), diagonal=True, nearby=0.05, torso=(0, 1), shift=1.0)),
     replace(CARD, provenance=Provenance("random", None, "fp32", {})),
     CARD.with_place(Resize((640, 480), pad=Pad((640, 480), value=114.0))),
     CARD.with_place(Resize((640, 480), keep_aspect=False, rounding="floor", filter="float")),

@@ -118,8 +118,10 @@ OPERATORS = {
         [f"decode_{scene}" for scene in ("three", "crowd", "border", "occluded", "small", "noisy")]
         + [f"soft_nms_39_{method}" for method in (0, 1, 2)],
     ),
+    "displaced_poses": ("ops_spm", [f"hier_{scene}" for scene in ("three", "crowd", "occluded", "noisy")]),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
+    "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
@@ -133,7 +135,6 @@ WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_ali
 TRUNKS = (
     "faster_rcnn_r50_dcnv2",
     "faster_rcnn_x101_32x4d",
-    "pafpn_faster_r50",
     "faster_rcnn_r2_101",
     "faster_rcnn_r50_regnet",
     "faster_rcnn_hrnet_w32",
