@@ -26,6 +26,10 @@ OPERATORS = {
         [f"roi_align_{aligned}_{ratio}_{size}_avg" for aligned in (True, False) for ratio in (0, 2) for size in (7, 2)],
     ),
     "prroi_pool": ("ops_prroi", ["prroi_7_0.125", "prroi_3_0.125", "prroi_2_0.25"]),
+    "deform_roi_pool": (
+        "ops_d2det",
+        [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
+    ),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -124,7 +128,7 @@ OPERATORS = {
         + ["fcos_loss_plain", "fcos_loss_norm_center"],
     ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align", "prroi_pool")
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align", "prroi_pool", "deform_roi_pool")
 """Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
