@@ -52,6 +52,7 @@ from . import (
     panet,
     picodet,
     pisa,
+    posefix,
     pvt,
     pyconv,
     refinedet,
@@ -149,7 +150,7 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
