@@ -23,6 +23,7 @@ from . import (
     ddod,
     deeppose,
     dekr,
+    dsfpn,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -48,7 +49,10 @@ from . import (
     nas_fpn,
     openpose,
     paa,
+    panet,
     picodet,
+    pisa,
+    posefix,
     pvt,
     pyconv,
     refinedet,
@@ -69,6 +73,7 @@ from . import (
     shufflenetv2,
     simcc,
     simplebaseline,
+    simplepose,
     spinenet,
     spm,
     ssd,
@@ -89,6 +94,9 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    panet,
+    pisa,
+    dsfpn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
@@ -142,9 +150,9 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
