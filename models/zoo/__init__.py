@@ -53,6 +53,7 @@ from . import (
     picodet,
     pifpaf,
     pisa,
+    posefix,
     pvt,
     pyconv,
     refinedet,
@@ -150,7 +151,7 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
