@@ -1,8 +1,10 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
 from .affinity import Affinity
+from .body_parts import BodyParts
 from .centres import Centres
 from .centripetal import Centripetal
+from .composite import Composite
 from .coordinates import Coordinates
 from .corners import Corners
 from .dense import Dense
@@ -22,5 +24,5 @@ from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
-    *(Tags, Affinity, Graph, Regions, Centres, Roots, People, Proposed),
+    *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
 ]

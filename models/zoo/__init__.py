@@ -24,6 +24,7 @@ from . import (
     ddod,
     deeppose,
     dekr,
+    dsfpn,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -49,7 +50,11 @@ from . import (
     nas_fpn,
     openpose,
     paa,
+    panet,
     picodet,
+    pifpaf,
+    pisa,
+    posefix,
     pvt,
     pyconv,
     refinedet,
@@ -70,6 +75,7 @@ from . import (
     shufflenetv2,
     simcc,
     simplebaseline,
+    simplepose,
     spinenet,
     spm,
     ssd,
@@ -90,6 +96,9 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    panet,
+    pisa,
+    dsfpn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
@@ -143,9 +152,9 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 

@@ -1,5 +1,8 @@
 """Faster R-CNN (arXiv 1506.01497) with a feature pyramid (arXiv 1612.03144)."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import nn
 
 from ...deploy.contract.suppression import Suppress
@@ -17,6 +20,7 @@ from ..two_stage import RoIHead, TwoStageDetector
 from ..variant import Variant, openmmlab
 
 ANCHORS = Anchors((4, 8, 16, 32, 64), scales=(8.0,))
+POOLED = partial(FPN, levels=len(ANCHORS.strides), extra="pool")
 
 
 def build(
@@ -26,14 +30,21 @@ def build(
     channels: int = 256,
     width: int = 1024,
     rule: ProposalRule = USUAL,
+    neck: Callable[..., nn.Module] = POOLED,
+    box_head: Callable[..., nn.Module] = BoxHead,
 ) -> nn.Module:
-    """A Faster R-CNN whose box head has layers of `width`."""
+    """A Faster R-CNN whose box head has layers of `width`.
+
+    `neck` takes the channels of the levels C2 to C5 and those of the pyramid.
+    """
     trunk = backbone()
-    neck = FPN(trunk.channels, channels, len(ANCHORS.strides), extra="pool")
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
     features = RegionFeatures()
     return TwoStageDetector(
-        trunk, neck, rpn, RoIHead(features, BoxHead(classes, channels, size=features.size, width=width))
+        trunk,
+        neck(trunk.channels, channels),
+        rpn,
+        RoIHead(features, box_head(classes, channels, size=features.size, width=width)),
     )
 
 
@@ -51,12 +62,15 @@ FASTER_RCNN = Variant(
     published=openmmlab("faster_rcnn", "faster_rcnn_r50_fpn_1x_coco", "_20200130-047c8118", 37.4),
 )
 
+SMALL = {"backbone": TINY, "channels": 32, "width": 32, "rule": ProposalRule(top_k=100, count=100)}
+"""Arguments of `build` for tiny networks."""
+
 VARIANTS = (
     FASTER_RCNN,
     FASTER_RCNN.derive(
         "faster_rcnn_test",
         "tiny Faster R-CNN for tests",
-        build={"backbone": TINY, "channels": 32, "width": 32, "rule": ProposalRule(top_k=100, count=100)},
+        build=SMALL,
     ),
 )
 ALIASES = {"faster_rcnn": "faster_rcnn_r50"}
