@@ -51,6 +51,7 @@ from . import (
     paa,
     panet,
     picodet,
+    pifpaf,
     pisa,
     posefix,
     pvt,
@@ -152,7 +153,7 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 

@@ -10,6 +10,7 @@ from detforge.deploy.forms import (
     BodyParts,
     Centres,
     Centripetal,
+    Composite,
     Coordinates,
     Corners,
     Dense,
@@ -66,6 +67,7 @@ CARDS = [
     replace(
         CARD, form=BodyParts(((0, 1), (1, 3)), (0, 3, 1), flip=False), skeleton=SKELETON, suppress=Suppress("none")
     ),
+    replace(CARD, form=Composite(((0, 1), (1, 2))), skeleton=SKELETON, suppress=Suppress("none")),
     replace(CARD, form=Affinity(((0, 1), (2, 1)), starts=1), skeleton=SKELETON, suppress=Suppress("none")),
     replace(CARD, form=Regions(shape="outline"), suppress=Suppress("none")),
     replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),
