@@ -18,6 +18,7 @@ from . import (
     convnext,
     cornernet,
     cpm,
+    cpn,
     cspnet,
     dark,
     ddod,
@@ -148,7 +149,7 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(cpm, hourglass, litehrnet, vipnas),
+    *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )
