@@ -19,16 +19,19 @@ class Stage(NamedTuple):
 class RoIHead(nn.Module):
     """Pyramid levels and proposals to class scores and boxes, in one stage: features of each region, and a box head.
 
-    `forward` gives the raw outputs of its stages, `decode` their `boxes` (n, k, classes or 1, 4) xyxy px and `scores`
-    (n, k, classes).
+    The features pass through the `shared_head` first, if there is one. `forward` gives the raw outputs of its stages,
+    `decode` their `boxes` (n, k, classes or 1, 4) xyxy px and `scores` (n, k, classes).
     """
 
-    def __init__(self, features: RegionFeatures, bbox_head: nn.Module) -> None:
+    def __init__(self, features: RegionFeatures, bbox_head: nn.Module, shared_head: nn.Module | None = None) -> None:
         super().__init__()
-        self.features, self.bbox_head = features, bbox_head
+        self.features, self.bbox_head, self.shared_head = features, bbox_head, shared_head
 
     def forward(self, levels: Sequence[Tensor], regions: Tensor, image_size: Tensor) -> list[Stage]:
-        return [Stage(self.bbox_head(self.features(levels, regions)), regions)]
+        features = self.features(levels, regions)
+        if self.shared_head is not None:
+            features = self.shared_head(features.flatten(0, 1)).unflatten(0, regions.shape[:2])
+        return [Stage(self.bbox_head(features), regions)]
 
     def decode(self, stages: Sequence[Stage]) -> dict[str, Tensor]:
         [stage] = stages
@@ -58,8 +61,11 @@ class TwoStageDetector(nn.Module):
 
     def forward(self, image: Tensor, image_size: Tensor) -> dict[str, Tensor]:
         dtype = next(self.backbone.parameters()).dtype
-        features = self.backbone(image.to(dtype))
-        features = self.neck([features[i] for i in self.levels])
+        levels = self.backbone(image.to(dtype))
+        return self.detect(self.neck([levels[i] for i in self.levels]), image_size)
+
+    def detect(self, features: Sequence[Tensor], image_size: Tensor) -> dict[str, Tensor]:
+        """The outputs from the features of the neck."""
         proposals = self.rpn_head.propose(self.rpn_head(features), image_size)
         outputs = self.roi_head.decode(self.roi_head(features, proposals.boxes, image_size))
         found = proposals.scores[..., None] > 0

@@ -12,6 +12,7 @@ from . import (
     atss,
     autoassign,
     borderdet,
+    cascade_rcnn,
     centernet,
     centernet_pose,
     centripetalnet,
@@ -21,6 +22,7 @@ from . import (
     dark,
     ddod,
     deeppose,
+    double_head,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -83,6 +85,8 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    cascade_rcnn,
+    double_head,
     retinanet,
     ap_loss,
     iou_aware_retinanet,

@@ -125,16 +125,18 @@ WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_ali
 """Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
-TRUNKS = (
-    "faster_rcnn_r50_dcnv2",
-    "faster_rcnn_x101_32x4d",
-    "pafpn_faster_r50",
-    "faster_rcnn_r2_101",
-    "faster_rcnn_r50_regnet",
-    "faster_rcnn_hrnet_w32",
-)
+TRUNKS = ("pafpn_faster_r50",)
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104", "centripetalnet_hg104")
+SLOW = (
+    *(
+        f"faster_rcnn_{on}"
+        for on in ("r50_caffe", "r50_caffe_c4", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")
+    ),
+    *(f"faster_rcnn_{on}" for on in ("x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
+    *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
+    "cornernet_hg104",
+    "centripetalnet_hg104",
+)
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""

@@ -11,13 +11,9 @@ from golden.reader import load
 from reference import Outputs, numbered
 from torch import Tensor, nn
 
-from detforge.models.backbones.hrnet import HRNet
 from detforge.models.backbones.pyconv import PYCONV_50, PYCONV_HG_50
-from detforge.models.backbones.regnet import X_3_2GF
-from detforge.models.backbones.res2net import R2_101
-from detforge.models.backbones.resnet import DCN_V2_C3_C5, R50, X101_32X4D, ResNet
+from detforge.models.backbones.resnet import R50
 from detforge.models.necks.fpn import FPN
-from detforge.models.necks.hrfpn import HRFPN
 
 
 def with_pyramid(
@@ -28,12 +24,7 @@ def with_pyramid(
 
 
 TRUNKS = {
-    "faster_rcnn_x101_32x4d": partial(with_pyramid, X101_32X4D),
-    "faster_rcnn_r50_dcnv2": partial(with_pyramid, partial(ResNet, 50, deformable=DCN_V2_C3_C5)),
     "pafpn_faster_r50": partial(with_pyramid, R50, partial(FPN, bottom_up="plain")),
-    "faster_rcnn_r2_101": partial(with_pyramid, R2_101),
-    "faster_rcnn_r50_regnet": partial(with_pyramid, X_3_2GF),
-    "faster_rcnn_hrnet_w32": partial(with_pyramid, partial(HRNet, 32, outputs=4), HRFPN, 5),
     "pyconvresnet50_backbone": PYCONV_50,
     "pyconvhgresnet50_backbone": PYCONV_HG_50,
 }
