@@ -29,6 +29,7 @@ from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_poo
 from ..plugins.deform_conv.op import DeformConv
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
+from ..plugins.prroi_pool.op import prroi_pool
 from ..plugins.roi_align.op import roi_align
 from .convert import attach, to_onnx
 from .doctor_images import prepare_on_gpu
@@ -248,7 +249,9 @@ def _suppression(image: Tensor) -> Tensor:
 
 def _regions(image: Tensor) -> Tensor:
     corners = image[:, 0, :, :2].float()
-    return roi_align([image, image[:, :, ::2, ::2]], torch.cat((corners, corners + 2), -1), (2, 2), 1, finest_scale=1)
+    levels, boxes = [image, image[:, :, ::2, ::2]], torch.cat((corners, corners + 2), -1)
+    aligned = roi_align(levels, boxes, (2, 2), 1, finest_scale=1)
+    return aligned + prroi_pool(levels, boxes, (2, 2), 1, finest_scale=1)
 
 
 # First a convolution, which every backend can run, then our operators in the precisions of exported files.
@@ -259,5 +262,5 @@ _LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ..
     ("deform_conv", _deformable, ("fp32", "fp16")),
     ("dfl", lambda: _distances, ("fp32",)),
     ("nms", lambda: _suppression, ("fp32",)),
-    ("roi_align", lambda: _regions, ("fp32", "fp16")),
+    ("roi_align, prroi_pool", lambda: _regions, ("fp32", "fp16")),
 ]

@@ -9,7 +9,7 @@ from ..plugins.deform_conv.op import DeformConv
 
 
 def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
-    """Fold, in place, every BatchNorm2d whose only input is the result of one ungrouped convolution.
+    """Fold, in place, every BatchNorm2d whose only input is the result of one convolution.
 
     A run on `inputs` shows which layer feeds which. Layers that run more than once, such as heads shared by several
     levels, are left unchanged: their convolution may feed several normalisations.
@@ -17,13 +17,22 @@ def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
     for convolution, name in _pairs(model, inputs):
         norm = model.get_submodule(name)
         scale, shift = _affine(norm)
-        # The output channels of a transposed convolution are its second axis.
-        shape = (1, -1, 1, 1) if isinstance(convolution, nn.ConvTranspose2d) else (-1, 1, 1, 1)
         with torch.no_grad():
-            convolution.weight.mul_(scale.reshape(shape))
+            convolution.weight.mul_(_of_weights(scale, convolution))
         bias = 0 if convolution.bias is None else convolution.bias.detach() * scale
         convolution.bias = nn.Parameter(bias + shift)
         model.set_submodule(name, nn.Identity())
+
+
+def _of_weights(scale: Tensor, convolution: Any) -> Tensor:
+    """The factor of each output channel, in the shape of the weights.
+
+    Those of a transposed convolution have the input channels of all groups first, then the output channels of one.
+    """
+    if not isinstance(convolution, nn.ConvTranspose2d):
+        return scale.reshape(-1, 1, 1, 1)
+    inputs = convolution.in_channels // convolution.groups
+    return scale.reshape(convolution.groups, -1, 1, 1).repeat_interleave(inputs, 0)
 
 
 def _affine(norm: Any) -> tuple[Tensor, Tensor]:

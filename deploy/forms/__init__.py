@@ -14,11 +14,12 @@ from .offsets import Offsets
 from .peaks import Peaks
 from .proposed import Proposed
 from .regions import Regions
+from .roots import Roots
 from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
-    *(Tags, Affinity, Graph, Regions, Centres, Proposed),
+    *(Tags, Affinity, Graph, Regions, Centres, Roots, Proposed),
 ]

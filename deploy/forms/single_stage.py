@@ -55,8 +55,12 @@ class SingleStage(ImageForm):
                     continue
                 given, back = maps[output.name][None], other[output.name][None]
                 swapped = order if output.mirror.swaps else np.arange(given.shape[1], dtype=np.int64)
-                maps[output.name] = averaged(given, back, output.mirror, swapped)[0]
+                maps[output.name] = averaged(given, back, output.mirror, swapped, self.shift_of(output.name))[0]
         return maps
+
+    def shift_of(self, output: str) -> float:
+        """How many cells the map of the mirrored view is moved to the right."""
+        return 0.0
 
 
 def peaks(heatmap: Floats, kernel: int, least: float, count: int) -> NDArray[np.int64]:

@@ -159,7 +159,8 @@ class Resize(Geometry):
     the image, but enlarges it to a short side of `least` px. The image keeps its aspect ratio, or without `keep_aspect`
     becomes exactly `size`, or if that is None the canvas that it would be padded to. Its sides are rounded to the
     nearest px, or down with `rounding` "floor", which moves boxes. Results are divided by the ratio of the sizes, or
-    with `inverse` "factor", as in YOLOX, by the factor before the rounding. `filter` "opencv" is OpenCV's bilinear
+    with `inverse` "factor", as in YOLOX, by the factor before the rounding, or with "height", as in InsightFace, by the
+    ratio of the heights. `filter` "opencv" is OpenCV's bilinear
     filter on 8-bit values, "cubic" its bicubic one; "float" is a bilinear filter on floats, as in torchvision's
     transforms. "warp" is OpenCV's affine warp, which aligns the centres of the first pixels instead of their corners;
     its padding is black, and its centring is to parts of px.
@@ -171,7 +172,7 @@ class Resize(Geometry):
     rounding: Literal["round", "floor"] = "round"
     filter: Filter = "opencv"
     pad: Pad = field(default_factory=Pad)
-    inverse: Literal["sizes", "factor"] = "sizes"
+    inverse: Literal["sizes", "factor", "height"] = "sizes"
     least: int = 1
     kind: Literal["resize"] = "resize"
 
@@ -202,7 +203,9 @@ class Resize(Geometry):
         offset = (0, 0)
         if self.pad.centered:  # aligns the middle pixels, size // 2, of both
             offset = canvas[0] // 2 - resized[0] // 2, canvas[1] // 2 - resized[1] // 2
-        factor = self._factor(height, width) * scale if self.inverse == "factor" else None
+        factor = None
+        if self.inverse != "sizes":
+            factor = self._factor(height, width) * scale if self.inverse == "factor" else resized[0] / height
         if self.pad.centered and self.filter == "warp":
             sides = resized if factor is None else (height * factor, width * factor)
             offset = (canvas[0] - sides[0]) / 2, (canvas[1] - sides[1]) / 2

@@ -85,7 +85,7 @@ class Attached:
 
     def _axes(self, name: str, role: str) -> tuple[Sequence[int], int]:
         """The axes of rows of one output, and the axis of its values, -1 if each row has one."""
-        rank, layout = self._seen[name].ndim, self._recipe.decode.layout
+        rank, layout = self._seen[name].ndim, self._recipe.decode.layout_of(role)
         if role in ("label", "score") and rank < 3:
             return [rank - 1], -1
         if layout == "maps":

@@ -68,7 +68,9 @@ def _parts(recipe: Recipe, roles: dict[str, list[str]], outputs: Mapping[str, ND
     for role, names in roles.items():
         if role == "unused":
             continue
-        levels = sorted((rows_of(outputs[name], role, recipe.decode.layout) for name in names), key=_fewer_rows)
+        levels = sorted(
+            (rows_of(outputs[name], role, recipe.decode.layout_of(role)) for name in names), key=_fewer_rows
+        )
         if len({level.shape[2] for level in levels}) > 1:
             raise MisfitError(f"its outputs for {role} have different widths")
         whole = np.concatenate(levels, 1)
@@ -109,7 +111,9 @@ def _check_points(
     for role, names in roles.items():
         if len(names) not in (1, len(levels)):
             raise MisfitError(f"it has {len(names)} outputs for {role}, not one for each stride of {strides}")
-        counts = sorted((rows_of(outputs[name], role, recipe.decode.layout).shape[1] for name in names), reverse=True)
+        counts = sorted(
+            (rows_of(outputs[name], role, recipe.decode.layout_of(role)).shape[1] for name in names), reverse=True
+        )
         if counts != (levels if len(names) > 1 else [sum(levels)]):
             found = " + ".join(map(str, counts))
             raise MisfitError(f"it has {found} rows for {width}x{height} px, not {sum(levels)} at strides {strides}")

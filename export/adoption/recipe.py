@@ -16,6 +16,7 @@ from ...models.labels import LABEL_SETS
 
 PRESETS = Path(__file__).parent / "presets"
 
+Layout = Literal["rows", "columns", "maps", "maps_last"]
 Box = Literal[
     "offset_exp",
     "distances",
@@ -35,6 +36,7 @@ class Decode:
     """What the file left undone. Points are the cells of a level of `strides`, plus `centre` of a cell.
 
     `layout` is that of each output: "rows" (n, a, c), "columns" (n, c, a), "maps" (n, c, h, w), or "maps_last".
+    `scores_layout` is that of the classes' scores, if it is another.
     `split` names the parts of the last axis of the output `rows`, as "box 4"; "cls *" takes the rest.
     `scores` are probabilities, logits, or need a softmax; `background` is the number of the class that is none.
 
@@ -52,7 +54,8 @@ class Decode:
     the order y, x ("box_yx"), or px ("px"). With `keypoint_scores` each has x, y and a score.
     """
 
-    layout: Literal["rows", "columns", "maps", "maps_last"] = "rows"
+    layout: Layout = "rows"
+    scores_layout: Layout | None = None
     split: tuple[str, ...] = ()
     scores: Literal["probabilities", "logits", "softmax"] = "probabilities"
     background: int | None = None
@@ -74,6 +77,10 @@ class Decode:
             valid = bool(name) and (width == "*" or (width.isdecimal() and int(width) > 0))
             require(valid, "decode.split", "parts like 'box 4', or 'cls *'")
         require(sum(part.endswith(" *") for part in self.split) <= 1, "decode.split", "'*' once at most")
+
+    def layout_of(self, role: str) -> Layout:
+        """The layout of the outputs of a role."""
+        return self.layout if role != "cls" or self.scores_layout is None else self.scores_layout
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,10 @@ AUTHORS = {
 """For `Variant.mapping`: the checkpoint layout of the authors of CornerNet and CenterNet."""
 
 
+UNUSED = ("backbone.inters.",)
+"""For `Variant.unused`: OpenMMLab's network of one stack has blocks that lead to the next all the same."""
+
+
 def _residuals(in_channels: int, out_channels: int, count: int, stride: int = 1) -> nn.Sequential:
     """Residual blocks. The first one changes the channels and the size."""
     blocks: list[nn.Module] = []
@@ -102,4 +106,5 @@ def from_config(section: Section) -> Trunk:
     section.same("downsample_times", len(channels) - 1, 5)
     section.same("feat_channel", channels[0], 256)
     stacks = section.integer("num_stacks", 2, most=16)
-    return Trunk(normed(partial(HourglassNet, channels, blocks, stacks), batch_norm(section)), (stacks - 1,), (4,))
+    build = normed(partial(HourglassNet, channels, blocks, stacks), batch_norm(section))
+    return Trunk(build, (stacks - 1,), (4,), unused=UNUSED if stacks == 1 else ())

@@ -201,7 +201,7 @@ def _network(
         fusion=head.fusion,
         size=head.size,
         mapping={**_OLD_NAMES, **trunk.mapping, **head.mapping},
-        unused=(*head.unused, *_TRAINING),
+        unused=(*trunk.unused, *head.unused, *_TRAINING),
         beside_classes=head.beside_classes,
         suppress=head.suppress,
     )

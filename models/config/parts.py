@@ -19,6 +19,7 @@ class Trunk:
 
     `mapping` turns parts of a checkpoint's keys into the backbone's own, as `Variant.mapping` does. `neck` builds the
     module that gives a pose head its levels, if there is one; `strides` and `channels` are then those of its outputs.
+    Parameters with a part in `unused` are only used in training.
     `cells` is how many cells of the last level a side in px becomes, if that is not the side over the stride.
     """
 
@@ -28,6 +29,7 @@ class Trunk:
     mapping: Mapping[str, str] = field(default_factory=dict)
     neck: Callable[[], Any] | None = None
     cells: Callable[[int], int] | None = None
+    unused: tuple[str, ...] = ()
 
     @cached_property
     def all_channels(self) -> tuple[int, ...]:

@@ -8,11 +8,13 @@ from ...deploy.contract.suppression import Suppress
 from ..backbones import (
     alexnet,
     convnext,
+    cpm,
     csp,
     darknet,
     efficientnet,
     hourglass,
     hrnet,
+    litehrnet,
     mobilenetv2,
     mspn,
     pvt,
@@ -27,6 +29,7 @@ from ..backbones import (
     shufflenetv2,
     swin,
     vgg,
+    vipnas,
 )
 from ..heads import (
     associative,
@@ -85,6 +88,10 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     "RSN": rsn.from_config,
     "SEResNet": senet.from_config,
     "SCNet": scnet.from_config,
+    "LiteHRNet": litehrnet.from_config,
+    "CPM": cpm.from_config,
+    "ViPNAS_ResNet": vipnas.resnet_from_config,
+    "ViPNAS_MobileNetV3": vipnas.mobilenet_from_config,
     "AlexNet": alexnet.from_config,
     "VGG": vgg.plain_from_config,
     "ShuffleNetV1": shufflenet.from_config,
@@ -138,7 +145,8 @@ POSE_NECKS: dict[str, Callable[[Section, Trunk], Trunk]] = {
     "GlobalAveragePooling": feature_maps.pooled_from_config,
 }
 POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
-    "HeatmapHead": heatmap.from_config,
+    **dict.fromkeys(("HeatmapHead", "ViPNASHead"), heatmap.from_config),
+    "CPMHead": heatmap.stages_from_config,
     **dict.fromkeys(("IntegralRegressionHead", "DSNTHead"), integral.from_config),
     **dict.fromkeys(("RegressionHead", "RLEHead"), regression.from_config),
     "MSPNHead": mspn_head.from_config,

@@ -2,6 +2,7 @@
 arXiv 1804.06208, section 2)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from torch import Tensor, nn
@@ -16,9 +17,9 @@ from ..necks.deconv import doublings
 class HeatmapHead(nn.Module):
     """The last level, upsampled twofold for each of `widths`, to `heatmaps` (n, keypoints, h, w).
 
-    `kernels` are those of the transposed convolutions, 4 px each if None. `convs` are the (width, kernel) of further
-    convolutions, and `final` is the kernel of the last one. `forward` returns the raw maps, `decode` the network's
-    outputs.
+    `kernels` and `groups` are those of the transposed convolutions, 4 px and one group each if None. `convs` are the
+    (width, kernel) of further convolutions, and `final` is the kernel of the last one, which is absent at 0. `forward`
+    returns the raw maps, `decode` the network's outputs.
     """
 
     per_keypoint = 1
@@ -31,15 +32,18 @@ class HeatmapHead(nn.Module):
         widths: Sequence[int] = (256, 256, 256),
         *,
         kernels: Sequence[int] | None = None,
+        groups: Sequence[int] | None = None,
         convs: Sequence[tuple[int, int]] = (),
         final: int = 1,
     ) -> None:
         super().__init__()
-        self.deconv_layers = doublings(in_channels, widths, kernels or (4,) * len(widths))
+        self.deconv_layers = doublings(in_channels, widths, kernels or (4,) * len(widths), groups)
         channels = [in_channels, *widths][-1]
         self.conv_layers = _convolutions(channels, convs)
         channels = convs[-1][0] if convs else channels
-        self.final_layer = nn.Conv2d(channels, self.per_keypoint * keypoints, final, padding=final // 2)
+        self.final_layer: nn.Module = nn.Identity()
+        if final:
+            self.final_layer = nn.Conv2d(channels, self.per_keypoint * keypoints, final, padding=final // 2)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         return self.final_layer(self.conv_layers(self.deconv_layers(levels[-1])))
@@ -94,7 +98,7 @@ def _convolutions(in_channels: int, convs: Sequence[tuple[int, int]]) -> nn.Sequ
 
 
 def from_config(section: Section, trunk: Trunk) -> Head:
-    """OpenMMLab's HeatmapHead."""
+    """OpenMMLab's HeatmapHead and ViPNASHead."""
     codec = read_codec(section.section("decoder") or section.refuse("decoder", "a codec"))
     kind = OffsetHead if codec.form.kind == "offsets" else HeatmapHead
     build, stride = read_layers(section, trunk, kind)
@@ -112,6 +116,23 @@ def from_config(section: Section, trunk: Trunk) -> Head:
         codec.form,
         size=codec.size,
         mapping=old_names(len(build.keywords["convs"])),
+    )
+
+
+def stages_from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's CPMHead: a head for each level of the backbone, of which the last one is used.
+
+    Without final layers the levels are maps already, and the parameter that has the keypoints is one of CPM.
+    """
+    last = len(trunk.all_channels) - 1
+    section.same("num_stages", last + 1)
+    head = from_config(section.with_defaults(deconv_out_channels=None), trunk)
+    layers = {"final_layers": "final_layer", "deconv_layers": "deconv_layers"}
+    return replace(
+        head,
+        classifier="backbone.stem.9.conv.weight" if section.is_none("final_layer") else head.classifier,
+        mapping={f"^head.multi_{theirs}.{last}.": f"head.{ours}." for theirs, ours in layers.items()},
+        unused=tuple(f"head.multi_{theirs}.{i}." for theirs in layers for i in range(last)),
     )
 
 
@@ -137,21 +158,43 @@ def read_layers(
     else:
         section.training("conv_kernel_sizes")
     final = section.section("final_layer")
-    if final is None and "final_layer" in section:
-        section.refuse("final_layer", "a convolution")
     kernel = 1 if final is None else final.choice("kernel_size", {size: size for size in (1, 3, 5, 7)}, 1)
     if final is not None:
         final.same("padding", kernel // 2, 0)
-    build = partial(kind, in_channels=trunk.channels[-1], widths=widths, kernels=kernels, convs=convs, final=kernel)
+    elif "final_layer" in section:
+        if [trunk.channels[-1], *widths][-1] != section.integer("out_channels"):
+            section.refuse("final_layer", "a convolution")
+        kernel = 0
+    build = partial(
+        kind,
+        in_channels=trunk.channels[-1],
+        widths=widths,
+        kernels=kernels,
+        groups=_groups(section, widths),
+        convs=convs,
+        final=kernel,
+    )
     return build, trunk.strides[-1] >> len(widths)
+
+
+def _groups(section: Section, widths: Sequence[int]) -> tuple[int, ...] | None:
+    """The groups of each transposed convolution, of which only a ViPNASHead has more than one."""
+    if section.type != "ViPNASHead":
+        return None
+    if not widths:
+        section.training("deconv_num_groups")
+        return None
+    groups = section.integers("deconv_num_groups", (16, 16, 16), count=len(widths))
+    return groups if min(groups) > 0 else section.refuse("deconv_num_groups", "numbers above 0")
 
 
 def read_doublings(section: Section) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The width and the kernel of each transposed convolution."""
-    if section.is_none("deconv_out_channels") or not section.integers("deconv_out_channels", (256, 256, 256)):
+    usual = (144, 144, 144) if section.type == "ViPNASHead" else (256, 256, 256)
+    if section.is_none("deconv_out_channels") or not section.integers("deconv_out_channels", usual):
         section.training("deconv_kernel_sizes")
         return (), ()
-    widths = section.integers("deconv_out_channels", (256, 256, 256))
+    widths = section.integers("deconv_out_channels", usual)
     return widths, _kernels(section, "deconv_kernel_sizes", len(widths), (2, 3, 4), default=(4, 4, 4))
 
 

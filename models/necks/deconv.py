@@ -24,19 +24,21 @@ class Upsample(nn.Module):
         return torch.relu(self.bn(self.conv(x)))
 
 
-def doubling(in_channels: int, out_channels: int, kernel: int = 4) -> nn.ConvTranspose2d:
+def doubling(in_channels: int, out_channels: int, kernel: int = 4, groups: int = 1) -> nn.ConvTranspose2d:
     """A transposed convolution of 2, 3 or 4 px that doubles the size: (n, c, h, w) to (n, c', 2h, 2w)."""
     padding, beyond = {4: (1, 0), 3: (1, 1), 2: (0, 0)}[kernel]
-    up = nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, padding, beyond, bias=False)
-    nn.init.normal_(up.weight, std=(2 * in_channels) ** -0.5)  # Each pixel sums four taps per channel.
+    up = nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, padding, beyond, groups, bias=False)
+    nn.init.normal_(up.weight, std=(2 * in_channels / groups) ** -0.5)  # Each pixel sums four taps per channel.
     return up
 
 
-def doublings(in_channels: int, widths: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
-    """One `doubling` of each width and kernel, each followed by a norm and ReLU."""
+def doublings(
+    in_channels: int, widths: Sequence[int], kernels: Sequence[int], groups: Sequence[int] | None = None
+) -> nn.Sequential:
+    """One `doubling` of each width, kernel and number of groups, 1 if None; each is followed by a norm and ReLU."""
     layers: list[nn.Module] = []
-    for width, kernel in zip(widths, kernels, strict=True):
-        layers += [doubling(in_channels, width, kernel), nn.BatchNorm2d(width), nn.ReLU()]
+    for width, kernel, count in zip(widths, kernels, groups or (1,) * len(widths), strict=True):
+        layers += [doubling(in_channels, width, kernel, count), nn.BatchNorm2d(width), nn.ReLU()]
         in_channels = width
     return nn.Sequential(*layers)
 

@@ -18,10 +18,12 @@ from . import (
     centripetalnet,
     convnext,
     cornernet,
+    cpm,
     cspnet,
     dark,
     ddod,
     deeppose,
+    dekr,
     double_head,
     efficientnet,
     extremenet,
@@ -35,11 +37,13 @@ from . import (
     guided_anchoring,
     hands_and_faces,
     higherhrnet,
+    hourglass,
     hrnet,
     hrnetv2,
     integral,
     iou_aware_retinanet,
     libra,
+    litehrnet,
     marker_corners,
     mspn,
     nanodet,
@@ -68,6 +72,7 @@ from . import (
     simcc,
     simplebaseline,
     spinenet,
+    spm,
     ssd,
     swin,
     tood,
@@ -76,6 +81,7 @@ from . import (
     udp,
     vfnet,
     vgg,
+    vipnas,
     wholebody,
     yolof,
     yolov3,
@@ -138,11 +144,12 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
+    *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
-_SINGLE_STAGE = (centernet_pose,)
+_SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

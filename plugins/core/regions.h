@@ -69,7 +69,35 @@ inline size_t regions_workspace(const Call& call, int levels, DType dtype) {
     return static_cast<size_t>(values) * (dtype == DType::kFloat ? 4 : 2);
 }
 
-inline const char* regions_problem(const Tensor* inputs, int levels, int64_t output_height, int64_t output_width) {
+// Where the regions of a call are: its first inputs are the levels, then boxes and regions.
+struct Placing {
+    Placing(const Call& call, int levels, int64_t stride, int64_t finest_scale)
+        : pyramid(call.inputs, levels), boxes(call.inputs[levels].as<const float>()),
+          regions(call.inputs[levels + 1].as<const float>()), stride(static_cast<float>(stride)),
+          finest_scale(static_cast<float>(finest_scale)) {}
+
+    // The level of a region, and its corners (x1, y1, x2, y2) in cells of it. One with a NaN is before the map.
+    DETFORGE_HD int place(int64_t i, float (&cells)[4]) const {
+        const float* corners = regions + i * 4;
+        const int level = level_of(boxes + i * 4, pyramid.levels, finest_scale);
+        const float cell = stride * static_cast<float>(1 << level);
+        bool has_nan = false;
+        for (int k = 0; k < 4; ++k) has_nan = has_nan || corners[k] != corners[k];
+        for (int k = 0; k < 4; ++k) {
+            const int size = k % 2 == 0 ? pyramid.width[level] : pyramid.height[level];
+            cells[k] = near_map(has_nan ? -INFINITY : corners[k] / cell, size);
+        }
+        return level;
+    }
+
+    Pyramid pyramid;
+    const float *boxes, *regions;
+    float stride, finest_scale;
+};
+
+// Why the inputs, the output's size, `stride` or `finest_scale` do not fit, or nullptr.
+inline const char* regions_problem(const Tensor* inputs, int levels, int64_t output_height, int64_t output_width,
+                                   int64_t stride, int64_t finest_scale) {
     const Tensor &finest = inputs[0], &boxes = inputs[levels], &regions = inputs[levels + 1];
     for (int i = 0; i < levels; ++i) {
         const Tensor& x = inputs[i];
@@ -81,6 +109,8 @@ inline const char* regions_problem(const Tensor* inputs, int levels, int64_t out
     if (regions.shape.rank != 3 || regions[0] != boxes[0] || regions[1] != boxes[1] || regions[2] != 4) {
         return "regions is not (n, k, 4) as boxes is";
     }
+    if (stride < 1 || stride > kLargestSide >> levels) return "stride is not positive, or too large";
+    if (finest_scale < 1 || finest_scale > kLargestSide) return "finest_scale is not in 1..2^24";
     const bool fits =
         output_height >= 1 && output_height <= kMostBins && output_width >= 1 && output_width <= kMostBins;
     return fits ? nullptr : "the output's height or width is not in 1..256";

@@ -3,9 +3,8 @@
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from ..core.case import Arrays, Case
+from ..core.region_cases import hostile, not_a_number, on_cells, random_regions
 
 
 class _Size(NamedTuple):
@@ -49,57 +48,15 @@ def _attributes(size: _Size) -> dict[str, int | tuple[int, ...]]:
 
 
 def _random(size: _Size) -> Arrays:
-    """Boxes of all sizes, some in part outside the image, and regions around them."""
-    rng = np.random.default_rng(0)
-    n, channels, height, width = size.finest
-    levels = [
-        rng.standard_normal((n, channels, max(1, height >> i), max(1, width >> i))).astype(np.float32)
-        for i in range(size.levels)
-    ]
-    image = size.stride * np.array([width, height])
-    sides = np.exp(rng.uniform(0, np.log(1.2 * image.min()), (n, size.boxes, 2)))
-    centres = rng.uniform(0, 1, sides.shape) * image
-    boxes, regions = (
-        np.concatenate((centres - sides / k, centres + sides / k), 2).astype(np.float32) for k in (2, 1.7)
-    )
-    return *levels, boxes, regions
+    return random_regions(size.finest, size.levels, size.boxes, size.stride)
 
 
 _SMALL = _Size((1, 3, 12, 10), 2, 16)
 
-
-def _on_cells() -> Arrays:
-    """Corners on cells and on the limits between two levels."""
-    *levels, boxes, _ = _random(_SMALL)
-    boxes = boxes.round() // 4 * 4
-    boxes[0, :4] = [[0, 0, 12, 12], [4, 8, 28, 32], [-8, -8, 4, 4], [0, 0, 24, 24]]
-    return *levels, boxes, boxes
-
-
-def _hostile() -> Arrays:
-    """Boxes that are empty, inverted, far away, infinite or NaN, in part or as a whole."""
-    *levels, boxes, regions = _random(_SMALL)
-    rng = np.random.default_rng(1)
-    far = np.array([1e30, -1e30, np.inf, -np.inf, np.nan], np.float32)
-    for x in (boxes, regions):
-        x[:, :8] = np.where(rng.random((8, 4)) < 0.4, rng.choice(far, (8, 4)), x[:, :8])
-        x[:, 8] = 0
-        x[:, 9:11] = x[:, 9:11, [2, 3, 0, 1]]
-        x[:, 11:] = far[:, None]
-    return *levels, boxes, regions
-
-
-def _not_a_number() -> Arrays:
-    """A NaN is in the bins that sample it, and in no other."""
-    *levels, boxes, regions = _random(_SMALL)
-    levels[0][0, 1, 5, 5] = np.nan
-    return *levels, boxes, regions
-
-
 CASES = (
     *(Case(name, f"RoiAlign{size.levels}", partial(_random, size), _attributes(size)) for name, size in _SIZES.items()),
-    Case("on cells", "RoiAlign2", _on_cells, _attributes(_SMALL)),
-    Case("hostile", "RoiAlign2", _hostile, _attributes(_SMALL)),
-    Case("hostile, fixed ratio", "RoiAlign2", _hostile, _attributes(_SMALL._replace(ratio=2, aligned=0, minimum=1))),
-    Case("not a number", "RoiAlign2", _not_a_number, _attributes(_SMALL)),
+    Case("on cells", "RoiAlign2", on_cells, _attributes(_SMALL)),
+    Case("hostile", "RoiAlign2", hostile, _attributes(_SMALL)),
+    Case("hostile, fixed ratio", "RoiAlign2", hostile, _attributes(_SMALL._replace(ratio=2, aligned=0, minimum=1))),
+    Case("not a number", "RoiAlign2", not_a_number, _attributes(_SMALL)),
 )

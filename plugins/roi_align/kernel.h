@@ -39,38 +39,27 @@ struct RoiAxis {
 
 struct RoiRule {
     RoiRule(const Call& call, int levels)
-        : pyramid(call.inputs, levels), boxes(call.inputs[levels].as<const float>()),
-          regions(call.inputs[levels + 1].as<const float>()) {
-        output_height = static_cast<int>(call.attributes[0]);
-        output_width = static_cast<int>(call.attributes[1]);
-        stride = static_cast<float>(call.attributes[2]);
-        ratio = call.attributes[3];
-        shift = call.attributes[4] != 0 ? 0.5f : 0.0f;
-        minimum = static_cast<float>(call.attributes[5]);
-        finest_scale = static_cast<float>(call.attributes[6]);
-    }
+        : placing(call, levels, call.attributes[2], call.attributes[6]),
+          output_height(static_cast<int>(call.attributes[0])), output_width(static_cast<int>(call.attributes[1])),
+          ratio(call.attributes[3]), shift(call.attributes[4] != 0 ? 0.5f : 0.0f),
+          minimum(static_cast<float>(call.attributes[5])) {}
 
     DETFORGE_HD Region<RoiAxis> region(int64_t i) const {
-        const float* corners = regions + i * 4;
-        const int level = level_of(boxes + i * 4, pyramid.levels, finest_scale);
-        bool has_nan = false;
-        for (int k = 0; k < 4; ++k) has_nan = has_nan || corners[k] != corners[k];
-        const float cell = stride * static_cast<float>(1 << level);
-        const RoiAxis rows = axis(has_nan, corners[1] / cell, corners[3] / cell, output_height, pyramid.height[level]);
-        return {level, rows, axis(has_nan, corners[0] / cell, corners[2] / cell, output_width, pyramid.width[level])};
+        float cells[4];
+        const int level = placing.place(i, cells);
+        return {level, axis(cells[1], cells[3], output_height, placing.pyramid.height[level]),
+                axis(cells[0], cells[2], output_width, placing.pyramid.width[level])};
     }
-    DETFORGE_HD RoiAxis axis(bool has_nan, float start, float end, int bins, int size) const {
-        const float first = near_map(has_nan ? -INFINITY : start, size) - shift;
-        const float last = near_map(has_nan ? -INFINITY : end, size) - shift;
+    DETFORGE_HD RoiAxis axis(float start, float end, int bins, int size) const {
+        const float first = start - shift, last = end - shift;
         const float length = last - first > minimum ? last - first : minimum, bin = length / static_cast<float>(bins);
         return {first, bin, ratio > 0 ? ratio : static_cast<int64_t>(ceilf(bin)), size};
     }
 
-    Pyramid pyramid;
-    const float *boxes, *regions;
+    Placing placing;
     int output_height, output_width;
-    float stride, shift, minimum, finest_scale;
     int64_t ratio;
+    float shift, minimum;
 };
 
 int roi_align_cuda(const Call& call, int levels, DType dtype, void* workspace, void* stream);
@@ -97,13 +86,10 @@ struct RoiAlign {
     }
     static const char* problem(const Call& call, DType) {
         const int64_t* given = call.attributes;
-        constexpr int64_t kLargest = 1 << 24;
-        if (given[2] < 1 || given[2] > kLargest >> kLevels) return "stride is not positive, or too large";
         if (given[3] < 0 || given[3] > 256) return "sampling_ratio is not in 0..256";
         if (given[4] != 0 && given[4] != 1) return "aligned is not 0 or 1";
         if (given[5] < 0 || given[5] > 256) return "minimum is not in 0..256";
-        if (given[6] < 1 || given[6] > kLargest) return "finest_scale is not in 1..2^24";
-        return regions_problem(call.inputs, kLevels, given[0], given[1]);
+        return regions_problem(call.inputs, kLevels, given[0], given[1], given[2], given[6]);
     }
     static void cpu(const Call& call, Context& context) { roi_align_cpu(call, kLevels, context); }
     static size_t workspace(const Call& call, DType dtype) { return regions_workspace(call, kLevels, dtype); }

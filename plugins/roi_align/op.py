@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..core.node import node
+from ..core.regions import MOST_LEVELS, Taps, of_levels, place, placing, pool
 
 
 @torch.library.custom_op("detforge::roi_align", mutates_args=())
@@ -44,40 +44,12 @@ def roi_align(
     input, result (n, k, c, height, width) with `output_size` (height, width). `regions` (n, k, 4) are pooled in place
     of the boxes, which then only choose the level.
     """
-    regions = boxes if regions is None else regions
-    n, count = boxes.shape[:2]
-    channels = levels[0].shape[1]
-    level = _level(boxes.reshape(-1, 4), len(levels), finest_scale)
-    sizes = torch.tensor([x.shape[2:] for x in levels], device=boxes.device)[level]
-    cells = regions.reshape(-1, 4) / (stride * 2**level)[:, None]
-    lowest = -(sizes.flip(1).repeat(1, 2) + 2).to(cells.dtype)
-    cells = torch.where(cells.isnan().any(1, keepdim=True), lowest, cells)
-    cells = torch.minimum(torch.maximum(cells, lowest), -2 * lowest) - 0.5 * aligned
-    axes = [
-        _Axis(cells[:, axis], cells[:, axis + 2], output_size[1 - axis], sampling_ratio, minimum, sizes[:, 1 - axis])
-        for axis in (0, 1)
-    ]
-
-    # Every bin is a bag of rows of one table, which has all cells of all levels.
-    table = torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in levels]).to(boxes.dtype)
-    areas = torch.tensor([x.shape[2] * x.shape[3] for x in levels], device=boxes.device)
-    image = torch.arange(n, device=boxes.device).repeat_interleave(count)
-    first = (areas.cumsum(0) - areas)[level] * n + image * areas[level]
-    bins = output_size[0] * output_size[1]
-    samples = (axes[0].samples * axes[1].samples).repeat_interleave(bins)
-    bag = torch.arange(n * count * bins, device=boxes.device).repeat_interleave(samples)
-    ends = samples.cumsum(0)
-    i = torch.arange(len(bag), device=boxes.device) - (ends - samples)[bag]
-    region, bin_ = bag // bins, bag % bins
-    across = axes[0].samples[region]
-    columns, column_shares = axes[0].neighbours(region, bin_ % output_size[1], i % across)
-    rows, row_shares = axes[1].neighbours(region, bin_ // output_size[1], i // across)
-    index = first[region, None, None] + rows[:, :, None] * sizes[region, 1][:, None, None] + columns[:, None, :]
-    share = row_shares[:, :, None] * column_shares[:, None, :] / samples[bag][:, None, None]
-    pooled = F.embedding_bag(
-        index.flatten(), table, 4 * (ends - samples), mode="sum", per_sample_weights=share.flatten()
-    )
-    return pooled.reshape(n, count, *output_size, channels).permute(0, 1, 4, 2, 3).to(levels[0].dtype).contiguous()
+    placed = place(levels, boxes, boxes if regions is None else regions, stride, finest_scale)
+    left, top, right, bottom = (placed.cells - 0.5 * aligned).unbind(1)
+    height, width = placed.sizes.unbind(1)
+    rows = _taps(top, bottom, output_size[0], sampling_ratio, minimum, height)
+    columns = _taps(left, right, output_size[1], sampling_ratio, minimum, width)
+    return pool(levels, placed, rows, columns, output_size, boxes.shape[1])
 
 
 @roi_align.register_fake
@@ -85,52 +57,27 @@ def _(levels: Sequence[Tensor], boxes: Tensor, output_size: Sequence[int], *_: A
     return levels[0].new_empty((*boxes.shape[:2], levels[0].shape[1], *output_size))
 
 
-def _level(boxes: Tensor, count: int, finest_scale: int) -> Tensor:
-    """The level of each box (n, 4): (n,) in 0..count - 1."""
-    w, h = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).unbind(1)
-    size = (w * h).sqrt() / finest_scale + 1e-6
-    return (size[:, None] >= 2 ** torch.arange(1, count, device=boxes.device)).sum(1)
-
-
-class _Axis:
-    """The samples of regions along one axis, of which each has `samples` per bin."""
-
-    def __init__(self, start: Tensor, end: Tensor, bins: int, ratio: int, minimum: int, size: Tensor) -> None:
-        length = (end - start).clamp(min=minimum)
-        self.samples = length.new_full(length.shape, ratio).long() if ratio else (length / bins).ceil().long()
-        self.start, self.bin, self.size = start, length / bins, size
-
-    def neighbours(self, region: Tensor, bin_: Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
-        """The two cells of each sample (s,), and their shares: each (s, 2). A share is 0 outside."""
-        bin_size, size = self.bin[region], self.size[region]
-        position = self.start[region] + bin_ * bin_size + (sample + 0.5) * bin_size / self.samples[region]
-        inside = (position >= -1) & (position <= size)
-        position = torch.minimum(position.where(inside, 0).clamp(min=0), size - 1)
-        low = position.floor()
-        fraction = position - low
-        cells = torch.stack((low, torch.minimum(low + 1, size - 1)), 1).long()
-        return cells, torch.stack((1 - fraction, fraction), 1) * inside[:, None]
-
-
-_MOST_LEVELS = 5
+def _taps(start: Tensor, end: Tensor, bins: int, ratio: int, minimum: int, size: Tensor) -> Taps:
+    """Each sample is two taps. All (r,) but `bins`, `ratio` and `minimum`."""
+    length = (end - start).clamp(min=minimum)
+    samples = torch.full_like(length, ratio) if ratio else (length / bins).ceil()
+    most = int(samples.max()) if len(samples) else 0
+    number = torch.arange(most, device=start.device)
+    bin_size, size = (length / bins)[:, None, None], size[:, None, None]
+    first = start[:, None, None] + torch.arange(bins, device=start.device)[:, None] * bin_size
+    position = first + (number + 0.5) * bin_size / samples[:, None, None]
+    inside = (position >= -1) & (position <= size) & (number < samples[:, None, None])
+    position = torch.minimum(position.where(inside, 0).clamp(min=0), size - 1)
+    low = position.floor()
+    fraction = position - low
+    places = torch.stack((low, torch.minimum(low + 1, size - 1)), -1).long()
+    weights = torch.stack((1 - fraction, fraction), -1) * inside[..., None] / samples.clamp(min=1)[:, None, None, None]
+    return Taps(2 * samples.long(), places.flatten(2), weights.flatten(2))
 
 
 # Each level pools its own regions, whose results are joined and put back into the order of the boxes. Regions are
 # given to RoiAlign in cells, always in its aligned form, so half a cell is added where `aligned` is 0.
 def _function(levels: int) -> str:
-    names = ", ".join(f"x{i}" for i in range(levels))
-    doublings = ", ".join(str(2**i) for i in range(1, levels))
-    choose = (
-        f"""
-            least = Constant <value = float[{levels - 1}] {{{doublings}}}> ()
-            is_larger = GreaterOrEqual (size_column, least)
-            steps = Cast <to = 7> (is_larger)
-            level = ReduceSum <keepdims = 0> (steps, one)"""
-        if levels > 1
-        else """
-            size_shape = Shape (size)
-            level = ConstantOfShape <value = int64[1] {0}> (size_shape)"""
-    )
     pooled = "".join(
         f"""
             number{i} = Constant <value_int = {i}> ()
@@ -138,27 +85,11 @@ def _function(levels: int) -> str:
             found{i} = NonZero (is_own{i})
             own{i} = Squeeze (found{i}, zero)
             image{i} = Gather (image, own{i})
-            scale{i} = Constant <value_float = {2.0**-i}> ()
-            own_cells{i} = Gather (finest_cells, own{i})
-            cells{i} = Mul (own_cells{i}, scale{i})
-            height_width{i} = Shape <start = 2> (x{i})
-            sides{i} = Gather (height_width{i}, width_height_order)
-            sides_float{i} = Cast <to = 1> (sides{i})
-            reach{i} = Add (sides_float{i}, two)
-            lowest{i} = Neg (reach{i})
-            highest{i} = Mul (reach{i}, two)
-            is_nan{i} = IsNaN (cells{i})
-            nan_number{i} = Cast <to = 7> (is_nan{i})
-            nan_count{i} = ReduceMax (nan_number{i}, one)
-            has_nan{i} = Cast <to = 9> (nan_count{i})
-            numbers{i} = Where (has_nan{i}, lowest{i}, cells{i})
-            not_below{i} = Max (numbers{i}, lowest{i})
-            near{i} = Min (not_below{i}, highest{i})
-            start{i} = Slice (near{i}, zero, two_axes, one)
-            given_end{i} = Slice (near{i}, two_axes, four_axes, one)
+            start{i} = Gather (starts, own{i})
+            end{i} = Gather (ends, own{i})
             least_end{i} = Add (start{i}, least_side)
-            end{i} = Max (given_end{i}, least_end{i})
-            region{i} = Concat <axis = 1> (start{i}, end{i})
+            far_end{i} = Max (end{i}, least_end{i})
+            region{i} = Concat <axis = 1> (start{i}, far_end{i})
             moved{i} = Add (region{i}, shift)
             map{i} = Cast <to = 1> (x{i})
             pooled{i} = RoiAlign <
@@ -168,56 +99,15 @@ def _function(levels: int) -> str:
             > (map{i}, moved{i}, image{i})"""
         for i in range(levels)
     )
-
-    def joined(name: str) -> str:
-        return ", ".join(f"{name}{i}" for i in range(levels))
-
     return f"""
         <domain: "detforge", opset_import: ["" : 20]>
         RoiAlign{levels} <
             output_height, output_width, stride, sampling_ratio, aligned, minimum, finest_scale,
             plugin_version, plugin_namespace
-        > ({names}, boxes, regions) => (y) {{
-            zero = Constant <value = int64[1] {{0}}> ()
-            one = Constant <value = int64[1] {{1}}> ()
-            two_axes = Constant <value = int64[1] {{2}}> ()
-            four_axes = Constant <value = int64[1] {{4}}> ()
-            two = Constant <value_float = 2.0> ()
-            nothing = Constant <value_float = 0.0> ()
-            half = Constant <value_float = 0.5> ()
-            width_height_order = Constant <value = int64[4] {{1, 0, 1, 0}}> ()
-            rows = Constant <value = int64[2] {{-1, 4}}> ()
-
-            box_rows = Reshape (boxes, rows)
-            box_start = Slice (box_rows, zero, two_axes, one)
-            box_end = Slice (box_rows, two_axes, four_axes, one)
-            sides = Sub (box_end, box_start)
-            positive_sides = Max (sides, nothing)
-            area = ReduceProd <keepdims = 0> (positive_sides, one)
-            side = Sqrt (area)
-            finest = Constant <value_int: int = @finest_scale> ()
-            finest_float = Cast <to = 1> (finest)
-            ratio = Div (side, finest_float)
-            little = Constant <value_float = 1e-6> ()
-            size = Add (ratio, little)
-            size_column = Unsqueeze (size, one)
-            {choose}
-
-            image_and_box = Shape <end = 2> (boxes)
-            images = Shape <end = 1> (boxes)
-            image_count = Squeeze (images)
-            first_image = Constant <value_int = 0> ()
-            step = Constant <value_int = 1> ()
-            image_range = Range (first_image, image_count, step)
-            image_column = Unsqueeze (image_range, one)
-            image_of_box = Expand (image_column, image_and_box)
-            flat = Constant <value = int64[1] {{-1}}> ()
-            image = Reshape (image_of_box, flat)
-
-            region_rows = Reshape (regions, rows)
-            stride_number = Constant <value_int: int = @stride> ()
-            stride_float = Cast <to = 1> (stride_number)
-            finest_cells = Div (region_rows, stride_float)
+        > ({of_levels("x", levels)}, boxes, regions) => (y) {{
+            {placing(levels)}
+            starts = Slice (cells, zero, two_axes, one)
+            ends = Slice (cells, two_axes, four_axes, one)
             least_number = Constant <value_int: int = @minimum> ()
             least_side = Cast <to = 1> (least_number)
             is_aligned = Constant <value_int: int = @aligned> ()
@@ -226,10 +116,10 @@ def _function(levels: int) -> str:
             shift = Sub (half, aligned_half)
             {pooled}
 
-            by_level = Concat <axis = 0> ({joined("pooled")})
-            places = Concat <axis = 0> ({joined("own")})
+            by_level = Concat <axis = 0> ({of_levels("pooled", levels)})
+            places = Concat <axis = 0> ({of_levels("own", levels)})
             count = Size (places)
-            place_range = Range (first_image, count, step)
+            place_range = Range (number_zero, count, number_one)
             order = ScatterElements (places, places, place_range)
             in_order = Gather (by_level, order)
             channels = Shape <start = 1, end = 2> (x0)
@@ -241,8 +131,8 @@ def _function(levels: int) -> str:
         }}"""
 
 
-FUNCTIONS = tuple(_function(levels) for levels in range(1, _MOST_LEVELS + 1))
-FLOAT_INPUTS = {f"RoiAlign{levels}": (levels, levels + 1) for levels in range(1, _MOST_LEVELS + 1)}
+FUNCTIONS = tuple(_function(levels) for levels in range(1, MOST_LEVELS + 1))
+FLOAT_INPUTS = {f"RoiAlign{levels}": (levels, levels + 1) for levels in range(1, MOST_LEVELS + 1)}
 """The boxes and the regions: a half-precision number is too coarse for them."""
 
 _NODES = [node(text, (levels, levels + 1)) for levels, text in enumerate(FUNCTIONS, 1)]

@@ -72,22 +72,23 @@ def test_rounding_moves_boxes() -> None:
     assert rounded.scale[1] == pytest.approx(278 / 334) and cut.scale[1] == pytest.approx(277 / 334)
 
 
-def test_results_are_divided_by_the_factor_or_the_ratio_of_the_sizes() -> None:
-    """YOLOX resizes 500x334 px by 416 / 500 to 416x277 px and divides boxes by 416 / 500."""
+def test_results_are_divided_by_the_factor_or_the_ratio_of_the_sizes_or_heights() -> None:
+    """YOLOX resizes 500x334 px by 416 / 500 to 416x277 px and divides boxes by 416 / 500, InsightFace by 277 / 334."""
     place = Resize((416, 416), rounding="floor", pad=Pad((416, 416), value=114.0))
     outputs = {
         "boxes": np.array([[[52.0, 26.0, 208.0, 208.0]]], np.float32).repeat(3549, 1),
         "scores": np.zeros((1, 3549, 2), np.float32),
     }
     outputs["scores"][0, 5] = 0.9, 0
-    for inverse, factor in (("factor", 416 / 500), ("sizes", 277 / 334)):
+    whole, cut = 416 / 500, 277 / 334
+    for inverse, across, down in (("factor", whole, whole), ("sizes", whole, cut), ("height", cut, cut)):
         card = replace(CARD.with_place(replace(place, inverse=inverse)), form=Dense((8, 16, 32), clip="none"))
         [found] = Detector(RecordedBackend(outputs, {}), card)([np.zeros((334, 500, 3), np.uint8)])
-        expected = [52 / (416 / 500), 26 / factor, 208 / (416 / 500), 208 / factor]
+        expected = [52 / across, 26 / down, 208 / across, 208 / down]
         np.testing.assert_allclose(found.boxes[0], expected, rtol=1e-6)
         assert found.image_size == (500, 334)
         frame = replace(place, inverse=inverse).whole((334, 500))
-        np.testing.assert_allclose(frame.to_canvas(np.array([0, 100])), [0, 100 * factor], rtol=1e-6)
+        np.testing.assert_allclose(frame.to_canvas(np.array([100, 100])), [100 * across, 100 * down], rtol=1e-6)
     with pytest.raises(FieldError, match="inverse"):
         Resize((416, 416), keep_aspect=False, inverse="factor")
 

@@ -198,6 +198,22 @@ def test_settings_of_paddledetection(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.boxes, [[20, 24, 80, 88]], rtol=1e-6)
 
 
+def test_paddledetection_without_suppression(tmp_path: Path) -> None:
+    (tmp_path / "infer_cfg.yml").write_text(PADDLE.replace("PicoDet", "YOLO"), encoding="utf-8")
+    scores = np.zeros((1, 2, 5), np.float32)
+    scores[0, 1, 3] = 0.9
+    boxes = np.tile(np.array([10, 12, 40, 44], np.float32), (1, 5, 1))
+    shape = ("batch", 3, "height", "width")
+    card = adopted(tmp_path, {"tmp_3": boxes, "c": scores}, image="image", shape=shape, further={"scale_factor": 2})
+    assert (card.labels, card.form.kind, card.suppress.kind) == (("cat", "dog"), "dense", "hard")
+    found = load(str(tmp_path / "ours.onnx"))(np.zeros((128, 192, 3), np.uint8))
+    np.testing.assert_allclose(found.boxes, [[20, 24, 80, 88]], rtol=1e-6)
+    assert found.labels.tolist() == [1]
+    path = write_foreign(tmp_path / "three.onnx", {"a": boxes, "b": boxes, "c": scores}, image="image", shape=shape)
+    with pytest.raises(InputError, match="arch 'YOLO' with 3 outputs is not supported"):
+        adopt(path, output=tmp_path / "other.onnx")
+
+
 @pytest.mark.parametrize(
     "text", ["[", "3", "Preprocess: 3", "Preprocess: [{type: Warp}]", "Preprocess: [{type: Resize}]"]
 )

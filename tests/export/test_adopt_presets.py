@@ -147,6 +147,12 @@ def picodet_nms() -> Planted:
     return Planted(outputs, [10, 12, 40, 44], 0.9, 1, further={"scale_factor": 2})
 
 
+def ppyoloe() -> Planted:
+    scores = np.zeros((1, 80, 50), np.float32)
+    scores[0, 5, 7] = 0.9
+    return Planted({"tmp_16": rows(50, 4, 7, [36, 18, 68, 42]), "concat_1": scores}, [36, 18, 68, 42], 0.9, 5)
+
+
 def rtdetr() -> Planted:
     outputs: Outputs = {
         "labels": np.array([[3, 2]], np.int64),
@@ -210,6 +216,7 @@ DETECTORS: dict[str, Callable[[], Planted]] = {
     "nanodet-plus": nanodet_plus,
     "picodet": picodet,
     "picodet-nms": picodet_nms,
+    "ppyoloe": ppyoloe,
     "retinaface": retinaface,
     "rf-detr": rf_detr,
     "rtdetr": rtdetr,

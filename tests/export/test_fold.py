@@ -42,6 +42,17 @@ def test_resnet_folds_whole(style, deformable):
             assert torch.allclose(got, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolutions_fold(groups):
+    model = lively(nn.Sequential(nn.ConvTranspose2d(4, 6, 4, 2, 1, groups=groups), nn.BatchNorm2d(6)))
+    folded = copy.deepcopy(model)
+    image = torch.randn(2, 4, 5, 6)
+    with torch.inference_mode():
+        fold_batch_norms(folded, image)
+        assert norms(folded) == 0
+        torch.testing.assert_close(folded(image), model(image), rtol=1e-4, atol=1e-4)
+
+
 class Shared(nn.Module):
     """One convolution that feeds two normalisations, as heads with separate norms a level do."""
 

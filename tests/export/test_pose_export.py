@@ -54,7 +54,9 @@ def report(request, tmp_path_factory):
 def test_the_file_agrees_with_pytorch(report):
     comparison = report.comparison
     assert comparison.problem is None
-    assert comparison.detections >= 2 * len(report.card.skeleton.keypoints)
+    # SPM has a map of people's centres and none of keypoints.
+    per_image = 1 if report.card.model == "spm_test" else len(report.card.skeleton.keypoints)
+    assert comparison.detections >= 2 * per_image
     assert {shape[0] for shape in comparison.runs} == {1, 2}
     assert all(row.cosine > 0.999 for row in comparison.outputs.values())
     if report.card.provenance.precision == "fp32":

@@ -10,6 +10,7 @@
 #include "../../plugins/core/abi.h"
 #include "../../plugins/core/half.h"
 #include "../../plugins/deform_conv/kernel.h"
+#include "../../plugins/prroi_pool/kernel.h"
 #include "../../plugins/roi_align/kernel.h"
 #include "fuzz.h"
 
@@ -261,12 +262,14 @@ void suppression(Draw& draw) {
     }
 }
 
-void roi_align(Draw& draw) {
+// Pools regions by a rule of regions.h, whose taps are summed one by one.
+template <class Rule>
+void regions(Draw& draw, const std::string& op, const Dims& more_attributes) {
     const int64_t levels = draw.whole(1, 5), n = draw.whole(0, 2), c = draw.whole(0, 20), k = draw.whole(0, 20);
     const int64_t h = draw.whole(1, 20), w = draw.whole(1, 20), rows = draw.whole(1, 9), columns = draw.whole(1, 9);
-    Node node{"RoiAlign" + std::to_string(levels), {}, {rows, columns, draw.whole<int64_t>(1, 4)}};
-    node.attributes.insert(node.attributes.end(), {draw.whole<int64_t>(0, 3), draw.whole<int64_t>(0, 1)});
-    node.attributes.insert(node.attributes.end(), {draw.whole<int64_t>(0, 1), draw.whole<int64_t>(1, 9)});
+    Node node{op + std::to_string(levels), {}, {rows, columns, draw.whole<int64_t>(1, 4)}};
+    node.attributes.insert(node.attributes.end(), more_attributes.begin(), more_attributes.end());
+    node.attributes.push_back(draw.whole<int64_t>(1, 9));
     for (int64_t l = 0; l < levels; ++l) {
         node.add(draw, {n, c, std::max<int64_t>(h >> l, 1), std::max<int64_t>(w >> l, 1)}, -1, 1);
     }
@@ -282,7 +285,7 @@ void roi_align(Draw& draw) {
         Tensor& tensor = tensors.emplace_back(Tensor{input.values.data(), {{}, static_cast<int>(input.dims.size())}});
         std::copy(input.dims.begin(), input.dims.end(), tensor.shape.dims.begin());
     }
-    const RoiRule rule({tensors.data(), {}, node.attributes.data()}, static_cast<int>(levels));
+    const Rule rule({tensors.data(), {}, node.attributes.data()}, static_cast<int>(levels));
     const int64_t bins = rows * columns;
     for (int64_t i = 0; i < static_cast<int64_t>(y.size()); ++i) {
         const int64_t index = i / bins / c;
@@ -302,10 +305,17 @@ void roi_align(Draw& draw) {
     }
 }
 
+void roi_align(Draw& draw) {
+    const int64_t ratio = draw.whole(0, 3), aligned = draw.whole(0, 1);
+    regions<RoiRule>(draw, "RoiAlign", {ratio, aligned, draw.whole<int64_t>(0, 1)});
+}
+
+void prroi_pool(Draw& draw) { regions<PrRoiRule>(draw, "PrRoiPool", {}); }
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression, roi_align})(draw);
+    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression, roi_align, prroi_pool})(draw);
     return 0;
 }

@@ -121,6 +121,44 @@ def centre_maps(
     return {name: rounded(value) for name, value in maps.items()}
 
 
+def root_maps(
+    crowd: NDArray[np.float32],
+    width: int,
+    height: int,
+    parents: Mapping[int, int],
+    *,
+    seed: str = "",
+    noise: float = 0.0,
+    reach: float = 7.0,
+) -> Maps:
+    """SPM's maps of people: `root` (h, w), and `disp` (34, h, w) as parts of the map's diagonal."""
+    draw = rng(f"spm/{seed}")
+    w, h = width // _STRIDE, height // _STRIDE
+    y, x = np.mgrid[0:h, 0:w].astype(np.float64)
+    root, displacements = np.zeros((h, w)), np.zeros((17, 2, h, w))
+    nearest = np.full((17, h, w), np.inf)
+    for one in crowd:
+        seen, points = one[:, 2] > 0, one[:, :2].astype(np.float64) / _STRIDE
+        if not seen.any():
+            continue
+        middle = points[seen].mean(0)
+        bump = draw.uniform(0.6, 0.95) * np.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / 18)
+        root = np.maximum(root, bump)
+        for k in np.flatnonzero(seen):
+            parent = parents[int(k)]
+            if parent >= 0 and not seen[parent]:
+                continue
+            start = middle if parent < 0 else points[parent]
+            distance = np.hypot(x - start[0], y - start[1])
+            own = (distance <= reach) & (distance < nearest[k])
+            nearest[k][own] = distance[own]
+            for axis, cells in enumerate((x, y)):
+                displacements[k, axis][own] = (points[k, axis] - cells[own]) / np.hypot(w, h)
+    root += 5 * noise * draw.standard_normal(root.shape)
+    flat = displacements.reshape(34, h, w) + noise * draw.standard_normal((34, h, w))
+    return {"root": rounded(root), "disp": rounded(flat)}
+
+
 def rounded(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Values in steps of 2^-20, which hide the last bits of another machine's exponential function."""
     return (np.round(values * 2**20) / 2**20).astype(np.float32)

@@ -25,6 +25,7 @@ OPERATORS = {
         "ops_mmcv",
         [f"roi_align_{aligned}_{ratio}_{size}_avg" for aligned in (True, False) for ratio in (0, 2) for size in (7, 2)],
     ),
+    "prroi_pool": ("ops_prroi", ["prroi_7_0.125", "prroi_3_0.125", "prroi_2_0.25"]),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -113,6 +114,7 @@ OPERATORS = {
         [f"decode_{scene}" for scene in ("three", "crowd", "border", "occluded", "small", "noisy")]
         + [f"soft_nms_39_{method}" for method in (0, 1, 2)],
     ),
+    "displaced_poses": ("ops_spm", [f"hier_{scene}" for scene in ("three", "crowd", "occluded", "noisy")]),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "head_losses": (
@@ -121,7 +123,7 @@ OPERATORS = {
         + ["fcos_loss_plain", "fcos_loss_norm_center"],
     ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align")
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align", "prroi_pool")
 """Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 

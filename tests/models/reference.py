@@ -247,7 +247,10 @@ def _(head: HeatmapHead, given: Tensor, samples: Samples) -> Outputs:
     probabilities, nearly all of which are 0, than of the map, and the order in which threads add shows. So logarithms
     are compared: they are the map but for a constant.
     """
-    if "head/1" in samples:
+    stages = sum(name.startswith("head/") for name in samples)
+    if isinstance(head.final_layer, nn.Identity):  # of a CPM, whose stages' maps are compared as its levels
+        return [None] * (stages - 1) + [given]
+    if stages == 2:
         return [None, Logarithms(given.flatten(2).log_softmax(-1).view_as(given))]
     return [given] if "head/0" in samples else given
 

@@ -9,17 +9,23 @@ from found import candidates_in
 from golden.agreement import assert_near, assert_tensors_agree
 from golden.catalog import networks
 from golden.reader import People, PoseGolden, load_pose
-from reference import assert_parameters_agree, head_outputs, load_network
+from reference import assert_parameters_agree, head_outputs, load_network, numbered
 from torch import Tensor, nn
 
 from detforge.deploy.card import Card, Provenance
+from detforge.deploy.inputs.crop import WarpedFrame
+from detforge.deploy.inputs.geometry import Frame
 from detforge.deploy.inputs.resize import ResizedFrame
 from detforge.deploy.results.instances import Instances
+from detforge.models.pose import PoseNetwork
 from detforge.models.variant import Variant
 from detforge.plugins.deform_conv.op import DeformConv
 
 # In standard deviations. Where an offset lies next to a border, a hair decides what a deformable convolution samples.
 TOLERANCE, FOR_DEFORMABLE = 5e-5, 1.7e-4  # and this for each
+
+
+Named = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,35 @@ class Run:
     views: list[dict[str, np.ndarray]]
 
 
-@pytest.fixture(scope="module", params=networks("centres"))
+@pytest.fixture(scope="module", params=networks("centres", "roots"))
 def run(request: pytest.FixtureRequest) -> Run:
     golden = load_pose(request.param)
     variant, model = load_network(request.param, golden.state)
     image = torch.from_numpy(golden.image)
     with torch.inference_mode():
-        levels = model.backbone(torch.cat((image, image.flip(3))))
-        maps = model.bbox_head(levels[-1] if model.neck is None else model.neck(levels))
-        outputs = model.bbox_head.decode(maps, image.shape[2:])
-    raw = head_outputs(model.bbox_head, {name: value[:1] for name, value in maps.items()}, golden.raw)
+        if isinstance(model, PoseNetwork):
+            raw, outputs = of_pose_network(model, image, golden)
+        else:
+            raw, outputs = of_heatmap_detector(model, image, golden)
     return Run(golden, variant, model, raw, [{k: v[i].numpy() for k, v in outputs.items()} for i in range(2)])
+
+
+def of_heatmap_detector(model: nn.Module, image: Tensor, golden: PoseGolden) -> tuple[Named, dict[str, Tensor]]:
+    """CenterNet's tensors without a prefix, and the outputs for both views."""
+    levels = model.backbone(torch.cat((image, image.flip(3))))
+    maps = model.bbox_head(levels[-1] if model.neck is None else model.neck(levels))
+    raw = head_outputs(model.bbox_head, {name: value[:1] for name, value in maps.items()}, golden.raw)
+    return raw, model.bbox_head.decode(maps, image.shape[2:])
+
+
+def of_pose_network(model: nn.Module, image: Tensor, golden: PoseGolden) -> tuple[Named, dict[str, Tensor]]:
+    """mmpose's tensors by the part that gives them, and the outputs for both views."""
+    levels = model.backbone(torch.cat((image, image.flip(3))))
+    joined = model.neck(levels)
+    maps = model.head(joined)
+    parts = {"backbone": levels, "neck": joined, "head": maps}
+    raw = {k: v for name, part in parts.items() for k, v in numbered(name, [x[:1] for x in part]).items()}
+    return raw, model.head.decode(maps)
 
 
 def card_of(variant: Variant) -> Card:
@@ -54,7 +78,10 @@ def card_of(variant: Variant) -> Card:
 
 def found(run: Run, case: People) -> Instances:
     size = run.golden.image.shape[2:]
-    frame = ResizedFrame(size, size, size)
+    if run.variant.form.place == "cover":
+        frame: Frame = WarpedFrame(size, size, (size[1] / 2, size[0] / 2), size[::-1], False)
+    else:
+        frame = ResizedFrame(size, size, size)
     return candidates_in(run.views[0], card_of(run.variant), frame, run.views[1] if case.flip else None)
 
 
@@ -70,14 +97,16 @@ def test_people_equal_the_reference(run: Run) -> None:
     slack = max(1, deformable_layers(run.model))
     for tag, case in run.golden.cases.items():
         people = found(run, case)
-        assert_near(f"person's score of case {tag}", people.scores, case.totals, 1e-5 * slack)
-        assert_near(f"box of case {tag}", people.boxes, case.boxes, 5e-3 * slack)
+        if case.boxes is not None:
+            assert_near(f"person's score of case {tag}", people.scores, case.totals, 1e-5 * slack)
+            assert_near(f"box of case {tag}", people.boxes, case.boxes, 5e-3 * slack)
         # Of two peaks at nearly the same distance, rounding decides.
         near = {"limit": 5e-3 * slack, "far": 2e-3}
         assert_near(f"keypoint of case {tag}", people.keypoints[..., :2], case.keypoints, **near)
         near = {"limit": 1e-4 * slack, "far": 2e-3}
-        # The reference's score of a keypoint whose map has no peak is -1.
-        assert_near(f"score of case {tag}", people.keypoints[..., 2], case.scores.clip(0), **near)
+        # CenterNet's score of a keypoint whose map has no peak is -1; mmpose's are negative here, with these weights.
+        expected = case.scores.clip(0) if run.variant.form.kind == "centres" else case.scores
+        assert_near(f"score of case {tag}", people.keypoints[..., 2], expected, **near)
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:

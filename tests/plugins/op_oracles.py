@@ -184,6 +184,43 @@ def _samples(ends: Array, cell: int, size: int, bins: int, ratio: int, aligned: 
     return [[start + (i + (s + 0.5) / count) * width for s in range(count)] for i in range(bins)]
 
 
+def prroi_pool(*inputs: Array, output_height: int, output_width: int, stride: int, finest_scale: int) -> Array:
+    """The mean of the bilinear surface over every bin, one piece between two rows and two columns at a time.
+
+    The mean over such a piece is the value at its centre, as the surface is bilinear there.
+    """
+    *levels, boxes, regions = inputs
+    n, k = boxes.shape[:2]
+    y = np.zeros((n, k, levels[0].shape[1], output_height, output_width))
+    for image, box in np.ndindex(n, k):
+        level = _level(boxes[image, box], len(levels), finest_scale)
+        values = levels[level][image]
+        if np.isnan(regions[image, box]).any():
+            continue
+        rows, columns = (
+            _pieces(regions[image, box, axis::2], stride * 2**level, size, bins)
+            for axis, size, bins in ((1, values.shape[1], output_height), (0, values.shape[2], output_width))
+        )
+        for c, i, j in np.ndindex(y.shape[2:]):
+            y[image, box, c, i, j] = sum(
+                h * w * _zero_padded_sample(values[c], py, px) for py, h in rows[i] for px, w in columns[j]
+            )
+    return y.reshape(*y.shape[:3], output_height * output_width)
+
+
+def _pieces(ends: Array, cell: int, size: int, bins: int) -> list[list[tuple[float, float]]]:
+    """The pieces of each bin: their centres and their shares of the bin."""
+    start, end = (min(max(x / cell, -size - 2), 2 * size + 4) for x in ends)
+    if end <= start:
+        return [[] for _ in range(bins)]
+    edges = [start + (end - start) * i / bins for i in range(bins + 1)]
+    made: list[list[tuple[float, float]]] = []
+    for low, high in itertools.pairwise(edges):
+        cuts = [low, *range(math.floor(low) + 1, math.ceil(high)), high]
+        made.append([((a + b) / 2, (b - a) / (high - low)) for a, b in itertools.pairwise(cuts)])
+    return made
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "TopPool": partial(corner_pool, direction="top"),
     "BottomPool": partial(corner_pool, direction="bottom"),
@@ -196,5 +233,6 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "ModulatedDeformConv": deform_conv,
     "Nms": nms,
     **{f"RoiAlign{levels}": roi_align for levels in range(1, 6)},
+    **{f"PrRoiPool{levels}": prroi_pool for levels in range(1, 6)},
 }
 """By the nodes' names, with the nodes' inputs and attributes."""

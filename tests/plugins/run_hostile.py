@@ -72,7 +72,7 @@ def nms(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, Any]
     return "Nms", inputs, {"classes": 3, "limit": int(rng.integers(1, 300))}
 
 
-def roi_align(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, Any]]:
+def regions(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, Any]]:
     levels, n, c, h, w, k = rng.integers((1, 0, 0, 1, 1, 0), (6, 3, 20, 30, 30, 20))
     maps = [values(rng, n, c, max(1, h >> i), max(1, w >> i)) for i in range(levels)]
     attributes = {
@@ -84,14 +84,18 @@ def roi_align(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str
         "minimum": int(rng.integers(0, 2)),
         "finest_scale": int(rng.choice([1, 56])),
     }
-    return f"RoiAlign{levels}", [*maps, values(rng, n, k, 4), values(rng, n, k, 4)], attributes
+    op = f"RoiAlign{levels}"
+    if rng.random() < 0.5:
+        op = f"PrRoiPool{levels}"
+        attributes = {name: attributes[name] for name in ("output_height", "output_width", "stride", "finest_scale")}
+    return op, [*maps, values(rng, n, k, 4), values(rng, n, k, 4)], attributes
 
 
 def main(path: Path, rounds: int) -> None:
     """Run every operator that many times."""
     library, rng = Library(path), np.random.default_rng(0)
     for _ in range(rounds):
-        for make in (corner_pool, border_align, dfl, deform_conv, nms, roi_align):
+        for make in (corner_pool, border_align, dfl, deform_conv, nms, regions):
             op, inputs, attributes = make(rng)
             for dtype in (np.float32, np.float16):
                 with np.errstate(over="ignore"):

@@ -8,32 +8,16 @@ import onnx
 import pytest
 import torch
 from golden.reader import load_ops
-from ladder import buffer
+from region_goldens import by_c_function, by_torch, one_box_per_image
 from torch import Tensor, nn
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import Precision
 from detforge.export.convert import prepare, to_onnx
 from detforge.models.variant import RGB
-from detforge.plugins.core.abi import Call, Library
-from detforge.plugins.core.libraries import library
-from detforge.plugins.operators import REFERENCES
 from detforge.plugins.roi_align.op import roi_align
 
 GOLDENS = {case["name"]: case for case in load_ops("roi_align")}
-
-
-def by_torch(op: str, inputs: list[np.ndarray], attributes: dict[str, Any]) -> np.ndarray:
-    return REFERENCES[op](*map(torch.from_numpy, inputs), **attributes).numpy()
-
-
-def by_c_function(op: str, inputs: list[np.ndarray], attributes: dict[str, Any]) -> np.ndarray:
-    path = library("detforge_cpu")
-    assert path is not None
-    call = Call(op, "float32", [buffer(x) for x in inputs], attributes)
-    y = np.empty(Library(path).shape(call), np.float32)
-    Library(path).run_cpu(call, buffer(y))
-    return y
 
 
 @pytest.mark.parametrize("run", [by_torch, by_c_function])
@@ -41,8 +25,6 @@ def by_c_function(op: str, inputs: list[np.ndarray], attributes: dict[str, Any])
 def test_equals_mmcv(name: str, run: Any) -> None:
     case: dict[str, Any] = GOLDENS[name]
     x, rois, how = case["in"]["x"], case["in"]["rois"], case["args"]
-    # One image per box, as mmcv's boxes lie on any image.
-    inputs = [np.ascontiguousarray(x[rois[:, 0].astype(int)]), *[np.ascontiguousarray(rois[:, None, 1:])] * 2]
     attributes = {
         "output_height": how["output_size"][0],
         "output_width": how["output_size"][1],
@@ -53,7 +35,9 @@ def test_equals_mmcv(name: str, run: Any) -> None:
         "finest_scale": 56,
     }
     expected = case["out"]["y"]
-    np.testing.assert_allclose(run("RoiAlign1", inputs, attributes).reshape(expected.shape), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        run("RoiAlign1", one_box_per_image(x, rois), attributes).reshape(expected.shape), expected, atol=1e-5
+    )
 
 
 class Pooled(nn.Module):

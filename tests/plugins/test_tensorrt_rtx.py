@@ -22,8 +22,8 @@ RUNTIME = importlib.util.find_spec("tensorrt_rtx_libs")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(RUNTIME is None, reason="tensorrt-rtx is not installed")]
 
 TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16"}  # and TensorRT's names for them
-# Their functions have ONNX's DeformConv, NonMaxSuppression and NonZero.
-NOT_IN_RTX = {"DeformConv", "ModulatedDeformConv", "Nms", *(f"RoiAlign{levels}" for levels in range(1, 6))}
+# Their functions have ONNX's DeformConv, NonMaxSuppression, NonZero and loops.
+NOT_IN_RTX = {"DeformConv", "ModulatedDeformConv", "Nms", *FLOAT_INPUTS}
 EXAMPLES = {case.op: name for name, case in reversed(CASES.items())}  # each operator's first case
 VARIANTS = list(product(EXAMPLES, TYPES, ("static", "dynamic")))
 

@@ -8,6 +8,7 @@ from ....deploy.system.errors import InputError
 from ..foreign import Foreign
 from ..recipe import Recipe, changed_preset
 
+_BOXES_AND_SCORES = 2
 _LINEAR = 1
 """OpenCV's code of the bilinear filter."""
 
@@ -23,9 +24,13 @@ def recipe(foreign: Foreign) -> Recipe | None:
     if isinstance(labels, list):
         changes["labels"] = [str(name) for name in cast(list[Any], labels)]
     with_suppression = any("nms" in output.name for output in foreign.outputs)
-    if not with_suppression and "PicoDet" not in f"{settings.get('arch')}":
-        raise FieldError(f"arch '{settings.get('arch')}' without suppression in the file is not supported")
-    return changed_preset("picodet-nms" if with_suppression else "picodet", changes)
+    if with_suppression:
+        return changed_preset("picodet-nms", changes)
+    if len(foreign.outputs) == _BOXES_AND_SCORES:
+        return changed_preset("ppyoloe", changes)
+    if "PicoDet" not in f"{settings.get('arch')}":
+        raise FieldError(f"arch '{settings.get('arch')}' with {len(foreign.outputs)} outputs is not supported")
+    return changed_preset("picodet", changes)
 
 
 def _read(place: Path) -> dict[str, Any]:
