@@ -19,19 +19,16 @@ class Stage(NamedTuple):
 class RoIHead(nn.Module):
     """Pyramid levels and proposals to class scores and boxes, in one stage: features of each region, and a box head.
 
-    The features pass through the `shared_head` first, if there is one. `forward` gives the raw outputs of its stages,
-    `decode` their `boxes` (n, k, classes or 1, 4) xyxy px and `scores` (n, k, classes).
+    `forward` gives the raw outputs of its stages, `decode` their `boxes` (n, k, classes or 1, 4) xyxy px and `scores`
+    (n, k, classes).
     """
 
-    def __init__(self, features: RegionFeatures, bbox_head: nn.Module, shared_head: nn.Module | None = None) -> None:
+    def __init__(self, features: RegionFeatures, bbox_head: nn.Module) -> None:
         super().__init__()
-        self.features, self.bbox_head, self.shared_head = features, bbox_head, shared_head
+        self.features, self.bbox_head = features, bbox_head
 
     def forward(self, levels: Sequence[Tensor], regions: Tensor, image_size: Tensor) -> list[Stage]:
-        features = self.features(levels, regions)
-        if self.shared_head is not None:
-            features = self.shared_head(features.flatten(0, 1)).unflatten(0, regions.shape[:2])
-        return [Stage(self.bbox_head(features), regions)]
+        return [Stage(self.bbox_head(self.features(levels, regions)), regions)]
 
     def decode(self, stages: Sequence[Stage]) -> dict[str, Tensor]:
         [stage] = stages

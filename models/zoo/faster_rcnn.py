@@ -1,7 +1,6 @@
-"""Faster R-CNN (arXiv 1506.01497) with a feature pyramid (arXiv 1612.03144), or on one level of a ResNet."""
+"""Faster R-CNN (arXiv 1506.01497) with a feature pyramid (arXiv 1612.03144)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,6 @@ from ..backbones.resnet import (
     TINY,
     X101_32X4D,
     X101_64X4D,
-    Backbone,
     grouped_offsets,
 )
 from ..heads.bbox import BoxHead
@@ -39,7 +37,6 @@ from ..two_stage import RoIHead, TwoStageDetector
 from ..variant import BGR, CAFFE_2, RGB, Variant, openmmlab, spelled
 
 ANCHORS = Anchors((4, 8, 16, 32, 64), scales=(8.0,))
-_ONE_LEVEL = Anchors((16,), scales=(2.0, 4.0, 8.0, 16.0, 32.0))
 
 
 def pyramid(in_channels: Sequence[int], channels: int) -> nn.Module:
@@ -61,27 +58,6 @@ def build(
     head = BoxHead(classes, channels, size=features.size, width=width)
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
     return TwoStageDetector(trunk, neck(trunk.channels, channels), rpn, RoIHead(features, head))
-
-
-class _LastStage(nn.Module):
-    """The last stage of a ResNet, on the features of regions (n, c, 14, 14)."""
-
-    def __init__(self, layer4: nn.Module) -> None:
-        super().__init__()
-        self.layer4 = layer4
-
-    def forward(self, x: Any) -> Any:
-        return self.layer4(x)
-
-
-def build_c4(classes: int, *, backbone: Backbone = R50_CAFFE, rule: ProposalRule = USUAL) -> nn.Module:
-    """A Faster R-CNN without a pyramid: regions are pooled from C4, and a ResNet's last stage runs on each."""
-    trunk = backbone()
-    shared, trunk.layer4 = _LastStage(trunk.layer4), nn.Identity()
-    channels, last = trunk.channels[2:]
-    rpn = RPNHead(channels, anchors=_ONE_LEVEL, rule=rule)
-    head = RoIHead(RegionFeatures(levels=1, stride=16, size=14), BoxHead(classes, last, width=None), shared)
-    return TwoStageDetector(trunk, nn.Identity(), rpn, head, levels=(2,))
 
 
 FASTER_RCNN = Variant(
@@ -161,14 +137,6 @@ VARIANTS = (
         FASTER_RCNN.published,
         build={},
         suppress=Suppress("linear", iou=0.5, floor=1e-3),
-    ),
-    replace(
-        FASTER_RCNN,
-        name="faster_rcnn_r50_caffe_c4",
-        summary="Faster R-CNN on one level (C4): ResNet-50, caffe style",
-        build=partial(build_c4, rule=ProposalRule(top_k=6000)),
-        input=CAFFE_2,
-        published=openmmlab("faster_rcnn", "faster_rcnn_r50_caffe_c4_1x_coco", "_20220316_150152-3f885b85", 35.6),
     ),
     FASTER_RCNN.derive(
         "faster_rcnn_test",

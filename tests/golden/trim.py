@@ -130,10 +130,7 @@ WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_ali
 TRUNKS = ("pafpn_faster_r50",)
 """Networks of which backbone and neck are of use."""
 SLOW = (
-    *(
-        f"faster_rcnn_{on}"
-        for on in ("r50_caffe", "r50_caffe_c4", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")
-    ),
+    *(f"faster_rcnn_{on}" for on in ("r50_caffe", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")),
     *(f"faster_rcnn_{on}" for on in ("x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
     *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
     "cornernet_hg104",
