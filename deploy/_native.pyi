@@ -152,6 +152,17 @@ def group_affinity(
     least_parts: int,
     least_score: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def group_parts(
+    runs: list[
+        tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], tuple[int, int, bool]]
+    ],
+    limbs: NDArray[np.int64],
+    size: tuple[int, int],
+    stride: int,
+    top_k: int,
+    least_peak: float,
+    least_limb: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 def blend(
     source: NDArray[np.float32],
     target: NDArray[np.float32],

@@ -7,7 +7,7 @@ from .stored import Inert, MalformedError, StoredTensor
 
 T = TypeVar("T")
 
-_ENTRIES = ("state_dict", "model_state_dict", "model", "net")
+_ENTRIES = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Entries that hold the weights, in the order of preference."""
 
 _MODULES = ("module.", "model.", "net.")

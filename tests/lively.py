@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from detforge.deploy.inputs.resize import Resize
 from detforge.export.photographs import make_up
+from detforge.models.blocks import ConvNorm
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
 
@@ -45,8 +46,20 @@ def lively_weights(name: str) -> dict[str, Tensor]:
             classifiers.append((layer.bias, classes))
         return layer(*inputs)
 
+    def level(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0], (0, 2, 3))
+        norm.running_var.copy_(variance)
+        norm.running_mean.copy_(mean)
+
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     hooks = {layer: layer.register_forward_hook(scale) for layer in layers}
+    shared: dict[nn.Module, list[nn.Module]] = {}
+    for module in model.modules():
+        if isinstance(module, ConvNorm) and module.norm_name == "bn":
+            shared.setdefault(module.conv, []).append(module.bn)
+    # Where levels share a convolution but no norm, each norm has its own level's statistics: without them the classes
+    # of all cells of a level are nearly equal.
+    norms = [norm.register_forward_pre_hook(level) for own in shared.values() if len(own) > 1 for norm in own]
     canvas = small_canvas(variant.input.place)
     images = np.empty((2, 3, *canvas), np.float32)
     for seed, image in enumerate(images):
@@ -54,6 +67,8 @@ def lively_weights(name: str) -> dict[str, Tensor]:
     inputs = [torch.from_numpy(images), *(torch.tensor([canvas, canvas]).float() for _ in variant.other_inputs)]
     with torch.no_grad():
         outputs = model.eval()(*inputs)
+        for norm in norms:
+            norm.remove()
         while classifiers and "scores" in outputs and fewest_detections(outputs) > 50:
             for bias, classes in classifiers:
                 bias[classes] -= 1

@@ -1,6 +1,7 @@
 """Forms of network output: one file for each form, all listed in FORMS."""
 
 from .affinity import Affinity
+from .body_parts import BodyParts
 from .centres import Centres
 from .centripetal import Centripetal
 from .coordinates import Coordinates
@@ -21,5 +22,5 @@ from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
-    *(Tags, Affinity, Graph, Regions, Centres, Roots, Proposed),
+    *(Tags, Affinity, BodyParts, Graph, Regions, Centres, Roots, Proposed),
 ]

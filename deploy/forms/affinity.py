@@ -62,7 +62,11 @@ class Affinity(ImageForm):
         assert skeleton is not None
         inside = all(0 <= end < len(skeleton.keypoints) for limb in self.limbs for end in limb)
         require(bool(self.limbs) and inside, "form.limbs", "pairs of the skeleton's keypoints")
-        require(not self.flip or mirrored_limbs(self.limbs, skeleton) is not None, "form.limbs", "limbs of both sides")
+        require(
+            not self.flip or mirrored_limbs(self.limbs, skeleton.mirrored()) is not None,
+            "form.limbs",
+            "limbs of both sides",
+        )
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The people in one image, in the order in which the grouping creates them, in px of the canvas's content.
@@ -109,7 +113,7 @@ class Affinity(ImageForm):
             places = same_places(run.frame, base.frame, self.stride, run.mirrored)
             order, turned = list(range(limbs)), [1.0] * limbs
             if run.mirrored:
-                order, turned = mirrored_limbs(self.limbs, skeleton) or (order, turned)
+                order, turned = mirrored_limbs(self.limbs, skeleton.mirrored()) or (order, turned)
             keypoints = skeleton.mirrored() if run.mirrored else range(k)
             add_maps(run.outputs["heatmaps"], heatmaps, list(keypoints), [1.0] * k, *places)
             channels = [2 * limb + axis for limb in order for axis in (0, 1)]

@@ -1,12 +1,12 @@
 """What forms of fields along limbs share."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..columns.keypoints import Keypoints
-from ..contract.skeleton import Skeleton
 from ..results.instances import Instances
 from .form import Contract
 
@@ -14,12 +14,12 @@ Limbs = tuple[tuple[int, int], ...]
 """The keypoints at the two ends of each limb."""
 
 
-def mirrored_limbs(limbs: Limbs, skeleton: Skeleton) -> tuple[list[int], list[float]] | None:
+def mirrored_limbs(limbs: Limbs, swap: Sequence[int]) -> tuple[list[int], list[float]] | None:
     """For each limb, the one that replaces it in a mirrored image, and -1 if that has the other direction, else 1.
 
-    None if a limb has no counterpart.
+    `swap` is for each keypoint the one that replaces it. None if a limb has no counterpart.
     """
-    swap, order, signs = skeleton.mirrored(), list[int](), list[float]()
+    order, signs = list[int](), list[float]()
     for first, second in limbs:
         ends = (swap[first], swap[second])
         if ends in limbs:

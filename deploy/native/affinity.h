@@ -152,7 +152,7 @@ private:
             // Peculiarity: of two people who share a keypoint, the first one's second end is replaced, and counts again.
             are_apart(people_[found[0]], people_[found[1]]) ? merge(found[0], found[1], link) : extend(found[0], second, link);
         } else if (found.empty() && limb < rules_.starts) {
-            AffinityPerson person{std::vector<ptrdiff_t>(maps_.k, -1), link.score, 0, false};
+            AffinityPerson person{std::vector<ptrdiff_t>(maps_.k, -1), static_cast<float>(link.score), 0, false};
             people_.push_back(std::move(person));
             for (const auto& [keypoint, peak] : {std::pair{first, link.first}, std::pair{second, link.second}}) {
                 set(people_.size() - 1, keypoint, peak);
@@ -165,7 +165,7 @@ private:
     void extend(ptrdiff_t index, ptrdiff_t keypoint, const Link& link) {
         set(index, keypoint, link.second);
         ++people_[index].count;
-        people_[index].score += peaks_[link.second].score + link.score;
+        people_[index].score += peaks_[link.second].score + static_cast<float>(link.score);
     }
 
     // Peculiarity: the peak 0 is never in the way.
@@ -185,7 +185,7 @@ private:
             set(index, i, one.peaks[i] + added + 1);
         }
         one.count += gone.count;
-        one.score += gone.score + link.score;
+        one.score += gone.score + static_cast<float>(link.score);
         gone.is_gone = true;
     }
 

@@ -2,14 +2,18 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "affinity.h"
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include "bind.h"
 #include "blend.h"
+#include "body_parts.h"
 
 namespace {
 
@@ -64,6 +68,66 @@ nb::object group_affinity(Maps heatmaps, Fields fields, Limbs limbs, ptrdiff_t s
     return nb::make_tuple(array(std::move(points)), array(std::move(scores)), array(std::move(totals)));
 }
 
+// A run's maps of limbs and of keypoints, their orders, and (content_h, content_w, whether it is mirrored).
+using PartRun = std::tuple<Maps, Maps, Order, Order, std::tuple<ptrdiff_t, ptrdiff_t, bool>>;
+
+detforge::MapRun run_of(const PartRun& given, ptrdiff_t stride) {
+    const auto& [limbs, heatmaps, limb_order, order, content] = given;
+    const auto [tall, wide, mirrored] = content;
+    const ptrdiff_t h = limbs.shape(1), w = limbs.shape(2);
+    if (limbs.size() == 0 || heatmaps.size() == 0) throw std::invalid_argument("maps without pixels");
+    if (limbs.shape(1) != heatmaps.shape(1) || limbs.shape(2) != heatmaps.shape(2)) {
+        throw std::invalid_argument("maps that differ in shape");
+    }
+    if (tall < 1 || wide < 1 || std::max(h, w) > longest / stride || tall > h * stride || wide > w * stride) {
+        throw std::invalid_argument("an image that is not on the maps");
+    }
+    detforge::MapRun run{{}, h, w, tall, wide, mirrored};
+    for (const auto& [maps, places] : {std::pair(limbs, limb_order), std::pair(heatmaps, order)}) {
+        for (size_t i = 0; i < places.shape(0); ++i) {
+            const int64_t place = places.data()[i];
+            if (place < 0 || place >= static_cast<int64_t>(maps.shape(0))) throw std::invalid_argument("no such map");
+            run.maps.push_back(maps.data() + place * h * w);
+        }
+    }
+    return run;
+}
+
+nb::object group_parts(const std::vector<PartRun>& given, Limbs limbs, std::pair<ptrdiff_t, ptrdiff_t> size,
+                       ptrdiff_t stride, size_t top_k, float least_peak, float least_limb) {
+    if (given.empty()) throw std::invalid_argument("no maps");
+    if (stride < 1 || stride > 64) throw std::invalid_argument("a stride that is not 1..64");
+    if (!(least_peak > 0)) throw std::invalid_argument("peaks that are not above 0");
+    if (std::min(size.first, size.second) < 1 || std::max(size.first, size.second) > longest) {
+        throw std::invalid_argument("a size that is empty or too large");
+    }
+    const size_t count = limbs.shape(0), keypoints = std::get<3>(given[0]).shape(0);
+    std::vector<detforge::MapRun> runs;
+    for (const PartRun& run : given) {
+        if (std::get<2>(run).shape(0) != count || std::get<3>(run).shape(0) != keypoints) {
+            throw std::invalid_argument("runs with different maps");
+        }
+        runs.push_back(run_of(run, stride));
+    }
+    const detforge::PartRules rules{limbs_of(limbs, count, keypoints), static_cast<ptrdiff_t>(keypoints), top_k,
+                                    least_peak, least_limb};
+    std::vector<float> points, scores, totals;
+    {
+        nb::gil_scoped_release release;
+        detforge::EnlargedMaps enlarged(std::move(runs), stride, size.first, size.second);
+        detforge::PartGrouping grouping(enlarged, rules);
+        for (const detforge::PartPerson& person : grouping()) {
+            for (const detforge::PartOf& part : person.parts) {
+                const detforge::Joint joint = grouping.joint(part.peak);
+                points.insert(points.end(), {joint.x, joint.y});
+                scores.push_back(joint.score);
+            }
+            totals.push_back(static_cast<float>(person.total));
+        }
+    }
+    return nb::make_tuple(array(std::move(points)), array(std::move(scores)), array(std::move(totals)));
+}
+
 void blend(Maps source, Target target, Order order, Signs signs, std::pair<double, double> rows,
            std::pair<double, double> columns) {
     const size_t count = target.shape(0);
@@ -90,5 +154,7 @@ void blend(Maps source, Target target, Order order, Signs signs, std::pair<doubl
 void bind_fields(nb::module_& m) {
     m.def("group_affinity", &group_affinity, "heatmaps"_a, "fields"_a, "limbs"_a, "stride"_a, "top_k"_a, "starts"_a,
           "least_peak"_a, "least_field"_a, "least_parts"_a, "least_score"_a);
+    m.def("group_parts", &group_parts, "runs"_a, "limbs"_a, "size"_a, "stride"_a, "top_k"_a, "least_peak"_a,
+          "least_limb"_a);
     m.def("blend", &blend, "source"_a, "target"_a, "order"_a, "signs"_a, "rows"_a, "columns"_a);
 }

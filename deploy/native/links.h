@@ -11,8 +11,7 @@ namespace detforge {
 // A possible limb between the peaks `first` and `second`, with its length in px. The best `rank` is chosen first.
 struct Link {
     ptrdiff_t first, second;
-    float score, length;
-    double rank;
+    double score, length, rank;
 };
 
 inline bool is_better(const Link& a, const Link& b) { return a.rank > b.rank; }

@@ -2,6 +2,7 @@
 1612.03144, section 4.2)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,3 +53,17 @@ class BoxHead(nn.Module):
         """The boxes (n, k, classes or 1, 4) xyxy px for regions (n, k, 4) xyxy px, in fp32."""
         deltas = logits["deltas"].float().unflatten(-1, (-1, 4))
         return deltas_to_boxes(deltas, boxes_to_priors(regions)[:, :, None], self.stds)
+
+
+class SplitBoxHead(BoxHead):
+    """A `BoxHead` whose boxes have two layers of their own (Yang et al., arXiv 1912.03730, section 3.3)."""
+
+    def __init__(self, classes: int, channels: int = 256, *, size: int = 7, width: int = 1024, **others: Any) -> None:
+        super().__init__(classes, channels, size=size, width=width, **others)
+        self.reg_fcs = nn.ModuleList([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        classes = boxes = features.flatten(2)
+        for first, second in zip(self.shared_fcs, self.reg_fcs, strict=True):
+            classes, boxes = torch.relu(first(classes)), torch.relu(second(boxes))
+        return {"classes": self.fc_cls(classes), "deltas": self.fc_reg(boxes)}

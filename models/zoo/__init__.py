@@ -25,6 +25,7 @@ from . import (
     deeppose,
     dekr,
     double_head,
+    dsfpn,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -50,7 +51,10 @@ from . import (
     nas_fpn,
     openpose,
     paa,
+    panet,
     picodet,
+    pisa,
+    posefix,
     pvt,
     pyconv,
     refinedet,
@@ -71,6 +75,7 @@ from . import (
     shufflenetv2,
     simcc,
     simplebaseline,
+    simplepose,
     spinenet,
     spm,
     ssd,
@@ -93,6 +98,9 @@ _DETECTION = (
     faster_rcnn,
     cascade_rcnn,
     double_head,
+    panet,
+    pisa,
+    dsfpn,
     retinanet,
     ap_loss,
     iou_aware_retinanet,
@@ -146,9 +154,9 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 

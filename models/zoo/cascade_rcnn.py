@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ..backbones.resnet import DCN_C3_C5, R50, R101, TINY, X101_32X4D, X101_64X4D
+from ..backbones.resnet import DCN_C3_C5, R50, R101, X101_32X4D, X101_64X4D
 from ..heads.bbox import BoxHead
 from ..heads.cascade import CascadeRoIHead
 from ..heads.rpn import RPNHead
@@ -15,7 +15,7 @@ from ..proposals import USUAL, ProposalRule
 from ..regions import RegionFeatures
 from ..two_stage import TwoStageDetector
 from ..variant import openmmlab
-from .faster_rcnn import ANCHORS, FASTER_RCNN, pyramid
+from .faster_rcnn import ANCHORS, FASTER_RCNN, POOLED, SMALL
 
 _STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
 
@@ -32,7 +32,7 @@ def build(
     trunk, features = backbone(), RegionFeatures()
     heads = [BoxHead(classes, channels, size=features.size, width=width, stds=stds, agnostic=True) for stds in _STDS]
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
-    return TwoStageDetector(trunk, pyramid(trunk.channels, channels), rpn, CascadeRoIHead(features, heads))
+    return TwoStageDetector(trunk, POOLED(trunk.channels, channels), rpn, CascadeRoIHead(features, heads))
 
 
 CASCADE_RCNN = replace(
@@ -66,7 +66,7 @@ VARIANTS = (
     CASCADE_RCNN.derive(
         "cascade_rcnn_test",
         "tiny Cascade R-CNN for tests",
-        build={"backbone": TINY, "channels": 32, "width": 32, "rule": ProposalRule(top_k=100, count=100)},
+        build=SMALL,
     ),
 )
 ALIASES = {"cascade_rcnn": "cascade_rcnn_r50"}

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from torch import nn
 
-from ..backbones.resnet import R50, TINY, Backbone
+from ..backbones.resnet import R50, Backbone
 from ..heads.double import DoubleHead, DoubleRoIHead
 from ..heads.rpn import RPNHead
 from ..proposals import USUAL, ProposalRule
 from ..regions import RegionFeatures
 from ..two_stage import TwoStageDetector
 from ..variant import openmmlab
-from .faster_rcnn import ANCHORS, FASTER_RCNN, pyramid
+from .faster_rcnn import ANCHORS, FASTER_RCNN, POOLED, SMALL
 
 
 def build(
@@ -21,7 +21,7 @@ def build(
     trunk, features = backbone(), RegionFeatures()
     head = DoubleRoIHead(features, DoubleHead(classes, channels, size=features.size, width=width))
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
-    return TwoStageDetector(trunk, pyramid(trunk.channels, channels), rpn, head)
+    return TwoStageDetector(trunk, POOLED(trunk.channels, channels), rpn, head)
 
 
 _DOUBLE_HEAD = replace(
@@ -38,7 +38,7 @@ VARIANTS = (
     _DOUBLE_HEAD.derive(
         "double_heads_test",
         "tiny Double-Head R-CNN for tests",
-        build={"backbone": TINY, "channels": 32, "width": 32, "rule": ProposalRule(top_k=100, count=100)},
+        build=SMALL,
     ),
 )
 ALIASES = {"double_heads": "double_heads_r50"}

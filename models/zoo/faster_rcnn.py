@@ -1,6 +1,6 @@
 """Faster R-CNN (arXiv 1506.01497) with a feature pyramid (arXiv 1612.03144)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -37,27 +37,32 @@ from ..two_stage import RoIHead, TwoStageDetector
 from ..variant import BGR, CAFFE_2, RGB, Variant, openmmlab, spelled
 
 ANCHORS = Anchors((4, 8, 16, 32, 64), scales=(8.0,))
-
-
-def pyramid(in_channels: Sequence[int], channels: int) -> nn.Module:
-    """P2 to P6, the last of which is every second pixel of P5."""
-    return FPN(in_channels, channels, len(ANCHORS.strides), extra="pool")
+POOLED = partial(FPN, levels=len(ANCHORS.strides), extra="pool")
 
 
 def build(
     classes: int,
     *,
     backbone: Callable[[], Any] = R50,
-    neck: Callable[[Sequence[int], int], nn.Module] = pyramid,
     channels: int = 256,
     width: int = 1024,
     rule: ProposalRule = USUAL,
+    neck: Callable[..., nn.Module] = POOLED,
+    box_head: Callable[..., nn.Module] = BoxHead,
 ) -> nn.Module:
-    """A Faster R-CNN whose box head has layers of `width`."""
-    trunk, features = backbone(), RegionFeatures()
-    head = BoxHead(classes, channels, size=features.size, width=width)
+    """A Faster R-CNN whose box head has layers of `width`.
+
+    `neck` takes the channels of the levels C2 to C5 and those of the pyramid.
+    """
+    trunk = backbone()
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
-    return TwoStageDetector(trunk, neck(trunk.channels, channels), rpn, RoIHead(features, head))
+    features = RegionFeatures()
+    return TwoStageDetector(
+        trunk,
+        neck(trunk.channels, channels),
+        rpn,
+        RoIHead(features, box_head(classes, channels, size=features.size, width=width)),
+    )
 
 
 FASTER_RCNN = Variant(
@@ -118,6 +123,9 @@ _WORDS = {
     "r50_dcnv2_g4": "ResNet-50, modulated deformable, four groups of offsets",
 }
 
+SMALL = {"backbone": TINY, "channels": 32, "width": 32, "rule": ProposalRule(top_k=100, count=100)}
+"""Arguments of `build` for tiny networks."""
+
 VARIANTS = (
     FASTER_RCNN,
     FASTER_RCNN.derive("faster_rcnn_r18", "Faster R-CNN: ResNet-18", build={"backbone": R18}),
@@ -141,7 +149,7 @@ VARIANTS = (
     FASTER_RCNN.derive(
         "faster_rcnn_test",
         "tiny Faster R-CNN for tests",
-        build={"backbone": TINY, "channels": 32, "width": 32, "rule": ProposalRule(top_k=100, count=100)},
+        build=SMALL,
     ),
 )
 ALIASES = {"faster_rcnn": "faster_rcnn_r50", "faster_rcnn_r50_regnet": "faster_rcnn_regnetx_3.2gf"}

@@ -55,6 +55,6 @@ VARIANTS = (
         build={"repeats": 3, "squeezed": 1.0, "scale": 4.0},
         **_square(1280),
     ),
-    _49.derive("spinenet_test", "tiny SpineNet for tests", build={"channels": 32, "wide": 0.125, "stacked": 1}),
+    _49.derive("spinenet_test", "tiny SpineNet for tests", build={"channels": 32, "wide": 0.25, "stacked": 1}),
 )
 ALIASES = {"spinenet": "spinenet49_retina"}

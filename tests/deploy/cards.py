@@ -7,6 +7,7 @@ from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import (
     Affinity,
+    BodyParts,
     Centres,
     Centripetal,
     Coordinates,
@@ -62,6 +63,7 @@ CARDS = [
     replace(CARD, form=Corners(flip=True)),
     replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),
     replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
+    replace(CARD, form=BodyParts(((0, 1), (1, 3)), (0, 3, 1), flip=False), skeleton=SKELETON),
     replace(CARD, form=Affinity(((0, 1), (2, 1)), starts=1), skeleton=SKELETON, suppress=Suppress("none")),
     replace(CARD, form=Regions(shape="outline"), suppress=Suppress("none")),
     replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),

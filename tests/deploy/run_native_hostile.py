@@ -196,6 +196,21 @@ def group_affinity(rng: Random) -> tuple[Any, ...]:
     return *given, ends, int(rng.choice([1, 3, 8])), *numbers, int(rng.choice([0, 1, 4])), number(rng)
 
 
+def group_parts(rng: Random) -> tuple[Any, ...]:
+    k, limbs, maps = size(rng, 5), size(rng, 4), int(rng.integers(1, 6))
+    ends = rng.integers(0, max(1, k), (limbs, 2)) if rng.random() < 0.9 else rng.integers(-1, k + 2, (limbs, 2))
+    stride = int(rng.choice([1, 3, 4]))
+
+    def one() -> tuple[Any, ...]:
+        h, w = rng.integers(1, 12, 2).tolist()
+        content = (int(rng.integers(1, h * stride + 1)), int(rng.integers(1, w * stride + 1)), bool(rng.integers(0, 2)))
+        return *(values(rng, maps, h, w) for _ in "lk"), *(rng.integers(0, maps, n) for n in (limbs, k)), content
+
+    given = [one() for _ in range(rng.integers(1, 3))]
+    numbers = int(rng.choice([1, 3, 30])), float(rng.choice([0.1, 1.0])), number(rng)
+    return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers
+
+
 CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
     case.__name__: case
     for case in (
@@ -213,7 +228,7 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             vote_peaks,
             bin_peaks,
         ),
-        *(average_views, oks, oks_nms, soft_oks_nms, assign, group, blend, group_affinity),
+        *(average_views, oks, oks_nms, soft_oks_nms, assign, group, blend, group_affinity, group_parts),
     )
 }
 

@@ -20,16 +20,16 @@ from detforge.models.zoo import VARIANTS
 pytestmark = pytest.mark.slow
 
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test", "faster_rcnn_test")
-# With random weights, half precision moves one detection in twenty of SpineNet's.
-UNPROVEN = ("spinenet_test",)
 KINDS = ("dense", "proposed")
-NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind in KINDS and n not in UNPROVEN]
+NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind in KINDS]
 CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
-    for case in [(n, "fp16") for n in NAMES] + [(name, "fp32") for name in (*FREE, *UNPROVEN)]
+    for case in [(n, "fp16") for n in NAMES] + [(name, "fp32") for name in FREE]
 ]
 # px, score, and the share that must be found again; half precision rounds otherwise in a batch
 NEAR = {"fp32": (1e-2, 5e-5, 1), "fp16": (1, 0.02, 0.98)}
+# SpineNet is sixty layers deep: half precision rounds as often, and random boxes suppress others than before.
+LEAST = {"spinenet_test": 0.95}
 CONF, LIMIT = 0.05, 3000
 PICTURES = [make_up(size, seed) for seed, size in enumerate([(120, 160), (160, 120), (120, 160), (90, 170)])]
 
@@ -64,12 +64,13 @@ def test_verification_passes_on_detections(exported: Exported) -> None:
     parity = exported.report.card.provenance.parity
     assert exported.report.comparison.problem is None
     assert parity.detections > 20
-    assert parity.match_rate > 0.98
+    assert parity.match_rate > LEAST.get(exported.report.card.model, 0.98)
     assert parity.score_shift < NEAR[exported.report.card.provenance.precision][1]
 
 
 def test_mixed_sizes_at_once_equal_one_by_one(exported: Exported) -> None:
     px, score, least = NEAR[exported.report.card.provenance.precision]
+    least = LEAST.get(exported.report.card.model, least)
     together = exported.detector(PICTURES)
     for picture, found in zip(PICTURES, together, strict=True):
         alone = exported.detector(picture)

@@ -142,6 +142,75 @@ def affinity_maps(
     return tuple(rounded(maps + noise * draw.standard_normal(maps.shape)) for maps in (heatmaps, fields))
 
 
+PARTS = (
+    *((1, 0), (1, 14), (1, 15), (1, 16), (1, 17), (0, 14), (0, 15), (14, 16), (15, 17), (1, 2), (2, 3), (3, 4), (1, 5)),
+    *((5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (0, 2), (0, 5), (2, 8), (8, 12), (5, 11)),
+    *((11, 9), (16, 2), (17, 5), (8, 11)),
+)
+"""The limbs of Simple Pose in the order of its channels."""
+
+
+def part_maps(
+    poses: Floats,
+    w: int,
+    h: int,
+    noise: float = 0.01,
+    seed: str = "",
+    amp: Sequence[float] = (1.0, 1.0),
+    drop: float = 0.0,
+    ghosts: int = 0,
+) -> tuple[Floats, Floats]:
+    """Simple Pose's maps of limbs (30, h / 4, w / 4) and keypoints (18, h / 4, w / 4) of poses (n, 18, 3).
+
+    `amp`, `drop` and `ghosts` are as in `affinity_maps`.
+    """
+    draw, sigma, least = rng("ibp/" + seed), 9.0, 0.015
+    across, down = (np.arange(side // 4) * 4 + 1.5 for side in (w, h))
+    maps = np.zeros((50, h // 4, w // 4))
+    reach = int(np.ceil(np.sqrt(-2 * sigma * sigma * np.log(least)) / 4))
+
+    def stamp(target: NDArray[Any], x: float, y: float, peak: float) -> None:
+        left, top = (round(place / 4) - reach for place in (x, y))
+        if min(left, top) + 2 * reach + 1 >= 0:
+            rows, columns = (slice(max(start, 0), start + 2 * reach + 1) for start in (top, left))
+            bell = [
+                np.exp(-((axis - place) ** 2) / (2 * sigma * sigma))
+                for axis, place in ((down[rows], y), (across[columns], x))
+            ]
+            target[rows, columns] = np.maximum(target[rows, columns], peak * np.outer(*bell))
+
+    for i in range(18):
+        for pose in poses:
+            peak = draw.uniform(*amp)
+            if pose[i, 2] > 0:
+                stamp(maps[30 + i], float(pose[i, 0]), float(pose[i, 1]), peak)
+        for _ in range(ghosts):
+            stamp(maps[30 + i], draw.uniform(0, w), draw.uniform(0, h), draw.uniform(0.12, 0.5))
+    for limb, (first, second) in enumerate(PARTS):
+        count = np.zeros(maps.shape[1:])
+        for pose in poses:
+            strength, stays = draw.uniform(*amp), draw.uniform() >= drop
+            start, end = (pose[i, :2].astype(np.float64) for i in (first, second))
+            length = np.hypot(*(end - start))
+            low, high = np.round((np.minimum(start, end) - 4) / 4), np.round((np.maximum(start, end) + 4) / 4)
+            if not (pose[first, 2] > 0 and pose[second, 2] > 0 and stays and length > 0 and (high >= 0).all()):
+                continue
+            columns, rows = (slice(max(int(a), 0), int(b) + 1) for a, b in zip(low, high, strict=True))
+            x, y = np.meshgrid(across[columns], down[rows])
+            aside = np.abs((end[0] - start[0]) * (start[1] - y) - (start[0] - x) * (end[1] - start[1])) / (
+                length + 1e-6
+            )
+            ridge = np.exp(-(aside**2) / (2 * 7.0**2))
+            ridge[ridge <= least] = 0.01
+            maps[limb, rows, columns] += strength * ridge
+            count[rows, columns] += 1
+        maps[limb] /= np.maximum(count, 1)
+    maps[49] = maps[30:48].max(0)
+    maps = np.clip(maps, 0, 1)
+    maps = rounded(maps + noise * draw.standard_normal(maps.shape))
+    return maps[:30], maps[30:48]
+
+
 def rounded(values: NDArray[Any]) -> Floats:
     """Values rounded to multiples of 2^-20."""
     return (np.round(values * 2**20) / 2**20).astype(np.float32)

@@ -1,6 +1,7 @@
 """Networks of fields along limbs against their references: every tensor, and the people."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,20 @@ class Seen:
     views: list[dict[str, Tensor]]
 
 
-@pytest.fixture(scope="module", params=networks("affinity"))
+def named(stages: list[Any], prefix: str) -> dict[str, Tensor]:
+    """The tensors of each stage or stack; of the mirrored image those of the last one."""
+    tensors: dict[str, Tensor] = {}
+    for i, stage in enumerate(stages):
+        if len(stage) == 2:
+            names = (f"{prefix or f'stage{i + 1}'}/{name}" for name in ("paf", "heat"))
+        else:
+            names = (prefix or f"stack{i}/scale{scale}" for scale in range(len(stage)))
+            stage = stage[:1] if prefix else stage
+        tensors |= dict(zip(names, stage, strict=False))
+    return tensors
+
+
+@pytest.fixture(scope="module", params=networks("affinity", "body_parts"))
 def seen(request: pytest.FixtureRequest) -> Seen:
     golden = load_pose(request.param)
     variant, model = load_network(request.param, golden.state)
@@ -38,10 +52,7 @@ def seen(request: pytest.FixtureRequest) -> Seen:
             features = model.backbone(given)
             stages = model.head(features)
             views.append(model.head.decode(stages))
-            for i, stage in enumerate(stages, 1):
-                named = dict(zip(("paf", "heat"), stage, strict=True))
-                raw |= {f"{prefix or f'stage{i}'}/{name}": tensor for name, tensor in named.items()}
-            raw.setdefault("feature", features)
+            raw = {"feature": features} | named(stages, prefix) | raw
     return Seen(golden, variant, model, raw, views)
 
 
@@ -55,7 +66,8 @@ def test_people_equal_the_reference(seen: Seen) -> None:
     for tag, case in seen.golden.cases.items():
         views = [Run(outputs, frame, bool(i)) for i, outputs in enumerate(arrays[: 1 + case.flip])]
         form = replace(seen.variant.form, flip=case.flip)
-        points, scores, _ = form.group(*form.merged(views, seen.variant.skeleton))
+        given = (views, frame.content_size) if form.kind == "body_parts" else form.merged(views, seen.variant.skeleton)
+        points, scores, _ = form.group(*given, *([seen.variant.skeleton] if form.kind == "body_parts" else []))
         # Thousands of weak links of random weights are in a row; a change of 1e-5 may swap two of them.
         assert_near(f"keypoint of case {tag}", points, case.keypoints, 0.01, far=0.01)
         assert_near(f"score of case {tag}", scores, case.scores, 1e-5, far=0.01)

@@ -1,0 +1,251 @@
+// Grouping of keypoints by maps of body parts: Improved Body Parts (Li et al., arXiv 1911.10529, section 3.3).
+//
+// The peculiarities of the authors' code are reproduced; comments mark each of them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "enlarged_maps.h"
+#include "joint.h"
+#include "links.h"
+#include "top.h"
+
+namespace detforge {
+
+struct PartRules {
+    std::vector<std::pair<ptrdiff_t, ptrdiff_t>> limbs;  // the keypoints at the ends of each
+    ptrdiff_t keypoints;  // whose maps follow those of the limbs
+    size_t top_k;         // the most peaks of a map
+    float least_peak, least_limb;
+};
+
+// A keypoint of a person: the index of its peak, or -1, and the score of the limb that it came with.
+struct PartOf {
+    ptrdiff_t peak = -1;
+    double score = -1;
+};
+
+struct PartPerson {
+    std::vector<PartOf> parts;
+    double total, longest;  // the sum of scores, and the length of the longest limb
+    ptrdiff_t count;
+    bool is_gone;
+};
+
+// How many values are at least `least`.
+DETFORGE_CLONES static int count_high(const float* values, ptrdiff_t count, float least) {
+    int high = 0;
+    for (ptrdiff_t i = 0; i < count; ++i) high += values[i] >= least;
+    return high;
+}
+
+class PartGrouping {
+public:
+    PartGrouping(EnlargedMaps& maps, const PartRules& rules) : maps_(maps), rules_(rules) {}
+
+    // The people in the order in which they are created.
+    std::vector<PartPerson> operator()() {
+        for (ptrdiff_t keypoint = 0; keypoint < rules_.keypoints; ++keypoint) {
+            starts_.push_back(peaks_.size());
+            find_peaks(keypoint);
+        }
+        starts_.push_back(peaks_.size());
+        holders_ = Holders(peaks_.size());
+        for (size_t limb = 0; limb < rules_.limbs.size(); ++limb) {
+            for (const Link& link : best_links(possible_links(limb), peaks_.size())) join(limb, link);
+        }
+        const auto is_poor = [](const PartPerson& person) {
+            return person.is_gone || person.count < 2 || person.total / person.count < 0.45;
+        };
+        people_.erase(std::remove_if(people_.begin(), people_.end(), is_poor), people_.end());
+        return std::move(people_);
+    }
+
+    Joint joint(ptrdiff_t peak) const {
+        if (peak < 0) return {};
+        const Point& point = peaks_[peak];
+        return {static_cast<float>(point.x), static_cast<float>(point.y), static_cast<float>(point.score)};
+    }
+
+private:
+    struct Point {
+        double x, y, score;
+    };
+
+    // The pixels of at least `least_peak` that no neighbour exceeds, the `top_k` highest of them, row by row.
+    void find_peaks(ptrdiff_t keypoint) {
+        const ptrdiff_t h = maps_.h, w = maps_.w;
+        maps_.fill(rules_.limbs.size() + keypoint, values_);
+        std::vector<Candidate> found;
+        for (ptrdiff_t y = 0; y < h; ++y) {
+            const float* row = &values_[y * w];
+            for (ptrdiff_t x = next_high(row, 0, w); x < w; x = next_high(row, x + 1, w)) {
+                if (row[x] <= 1e30f && is_top(y, x)) found.push_back({row[x], y * w + x});
+            }
+        }
+        if (found.size() > rules_.top_k) {
+            std::stable_sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.score > b.score; });
+            found.resize(rules_.top_k);
+            std::sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.pixel < b.pixel; });
+        }
+        for (const Candidate& candidate : found) peaks_.push_back(refined(candidate.pixel / w, candidate.pixel % w));
+    }
+
+    // The first pixel from x on of at least `least_peak`. Most of a map is background, and whole runs are skipped.
+    ptrdiff_t next_high(const float* row, ptrdiff_t x, ptrdiff_t w) const {
+        constexpr ptrdiff_t run = 64;
+        for (; x + run <= w && count_high(row + x, run, rules_.least_peak) == 0; x += run) {}
+        while (x < w && !(row[x] >= rules_.least_peak)) ++x;
+        return x;
+    }
+
+    bool is_top(ptrdiff_t y, ptrdiff_t x) const {
+        const float value = values_[y * maps_.w + x];
+        for (ptrdiff_t v = std::max<ptrdiff_t>(y - 1, 0); v <= std::min(y + 1, maps_.h - 1); ++v) {
+            for (ptrdiff_t u = std::max<ptrdiff_t>(x - 1, 0); u <= std::min(x + 1, maps_.w - 1); ++u) {
+                if (values_[v * maps_.w + u] > value) return false;
+            }
+        }
+        return true;
+    }
+
+    // The centre of gravity of the 5x5 pixels around a peak, and their mean as its score. Peculiarities: the shifts along
+    // both axes are exchanged, and peaks near the border are left as they are.
+    Point refined(ptrdiff_t y, ptrdiff_t x) const {
+        constexpr ptrdiff_t reach = 2;
+        const Point raw{double(x), double(y), values_[y * maps_.w + x]};
+        if (x < reach || y < reach || x + reach >= maps_.w || y + reach >= maps_.h) return raw;
+        double sum = 0, across = 0, down = 0;
+        for (ptrdiff_t v = -reach; v <= reach; ++v) {
+            for (ptrdiff_t u = -reach; u <= reach; ++u) {
+                const double value = finite(values_[(y + v) * maps_.w + x + u]);
+                sum += value;
+                across += u * value;
+                down += v * value;
+            }
+        }
+        // Negative values around a peak may leave nothing, or a centre that is elsewhere.
+        if (!(std::abs(across) <= reach * sum && std::abs(down) <= reach * sum)) return raw;
+        return {x + down / sum, y + across / sum, sum / 25};
+    }
+
+    // The links of a limb whose map is high between two peaks, the best first.
+    std::vector<Link> possible_links(size_t limb) const {
+        const auto [first, second] = rules_.limbs[limb];
+        std::vector<Link> links;
+        for (ptrdiff_t a = starts_[first]; a < starts_[first + 1]; ++a) {
+            for (ptrdiff_t b = starts_[second]; b < starts_[second + 1]; ++b) {
+                const double length = std::hypot(peaks_[b].x - peaks_[a].x, peaks_[b].y - peaks_[a].y);
+                if (a == b || length == 0) continue;
+                const double score = between(limb, peaks_[a], peaks_[b], length);
+                const double rank = 0.5 * score + 0.25 * (peaks_[a].score + peaks_[b].score);
+                if (score > 0) links.push_back({a, b, score, length, rank});
+            }
+        }
+        std::stable_sort(links.begin(), links.end(), is_better);
+        return links;
+    }
+
+    // The mean of a limb's map at up to 20 points, less for limbs longer than half the height. It is 0 if less than four
+    // fifths of them are above `least_limb`. Half px are rounded to even ones, as in Python.
+    double between(size_t limb, const Point& from, const Point& to, double length) const {
+        constexpr double points = 20, share = 0.8;
+        const ptrdiff_t count = static_cast<ptrdiff_t>(std::min(std::nearbyint(length + 1), points));
+        double sum = 0;
+        ptrdiff_t high = 0;
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            const auto place = [&](double start, double end) {
+                if (i + 1 == count && count > 1) return static_cast<ptrdiff_t>(std::nearbyint(end));
+                return static_cast<ptrdiff_t>(std::nearbyint(count > 1 ? i * ((end - start) / (count - 1)) + start : start));
+            };
+            const float value = maps_.at(limb, place(from.y, to.y), place(from.x, to.x));
+            sum += finite(value);
+            high += value > rules_.least_limb;
+            if (high + (count - 1 - i) < share * count) return 0;
+        }
+        return sum / count + std::min(0.5 * maps_.h / length - 1, 0.0);
+    }
+
+    // Adds a link to the people that have one of its ends. Peculiarity: a third person is overlooked.
+    void join(size_t limb, const Link& link) {
+        const auto [first, second] = rules_.limbs[limb];
+        const std::vector<ptrdiff_t> found = holders_.of(link);
+        if (found.size() == 1) {
+            extend(found[0], second, link);
+        } else if (found.size() >= 2) {
+            merge(found[0], found[1], link);
+        } else {
+            const double total = peaks_[link.first].score + peaks_[link.second].score + link.score;
+            people_.push_back({std::vector<PartOf>(rules_.keypoints), total, link.length, 2, false});
+            set(people_.size() - 1, first, {link.first, link.score});
+            set(people_.size() - 1, second, {link.second, link.score});
+        }
+    }
+
+    // Peculiarity: a link that is found by its second end does not add the first one.
+    void extend(ptrdiff_t index, ptrdiff_t keypoint, const Link& link) {
+        PartPerson& person = people_[index];
+        const PartOf own = person.parts[keypoint];
+        const bool is_short = length_factor * person.longest > link.length;
+        if (own.peak < 0) {
+            if (!is_short) return;
+            ++person.count;
+        } else if (own.peak == link.second) {
+            if (own.score > link.score) return;
+            person.total -= peaks_[own.peak].score + own.score;
+        } else {
+            if (own.score >= link.score || !is_short) return;
+            person.total -= peaks_[own.peak].score + own.score;
+        }
+        set(index, keypoint, {link.second, link.score});
+        person.total += peaks_[link.second].score + link.score;
+        person.longest = std::max(person.longest, link.length);
+    }
+
+    // Two people who share no keypoint become one if the link is as good as their own, and not too long.
+    void merge(ptrdiff_t index, ptrdiff_t other, const Link& link) {
+        PartPerson &one = people_[index], &gone = people_[other];
+        double least = HUGE_VAL;
+        for (ptrdiff_t i = 0; i < rules_.keypoints; ++i) {
+            if (one.parts[i].peak >= 0 && gone.parts[i].peak >= 0) return;
+            for (const PartOf& part : {one.parts[i], gone.parts[i]}) {
+                if (part.peak >= 0) least = std::min(least, part.score);
+            }
+        }
+        constexpr double tolerance = 0.7;
+        if (link.score < tolerance * least || length_factor * one.longest <= link.length) return;
+        for (ptrdiff_t i = 0; i < rules_.keypoints; ++i) {
+            const PartOf part = gone.parts[i];
+            if (part.peak < 0) continue;
+            set(other, i, {});
+            set(index, i, part);
+        }
+        one.total += gone.total + link.score;
+        one.count += gone.count;
+        one.longest = std::max(one.longest, link.length);
+        gone.is_gone = true;
+    }
+
+    void set(ptrdiff_t index, ptrdiff_t keypoint, PartOf part) {
+        PartOf& own = people_[index].parts[keypoint];
+        if (own.peak >= 0) holders_.remove(own.peak, index);
+        own = part;
+        if (own.peak >= 0) holders_.add(own.peak, index);
+    }
+
+    static constexpr double length_factor = 16;
+
+    EnlargedMaps& maps_;
+    const PartRules& rules_;
+    std::vector<float> values_;  // of the last map
+    std::vector<Point> peaks_;
+    std::vector<ptrdiff_t> starts_;  // the first peak of each keypoint, and their number
+    std::vector<PartPerson> people_;
+    Holders holders_{0};
+};
+
+}  // namespace detforge

@@ -1,0 +1,151 @@
+// Maps of several runs of a network, enlarged bicubically to one size and averaged, without storing all of them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "cubic.h"
+#include "gaussian.h"
+
+namespace detforge {
+
+// One run: its maps of h x w px in the order of the result, the px of their `stride`-fold enlargement that show the
+// image, and whether that is mirrored.
+struct MapRun {
+    std::vector<const float*> maps;
+    ptrdiff_t h, w, content_h, content_w;
+    bool mirrored;
+};
+
+// The pixels of a row that each of `size` positions is made of: `count` from first[i] on, with weights[i * count + k].
+// Two interpolations are in one: by `stride`, and of the first `content` px of that to `size`.
+struct Taps {
+    static constexpr ptrdiff_t most = 8;
+
+    Taps(ptrdiff_t from, ptrdiff_t stride, ptrdiff_t content, ptrdiff_t size, bool mirrored) : first(size, -1) {
+        std::vector<double> sums(size * most);
+        for (ptrdiff_t i = 0; i < size; ++i) {
+            const ptrdiff_t place = mirrored ? size - 1 - i : i;
+            each(content, size, i, [&](ptrdiff_t px, float outer) {
+                each(from, from * stride, px, [&](ptrdiff_t cell, float inner) {  // from left to right
+                    if (first[place] < 0) first[place] = cell;
+                    sums[place * most + cell - first[place]] += double(outer) * inner;
+                    count = std::max(count, cell - first[place] + 1);
+                });
+            });
+        }
+        weights.resize(size * count);
+        for (ptrdiff_t i = 0; i < size; ++i) {
+            const ptrdiff_t start = std::max<ptrdiff_t>(0, std::min(first[i], from - count)), shift = first[i] - start;
+            for (ptrdiff_t k = shift; k < count; ++k) weights[i * count + k] = static_cast<float>(sums[i * most + k - shift]);
+            first[i] = start;
+        }
+    }
+
+    std::vector<ptrdiff_t> first;
+    std::vector<float> weights;
+    ptrdiff_t count = 1;
+
+private:
+    // The pixels of `from` that position i of `size` is interpolated from, and their weights.
+    template <typename Use>
+    static void each(ptrdiff_t from, ptrdiff_t size, ptrdiff_t i, Use use) {
+        if (from == size) return use(i, 1.f);
+        const double place = (i + 0.5) * (double(from) / size) - 0.5, whole = std::floor(place);
+        float weights[4];
+        cubic_weights(static_cast<float>(place - whole), weights);
+        for (ptrdiff_t k = 0; k < 4; ++k) use(std::clamp<ptrdiff_t>(static_cast<ptrdiff_t>(whole) + k - 1, 0, from - 1), weights[k]);
+    }
+};
+
+DETFORGE_CLONES static void stretch_row(const float* row, const int32_t* first, const float* weights, ptrdiff_t count,
+                                        float* out, ptrdiff_t size) {
+    for (ptrdiff_t x = 0; x < size; ++x) out[x] = weights[x] * row[first[x]];
+    for (ptrdiff_t k = 1; k < count; ++k) {
+        const float* weight = weights + k * size;
+        for (ptrdiff_t x = 0; x < size; ++x) out[x] += weight[x] * row[first[x] + k];
+    }
+}
+
+// Mixes `count` rows that follow one another.
+DETFORGE_CLONES static void mix_taps(const float* rows, const float* weights, ptrdiff_t count, float* out, ptrdiff_t size) {
+    ptrdiff_t k = std::min<ptrdiff_t>(count, 4);
+    const float *second = rows + (k > 1 ? size : 0), *third = rows + (k > 2 ? 2 * size : 0);
+    const float *fourth = rows + (k > 3 ? 3 * size : 0);
+    const float a = weights[0], b = k > 1 ? weights[1] : 0, c = k > 2 ? weights[2] : 0, d = k > 3 ? weights[3] : 0;
+    for (ptrdiff_t x = 0; x < size; ++x) out[x] = a * rows[x] + b * second[x] + c * third[x] + d * fourth[x];
+    for (; k < count; ++k) {
+        const float* row = rows + k * size;
+        for (ptrdiff_t x = 0; x < size; ++x) out[x] += weights[k] * row[x];
+    }
+}
+
+// The mean of all runs at the size h x w.
+class EnlargedMaps {
+public:
+    EnlargedMaps(std::vector<MapRun> runs, ptrdiff_t stride, ptrdiff_t h, ptrdiff_t w) : h(h), w(w), runs_(std::move(runs)) {
+        for (const MapRun& run : runs_) {
+            rows_.emplace_back(run.h, stride, run.content_h, h, false);
+            columns_.emplace_back(run.w, stride, run.content_w, w, run.mirrored);
+            const Taps& taps = columns_.back();
+            firsts_.emplace_back(taps.first.begin(), taps.first.end());
+            by_tap_.emplace_back(taps.weights.size());
+            for (ptrdiff_t x = 0; x < w; ++x) {
+                for (ptrdiff_t k = 0; k < taps.count; ++k) by_tap_.back()[k * w + x] = taps.weights[x * taps.count + k];
+            }
+        }
+    }
+
+    // All pixels of a map.
+    void fill(ptrdiff_t map, std::vector<float>& out) {
+        out.resize(h * w);
+        mixed_.resize(w);
+        for (size_t i = 0; i < runs_.size(); ++i) {
+            const MapRun& run = runs_[i];
+            const Taps& taps = rows_[i];
+            stretched_.resize(run.h * w);
+            for (ptrdiff_t y = 0; y < run.h; ++y) {
+                const float* row = run.maps[map] + y * run.w;
+                stretch_row(row, firsts_[i].data(), by_tap_[i].data(), columns_[i].count, &stretched_[y * w], w);
+            }
+            for (ptrdiff_t y = 0; y < h; ++y) {
+                float* own = &out[y * w];
+                const float* weights = &taps.weights[y * taps.count];
+                mix_taps(&stretched_[taps.first[y] * w], weights, taps.count, i == 0 ? own : mixed_.data(), w);
+                for (ptrdiff_t x = 0; i > 0 && x < w; ++x) own[x] += mixed_[x];
+            }
+        }
+        if (runs_.size() == 1) return;
+        for (float& value : out) value /= runs_.size();
+    }
+
+    // One pixel of a map.
+    float at(ptrdiff_t map, ptrdiff_t y, ptrdiff_t x) const {
+        double sum = 0;
+        for (size_t i = 0; i < runs_.size(); ++i) {
+            const Taps &down = rows_[i], &across = columns_[i];
+            const float* corner = runs_[i].maps[map] + down.first[y] * runs_[i].w + across.first[x];
+            for (ptrdiff_t v = 0; v < down.count; ++v, corner += runs_[i].w) {
+                float part = 0;
+                for (ptrdiff_t u = 0; u < across.count; ++u) part += across.weights[x * across.count + u] * corner[u];
+                sum += down.weights[y * down.count + v] * part;
+            }
+        }
+        return static_cast<float>(sum / runs_.size());
+    }
+
+    const ptrdiff_t h, w;
+
+private:
+    std::vector<MapRun> runs_;
+    std::vector<Taps> rows_, columns_;
+    std::vector<std::vector<int32_t>> firsts_;
+    std::vector<std::vector<float>> by_tap_;  // the columns' weights, one tap after the other
+    std::vector<float> stretched_, mixed_;
+};
+
+}  // namespace detforge
