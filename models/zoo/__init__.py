@@ -16,6 +16,7 @@ from . import (
     centernet,
     centernet_pose,
     centripetalnet,
+    cid,
     convnext,
     cornernet,
     cpm,
@@ -53,6 +54,7 @@ from . import (
     paa,
     panet,
     picodet,
+    pifpaf,
     pisa,
     posefix,
     pvt,
@@ -156,8 +158,8 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
-_SINGLE_STAGE = (centernet_pose, dekr, spm)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
+_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
