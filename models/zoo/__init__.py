@@ -12,9 +12,11 @@ from . import (
     atss,
     autoassign,
     borderdet,
+    cascade_rcnn,
     centernet,
     centernet_pose,
     centripetalnet,
+    cid,
     convnext,
     cornernet,
     cpm,
@@ -24,6 +26,7 @@ from . import (
     ddod,
     deeppose,
     dekr,
+    double_head,
     dsfpn,
     efficientnet,
     extremenet,
@@ -52,6 +55,7 @@ from . import (
     paa,
     panet,
     picodet,
+    pifpaf,
     pisa,
     posefix,
     pvt,
@@ -95,6 +99,8 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    cascade_rcnn,
+    double_head,
     panet,
     pisa,
     dsfpn,
@@ -153,8 +159,8 @@ _TOP_DOWN = (
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
-_SINGLE_STAGE = (centernet_pose, dekr, spm)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
+_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
