@@ -12,17 +12,21 @@ from . import (
     atss,
     autoassign,
     borderdet,
+    cascade_rcnn,
     centernet,
     centernet_pose,
     centripetalnet,
+    cid,
     convnext,
     cornernet,
     cpm,
+    cpn,
     cspnet,
     dark,
     ddod,
     deeppose,
     dekr,
+    double_head,
     dsfpn,
     efficientnet,
     extremenet,
@@ -51,7 +55,9 @@ from . import (
     paa,
     panet,
     picodet,
+    pifpaf,
     pisa,
+    posefix,
     pvt,
     pyconv,
     refinedet,
@@ -93,6 +99,8 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    cascade_rcnn,
+    double_head,
     panet,
     pisa,
     dsfpn,
@@ -147,12 +155,12 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(cpm, hourglass, litehrnet, vipnas),
+    *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
-_SINGLE_STAGE = (centernet_pose, dekr, spm)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
+_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

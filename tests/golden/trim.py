@@ -122,6 +122,7 @@ OPERATORS = {
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
+    "pifpaf": ("ops_pifpaf", [f"decode_{scene}" for scene in (*SCENES, "weak")]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
@@ -132,15 +133,13 @@ WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_ali
 """Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
-TRUNKS = (
-    "faster_rcnn_r50_dcnv2",
-    "faster_rcnn_x101_32x4d",
-    "faster_rcnn_r2_101",
-    "faster_rcnn_r50_regnet",
-    "faster_rcnn_hrnet_w32",
+SLOW = (
+    *(f"faster_rcnn_{on}" for on in ("r50_caffe", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")),
+    *(f"faster_rcnn_{on}" for on in ("x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
+    *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
+    "cornernet_hg104",
+    "centripetalnet_hg104",
 )
-"""Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104", "centripetalnet_hg104")
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
@@ -162,10 +161,6 @@ def trim_network(source: Path, name: str) -> None:
 
 def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
     """Write a detection network's golden."""
-    if name in TRUNKS:
-        state = [row for row in state if row[0].startswith(("backbone.", "neck."))]
-        for case in meta["cases"].values():
-            case["raw"] = {key: info for key, info in case["raw"].items() if key.startswith(("backbone/", "neck/"))}
     for case in meta["cases"].values():
         case["raw"] = {key: info for key, info in case["raw"].items() if not key.endswith(UNREAD)}
     if name in SLOW + UNEVEN:
@@ -191,14 +186,14 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
-        if f"{tag}/proposals/bboxes" in full and name not in TRUNKS:
+        if f"{tag}/proposals/bboxes" in full:
             arrays[f"{tag}/proposals"] = full[f"{tag}/proposals/bboxes"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
 def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
-    """Write a pose network's golden, without what the mirrored image gives inside the network."""
-    mirrored = re.compile(r"@|^flipped/")
+    """Write a pose network's golden, without what the mirrored image gives inside the network, and training's maps."""
+    mirrored = re.compile(r"@|^flipped/|_flipped$|^global/")
     arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
     cases: dict[str, Any] = {}
     for tag, case in meta["cases"].items():
@@ -244,6 +239,27 @@ def trim_operator(source: Path, name: str) -> None:
     _write(name, cases, arrays)
 
 
+def trim_posefix(source: Path) -> None:
+    """Write PoseFix's golden: its weights' names, shapes and gains, a pose, and what becomes of both."""
+    with np.load(source / "posefix_resnet152_384.npz") as file:
+        full = dict(file)
+    meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
+    raw = {"logits": "a", "input_hm": "a", "flipped_logits": "flip"}
+    args = {
+        "state": [[key, shape, None if kind == "ov" else gain] for key, shape, kind, gain in state],
+        "sigma": meta["facts"]["input_sigma"],
+        "raw": {
+            name: [meta["cases"][tag]["raw"][name][key] for key in ("shape", "std", "k")] for name, tag in raw.items()
+        },
+    }
+    arrays = {name: full[f"{tag}/raw/{name}"][::POSE_STEP] for name, tag in raw.items()}
+    arrays |= {"bias": full["ov/out.bias"], "pose": np.float32(meta["facts"]["input_pose"])}
+    arrays |= {tag: full[f"{tag}/pose/keypoints"] for tag in ("a", "flip")}
+    given, found = ("bias", "pose"), (*raw, "a", "flip")
+    sides = {"in": {name: name for name in given}, "out": {name: name for name in found}}
+    _write("posefix", [{"name": "posefix_resnet152_384", "args": args, **sides}], arrays)
+
+
 def trim_configurations(source: Path, name: str) -> None:
     """Write what checkpoints of real training runs say of themselves: text, meta, and each parameter's shape."""
     cases: list[dict[str, Any]] = []
@@ -263,5 +279,8 @@ def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     for wanted in sys.argv[2:]:
+        if wanted == "posefix":
+            trim_posefix(Path(sys.argv[1]))
+            continue
         trim = trim_operator if wanted in OPERATORS else trim_network
         (trim_configurations if wanted == "configurations" else trim)(Path(sys.argv[1]), wanted)
