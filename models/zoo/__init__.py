@@ -12,6 +12,7 @@ from . import (
     atss,
     autoassign,
     borderdet,
+    cascade_rcnn,
     centernet,
     centernet_pose,
     centripetalnet,
@@ -19,11 +20,13 @@ from . import (
     convnext,
     cornernet,
     cpm,
+    cpn,
     cspnet,
     dark,
     ddod,
     deeppose,
     dekr,
+    double_head,
     dsfpn,
     efficientnet,
     extremenet,
@@ -96,6 +99,8 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    cascade_rcnn,
+    double_head,
     panet,
     pisa,
     dsfpn,
@@ -150,7 +155,7 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(cpm, hourglass, litehrnet, vipnas),
+    *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )
