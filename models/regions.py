@@ -15,6 +15,7 @@ class RegionFeatures:
     Each region is pooled from one level, by RoIAlign with `sampling` points per side of a bin, 0 for one per cell. The
     finest of the `levels` has the stride `stride`; regions whose area has a root below 2 * `finest` px are pooled from
     it, those below 4 * `finest` px from the next, and so on. `aligned` ones are half a cell further up and left.
+    `inclusive` regions end at their last pixel (mmdet before 1.1).
     """
 
     levels: int = 4
@@ -23,9 +24,12 @@ class RegionFeatures:
     sampling: int = 0
     aligned: bool = True
     finest: int = 56
+    inclusive: bool = False
 
     def __call__(self, levels: Sequence[Tensor], regions: Tensor) -> Tensor:
-        least = 0 if self.aligned else 1
+        least = 0 if self.aligned or self.inclusive else 1
+        if self.inclusive:
+            regions = regions + regions.new_tensor((0, 0, 1, 1))
         return roi_align(
             list(levels[: self.levels]),
             regions,

@@ -136,7 +136,7 @@ TRUNKS = (
     "faster_rcnn_hrnet_w32",
 )
 """Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104", "centripetalnet_hg104")
+SLOW = ("cornernet_hg104", "centripetalnet_hg104", "pisa_faster_r50")
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
