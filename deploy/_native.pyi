@@ -163,6 +163,19 @@ def group_parts(
     least_peak: float,
     least_limb: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def group_composite(
+    heatmaps: NDArray[np.float32],
+    places: NDArray[np.float32],
+    limbs: NDArray[np.float32],
+    ends: NDArray[np.float32],
+    links: NDArray[np.int64],
+    stride: int,
+    top_k: int,
+    least_peak: float,
+    least_seed: float,
+    least_keypoint: float,
+    least_person: float,
+) -> NDArray[np.float32]: ...
 def blend(
     source: NDArray[np.float32],
     target: NDArray[np.float32],

@@ -18,6 +18,7 @@ from .options import Options
 from .pipelines.crops import PoseEstimator
 from .pipelines.detector import Detector
 from .pipelines.pipeline import Pipeline
+from .pipelines.refined import Refined
 from .pipelines.top_down import TopDown
 from .system.errors import UsageError
 from .system.flags import options_of
@@ -53,6 +54,7 @@ def load(
     path: str | Path | None = None,
     *,
     pose_model: str | Path | None = None,
+    refine: str | Path | None = None,
     backend: str = "auto",
     device: str | None = None,
     threads: int | None = None,
@@ -69,24 +71,28 @@ def load(
 
     A detector with a `pose_model` estimates a pose in each of its boxes. A top-down pose network alone needs boxes with
     each image; a bottom-up one does not. With a `pose_model`, the options `decode`, `flip` and an `nms` that compares
-    poses apply to the pose model. A pipeline can be pickled: the copy opens the files again, also in a process that
-    multiprocessing spawns. Raises InputError, IncompatibleError or UsageError.
+    poses apply to the pose model. `refine` is a network that refines the poses found. A pipeline can be pickled: the
+    copy opens the files again, also in a process that multiprocessing spawns. Raises InputError, IncompatibleError or
+    UsageError.
 
     >>> detector = load("gfl_markers", conf=0.3)
     >>> found = detector(image)
     >>> found.boxes.shape, [found.names[label] for label in found.labels]
     ((1, 4), ['qr_code'])
     """
-    for name, value in (("path", path), ("pose_model", pose_model)):
+    for name, value in (("path", path), ("pose_model", pose_model), ("refine", refine)):
         typed(name, str | Path | None, value)
     file = str(choose_model(None if path is None else str(path)))
-    pose_file = None if pose_model is None else str(choose_model(str(pose_model)))
+    pose_file, refine_file = (None if one is None else str(choose_model(str(one))) for one in (pose_model, refine))
     chosen = options_of(Options, options)
     runtime = asdict(
         options_of(_Runtime, {"backend": backend, "device": device, "threads": threads, "streams": streams})
     )
     pipeline = _open(file, chosen, runtime) if pose_file is None else _open_both(file, pose_file, chosen, runtime)
-    files = {"path": Path(file).resolve(), "pose_model": pose_file and Path(pose_file).resolve()}
+    if refine_file is not None:
+        pipeline = _refined(pipeline, refine_file, runtime)
+    files = {"path": file, "pose_model": pose_file, "refine": refine_file}
+    files = {name: one and Path(one).resolve() for name, one in files.items()}
     pipeline.reopen = partial(load, **files, **runtime, **options)
     return pipeline
 
@@ -103,6 +109,14 @@ def _open_both(path: str, pose_model: str, options: Options, runtime: dict[str, 
     if detector.takes_boxes or detector.card.form.has_keypoints:
         raise UsageError(f"{path}: finds poses itself; leave out the pose model, or choose a detector")
     return TopDown(detector, estimator)
+
+
+def _refined(first: Pipeline, refine: str, runtime: dict[str, Any]) -> Refined:
+    """A pipeline that finds poses, and a network that refines them."""
+    refiner = _open(refine, Options(), runtime)
+    if not isinstance(refiner, PoseEstimator):
+        raise UsageError(f"{refine}: does not refine poses; choose a network that takes a pose, such as posefix")
+    return Refined(first, refiner)
 
 
 def read_card(session: Backend, path: str) -> Card:

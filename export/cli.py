@@ -115,7 +115,9 @@ def _command(arguments: argparse.Namespace) -> int:
     print(f"wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB)")
     path = exported.path if engine is None else build(exported, engine)
     in_crops = exported.card.form.runs_on == "crops"
-    print(f"next: detinfer image.jpg --model {f'DETECTOR.onnx --pose-model {path}' if in_crops else path}")
+    refines = any(each.kind == "pose" for each in exported.card.inputs)
+    before = ("DETECTOR.onnx --pose-model " if in_crops else "") + ("POSES.onnx --refine " if refines else "")
+    print(f"next: detinfer image.jpg --model {before}{path}")
     return 0
 
 

@@ -27,6 +27,7 @@ from ..plugins.core.libraries import REINSTALL, WITH_NVCC, library
 from ..plugins.core.node import DOMAIN
 from ..plugins.corner_pool.op import bottom_pool, left_pool, right_pool, top_pool
 from ..plugins.deform_conv.op import DeformConv
+from ..plugins.deform_roi_pool.op import deform_roi_pool
 from ..plugins.dfl.op import dfl
 from ..plugins.nms.op import nms
 from ..plugins.prroi_pool.op import prroi_pool
@@ -250,8 +251,10 @@ def _suppression(image: Tensor) -> Tensor:
 def _regions(image: Tensor) -> Tensor:
     corners = image[:, 0, :, :2].float()
     levels, boxes = [image, image[:, :, ::2, ::2]], torch.cat((corners, corners + 2), -1)
+    shifts = corners[:, :, :, None, None].expand(-1, -1, -1, 2, 2) / 10
     aligned = roi_align(levels, boxes, (2, 2), 1, finest_scale=1)
-    return aligned + prroi_pool(levels, boxes, (2, 2), 1, finest_scale=1)
+    deformed = deform_roi_pool(levels, boxes, shifts, (2, 2), 1, 2, finest_scale=1)
+    return aligned + prroi_pool(levels, boxes, (2, 2), 1, finest_scale=1) + deformed
 
 
 # First a convolution, which every backend can run, then our operators in the precisions of exported files.
@@ -262,5 +265,5 @@ _LAYERS: list[tuple[str, Callable[[], Callable[[Tensor], Tensor]], tuple[str, ..
     ("deform_conv", _deformable, ("fp32", "fp16")),
     ("dfl", lambda: _distances, ("fp32",)),
     ("nms", lambda: _suppression, ("fp32",)),
-    ("roi_align, prroi_pool", lambda: _regions, ("fp32", "fp16")),
+    ("regions", lambda: _regions, ("fp32", "fp16")),
 ]

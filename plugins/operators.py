@@ -8,12 +8,13 @@ from .border_align import op as border_align
 from .core.node import function
 from .corner_pool import op as corner_pool
 from .deform_conv import op as deform_conv
+from .deform_roi_pool import op as deform_roi_pool
 from .dfl import op as dfl
 from .nms import op as nms
 from .prroi_pool import op as prroi_pool
 from .roi_align import op as roi_align
 
-OPERATORS = (border_align, corner_pool, deform_conv, dfl, nms, prroi_pool, roi_align)
+OPERATORS = (border_align, corner_pool, deform_conv, deform_roi_pool, dfl, nms, prroi_pool, roi_align)
 
 TRANSLATIONS: dict[Any, Any] = {key: value for operator in OPERATORS for key, value in operator.TRANSLATIONS.items()}
 """The exporter of each torch operator."""

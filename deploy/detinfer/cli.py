@@ -42,6 +42,7 @@ def _parser() -> Parser:
     add("--recursive", action="store_true", help="folders with their subfolders")
     add("--model", metavar="NAME|FILE", help="model file or exported variant; default: the newest in exports/")
     add("--pose-model", metavar="NAME|FILE", help="pose network for the boxes that --model finds")
+    add("--refine", metavar="NAME|FILE", help="network that refines the poses found, such as PoseFix")
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
     add(
@@ -216,9 +217,10 @@ def _open(arguments: argparse.Namespace) -> "Pipeline":
         pose_model = pose_model or BUNDLED_POSE
     if pose_model is not None:
         print(f"pose model: {pose_model}", file=sys.stderr)
+    refine = None if arguments.refine is None else choose_model(arguments.refine)
     options: dict[str, Any] = read_flags(Options, arguments).given()
     options |= {"backend": arguments.backend, "threads": arguments.threads}
-    files = {"path": path, "pose_model": pose_model}
+    files = {"path": path, "pose_model": pose_model, "refine": refine}
     chosen: dict[str, Any]
     on_gpu = arguments.device not in (None, "cpu") or arguments.backend in ENGINES
     try:

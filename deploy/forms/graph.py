@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ..results.instances import Instances
+from ..system.errors import IncompatibleError
 from .beside import KEYPOINTS, keypoints_beside
 from .boxes import Clip, clipped, has_area, in_image
 from .form import Contract, ImageForm, Output, Run
@@ -32,7 +33,7 @@ class Graph(ImageForm):
     least_conf: ClassVar[float] = 0.05
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
-        """The first `num` rows whose score exceeds `suppress.conf`."""
+        """The first `num` rows whose score exceeds `suppress.conf`. Raises IncompatibleError for an unknown label."""
         [run] = runs
         count = int(run.outputs["num"])
         boxes, scores, labels = (run.outputs[name][:count] for name in ("boxes", "scores", "labels"))
@@ -41,4 +42,10 @@ class Graph(ImageForm):
         if card.skeleton is not None:
             rows = np.arange(len(scores))
             found = found.with_columns(keypoints_beside(run.outputs, rows, boxes, scores, run.frame, card.skeleton))
-        return found[has_area(boxes, card.suppress.inclusive) & (scores > card.suppress.conf)]
+        found = found[has_area(boxes, card.suppress.inclusive) & (scores > card.suppress.conf)]
+        if (unknown := found.labels[(found.labels < 0) | (found.labels >= len(card.labels))]).size:
+            raise IncompatibleError(
+                f"the model gives the label {unknown[0]}, its Card has {len(card.labels)} labels, from 0; export or "
+                "adopt it again with a label for each number"
+            )
+        return found

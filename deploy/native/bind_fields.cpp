@@ -14,6 +14,7 @@
 #include "bind.h"
 #include "blend.h"
 #include "body_parts.h"
+#include "composite.h"
 
 namespace {
 
@@ -128,6 +129,36 @@ nb::object group_parts(const std::vector<PartRun>& given, Limbs limbs, std::pair
     return nb::make_tuple(array(std::move(points)), array(std::move(scores)), array(std::move(totals)));
 }
 
+nb::object group_composite(Maps heatmaps, Fields places, Maps limbs, Fields ends, Limbs links, ptrdiff_t stride,
+                           size_t top_k, float least_peak, float least_seed, float least_keypoint, float least_person) {
+    if (heatmaps.size() == 0) throw std::invalid_argument("maps without pixels");
+    const auto fits = [&](const auto& fields, size_t count, size_t parts) {
+        const bool same = fields.shape(fields.ndim() - 2) == heatmaps.shape(1) &&
+                          fields.shape(fields.ndim() - 1) == heatmaps.shape(2);
+        return same && fields.shape(0) == count && (parts == 0 || fields.shape(1) == parts);
+    };
+    const size_t k = heatmaps.shape(0);
+    if (!fits(places, k, 3) || !fits(limbs, links.shape(0), 0) || !fits(ends, links.shape(0), 6)) {
+        throw std::invalid_argument("fields that differ in shape");
+    }
+    if (stride < 1 || stride > 64) throw std::invalid_argument("a stride that is not 1..64");
+    if (!(least_peak > 0 && least_seed > 0 && least_keypoint > 0)) throw std::invalid_argument("scores that are not above 0");
+    const ptrdiff_t h = heatmaps.shape(1), w = heatmaps.shape(2);
+    if (std::max(h, w) > longest / stride) throw std::invalid_argument("maps that are too large");
+    const detforge::CompositeFields fields{heatmaps.data(), places.data(), limbs.data(), ends.data(),
+                                           static_cast<ptrdiff_t>(k), h, w};
+    const detforge::CompositeRules rules{limbs_of(links, links.shape(0), k), stride, top_k, least_peak, least_seed,
+                                         least_keypoint, least_person};
+    std::vector<float> found;
+    {
+        nb::gil_scoped_release release;
+        for (const detforge::FieldPerson& person : detforge::CompositeGrouping(fields, rules)()) {
+            for (const detforge::FieldJoint& joint : person) found.insert(found.end(), {joint.x, joint.y, joint.score});
+        }
+    }
+    return array(std::move(found));
+}
+
 void blend(Maps source, Target target, Order order, Signs signs, std::pair<double, double> rows,
            std::pair<double, double> columns) {
     const size_t count = target.shape(0);
@@ -156,5 +187,7 @@ void bind_fields(nb::module_& m) {
           "least_peak"_a, "least_field"_a, "least_parts"_a, "least_score"_a);
     m.def("group_parts", &group_parts, "runs"_a, "limbs"_a, "size"_a, "stride"_a, "top_k"_a, "least_peak"_a,
           "least_limb"_a);
+    m.def("group_composite", &group_composite, "heatmaps"_a, "places"_a, "limbs"_a, "ends"_a, "links"_a, "stride"_a,
+          "top_k"_a, "least_peak"_a, "least_seed"_a, "least_keypoint"_a, "least_person"_a);
     m.def("blend", &blend, "source"_a, "target"_a, "order"_a, "signs"_a, "rows"_a, "columns"_a);
 }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +33,7 @@ class PoseEstimator(NetworkPipeline):
     (1, 4, 3)
     """
 
-    takes_boxes: ClassVar[bool] = True
+    takes_boxes: bool = True
 
     @property
     def _form(self) -> CropForm:

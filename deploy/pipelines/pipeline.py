@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import Any, overload
 
 from numpy.typing import ArrayLike
 
@@ -37,7 +37,7 @@ class Pipeline(ABC):
     ('qr_code', 'barcode', 'aruco', 'chessboard')
     """
 
-    takes_boxes: ClassVar[bool] = False
+    takes_boxes: bool = False
     """Whether each call needs boxes."""
     reopen: "Callable[[], Pipeline] | None" = None
     """Opens the same files again with the same options, in this or another process."""

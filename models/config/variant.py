@@ -56,7 +56,7 @@ def _described(text: Text, meta: Mapping[str, Any]) -> Described:
     keys = _below(text, "model")
     if "bbox_head" in keys and isinstance(old := text.values.get("test_cfg"), dict) and "type" not in old:
         keys = {"test_cfg": old} | keys  # older than mmdet 2.3
-    model = Section(modern(keys, _below(text, "data_cfg")) if keys.get("type") in OLD else keys, "model")
+    model = Section(modern(keys, _below(text, "data_cfg")) if Section(keys, "model").type in OLD else keys, "model")
     network = read_network(model)
     found = _POSES.get(model.type, _detector)(text, meta, model, network)
     model.finish()

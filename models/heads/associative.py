@@ -78,6 +78,7 @@ def higher_from_config(section: Section, trunk: Trunk) -> Head:
         extra.fixed(final_conv_kernel=1)
     keypoints = section.integer("num_joints", most=4096)
     blocks = section.integer("num_basic_blocks", 4, least=0, most=64)
-    form, size, spacing = read_tags(section, keypoints, trunk.strides[-1] // 2)
+    stride = trunk.strides[-1] // 2 or section.refuse("num_deconv_layers", "maps no larger than the image")
+    form, size, spacing = read_tags(section, keypoints, stride)
     build = partial(HigherHead, channels=channels, blocks=blocks, spacing=spacing)
     return Head(build, keypoints, "head.final_layers.0.weight", form, size=size)

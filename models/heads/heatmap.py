@@ -174,7 +174,8 @@ def read_layers(
         convs=convs,
         final=kernel,
     )
-    return build, trunk.strides[-1] >> len(widths)
+    stride = trunk.strides[-1] >> len(widths)
+    return build, stride or section.refuse("deconv_out_channels", "maps no larger than the image")
 
 
 def _groups(section: Section, widths: Sequence[int]) -> tuple[int, ...] | None:

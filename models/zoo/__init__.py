@@ -52,7 +52,9 @@ from . import (
     paa,
     panet,
     picodet,
+    pifpaf,
     pisa,
+    posefix,
     psconv,
     pvt,
     pyconv,
@@ -153,9 +155,9 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, marker_corners),
 )
-_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose)
+_BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, dekr, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 

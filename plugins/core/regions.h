@@ -9,9 +9,10 @@
 //
 // whose Axis has `int64_t taps() const`, the most taps of a bin, and `bool tap(int bin, int64_t i, Tap& tap) const`,
 // which gives false where the i-th tap adds nothing. A bin's taps are in the order of their places, but for neighbours.
+// `bin` counts the rows or the columns of bins, or with `kOwnTaps` all bins, if each has its own.
 //
 // The inputs of the call are the levels (n, c, h_l, w_l), finest first, then boxes (n, k, 4) and regions (n, k, 4), which
-// are float. The output is (n, k, c, bins), its bins row by row.
+// are float, and what else the operator takes. The output is (n, k, c, bins), its bins row by row.
 #pragma once
 
 #include <cmath>

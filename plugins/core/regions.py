@@ -168,10 +168,10 @@ def placing(levels: int) -> str:
             cells = Min (not_below, highest)"""
 
 
-def tapped(name: str, levels: int, attributes: str, taps: str) -> str:
+def tapped(name: str, levels: int, attributes: str, taps: str, more_inputs: str = "") -> str:
     """The function of a node that sums taps, region by region.
 
-    `taps` are nodes that find the taps of one region from `region` (4,) in cells and `region_size` (2,). They give
+    `taps` are nodes that find the taps of region `i` from `region` (4,) in cells and `region_size` (2,). They give
     `row_places`, `row_weights`, `column_places` and `column_weights`, each (height or 1, width or 1, rows or 1,
     columns or 1). A weight of 0 may lie outside.
     """
@@ -187,7 +187,7 @@ def tapped(name: str, levels: int, attributes: str, taps: str) -> str:
     return f"""
         <domain: "detforge", opset_import: ["" : 20]>
         {name}{levels} <{attributes}, plugin_version, plugin_namespace>
-            ({of_levels("x", levels)}, boxes, regions) => (y) {{
+            ({of_levels("x", levels)}, boxes, regions{more_inputs}) => (y) {{
             {placing(levels)}
             height = Constant <value_int: int = @output_height> ()
             width = Constant <value_int: int = @output_width> ()

@@ -21,7 +21,7 @@ struct Taps {
     int64_t count;
 };
 
-// A region's taps: of each row of bins, then of each column of bins.
+// A region's taps: of each row of bins, or of each bin if it has its own, then as many of the columns.
 struct TappedRegion {
     int64_t index, image, level;
     int first_row, last_row;  // that are needed; none if first > last
@@ -52,7 +52,8 @@ DETFORGE_INLINE void turn_four(const float* pooled, float* y, int64_t stride, in
 // Pools a block of channels of one region. x is the level's copy (h, w, kRegionBlock), y is (channels, bins).
 // The vectors stay in this function: GCC compiles those of inlined functions for the oldest processor.
 DETFORGE_CLONES static void pool_region(const float* x, int64_t width, const Taps* rows, int64_t row_count,
-                                        const Taps* columns, int64_t column_count, float* y, int64_t channels) {
+                                        const Taps* columns, int64_t column_count, bool own_taps, float* y,
+                                        int64_t channels) {
     typedef float Vector __attribute__((vector_size(32), may_alias));
     alignas(64) float pooled[kBinsOfTurn * kRegionBlock];
     const int64_t bins = row_count * column_count;
@@ -60,9 +61,11 @@ DETFORGE_CLONES static void pool_region(const float* x, int64_t width, const Tap
     for (int64_t row = 0; row < row_count; ++row) {
         for (int64_t column = 0; column < column_count; ++column) {
             Vector sums[2] = {};
-            const Tap *first = columns[column].first, *last = first + columns[column].count;
-            for (int64_t i = 0; i < rows[row].count; ++i) {
-                const Tap& outer = rows[row].first[i];
+            const int64_t bin = written + filled;
+            const Taps &row_taps = rows[own_taps ? bin : row], &column_taps = columns[own_taps ? bin : column];
+            const Tap *first = column_taps.first, *last = first + column_taps.count;
+            for (int64_t i = 0; i < row_taps.count; ++i) {
+                const Tap& outer = row_taps.first[i];
                 const float* line = x + outer.place * width * kRegionBlock;
                 Vector line_sums[2] = {};
                 for (const Tap* tap = first; tap != last; ++tap) {
@@ -130,14 +133,17 @@ void pool_regions(const Call& call, int levels, const Rule& rule, int64_t row_bi
     const Tensor* x = call.inputs;
     const int64_t images = x[0][0], channels = x[0][1], per_image = x[levels][1], count = images * per_image;
     if (call.output.size() == 0) return;
-    const int64_t blocks = (channels + kRegionBlock - 1) / kRegionBlock, spans = row_bins + column_bins;
+    constexpr bool kOwnTaps = decltype(rule.region(0).rows)::kOwnTaps;
+    const int64_t row_spans = kOwnTaps ? row_bins * column_bins : row_bins;
+    const int64_t column_spans = kOwnTaps ? row_spans : column_bins, spans = row_spans + column_spans;
+    const int64_t blocks = (channels + kRegionBlock - 1) / kRegionBlock;
 
     // Where each region's taps go, from the most that it may have.
     int64_t* starts = context.allocate_array<int64_t>(count + 1);
     starts[0] = 0;
     for (int64_t i = 0; i < count; ++i) {
         const auto region = rule.region(i);
-        starts[i + 1] = starts[i] + row_bins * region.rows.taps() + column_bins * region.columns.taps();
+        starts[i + 1] = starts[i] + row_spans * region.rows.taps() + column_spans * region.columns.taps();
     }
     Tap* taps = context.allocate_array<Tap>(starts[count]);
     Taps* bins = context.allocate_array<Taps>(count * spans);
@@ -148,13 +154,13 @@ void pool_regions(const Call& call, int levels, const Rule& rule, int64_t row_bi
             const auto region = rule.region(i);
             Tap* next = taps + starts[i];
             Taps* bin = bins + i * spans;
-            TappedRegion& made = regions[i] = {i, i / per_image, region.level, 1, 0, bin, bin + row_bins};
+            TappedRegion& made = regions[i] = {i, i / per_image, region.level, 1, 0, bin, bin + row_spans};
             made.first_row = static_cast<int>(x[region.level][2]);
             made.last_row = -1;
             for (int64_t k = 0; k < spans; ++k, ++bin) {
-                const bool is_row = k < row_bins;
+                const bool is_row = k < row_spans;
                 *bin = {next, is_row ? find_taps(region.rows, static_cast<int>(k), next)
-                                     : find_taps(region.columns, static_cast<int>(k - row_bins), next)};
+                                     : find_taps(region.columns, static_cast<int>(k - row_spans), next)};
                 for (int64_t t = 0; is_row && t < bin->count; ++t) {
                     made.first_row = std::min(made.first_row, next[t].place);
                     made.last_row = std::max(made.last_row, next[t].place);
@@ -198,7 +204,7 @@ void pool_regions(const Call& call, int levels, const Rule& rule, int64_t row_bi
             const float* plane =
                 copies[region->level] + (region->image * blocks + block) * height * width * kRegionBlock;
             float* y = call.output.as<float>() + (region->index * channels + channel) * row_bins * column_bins;
-            pool_region(plane, width, region->rows, row_bins, region->columns, column_bins, y,
+            pool_region(plane, width, region->rows, row_bins, region->columns, column_bins, kOwnTaps, y,
                         std::min(kRegionBlock, channels - channel));
         }
     });

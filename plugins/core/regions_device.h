@@ -62,11 +62,13 @@ static __global__ void __launch_bounds__(kRegionThreads) pool_regions(const T* x
         const int rest = bins - first_bin < kRegionBins ? bins - first_bin : kRegionBins;
         const auto region = rule.region(index);
         const int64_t row_taps = region.rows.taps(), column_taps = region.columns.taps();
-        const bool fits = row_taps * sizes.row_bins + column_taps * sizes.column_bins <= kRegionTaps;
-        Tap* const column_start = taps + (fits ? row_taps * sizes.row_bins : 0);
+        constexpr bool kOwnTaps = decltype(region.rows)::kOwnTaps;
+        const int row_spans = kOwnTaps ? bins : sizes.row_bins, column_spans = kOwnTaps ? bins : sizes.column_bins;
+        const bool fits = row_taps * row_spans + column_taps * column_spans <= kRegionTaps;
+        Tap* const column_start = taps + (fits ? row_taps * row_spans : 0);
         if (fits) {
-            share_taps(region.rows, sizes.row_bins, taps);
-            share_taps(region.columns, sizes.column_bins, column_start);
+            share_taps(region.rows, row_spans, taps);
+            share_taps(region.columns, column_spans, column_start);
         }
         __syncthreads();
         const SharedTaps<decltype(region.rows)> rows{region.rows, fits ? taps : nullptr};
@@ -75,7 +77,9 @@ static __global__ void __launch_bounds__(kRegionThreads) pool_regions(const T* x
         const T* from =
             x + sizes.starts[region.level] + image * sizes.heights[region.level] * width * sizes.channels + channel;
         for (int i = thread / sizes.lanes; i < rest; i += kRegionThreads / sizes.lanes) {
-            const int row_bin = (first_bin + i) / sizes.column_bins, column_bin = (first_bin + i) % sizes.column_bins;
+            const int bin = first_bin + i;
+            const int row_bin = kOwnTaps ? bin : bin / sizes.column_bins;
+            const int column_bin = kOwnTaps ? bin : bin % sizes.column_bins;
             float sums[kVector] = {};
             for (int64_t r = 0; r < row_taps && channel < sizes.channels; ++r) {
                 const Tap row = rows.at(row_bin, r);

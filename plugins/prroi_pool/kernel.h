@@ -7,6 +7,7 @@ namespace detforge {
 
 // The bins of a region along one axis. A tap is a cell that a bin overlaps, or that lies beside it.
 struct PrRoiAxis {
+    static constexpr bool kOwnTaps = false;
     float start, bin;  // in cells
     int size;          // of the map
 

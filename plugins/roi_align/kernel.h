@@ -10,6 +10,7 @@ namespace detforge {
 
 // The samples of a region along one axis. Each is two taps.
 struct RoiAxis {
+    static constexpr bool kOwnTaps = false;
     float start, bin;  // in cells
     int64_t samples;   // of a bin
     int size;          // of the map

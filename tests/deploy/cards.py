@@ -10,6 +10,7 @@ from detforge.deploy.forms import (
     BodyParts,
     Centres,
     Centripetal,
+    Composite,
     Coordinates,
     Corners,
     Dense,
@@ -63,7 +64,10 @@ CARDS = [
     replace(CARD, form=Corners(flip=True)),
     replace(CARD, form=Centripetal(shrink=(2.1, 2.4), spread=1.0)),
     replace(CARD, form=Extremes(scales=(0.5, 1.0)), suppress=Suppress("gaussian", ghosts=True)),
-    replace(CARD, form=BodyParts(((0, 1), (1, 3)), (0, 3, 1), flip=False), skeleton=SKELETON),
+    replace(
+        CARD, form=BodyParts(((0, 1), (1, 3)), (0, 3, 1), flip=False), skeleton=SKELETON, suppress=Suppress("none")
+    ),
+    replace(CARD, form=Composite(((0, 1), (1, 2))), skeleton=SKELETON, suppress=Suppress("none")),
     replace(CARD, form=Affinity(((0, 1), (2, 1)), starts=1), skeleton=SKELETON, suppress=Suppress("none")),
     replace(CARD, form=Regions(shape="outline"), suppress=Suppress("none")),
     replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),

@@ -211,6 +211,16 @@ def group_parts(rng: Random) -> tuple[Any, ...]:
     return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers
 
 
+def group_composite(rng: Random) -> tuple[Any, ...]:
+    k, limbs, h, w = size(rng, 5), size(rng, 5), *rng.integers(1, 10, 2)
+    links = rng.integers(0, max(1, k), (limbs, 2)) if rng.random() < 0.9 else rng.integers(-1, k + 2, (limbs, 2))
+    confidences = (np.abs(values(rng, count, h, w)) % 1.1 for count in (k, limbs))
+    with np.errstate(invalid="ignore"):
+        heatmaps, limb_maps = (np.asarray(each, np.float32) for each in confidences)
+    given = heatmaps, values(rng, k, 3, h, w), limb_maps, values(rng, limbs, 6, h, w)
+    return *given, links, int(rng.choice([1, 3, 8])), int(rng.choice([0, 1, 30])), 0.3, 0.2, 0.15, number(rng)
+
+
 CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
     case.__name__: case
     for case in (
@@ -228,7 +238,18 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             vote_peaks,
             bin_peaks,
         ),
-        *(average_views, oks, oks_nms, soft_oks_nms, assign, group, blend, group_affinity, group_parts),
+        *(
+            average_views,
+            oks,
+            oks_nms,
+            soft_oks_nms,
+            assign,
+            group,
+            blend,
+            group_affinity,
+            group_parts,
+            group_composite,
+        ),
     )
 }
 

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from detforge.deploy import load
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card
-from detforge.deploy.system.errors import UsageError
+from detforge.deploy.system.errors import IncompatibleError, UsageError
 from detforge.export import adopt
 from detforge.export.adoption.graph import Attached
 from detforge.export.comparison import RejectedError
@@ -212,6 +212,16 @@ def test_classes_with_gaps(kind: str, tmp_path: Path) -> None:
     for name in ("", "dog"):
         with pytest.raises(UsageError, match="knows person, bicycle, car"):
             load(str(tmp_path / "ours.onnx"), classes=(name,))
+
+
+def test_a_label_that_nobody_named_is_an_error(tmp_path: Path) -> None:
+    boxes = np.tile(np.array([10, 10, 40, 40], np.float32), (1, 3, 1))
+    outputs: dict[str, Any] = {"b": boxes, "s": np.array([[0.01, 0.01, 0.9]], np.float32), "l": np.array([[0, 7, 2]])}
+    toml = '[form]\nkind = "graph"\n[outputs]\nbox = "b"\nscore = "s"\nlabel = "l"\n[decode]\nbox = "xyxy"\n'
+    toml += '[suppress]\nkind = "none"\nconf = 0.95\n'
+    with pytest.raises(IncompatibleError, match="the label 2, its Card has 2 labels, from 0"):
+        adopted(tmp_path, toml, outputs, metadata={"names": "{0: 'cat', 1: 'dog'}"})
+    assert not (tmp_path / "ours.onnx").exists()
 
 
 def test_labels_in_metadata_may_have_gaps(tmp_path: Path) -> None:

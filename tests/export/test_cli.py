@@ -8,8 +8,9 @@ import pytest
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.card import METADATA_KEY, Card
-from detforge.export import doctor
+from detforge.export import catalog, doctor
 from detforge.export.cli import main
+from detforge.models.zoo import find
 
 
 @pytest.mark.slow
@@ -90,8 +91,8 @@ def test_wrong_flags(line, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.slow
-def test_list(capsys):
+def test_list(capsys, monkeypatch):
+    monkeypatch.setattr(catalog, "VARIANTS", {name: find(name) for name in ("gfl_r50", "gfl_test")})
     assert main(["--list"]) == 0
     assert "gfl_r50" in capsys.readouterr().out
     assert main(["--list", "--json"]) == 0

@@ -21,7 +21,11 @@ from detforge.models.zoo import VARIANTS, find
 
 pytestmark = pytest.mark.slow
 
-NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") and variant.form.has_keypoints]
+NAMES = [
+    name
+    for name, variant in VARIANTS.items()
+    if name.endswith("_test") and variant.form.has_keypoints and not variant.other_inputs
+]
 CASES = [
     pytest.param((name, precision), marks=pytest.mark.xdist_group(f"{name}-{precision}"))
     for precision in ("fp32", "fp16")
@@ -97,6 +101,22 @@ def test_a_crop_of_another_size(tmp_path):
 def test_networks_that_have_one_size(name, tmp_path):
     with pytest.raises(UsageError, match="imgsz"):
         export(name, checkpoint="random", imgsz=(64, 128), output=tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_refinement_runs_behind_a_pose_network(precision, tmp_path):
+    poses, refiner = tmp_path / "poses.onnx", tmp_path / "refiner.onnx"
+    export("simplebaseline_test", checkpoint="random", verify="off", output=poses)
+    report = export("posefix_test", checkpoint="random", precision=precision, output=refiner)
+    assert report.comparison.problem is None
+    before, after = load(str(poses))(IMAGE, BOXES), load(str(poses), refine=str(refiner))(IMAGE, BOXES)
+    assert after.keypoints.shape == (2, 17, 3) and np.isfinite(after.keypoints).all()
+    np.testing.assert_array_equal(after.keypoints[..., 2], before.keypoints[..., 2])
+    assert (after.keypoints[..., :2] != before.keypoints[..., :2]).any()
+    with pytest.raises(UsageError, match="give them with"):
+        load(str(refiner))(IMAGE, BOXES)
+    with pytest.raises(UsageError, match="does not refine poses"):
+        load(str(poses), refine=str(poses))
 
 
 def own_keypoints(count: int, path: Path) -> Path:

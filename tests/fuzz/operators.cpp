@@ -10,6 +10,7 @@
 #include "../../plugins/core/abi.h"
 #include "../../plugins/core/half.h"
 #include "../../plugins/deform_conv/kernel.h"
+#include "../../plugins/deform_roi_pool/kernel.h"
 #include "../../plugins/prroi_pool/kernel.h"
 #include "../../plugins/roi_align/kernel.h"
 #include "fuzz.h"
@@ -264,7 +265,7 @@ void suppression(Draw& draw) {
 
 // Pools regions by a rule of regions.h, whose taps are summed one by one.
 template <class Rule>
-void regions(Draw& draw, const std::string& op, const Dims& more_attributes) {
+void regions(Draw& draw, const std::string& op, const Dims& more_attributes, bool has_shifts = false) {
     const int64_t levels = draw.whole(1, 5), n = draw.whole(0, 2), c = draw.whole(0, 20), k = draw.whole(0, 20);
     const int64_t h = draw.whole(1, 20), w = draw.whole(1, 20), rows = draw.whole(1, 9), columns = draw.whole(1, 9);
     Node node{op + std::to_string(levels), {}, {rows, columns, draw.whole<int64_t>(1, 4)}};
@@ -275,6 +276,10 @@ void regions(Draw& draw, const std::string& op, const Dims& more_attributes) {
     }
     for (int i = 0; i < 2; ++i) {
         node.add(draw, {n, k, 4}, -9, 50);
+        node.inputs.back().is_float = true;
+    }
+    if (has_shifts) {
+        node.add(draw, {n, k, 2, rows * columns}, -1, 1);
         node.inputs.back().is_float = true;
     }
     std::vector<float> y;
@@ -295,9 +300,11 @@ void regions(Draw& draw, const std::string& op, const Dims& more_attributes) {
         double expected = 0;
         Tap row, column;
         for (int64_t s = 0; s < region.rows.taps(); ++s) {
-            if (!region.rows.tap(static_cast<int>(i % bins / columns), s, row)) continue;
+            const int64_t row_bin = has_shifts ? i % bins : i % bins / columns;
+            if (!region.rows.tap(static_cast<int>(row_bin), s, row)) continue;
             for (int64_t t = 0; t < region.columns.taps(); ++t) {
-                if (!region.columns.tap(static_cast<int>(i % columns), t, column)) continue;
+                const int64_t column_bin = has_shifts ? i % bins : i % columns;
+                if (!region.columns.tap(static_cast<int>(column_bin), t, column)) continue;
                 expected += static_cast<double>(row.weight) * column.weight * plane[row.place * x[3] + column.place];
             }
         }
@@ -312,10 +319,12 @@ void roi_align(Draw& draw) {
 
 void prroi_pool(Draw& draw) { regions<PrRoiRule>(draw, "PrRoiPool", {}); }
 
+void deform_roi_pool(Draw& draw) { regions<DeformRoiRule>(draw, "DeformRoiPool", {draw.whole<int64_t>(1, 4)}, true); }
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression, roi_align, prroi_pool})(draw);
+    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression, roi_align, prroi_pool, deform_roi_pool})(draw);
     return 0;
 }

@@ -211,6 +211,91 @@ def part_maps(
     return maps[:30], maps[30:48]
 
 
+SKELETON = (
+    *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9)),
+    *((8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+)
+"""The limbs of PifPaf, of COCO's keypoints."""
+
+SIZES = np.array(
+    (
+        *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
+        *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+    )
+)
+"""COCO's sigmas."""
+
+
+def composite_fields(
+    poses: Floats,
+    w: int,
+    h: int,
+    seed: str = "",
+    amp: Sequence[float] = (0.8, 0.95),
+    noise: float = 0.07,
+    drop: float = 0.0,
+    ghosts: int = 0,
+) -> tuple[Floats, Floats]:
+    """PifPaf's fields of keypoints (17, 5, h', w') and limbs (19, 8, h', w') of poses (n, 17, 3), at stride 8.
+
+    The components are one without use, a confidence, positions and scales in cells. `amp`, `drop` and `ghosts` are as
+    in `affinity_maps`; `noise` is that of the positions.
+    """
+    draw = rng("pif/" + seed)
+    y, x = np.mgrid[0 : (h - 1) // 8 + 1, 0 : (w - 1) // 8 + 1].astype(np.float64)
+    keypoints, limbs = np.zeros((17, 5, *x.shape)), np.zeros((19, 8, *x.shape))
+    for maps, points, spread in ((keypoints, 1, 1), (limbs, 2, 2)):
+        count = len(maps)
+        maps[:, 0] = draw.normal(-1, 0.3, (count, *x.shape))
+        maps[:, 1] = 0.1 * draw.uniform(size=(count, *x.shape)) ** 2
+        maps[:, 2 : 2 + 2 * points] = np.stack([x, y] * points) + draw.normal(0, spread, (count, 2 * points, *x.shape))
+        sizes = (count, points, *x.shape) if points > 1 else (count, *x.shape)
+        maps[:, 2 + 2 * points :] = np.abs(draw.normal(0.5, 0.2, sizes)).reshape(count, points, *x.shape)
+    nearest, closest = np.full((17, *x.shape), np.inf), np.full((19, *x.shape), np.inf)
+    for pose in poses:
+        seen, q = pose[:, 2] > 0, pose[:, :2].astype(np.float64) / 8
+        peaks, strengths, stays = draw.uniform(*amp, 17), draw.uniform(*amp, 19), draw.uniform(size=19) >= drop
+        if seen.sum() < 3:
+            continue
+        scales = np.sqrt(max(np.ptp(q[seen, 0]) * np.ptp(q[seen, 1]), 0.25)) * SIZES
+        for i in np.flatnonzero(seen):
+            left, top = (int(place) for place in np.round(q[i] - 1.5))
+            apart = np.hypot(x - q[i, 0], y - q[i, 1])
+            on = (x >= left) & (x < left + 4) & (y >= top) & (y < top + 4) & (apart < nearest[i])
+            nearest[i][on] = apart[on]
+            n = int(on.sum())
+            bell = 0.75 + 0.25 * np.exp(-(apart[on] ** 2) / 2)
+            keypoints[i, 1][on] = peaks[i] * bell + 0.02 * draw.standard_normal(n)
+            for axis in (0, 1):
+                keypoints[i, 2 + axis][on] = q[i, axis] + noise * draw.standard_normal(n)
+            keypoints[i, 4][on] = scales[i] * np.exp(0.1 * draw.standard_normal(n))
+        for limb, (i, j) in enumerate(SKELETON):
+            if not (seen[i] and seen[j] and stays[limb]):
+                continue
+            length = np.hypot(*(q[j] - q[i]))
+            margin = np.clip(1.5 / (length + 1e-9), 0.25, 0.4)
+            way = (q[j] - q[i]) / max(length, 1e-6)
+            along = (x - q[i, 0]) * way[0] + (y - q[i, 1]) * way[1]
+            aside = np.abs((x - q[i, 0]) * way[1] - (y - q[i, 1]) * way[0])
+            on = (aside <= 1.5) & (along >= margin * length - 0.75) & (along <= (1 - margin) * length + 0.75)
+            on &= aside < closest[limb]
+            closest[limb][on] = aside[on]
+            n = int(on.sum())
+            limbs[limb, 1][on] = strengths[limb] + 0.02 * draw.standard_normal(n)
+            for part, value in enumerate((*q[i], *q[j])):
+                limbs[limb, 2 + part][on] = value + noise * draw.standard_normal(n)
+            for part, end in enumerate((i, j)):
+                limbs[limb, 6 + part][on] = scales[end] * np.exp(0.1 * draw.standard_normal(n))
+    for i in range(17):
+        for _ in range(ghosts):
+            left, top, peak = draw.uniform(0, x.shape[1]), draw.uniform(0, x.shape[0]), draw.uniform(0.3, 0.6)
+            on = (np.abs(x - left) < 1.5) & (np.abs(y - top) < 1.5) & ~np.isfinite(nearest[i])
+            keypoints[i, 1][on], keypoints[i, 2][on], keypoints[i, 3][on] = peak, left, top
+    for maps in (keypoints, limbs):
+        maps[:, 1] = np.clip(maps[:, 1], 0, 0.999)
+    return rounded(keypoints), rounded(limbs)
+
+
 def rounded(values: NDArray[Any]) -> Floats:
     """Values rounded to multiples of 2^-20."""
     return (np.round(values * 2**20) / 2**20).astype(np.float32)

@@ -26,6 +26,10 @@ OPERATORS = {
         [f"roi_align_{aligned}_{ratio}_{size}_avg" for aligned in (True, False) for ratio in (0, 2) for size in (7, 2)],
     ),
     "prroi_pool": ("ops_prroi", ["prroi_7_0.125", "prroi_3_0.125", "prroi_2_0.25"]),
+    "deform_roi_pool": (
+        "ops_d2det",
+        [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
+    ),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -118,13 +122,14 @@ OPERATORS = {
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
+    "pifpaf": ("ops_pifpaf", [f"decode_{scene}" for scene in (*SCENES, "weak")]),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
         + ["fcos_loss_plain", "fcos_loss_norm_center"],
     ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align", "prroi_pool")
+WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align", "prroi_pool", "deform_roi_pool")
 """Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
@@ -240,6 +245,27 @@ def trim_operator(source: Path, name: str) -> None:
     _write(name, cases, arrays)
 
 
+def trim_posefix(source: Path) -> None:
+    """Write PoseFix's golden: its weights' names, shapes and gains, a pose, and what becomes of both."""
+    with np.load(source / "posefix_resnet152_384.npz") as file:
+        full = dict(file)
+    meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
+    raw = {"logits": "a", "input_hm": "a", "flipped_logits": "flip"}
+    args = {
+        "state": [[key, shape, None if kind == "ov" else gain] for key, shape, kind, gain in state],
+        "sigma": meta["facts"]["input_sigma"],
+        "raw": {
+            name: [meta["cases"][tag]["raw"][name][key] for key in ("shape", "std", "k")] for name, tag in raw.items()
+        },
+    }
+    arrays = {name: full[f"{tag}/raw/{name}"][::POSE_STEP] for name, tag in raw.items()}
+    arrays |= {"bias": full["ov/out.bias"], "pose": np.float32(meta["facts"]["input_pose"])}
+    arrays |= {tag: full[f"{tag}/pose/keypoints"] for tag in ("a", "flip")}
+    given, found = ("bias", "pose"), (*raw, "a", "flip")
+    sides = {"in": {name: name for name in given}, "out": {name: name for name in found}}
+    _write("posefix", [{"name": "posefix_resnet152_384", "args": args, **sides}], arrays)
+
+
 def trim_configurations(source: Path, name: str) -> None:
     """Write what checkpoints of real training runs say of themselves: text, meta, and each parameter's shape."""
     cases: list[dict[str, Any]] = []
@@ -259,5 +285,8 @@ def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     for wanted in sys.argv[2:]:
+        if wanted == "posefix":
+            trim_posefix(Path(sys.argv[1]))
+            continue
         trim = trim_operator if wanted in OPERATORS else trim_network
         (trim_configurations if wanted == "configurations" else trim)(Path(sys.argv[1]), wanted)

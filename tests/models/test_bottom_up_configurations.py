@@ -78,6 +78,12 @@ def test_models_are_what_their_configuration_of_mmpose_0x_describes(name: str) -
         ("test_cfg", "soft_tags", 1, r"model\.test_cfg\.soft_tags is 1, which is not supported"),
         ("keypoint_head", "tag_per_joint", False, r"model\.keypoint_head\.tag_per_joint is False|model\.head"),
         ("keypoint_head", "num_joints", 16, r"model\.test_cfg\.num_joints is 17; supported: 16"),
+        (
+            "keypoint_head",
+            "num_deconv_filters",
+            (16,),
+            r"model\.head\.num_deconv_filters is \(16,\); supported: \(8,\)",
+        ),
         ("keypoint_head", "type", "AEMultiStageHead", r"type is 'AEMultiStageHead'; supported: AESimpleHead, AEH"),
     ],
 )
@@ -100,4 +106,16 @@ def test_scales_and_centres_must_agree_between_transforms() -> None:
     keys = bottom_up_old(udp=True, **SMALL)
     keys["model"]["test_cfg"] |= {"use_udp": False, "align_corners": False}
     with pytest.raises(ConfigError, match="use_udp"):
+        describe(Text(keys, {}), META)
+
+
+def test_maps_larger_than_the_image_and_types_that_are_no_texts_are_refused() -> None:
+    keys = bottom_up_old(**SMALL)
+    del keys["model"]["keypoint_head"][
+        "num_deconv_layers"
+    ]  # three by default, which enlarge maps of stride 4 eightfold
+    with pytest.raises(ConfigError, match=r"model\.head\.deconv_out_channels is .*: maps no larger than the image"):
+        describe(Text(keys, {}), META)
+    keys["model"]["type"] = {"type": "AssociativeEmbedding"}
+    with pytest.raises(ConfigError, match=r"model\.type is .*; supported: a text"):
         describe(Text(keys, {}), META)

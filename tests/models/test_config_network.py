@@ -307,7 +307,7 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
         (pose(SIMPLE | {"deconv_kernel_sizes": (4, 4)}, TRUNK), "model.head.deconv_kernel_sizes is (4, 4)"),
         (pose(SIMPLE | {"final_layer": {"kernel_size": 3}}, TRUNK), "model.head.final_layer.padding is 0"),
         (pose(SIMPLE | {"final_layer": None}, TRUNK), "model.head.final_layer is None"),
-        (pose(SIMPLE | {"type": "ViPNASHead"}, TRUNK), "model.head.type is 'ViPNASHead'; supported top-down heads"),
+        (pose(SIMPLE | {"type": "MyHead"}, TRUNK), "model.head.type is 'MyHead'; supported top-down heads"),
         (pose(SIMPLE, {"type": "ResNet", "depth": 18, "base_channels": 16}), "head.in_channels is 64; supported: 128"),
         (
             pose(SIMPLE, TRUNK) | {"neck": {"type": "FeatureMapProcessor", "select_index": (4,)}},

@@ -75,3 +75,19 @@ def test_people_equal_the_reference(seen: Seen) -> None:
 
 def test_parameters_are_those_of_the_reference(seen: Seen) -> None:
     assert_parameters_agree(seen.variant, seen.model, seen.golden.state)
+
+
+@pytest.mark.parametrize("name", networks("composite"))
+def test_fields_equal_the_reference(name: str) -> None:
+    golden = load_pose(name)
+    variant, model = load_network(name, golden.state)
+    with torch.inference_mode():
+        levels = model.backbone(torch.from_numpy(golden.image))
+        outputs = model.head.decode(model.head(levels))
+        raw = model.head(levels)
+    fields = {"backbone": levels[-1]}
+    for field, ours, whole in (("cif", ("heatmaps", "places"), raw[0]), ("caf", ("limbs", "ends"), raw[1])):
+        confidences, others = (outputs[output] for output in ours)
+        fields[field] = torch.cat((whole[:, :, :1], confidences[:, :, None], others), 2)
+    assert_tensors_agree(golden.raw, fields, 5e-5)
+    assert_parameters_agree(variant, model, golden.state)

@@ -9,11 +9,11 @@ from detforge.models.backbones.swin import TINY_SWIN, ShiftedWindows
 WIDTH, HEADS = 4, 2
 
 
-@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize(("side", "shift"), [(7, 0), (7, 3), (4, 2)])
 @pytest.mark.parametrize("size", [(14, 7), (9, 16)])
-def test_places_attend_to_their_window(shift: int, size: tuple[int, int]) -> None:
+def test_places_attend_to_their_window(side: int, shift: int, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    layer = ShiftedWindows(WIDTH, HEADS, shift > 0).double().eval()
+    layer = ShiftedWindows(WIDTH, HEADS, side, shift > 0).double().eval()
     with torch.no_grad():
         for value in layer.parameters():
             value.normal_(std=0.5)
@@ -22,20 +22,20 @@ def test_places_attend_to_their_window(shift: int, size: tuple[int, int]) -> Non
         ours = layer(x).numpy()
     weights = {key: value.numpy() for key, value in layer.state_dict().items()}
     for image, found in zip(x.numpy(), ours, strict=True):
-        np.testing.assert_allclose(found, defined(weights, image, shift), atol=1e-10)
+        np.testing.assert_allclose(found, defined(weights, image, side, shift), atol=1e-10)
 
 
-def defined(w: dict[str, np.ndarray], x: np.ndarray, shift: int) -> np.ndarray:
+def defined(w: dict[str, np.ndarray], x: np.ndarray, window: int, shift: int) -> np.ndarray:
     """Place by place: those of the map, padded to whole windows, that lie in one shifted window and do not wrap."""
     height, width = x.shape[:2]
-    tall, wide = -(-height // 7) * 7, -(-width // 7) * 7
+    tall, wide = -(-height // window) * window, -(-width // window) * window
     padded = np.pad(x, ((0, tall - height), (0, wide - width), (0, 0)))
     rows = padded @ w["w_msa.qkv.weight"].T + w["w_msa.qkv.bias"]
     query, key, value = (part.reshape(tall, wide, HEADS, -1) for part in np.split(rows, 3, -1))
 
     def region(place: int, side: int) -> tuple[int, bool]:
         shifted = (place - shift) % side
-        return shifted // 7, shifted < place - shift or place < shift
+        return shifted // window, shifted < place - shift or place < shift
 
     seen = np.zeros((height, width, WIDTH))
     for y in range(height):
@@ -50,7 +50,8 @@ def defined(w: dict[str, np.ndarray], x: np.ndarray, shift: int) -> np.ndarray:
                 logits = []
                 for v, u in others:
                     dy, dx = ((y - shift) % tall) - ((v - shift) % tall), ((x0 - shift) % wide) - ((u - shift) % wide)
-                    bias = w["w_msa.relative_position_bias_table"][(dy + 6) * 13 + dx + 6, head]
+                    row = (dy + window - 1) * (2 * window - 1) + dx + window - 1
+                    bias = w["w_msa.relative_position_bias_table"][row, head]
                     logits.append(query[y, x0, head] @ key[v, u, head] / np.sqrt(WIDTH / HEADS) + bias)
                 shares = np.exp(logits) / np.exp(logits).sum()
                 part = sum(share * value[v, u, head] for share, (v, u) in zip(shares, others, strict=True))
@@ -69,8 +70,8 @@ def test_weights_are_named_as_in_mmdet() -> None:
     keys = set(TINY_SWIN().state_dict())
     assert {
         "patch_embed.projection.weight",
-        "stages.0.blocks.1.attn.w_msa.relative_position_bias_table",
-        "stages.0.blocks.1.ffn.layers.0.0.weight",
+        "stages.1.blocks.1.attn.w_msa.relative_position_bias_table",
+        "stages.1.blocks.1.ffn.layers.0.0.weight",
         "stages.0.downsample.reduction.weight",
         "norm3.weight",
     } <= keys

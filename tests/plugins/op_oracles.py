@@ -221,6 +221,32 @@ def _pieces(ends: Array, cell: int, size: int, bins: int) -> list[list[tuple[flo
     return made
 
 
+def deform_roi_pool(
+    *inputs: Array, output_height: int, output_width: int, stride: int, samples: int, finest_scale: int
+) -> Array:
+    """The mean of the samples inside of every moved bin."""
+    *levels, boxes, regions, shifts = inputs
+    n, k = boxes.shape[:2]
+    y = np.zeros((n, k, levels[0].shape[1], output_height, output_width))
+    moves = shifts.reshape(n, k, 2, output_height, output_width)
+    for image, box, i, j in np.ndindex(n, k, output_height, output_width):
+        level = _level(boxes[image, box], len(levels), finest_scale)
+        values = levels[level][image]
+        positions: list[list[float]] = []
+        for axis, size, bins, place in ((1, values.shape[1], output_height, i), (0, values.shape[2], output_width, j)):
+            given = regions[image, box]
+            ends = [-math.inf] * 2 if np.isnan(given).any() else given[axis::2] / (stride * 2**level)
+            start, end = (min(max(x, -size - 2), 2 * size + 4) - 0.5 for x in ends)
+            length = max(end - start, 0.1)
+            first = start + length * (place / bins + moves[image, box, axis, i, j])
+            found = [first + s * length / bins / samples for s in range(samples)]
+            positions.append([min(max(x, 0), size - 1) for x in found if -0.5 <= x <= size - 0.5])
+        for c in range(len(values)):
+            inside = [_border_sample(values[c], px, py) for py in positions[0] for px in positions[1]]
+            y[image, box, c, i, j] = np.mean(inside) if inside else 0
+    return y.reshape(*y.shape[:3], output_height * output_width)
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "TopPool": partial(corner_pool, direction="top"),
     "BottomPool": partial(corner_pool, direction="bottom"),
@@ -233,6 +259,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "ModulatedDeformConv": deform_conv,
     "Nms": nms,
     **{f"RoiAlign{levels}": roi_align for levels in range(1, 6)},
+    **{f"DeformRoiPool{levels}": deform_roi_pool for levels in range(1, 6)},
     **{f"PrRoiPool{levels}": prroi_pool for levels in range(1, 6)},
 }
 """By the nodes' names, with the nodes' inputs and attributes."""

@@ -84,11 +84,16 @@ def regions(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, 
         "minimum": int(rng.integers(0, 2)),
         "finest_scale": int(rng.choice([1, 56])),
     }
-    op = f"RoiAlign{levels}"
-    if rng.random() < 0.5:
-        op = f"PrRoiPool{levels}"
-        attributes = {name: attributes[name] for name in ("output_height", "output_width", "stride", "finest_scale")}
-    return op, [*maps, values(rng, n, k, 4), values(rng, n, k, 4)], attributes
+    inputs = [*maps, values(rng, n, k, 4), values(rng, n, k, 4)]
+    kind = rng.integers(3)
+    if kind == 0:
+        return f"RoiAlign{levels}", inputs, attributes
+    rows, columns, stride, *_, finest_scale = attributes.values()
+    sizes = {"output_height": rows, "output_width": columns, "stride": stride}
+    if kind == 1:
+        return f"PrRoiPool{levels}", inputs, {**sizes, "finest_scale": finest_scale}
+    inputs.append(values(rng, n, k, 2, rows * columns))
+    return f"DeformRoiPool{levels}", inputs, {**sizes, "samples": int(rng.integers(1, 4)), "finest_scale": finest_scale}
 
 
 def main(path: Path, rounds: int) -> None:
