@@ -1,10 +1,8 @@
 """Content-aware upsampling (CARAFE, arXiv 1905.02188) in Faster R-CNN."""
 
-from functools import partial
-
 from ..necks.carafe import CarafePyramid
 from ..variant import RGB, openmmlab, padded
-from .faster_rcnn import FASTER_RCNN, SMALL
+from .faster_rcnn import FASTER_RCNN
 
 _CARAFE = FASTER_RCNN.derive(
     "carafe_faster_r50",
@@ -15,8 +13,5 @@ _CARAFE = FASTER_RCNN.derive(
     input=padded(RGB, multiple=64),
 )
 
-VARIANTS = (
-    _CARAFE,
-    _CARAFE.derive("carafe_test", "tiny CARAFE for tests", build={**SMALL, "neck": partial(CarafePyramid, narrow=8)}),
-)
+VARIANTS = (_CARAFE,)
 ALIASES = {"carafe": "carafe_faster_r50"}
