@@ -175,6 +175,12 @@ def exact_linear(x: Tensor, layer: nn.Linear) -> Tensor:
     return F.linear(x.float(), layer.weight.float(), None if layer.bias is None else layer.bias.float())
 
 
+def exact_conv(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """The same of a convolution with stride 1 and without groups."""
+    bias = None if layer.bias is None else layer.bias.float()
+    return F.conv2d(x.float(), layer.weight.float(), bias, padding=layer.padding)
+
+
 class Scale(nn.Module):
     """One learnable factor, stored as the scalar `scale`."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..plugins.roi_align.op import roi_align
@@ -26,10 +27,12 @@ class RegionFeatures:
     finest: int = 56
     inclusive: bool = False
 
-    def __call__(self, levels: Sequence[Tensor], regions: Tensor) -> Tensor:
+    def __call__(self, levels: Sequence[Tensor], regions: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """The features of regions, or of those `pooled` in their place from the levels of the former."""
         least = 0 if self.aligned or self.inclusive else 1
         if self.inclusive:
-            regions = regions + regions.new_tensor((0, 0, 1, 1))
+            last = regions.new_tensor((0, 0, 1, 1))
+            regions, pooled = regions + last, None if pooled is None else pooled + last
         return roi_align(
             list(levels[: self.levels]),
             regions,
@@ -39,4 +42,12 @@ class RegionFeatures:
             self.aligned,
             least,
             self.finest,
+            pooled,
         )
+
+
+def enlarged(regions: Tensor, factor: float) -> Tensor:
+    """Regions (n, k, 4) xyxy px with sides `factor` times as long, about their centres."""
+    low, high = regions.split(2, -1)
+    centre, reach = (low + high) / 2, (high - low) * (factor / 2)
+    return torch.cat((centre - reach, centre + reach), -1)

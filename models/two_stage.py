@@ -58,8 +58,11 @@ class TwoStageDetector(nn.Module):
 
     def forward(self, image: Tensor, image_size: Tensor) -> dict[str, Tensor]:
         dtype = next(self.backbone.parameters()).dtype
-        features = self.backbone(image.to(dtype))
-        features = self.neck([features[i] for i in self.levels])
+        levels = self.backbone(image.to(dtype))
+        return self.detect(self.neck([levels[i] for i in self.levels]), image_size)
+
+    def detect(self, features: Sequence[Tensor], image_size: Tensor) -> dict[str, Tensor]:
+        """The outputs from the features of the neck."""
         proposals = self.rpn_head.propose(self.rpn_head(features), image_size)
         outputs = self.roi_head.decode(self.roi_head(features, proposals.boxes, image_size))
         found = proposals.scores[..., None] > 0

@@ -31,11 +31,12 @@ class Proposed(ImageForm):
 
     task: ClassVar[str] = "detection"
     unit: ClassVar[str] = "pairs"
+    # Of two proposals of different levels that are nearly the same, rounding may decide which is left.
     outputs: ClassVar[tuple[Output, ...]] = (
-        Output("boxes", "overlap", "px", "regions"),
-        Output("scores", "overlap", group="regions"),
-        Output("proposals", "overlap", "px", "regions", "place"),
-        Output("objectness", "overlap", group="regions", role="score"),
+        Output("boxes", "overlap", "px", "regions", jumps=0.02),
+        Output("scores", "overlap", group="regions", jumps=0.02),
+        Output("proposals", "overlap", "px", "regions", "place", jumps=0.02),
+        Output("objectness", "overlap", group="regions", role="score", jumps=0.02),
     )
 
     def __post_init__(self) -> None:

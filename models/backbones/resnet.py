@@ -197,6 +197,20 @@ def atrous(backbone: ResNet, stride: int) -> ResNet:
     return backbone
 
 
+def grouped_offsets(backbone: ResNet, groups: int) -> ResNet:
+    """The network whose deformable convolutions have offsets of their own for each of `groups` groups of channels."""
+    for module in backbone.modules():
+        if isinstance(module, DeformConv):
+            one = module.conv_offset
+            module.offset_groups = groups
+            module.conv_offset = nn.Conv2d(
+                one.in_channels, groups * one.out_channels, one.kernel_size, one.stride, one.padding
+            )
+            nn.init.zeros_(module.conv_offset.weight)
+            nn.init.zeros_(module.conv_offset.bias)
+    return backbone
+
+
 Backbone = Callable[..., ResNet]
 R18, R34, R50, R101, R152 = (partial(ResNet, depth) for depth in (18, 34, 50, 101, 152))
 R50_CAFFE, R101_CAFFE = partial(R50, style="caffe"), partial(R101, style="caffe")

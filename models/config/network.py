@@ -10,9 +10,11 @@ from torch import nn
 from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense, Form
+from ...deploy.inputs.network_inputs import NetworkInput, SizeInput
 from ..detector import DenseDetector, HeatmapDetector
 from ..necks.feature_maps import only_last
 from ..pose import PoseNetwork
+from ..two_stage import TwoStageDetector
 from .parts import Head, Neck, Trunk
 from .registry import (
     BACKBONES,
@@ -23,10 +25,13 @@ from .registry import (
     NECKS,
     POSE_HEADS,
     POSE_NECKS,
+    ROI_HEADS,
+    RPN_HEADS,
     SECOND_NECKS,
 )
 from .section import Section, shown
 from .text import ConfigError, UnknownNetworkError
+from .thresholds import read_thresholds
 
 T = TypeVar("T")
 
@@ -35,6 +40,7 @@ _DENSE = (
     *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
 )
 _HEATMAP = ("CenterNet", "CornerNet")
+_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "TwoStageDetector")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
 
@@ -59,6 +65,7 @@ class Network:
     unused: tuple[str, ...]
     beside_classes: int
     suppress: Suppress | None
+    other_inputs: tuple[NetworkInput, ...] = ()
 
 
 def read_network(model: Section) -> Network:
@@ -92,6 +99,23 @@ def _dense(model: Section) -> Network:
         return DenseDetector(trunk.build(), neck.build(), head.build(classes), neck.levels)
 
     return _network(build, head_keys, trunk, backbone, head)
+
+
+def _two_stage(model: Section) -> Network:
+    backbone, rpn_keys, roi_keys = (_below(model, key) for key in ("backbone", "rpn_head", "roi_head"))
+    test = _below(model, "test_cfg")
+    trunk = _known(BACKBONES, backbone, "backbones")(backbone)
+    neck = _neck(model, trunk)
+    rpn = _known(RPN_HEADS, rpn_keys, "heads of proposals")(rpn_keys, neck, _below(test, "rpn"))
+    rcnn = _below(test, "rcnn")
+    rcnn.training("mask_thr_binary")
+    suppress, _ = read_thresholds(rcnn)
+    head = _known(ROI_HEADS, roi_keys, "second stages")(roi_keys, neck, suppress)
+
+    def build(classes: int) -> nn.Module:
+        return TwoStageDetector(trunk.build(), neck.build(), rpn(), head.build(classes), neck.levels)
+
+    return replace(_network(build, roi_keys, trunk, backbone, head), other_inputs=(SizeInput(),))
 
 
 def _heatmap(model: Section) -> Network:
@@ -157,6 +181,7 @@ def _pose(
 _NETWORKS: dict[str, Callable[[Section], Network]] = {
     **dict.fromkeys((*_DENSE, _DISTILLED), _dense),
     **dict.fromkeys(_HEATMAP, _heatmap),
+    **dict.fromkeys(_TWO_STAGES, _two_stage),
     TOP_DOWN: _top_down,
     BOTTOM_UP: _bottom_up,
 }

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+from torch import nn
+
+from ...deploy.contract.suppression import Suppress
 from ..backbones import (
     alexnet,
     convnext,
@@ -46,6 +49,7 @@ from ..heads import (
     regression,
     reppoints,
     retina,
+    rpn,
     rtmcc,
     rtmdet,
     sabl,
@@ -61,6 +65,7 @@ from ..heads import mspn as mspn_head
 from ..necks import deconv, dilated, feature_maps, fpn, hrfpn, libra, nas_fpn, pan
 from ..necks import ssd as ssd_neck
 from ..necks import yolo as yolo_neck
+from . import regions
 from .parts import Head, Neck, Trunk
 from .section import Section
 
@@ -103,6 +108,12 @@ NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
 }
 SECOND_NECKS: dict[str, Callable[[Section, Neck], Neck]] = {"BFP": libra.from_config}
 """Those that follow another neck."""
+RPN_HEADS: dict[str, Callable[[Section, Neck, Section], Callable[[], nn.Module]]] = {"RPNHead": rpn.from_config}
+ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
+    "StandardRoIHead": regions.standard,
+    "CascadeRoIHead": regions.cascade,
+    "DoubleHeadRoIHead": regions.double,
+}
 HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}
 HEATMAP_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
     "CenterNetHead": center.from_config,

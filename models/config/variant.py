@@ -54,7 +54,8 @@ def describe(text: Text, meta: Mapping[str, Any]) -> Described:
 
 def _described(text: Text, meta: Mapping[str, Any]) -> Described:
     keys = _below(text, "model")
-    if "bbox_head" in keys and isinstance(old := text.values.get("test_cfg"), dict) and "type" not in old:
+    old = text.values.get("test_cfg")
+    if keys.keys() & {"bbox_head", "roi_head"} and isinstance(old, dict) and "type" not in old:
         keys = {"test_cfg": old} | keys  # older than mmdet 2.3
     model = Section(modern(keys, _below(text, "data_cfg")) if Section(keys, "model").type in OLD else keys, "model")
     network = read_network(model)
@@ -73,6 +74,8 @@ def _detector(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     labels = read_labels(meta) or ()
     if on_canvas and isinstance(form, Dense):
         form = replace(form, clip=_CANVAS.get(form.clip, form.clip))
+    elif on_canvas and network.other_inputs:
+        raise ConfigError("the test pipeline pads images; supported for two stages: pad_size_divisor alone")
     variant = Variant(
         **_common(network),
         form=form,
@@ -214,6 +217,7 @@ def _common(network: Network) -> dict[str, Any]:
         "beside_classes": network.beside_classes,
         "mapping": {**OLD_HEAD, **network.mapping},
         "unused": network.unused,
+        "other_inputs": network.other_inputs,
     }
 
 

@@ -13,9 +13,10 @@ from ..coders import boxes_to_priors, deltas_to_boxes
 class BoxHead(nn.Module):
     """Features of regions (n, k, channels, size, size) to class scores and boxes, by two layers of `width`.
 
-    `forward` gives raw logits: `classes` (n, k, classes + 1), the last of which is the background, and `deltas`
-    (n, k, classes * 4), or (n, k, 4) if the classes share a box (`agnostic`). In the `legacy` form of mmdet before 2.0
-    the background is the first class, which has a box too, and boxes end at their last pixel.
+    Without a `width` the mean of a region's features takes their place. `forward` gives raw logits: `classes`
+    (n, k, classes + 1), the last of which is the background, and `deltas` (n, k, classes * 4), or (n, k, 4) if the
+    classes share a box (`agnostic`). In the `legacy` form of mmdet before 2.0 the background is the first class, which
+    has a box too, and boxes end at their last pixel.
     """
 
     def __init__(
@@ -24,21 +25,24 @@ class BoxHead(nn.Module):
         channels: int = 256,
         *,
         size: int = 7,
-        width: int = 1024,
+        width: int | None = 1024,
         stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         agnostic: bool = False,
         legacy: bool = False,
     ) -> None:
         super().__init__()
         self.classes, self.stds, self.legacy = classes, tuple(stds), legacy
-        self.shared_fcs = nn.ModuleList([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
+        self.shared_fcs = nn.ModuleList()
+        if width is not None:
+            self.shared_fcs.extend([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
+        width = width or channels
         self.fc_cls = nn.Linear(width, classes + 1)
         self.fc_reg = nn.Linear(width, 4 if agnostic else 4 * (classes + legacy))
         nn.init.normal_(self.fc_cls.weight, std=0.01)
         nn.init.normal_(self.fc_reg.weight, std=0.001)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        x = features.flatten(2)
+        x = features.flatten(2) if self.shared_fcs else features.mean((-2, -1))
         for layer in self.shared_fcs:
             x = torch.relu(layer(x))
         return {"classes": self.fc_cls(x), "deltas": self.fc_reg(x)}

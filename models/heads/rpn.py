@@ -1,6 +1,7 @@
 """The region proposal network (Ren et al., "Faster R-CNN", arXiv 1506.01497)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,9 @@ from torch import Tensor, nn
 from ..anchors import Anchors
 from ..blocks import start_head
 from ..coders import deltas_to_boxes
+from ..config.dense import check_classes, read_anchors, read_deltas
+from ..config.parts import Neck
+from ..config.section import Section
 from ..points import points_first
 from ..proposals import USUAL, ProposalRule, Proposals
 
@@ -55,3 +59,33 @@ class RPNHead(nn.Module):
             boxes.append(deltas_to_boxes(rows, priors[places], self.stds, self.anchors.inclusive))
             scores.append(best)
         return self.rule(boxes, scores, image_size)
+
+
+def from_config(section: Section, neck: Neck, test: Section) -> Callable[[], RPNHead]:
+    """OpenMMLab's RPNHead; `test` selects its proposals."""
+    section.same("in_channels", neck.channels)
+    section.fixed(num_classes=1, num_convs=1)
+    check_classes(section)
+    return partial(
+        RPNHead,
+        section.integer("feat_channels", 256),
+        anchors=read_anchors(section, neck),
+        rule=_read_rule(test),
+        stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0)),
+        in_channels=neck.channels,
+    )
+
+
+def _read_rule(test: Section) -> ProposalRule:
+    """The selection of proposals, also as mmdet wrote it before 2.4."""
+    test.fixed(nms_across_levels=False)
+    count = test.integer("max_per_img" if "max_per_img" in test else "max_num", most=20_000)
+    if test.integer("nms_post", count, most=1 << 30) < count:
+        test.refuse("nms_post", "at least max_per_img")
+    top_k = test.integer("nms_pre", most=20_000)
+    test.choice("min_bbox_size", {0: None}, 0)
+    if "nms_thr" in test:
+        return ProposalRule(top_k, test.number("nms_thr"), count)
+    nms = test.section("nms") or test.refuse("nms", "a dict with its type")
+    nms.typed("nms", default="nms")
+    return ProposalRule(top_k, nms.number("iou_thr" if "iou_thr" in nms else "iou_threshold"), count)

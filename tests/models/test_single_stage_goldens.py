@@ -70,6 +70,28 @@ def of_pose_network(model: nn.Module, image: Tensor, golden: PoseGolden) -> tupl
     return raw, model.head.decode(maps)
 
 
+@pytest.mark.parametrize("name", networks("people"))
+def test_decoded_people_equal_the_reference(name: str) -> None:
+    """The network merges both views by itself."""
+    golden = load_pose(name)
+    variant, model = load_network(name, golden.state)
+    assert_parameters_agree(variant, model, golden.state)
+    image = torch.from_numpy(golden.image)
+    size = image.shape[2:]
+    frame = WarpedFrame(size, size, (size[1] / 2, size[0] / 2), size[::-1], False)
+    for tag, case in golden.cases.items():
+        model.flip = case.flip
+        with torch.inference_mode():
+            outputs = {k: v[0].numpy() for k, v in model(image).items()}
+        people = candidates_in(outputs, card_of(variant), frame)
+        assert_near(f"keypoint of case {tag}", people.keypoints[..., :2], case.keypoints, 1e-3)
+        assert_near(f"score of case {tag}", people.keypoints[..., 2], case.scores, 1e-5)
+    with torch.inference_mode():
+        levels = model.backbone(image)
+        parts = {"backbone": levels, "neck": model.neck(levels)}
+    assert_tensors_agree(golden.raw, {k: v for n, p in parts.items() for k, v in numbered(n, p).items()}, TOLERANCE)
+
+
 def card_of(variant: Variant) -> Card:
     """The Card without a limit on scores."""
     card = variant.card(variant.labels, Provenance("", None, "fp32", {}))

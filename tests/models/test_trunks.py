@@ -1,38 +1,14 @@
-"""Backbones, and the necks of two-stage networks, against their references: what one-stage networks share with them."""
-
-from collections.abc import Callable
-from functools import partial
+"""Backbones alone against their references."""
 
 import pytest
 import torch
 from golden.agreement import assert_tensors_agree
 from golden.catalog import networks
 from golden.reader import load
-from reference import Outputs, numbered
-from torch import Tensor, nn
 
-from detforge.models.backbones.hrnet import HRNet
 from detforge.models.backbones.pyconv import PYCONV_50, PYCONV_HG_50
-from detforge.models.backbones.regnet import X_3_2GF
-from detforge.models.backbones.res2net import R2_101
-from detforge.models.backbones.resnet import DCN_V2_C3_C5, X101_32X4D, ResNet
-from detforge.models.necks.fpn import FPN
-from detforge.models.necks.hrfpn import HRFPN
-
-
-def with_pyramid(
-    backbone: Callable[[], nn.Module], pyramid: Callable[..., nn.Module] = FPN, levels: int = 4
-) -> nn.Module:
-    trunk = backbone()
-    return nn.ModuleDict({"backbone": trunk, "neck": pyramid(trunk.channels, 256, levels)})
-
 
 TRUNKS = {
-    "faster_rcnn_x101_32x4d": partial(with_pyramid, X101_32X4D),
-    "faster_rcnn_r50_dcnv2": partial(with_pyramid, partial(ResNet, 50, deformable=DCN_V2_C3_C5)),
-    "faster_rcnn_r2_101": partial(with_pyramid, R2_101),
-    "faster_rcnn_r50_regnet": partial(with_pyramid, X_3_2GF),
-    "faster_rcnn_hrnet_w32": partial(with_pyramid, partial(HRNet, 32, outputs=4), HRFPN, 5),
     "pyconvresnet50_backbone": PYCONV_50,
     "pyconvhgresnet50_backbone": PYCONV_HG_50,
 }
@@ -46,14 +22,7 @@ def test_trunk_equals_the_reference(name: str) -> None:
     model.load_state_dict(weights)
     for case in [case for case in golden.cases.values() if case.raw]:  # of the padded image no tensors are kept
         with torch.inference_mode():
-            assert_tensors_agree(case.raw, tensors(model, torch.from_numpy(case.image)), 3e-4)
-
-
-def tensors(model: nn.Module, image: Tensor) -> Outputs:
-    """By the reference's names; those of a backbone alone are its stages', and the classifier behind it is none of
-    ours."""
-    if not isinstance(model, nn.ModuleDict):
-        return {f"layer{i}": level for i, level in enumerate(model(image), 1)} | {"logits": None}
-    levels = model["backbone"](image)
-    # The last of the neck's is a subsampling of P5, which dense detectors do without.
-    return numbered("backbone", levels) | numbered("neck", [*model["neck"](levels), None])
+            levels = model(torch.from_numpy(case.image))
+            named = {f"layer{i}": level for i, level in enumerate(levels, 1)}
+            # The classifier behind them is none of ours.
+            assert_tensors_agree(case.raw, named | {"logits": None}, 3e-4)

@@ -46,7 +46,7 @@ def run(request: pytest.FixtureRequest) -> Run:
             levels = model.backbone(image)
             features = model.neck([levels[i] for i in model.levels])
             stages = model.roi_head(features, torch.from_numpy(case.proposals)[None], size)
-            outputs = model(image, size)
+            outputs = model.detect(features, size)
             groups = {
                 "backbone": backbone_levels(levels, case.raw),
                 "neck": features,

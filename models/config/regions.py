@@ -1,0 +1,115 @@
+"""Keys that configurations of second stages share."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+from ...deploy.contract.suppression import Suppress
+from ...deploy.forms import Proposed
+from ..heads.bbox import BoxHead
+from ..heads.cascade import CascadeRoIHead
+from ..heads.double import DoubleHead, DoubleRoIHead
+from ..regions import RegionFeatures
+from ..two_stage import RoIHead
+from .dense import read_deltas
+from .parts import Head, Neck
+from .section import Section
+
+_STDS = (0.1, 0.1, 0.2, 0.2)
+
+
+def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's StandardRoIHead."""
+    features = _read_features(section, neck)
+    head = _below(section, "bbox_head")
+    build, classes = _read_box_head(head, neck, features)
+    return _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
+
+
+def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's CascadeRoIHead."""
+    section.training("stage_loss_weights")
+    features = _read_features(section, neck)
+    heads = section.sections("bbox_head")
+    section.same("num_stages", len(heads))
+    builds, counts = zip(*(_read_box_head(head, neck, features) for head in heads), strict=True)
+    for head in heads:
+        head.same("num_classes", counts[0])
+
+    def build(classes: int) -> CascadeRoIHead:
+        return CascadeRoIHead(features, [each(classes) for each in builds])
+
+    return _head(build, counts[0], "roi_head.bbox_head.0", suppress)
+
+
+def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's DoubleHeadRoIHead."""
+    features, factor = _read_features(section, neck), section.factor("reg_roi_scale_factor")
+    head = _below(section, "bbox_head")
+    head.typed("DoubleConvFCBBoxHead")
+    head.fixed(num_fcs=2, norm_cfg={"type": "BN"})
+    width = head.integer("conv_out_channels", 1024)
+    head.same("fc_out_channels", width, 1024)
+    convs = head.integer("num_convs", most=64)
+    classes, stds, agnostic = _read_boxes(head, neck, features)
+
+    def build(count: int) -> DoubleRoIHead:
+        own = DoubleHead(
+            count, neck.channels, size=features.size, width=width, convs=convs, stds=stds, agnostic=agnostic
+        )
+        return DoubleRoIHead(features, own, factor)
+
+    return _head(build, classes, "roi_head.bbox_head", suppress)
+
+
+def _head(build: Callable[[int], RoIHead | CascadeRoIHead], classes: int, at: str, suppress: Suppress) -> Head:
+    return Head(build, classes, f"{at}.fc_cls.weight", Proposed(), beside_classes=1, suppress=suppress)
+
+
+def _read_features(section: Section, neck: Neck) -> RegionFeatures:
+    """Read the extractor of features of regions."""
+    extractor = _below(section, "bbox_roi_extractor")
+    extractor.typed("SingleRoIExtractor")
+    extractor.same("out_channels", neck.channels)
+    strides = extractor.integers("featmap_strides")
+    if strides != neck.strides[: len(strides)] or any(b != 2 * a for a, b in pairwise(strides)):
+        extractor.refuse("featmap_strides", f"the first of {neck.strides}, each twice the one before")
+    if not 1 <= len(strides) <= 5:
+        extractor.refuse("featmap_strides", "1 to 5 strides")
+    layer = _below(extractor, "roi_layer")
+    layer.typed("RoIAlign")
+    layer.fixed(pool_mode="avg", use_torchvision=False)
+    return RegionFeatures(
+        len(strides),
+        strides[0],
+        layer.integer("output_size", most=64),
+        layer.integer("sampling_ratio", 0, least=0, most=16),
+        layer.flag("aligned", True),
+        extractor.integer("finest_scale", 56),
+    )
+
+
+def _read_box_head(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Callable[[int], BoxHead], int]:
+    """Read a Shared2FCBBoxHead: a builder for a number of classes, and that number in the configuration."""
+    head.typed("Shared2FCBBoxHead")
+    width = head.integer("fc_out_channels", 1024)
+    classes, stds, agnostic = _read_boxes(head, neck, features)
+    build = partial(BoxHead, channels=neck.channels, size=features.size, width=width, stds=stds, agnostic=agnostic)
+    return build, classes
+
+
+def _read_boxes(head: Section, neck: Neck, features: RegionFeatures) -> tuple[int, tuple[float, ...], bool]:
+    """Read what all box heads share: the number of classes, the stds of deltas, and whether classes share a box."""
+    head.same("in_channels", neck.channels)
+    head.same("roi_feat_size", features.size, 7)
+    head.fixed(with_avg_pool=False, with_cls=True, with_reg=True, conv_cfg=None)
+    head.training("loss_bbox", "reg_decoded_bbox")
+    if (loss := head.section("loss_cls")) is not None:
+        loss.typed("CrossEntropyLoss")
+        loss.fixed(use_sigmoid=False)
+        loss.rest_trains()
+    return head.integer("num_classes"), read_deltas(head, _STDS), head.flag("reg_class_agnostic", False)
+
+
+def _below(section: Section, key: str) -> Section:
+    return section.section(key) or section.refuse(key, "a dict with its type")

@@ -1,0 +1,109 @@
+"""Two-stage networks from configurations: those of the zoo, with the names and shapes of mmdet's weights."""
+
+from typing import Any
+
+import pytest
+import torch
+from golden.reader import read_manifest
+from small_configs import NORM, new, resize
+
+from detforge.deploy.forms import Proposed
+from detforge.deploy.inputs.network_inputs import SizeInput
+from detforge.models.anchors import Anchors
+from detforge.models.config.text import ConfigError, Text
+from detforge.models.config.variant import describe
+from detforge.models.proposals import ProposalRule
+from detforge.models.regions import RegionFeatures
+
+STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
+META = {"dataset_meta": {"classes": tuple(f"class {i}" for i in range(80))}}
+
+
+def coder(stds: tuple[float, ...]) -> dict[str, Any]:
+    return {"type": "DeltaXYWHBBoxCoder", "target_means": (0.0,) * 4, "target_stds": stds}
+
+
+def box_head(stds: tuple[float, ...] = STDS[0], **changes: Any) -> dict[str, Any]:
+    head = {"type": "Shared2FCBBoxHead", "in_channels": 256, "fc_out_channels": 1024, "roi_feat_size": 7}
+    head |= {"num_classes": 80, "bbox_coder": coder(stds), "reg_class_agnostic": False}
+    losses = {"loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False}, "loss_bbox": {"type": "L1Loss"}}
+    return head | losses | changes
+
+
+def model(roi_head: dict[str, Any], rpn: dict[str, Any] | None = None) -> dict[str, Any]:
+    layer = {"type": "RoIAlign", "output_size": 7, "sampling_ratio": 0}
+    extractor = {"type": "SingleRoIExtractor", "roi_layer": layer, "out_channels": 256}
+    anchors = {"type": "AnchorGenerator", "scales": (8,), "ratios": (0.5, 1.0, 2.0), "strides": (4, 8, 16, 32, 64)}
+    proposals = {"nms_pre": 1500, "max_per_img": 900, "nms": {"type": "nms", "iou_threshold": 0.6}, "min_bbox_size": 0}
+    return {
+        "type": "mmdet.FasterRCNN",
+        "data_preprocessor": NORM,
+        "backbone": {"type": "ResNet", "depth": 50, "norm_cfg": {"type": "BN", "requires_grad": True}},
+        "neck": {"type": "FPN", "in_channels": (256, 512, 1024, 2048), "out_channels": 256, "num_outs": 5},
+        "rpn_head": {
+            "type": "RPNHead",
+            "in_channels": 256,
+            "anchor_generator": anchors,
+            "bbox_coder": coder((1.0,) * 4),
+            "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": True},
+        },
+        "roi_head": {"bbox_roi_extractor": extractor | {"featmap_strides": (4, 8, 16, 32)}, **roi_head},
+        "test_cfg": {
+            "rpn": proposals if rpn is None else rpn,
+            "rcnn": {"score_thr": 0.1, "nms": {"type": "nms", "iou_threshold": 0.45}, "max_per_img": 70},
+        },
+    }
+
+
+STANDARD = {"type": "StandardRoIHead", "bbox_head": box_head()}
+CASCADE = {"type": "CascadeRoIHead", "num_stages": 3, "stage_loss_weights": (1, 0.5, 0.25)}
+CASCADE |= {"bbox_head": tuple(box_head(stds, reg_class_agnostic=True) for stds in STDS)}
+DOUBLE = {"type": "DoubleHeadRoIHead", "reg_roi_scale_factor": 1.3}
+DOUBLE |= {"bbox_head": box_head(type="DoubleConvFCBBoxHead", num_convs=4, num_fcs=2, conv_out_channels=1024)}
+
+
+def described(keys: dict[str, Any]) -> Any:
+    return describe(Text({"model": keys, **new(resize())}, {}), META).variant
+
+
+@pytest.mark.parametrize(
+    ("golden", "roi_head"), [("faster_rcnn_r50", STANDARD), ("cascade_rcnn_r50", CASCADE), ("double_heads_r50", DOUBLE)]
+)
+def test_a_configured_network_has_mmdets_weights(golden: str, roi_head: dict[str, Any]) -> None:
+    variant = described(model(roi_head))
+    with torch.device("meta"):
+        network: Any = variant.build(80)
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
+    assert shapes == {key: shape for key, shape, _ in read_manifest(golden)["state"]}
+    assert variant.classes_key in shapes
+    assert variant.other_inputs == (SizeInput(),)
+    assert isinstance(variant.form, Proposed)
+    assert (variant.suppress.conf, variant.suppress.iou, variant.suppress.max_det) == (0.1, 0.45, 70)
+    assert network.rpn_head.rule == ProposalRule(1500, 0.6, 900)
+    assert network.rpn_head.anchors == Anchors((4, 8, 16, 32, 64), (0.5, 1.0, 2.0), (8.0,))
+    assert network.roi_head.features == RegionFeatures()
+    heads = network.roi_head.bbox_head
+    stds = [head.stds for head in heads] if roi_head is CASCADE else [heads.stds]
+    assert stds == list(STDS[: len(stds)])
+
+
+def test_proposals_as_written_before_mmdet_2_4() -> None:
+    old = {"nms_across_levels": False, "nms_pre": 1000, "nms_post": 1000, "max_num": 800, "nms_thr": 0.7}
+    variant = described(model(STANDARD, old | {"min_bbox_size": 0}))
+    with torch.device("meta"):
+        assert variant.build(80).rpn_head.rule == ProposalRule(1000, 0.7, 800)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask_head": {"type": "FCNMaskHead"}}, r"model\.roi_head\.mask_head is"),
+        ({"type": "GridRoIHead"}, r"type is 'GridRoIHead'; supported second stages: StandardRoIHead, "),
+        ({"bbox_head": box_head(type="BBoxHead")}, r"bbox_head\.type is 'BBoxHead'; supported: Shared2FCBBoxHead"),
+        ({"bbox_head": box_head(loss_cls={"type": "SeesawLoss"})}, r"loss_cls\.type is 'SeesawLoss'"),
+        ({"bbox_head": box_head(roi_feat_size=14)}, r"roi_feat_size is 14; supported: 7"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        described(model(STANDARD | changes))
