@@ -78,13 +78,19 @@ private:
 
     // The pixels of at least `least_peak` that no neighbour exceeds, the `top_k` highest of them, row by row.
     void find_peaks(ptrdiff_t keypoint) {
+        constexpr ptrdiff_t run = 32;
         const ptrdiff_t h = maps_.h, w = maps_.w;
         maps_.fill(rules_.limbs.size() + keypoint, values_);
         std::vector<Candidate> found;
         for (ptrdiff_t y = 0; y < h; ++y) {
             const float* row = &values_[y * w];
-            for (ptrdiff_t x = next_high(row, 0, w); x < w; x = next_high(row, x + 1, w)) {
-                if (row[x] <= 1e30f && is_top(y, x)) found.push_back({row[x], y * w + x});
+            for (ptrdiff_t start = 0; start < w; start += run) {  // most of a map is background
+                const ptrdiff_t end = std::min(start + run, w);
+                if (count_high(row + start, end - start, rules_.least_peak) == 0) continue;
+                for (ptrdiff_t x = start; x < end; ++x) {
+                    const bool is_high = row[x] >= rules_.least_peak && row[x] <= 1e30f;
+                    if (is_high && is_top(y, x)) found.push_back({row[x], y * w + x});
+                }
             }
         }
         if (found.size() > rules_.top_k) {
@@ -95,16 +101,10 @@ private:
         for (const Candidate& candidate : found) peaks_.push_back(refined(candidate.pixel / w, candidate.pixel % w));
     }
 
-    // The first pixel from x on of at least `least_peak`. Most of a map is background, and whole runs are skipped.
-    ptrdiff_t next_high(const float* row, ptrdiff_t x, ptrdiff_t w) const {
-        constexpr ptrdiff_t run = 64;
-        for (; x + run <= w && count_high(row + x, run, rules_.least_peak) == 0; x += run) {}
-        while (x < w && !(row[x] >= rules_.least_peak)) ++x;
-        return x;
-    }
-
     bool is_top(ptrdiff_t y, ptrdiff_t x) const {
-        const float value = values_[y * maps_.w + x];
+        const float* at = &values_[y * maps_.w + x];
+        const float value = *at;
+        if ((x > 0 && at[-1] > value) || (x + 1 < maps_.w && at[1] > value)) return false;
         for (ptrdiff_t v = std::max<ptrdiff_t>(y - 1, 0); v <= std::min(y + 1, maps_.h - 1); ++v) {
             for (ptrdiff_t u = std::max<ptrdiff_t>(x - 1, 0); u <= std::min(x + 1, maps_.w - 1); ++u) {
                 if (values_[v * maps_.w + u] > value) return false;
@@ -134,9 +134,10 @@ private:
     }
 
     // The links of a limb whose map is high between two peaks, the best first.
-    std::vector<Link> possible_links(size_t limb) const {
+    std::vector<Link> possible_links(size_t limb) {
         const auto [first, second] = rules_.limbs[limb];
         std::vector<Link> links;
+        maps_.find_quiet(limb, rules_.least_limb);
         for (ptrdiff_t a = starts_[first]; a < starts_[first + 1]; ++a) {
             for (ptrdiff_t b = starts_[second]; b < starts_[second + 1]; ++b) {
                 const double length = std::hypot(peaks_[b].x - peaks_[a].x, peaks_[b].y - peaks_[a].y);
@@ -153,22 +154,32 @@ private:
     // The mean of a limb's map at up to 20 points, less for limbs longer than half the height. It is 0 if less than four
     // fifths of them are above `least_limb`. Half px are rounded to even ones, as in Python.
     double between(size_t limb, const Point& from, const Point& to, double length) const {
-        constexpr double points = 20, share = 0.8;
-        const ptrdiff_t count = static_cast<ptrdiff_t>(std::min(std::nearbyint(length + 1), points));
+        constexpr ptrdiff_t points = 20;
+        const ptrdiff_t count = static_cast<ptrdiff_t>(std::min<double>(even(length + 1), points));
+        const ptrdiff_t allowed = count - (4 * count + 4) / 5;  // misses
+        const double steps = std::max<ptrdiff_t>(count - 1, 1), down = (to.y - from.y) / steps, across = (to.x - from.x) / steps;
+        ptrdiff_t rows[points], columns[points], misses = 0;
+        // Most pairs are not linked, and have nothing between them: the points in the middle come first.
+        for (ptrdiff_t j = 0, i = count / 3; j < count; ++j, i = i + 1 < count ? i + 1 : 0) {
+            const bool is_last = i + 1 == count && count > 1;
+            rows[i] = static_cast<ptrdiff_t>(even(is_last ? to.y : i * down + from.y));
+            columns[i] = static_cast<ptrdiff_t>(even(is_last ? to.x : i * across + from.x));
+            misses += !maps_.may_exceed(rows[i], columns[i]);
+            if (misses > allowed) return 0;
+        }
         double sum = 0;
-        ptrdiff_t high = 0;
+        misses = 0;
         for (ptrdiff_t i = 0; i < count; ++i) {
-            const auto place = [&](double start, double end) {
-                if (i + 1 == count && count > 1) return static_cast<ptrdiff_t>(std::nearbyint(end));
-                return static_cast<ptrdiff_t>(std::nearbyint(count > 1 ? i * ((end - start) / (count - 1)) + start : start));
-            };
-            const float value = maps_.at(limb, place(from.y, to.y), place(from.x, to.x));
+            const float value = maps_.at(limb, rows[i], columns[i]);
             sum += finite(value);
-            high += value > rules_.least_limb;
-            if (high + (count - 1 - i) < share * count) return 0;
+            misses += !(value > rules_.least_limb);
+            if (misses > allowed) return 0;
         }
         return sum / count + std::min(0.5 * maps_.h / length - 1, 0.0);
     }
+
+    // Rounds half to even like nearbyint, but in two additions: a double near 1.5 * 2^52 has no fraction bits.
+    static double even(double value) { return (value + 6755399441055744.0) - 6755399441055744.0; }
 
     // Adds a link to the people that have one of its ends. Peculiarity: a third person is overlooked.
     void join(size_t limb, const Link& link) {

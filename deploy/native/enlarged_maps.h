@@ -46,6 +46,17 @@ struct Taps {
         }
     }
 
+    // The most by which a value may exceed the largest of those that it is made of.
+    float gain() const {
+        float most_weight = 1;
+        for (size_t i = 0; i < first.size(); ++i) {
+            float sum = 0;
+            for (ptrdiff_t k = 0; k < count; ++k) sum += std::abs(weights[i * count + k]);
+            most_weight = std::max(most_weight, sum);
+        }
+        return most_weight * 1.0001f;  // for rounding
+    }
+
     std::vector<ptrdiff_t> first;
     std::vector<float> weights;
     ptrdiff_t count = 1;
@@ -82,6 +93,14 @@ DETFORGE_CLONES static void mix_taps(const float* rows, const float* weights, pt
         const float* row = rows + k * size;
         for (ptrdiff_t x = 0; x < size; ++x) out[x] += weights[k] * row[x];
     }
+}
+
+DETFORGE_CLONES static void mark(const float* values, float limit, uint8_t* out, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; ++i) out[i] = !(std::abs(values[i]) <= limit);
+}
+
+DETFORGE_CLONES static void merge_marks(const uint8_t* from, uint8_t* to, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; ++i) to[i] |= from[i];
 }
 
 // The mean of all runs at the size h x w.
@@ -123,6 +142,32 @@ public:
         for (float& value : out) value /= runs_.size();
     }
 
+    // Prepares `may_exceed` for a map.
+    void find_quiet(ptrdiff_t map, float least) {
+        loud_.resize(runs_.size());
+        for (size_t i = 0; i < runs_.size(); ++i) {
+            const MapRun& run = runs_[i];
+            const float limit = least / (rows_[i].gain() * columns_[i].gain());
+            const ptrdiff_t size = run.h * run.w;
+            std::vector<uint8_t> hot(size);
+            mark(run.maps[map], limit, hot.data(), size);
+            loud_[i] = hot;
+            for (ptrdiff_t k = 1; k < columns_[i].count; ++k) merge_marks(&hot[k], loud_[i].data(), size - k);
+            hot = loud_[i];
+            for (ptrdiff_t k = 1; k < rows_[i].count && k < run.h; ++k) {
+                merge_marks(&hot[k * run.w], loud_[i].data(), size - k * run.w);
+            }
+        }
+    }
+
+    // Whether a pixel may be above the limit of `find_quiet`. It is not where all that it is made of is near 0.
+    bool may_exceed(ptrdiff_t y, ptrdiff_t x) const {
+        for (size_t i = 0; i < runs_.size(); ++i) {
+            if (loud_[i][rows_[i].first[y] * runs_[i].w + columns_[i].first[x]]) return true;
+        }
+        return false;
+    }
+
     // One pixel of a map.
     float at(ptrdiff_t map, ptrdiff_t y, ptrdiff_t x) const {
         double sum = 0;
@@ -146,6 +191,7 @@ private:
     std::vector<std::vector<int32_t>> firsts_;
     std::vector<std::vector<float>> by_tap_;  // the columns' weights, one tap after the other
     std::vector<float> stretched_, mixed_;
+    std::vector<std::vector<uint8_t>> loud_;  // of each cell: whether one of those from it on is far from 0
 };
 
 }  // namespace detforge

@@ -12,6 +12,7 @@ from . import (
     atss,
     autoassign,
     borderdet,
+    carafe,
     cascade_rcnn,
     centernet,
     centernet_pose,
@@ -20,6 +21,7 @@ from . import (
     convnext,
     cornernet,
     cpm,
+    cpn,
     cspnet,
     dark,
     ddod,
@@ -57,6 +59,7 @@ from . import (
     pifpaf,
     pisa,
     posefix,
+    psconv,
     pvt,
     pyconv,
     refinedet,
@@ -102,6 +105,8 @@ _DETECTION = (
     double_head,
     panet,
     pisa,
+    carafe,
+    psconv,
     dsfpn,
     retinanet,
     ap_loss,
@@ -154,7 +159,7 @@ _DETECTION = (
 )
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
-    *(cpm, hourglass, litehrnet, vipnas),
+    *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
     *(posefix, wholebody, hands_and_faces, marker_corners),
 )

@@ -266,8 +266,8 @@ void suppression(Draw& draw) {
 // Pools regions by a rule of regions.h, whose taps are summed one by one.
 template <class Rule>
 void regions(Draw& draw, const std::string& op, const Dims& more_attributes, bool has_shifts = false) {
-    const int64_t levels = draw.whole(1, 5), n = draw.whole(0, 2), c = draw.whole(0, 20), k = draw.whole(0, 20);
-    const int64_t h = draw.whole(1, 20), w = draw.whole(1, 20), rows = draw.whole(1, 9), columns = draw.whole(1, 9);
+    const int64_t levels = draw.whole(1, 5), n = draw.whole(0, 2), c = draw.whole(0, 20), k = draw.whole(0, 6);
+    const int64_t h = draw.whole(1, 12), w = draw.whole(1, 12), rows = draw.whole(1, 6), columns = draw.whole(1, 6);
     Node node{op + std::to_string(levels), {}, {rows, columns, draw.whole<int64_t>(1, 4)}};
     node.attributes.insert(node.attributes.end(), more_attributes.begin(), more_attributes.end());
     node.attributes.push_back(draw.whole<int64_t>(1, 9));
@@ -292,23 +292,31 @@ void regions(Draw& draw, const std::string& op, const Dims& more_attributes, boo
     }
     const Rule rule({tensors.data(), {}, node.attributes.data()}, static_cast<int>(levels));
     const int64_t bins = rows * columns;
-    for (int64_t i = 0; i < static_cast<int64_t>(y.size()); ++i) {
-        const int64_t index = i / bins / c;
-        const auto region = rule.region(index);
-        const Tensor& x = tensors[static_cast<size_t>(region.level)];
-        const float* plane = x.as<const float>() + (index / k * c + i / bins % c) * x[2] * x[3];
-        double expected = 0;
-        Tap row, column;
-        for (int64_t s = 0; s < region.rows.taps(); ++s) {
-            const int64_t row_bin = has_shifts ? i % bins : i % bins / columns;
-            if (!region.rows.tap(static_cast<int>(row_bin), s, row)) continue;
-            for (int64_t t = 0; t < region.columns.taps(); ++t) {
-                const int64_t column_bin = has_shifts ? i % bins : i % columns;
-                if (!region.columns.tap(static_cast<int>(column_bin), t, column)) continue;
-                expected += static_cast<double>(row.weight) * column.weight * plane[row.place * x[3] + column.place];
-            }
+    const auto taps_of = [](const auto& axis, int64_t bin) {
+        std::vector<Tap> taps(1);
+        for (int64_t i = 0; i < axis.taps(); ++i) {
+            if (axis.tap(static_cast<int>(bin), i, taps.back())) taps.emplace_back();
         }
-        require(std::abs(y[i] - expected) < 1e-4, "a bin is the sum of its taps");
+        taps.pop_back();
+        return taps;
+    };
+    for (int64_t i = 0; i < n * k * bins; ++i) {
+        const int64_t index = i / bins, bin = i % bins;
+        const auto region = rule.region(index);
+        const std::vector<Tap> row_taps = taps_of(region.rows, has_shifts ? bin : bin / columns);
+        const std::vector<Tap> column_taps = taps_of(region.columns, has_shifts ? bin : bin % columns);
+        const Tensor& x = tensors[static_cast<size_t>(region.level)];
+        for (int64_t channel = 0; channel < c; ++channel) {
+            const float* plane = x.as<const float>() + (index / k * c + channel) * x[2] * x[3];
+            double expected = 0;
+            for (const Tap& row : row_taps) {
+                for (const Tap& column : column_taps) {
+                    const double weight = static_cast<double>(row.weight) * column.weight;
+                    expected += weight * plane[row.place * x[3] + column.place];
+                }
+            }
+            require(std::abs(y[(index * c + channel) * bins + bin] - expected) < 1e-4, "a bin is the sum of its taps");
+        }
     }
 }
 

@@ -1,69 +1,15 @@
-"""Made-up people, and the maps that single-stage pose networks would give for them."""
+"""The maps that single-stage networks would give for the made-up people of `crowds.py`."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from golden.crowds import people, rounded
 from golden.reader import rng
 from numpy.typing import NDArray
 
 Maps = dict[str, NDArray[np.float32]]
 _STRIDE = 4
-
-
-def people(
-    name: str,
-    n: int,
-    width: int,
-    height: int,
-    size: tuple[float, float] = (0.45, 0.8),
-    *,
-    overlap: bool = False,
-    border: bool = False,
-    hide: float = 0.0,
-) -> NDArray[np.float32]:
-    """COCO's keypoints (n, 17, 3) of people in an image of width x height px: x, y and 2, or zeros where hidden."""
-    draw = rng(f"people/{name}")
-    everyone = np.zeros((n, 17, 3))
-    for i, one in enumerate(everyone):
-        tall = draw.uniform(*size) * height
-        if border:
-            hips = np.array([draw.choice([0.02, 0.98]) * width, draw.uniform(0.2, 0.9) * height])
-        elif overlap:
-            hips = np.array([width / 2, height / 2]) + draw.uniform(-0.25, 0.25, 2) * tall
-        else:
-            hips = np.array([(i + 0.5 + draw.uniform(-0.12, 0.12)) * width / n, height * draw.uniform(0.48, 0.56)])
-        points = _person(draw, hips, tall, draw.choice([-1.0, 1.0]) * draw.uniform(0.45, 1.0))
-        seen = draw.uniform(size=17) >= hide
-        seen &= (points >= 0).all(1) & (points <= np.array([width - 1, height - 1])).all(1)
-        one[:, :2], one[:, 2] = points * seen[:, None], 2 * seen
-    return np.round(everyone, 2).astype(np.float32)
-
-
-def _person(draw: np.random.Generator, hips: NDArray[Any], tall: float, turn: float) -> NDArray[np.float64]:
-    tilt = draw.uniform(-0.25, 0.25)
-    up, side = np.array([np.sin(tilt), -np.cos(tilt)]), np.array([np.cos(tilt), np.sin(tilt)]) * turn
-    neck = hips + 0.29 * tall * up
-    points = np.zeros((17, 2))
-    points[0] = neck + 0.13 * tall * up + 0.03 * tall * draw.uniform(-1, 1) * side
-    for first, along, above in ((1, 0.025, 0.025), (3, 0.055, 0.010)):
-        points[first] = points[0] + along * tall * side + above * tall * up
-        points[first + 1] = points[0] - along * tall * side + above * tall * up
-    for first, middle, along in ((5, neck, 0.11), (11, hips, 0.08)):
-        points[first], points[first + 1] = middle + along * tall * side, middle - along * tall * side
-
-    def limb(start: int, end: int, angle: float, length: float) -> None:
-        points[end] = points[start] + length * tall * np.array([np.sin(angle), np.cos(angle)])
-
-    for sign, i in ((1, 5), (-1, 6)):
-        facing = sign * np.sign(turn)
-        arm = facing * draw.uniform(-0.5, 2.6)
-        limb(i, i + 2, arm, 0.17)
-        limb(i + 2, i + 4, arm + draw.uniform(-1.6, 1.6), 0.15)
-        leg = facing * draw.uniform(-0.2, 0.6)
-        limb(i + 6, i + 8, leg, 0.24)
-        limb(i + 8, i + 10, leg + draw.uniform(-0.9, 0.4) * sign, 0.23)
-    return points
 
 
 def centre_maps(
@@ -157,11 +103,6 @@ def root_maps(
     root += 5 * noise * draw.standard_normal(root.shape)
     flat = displacements.reshape(34, h, w) + noise * draw.standard_normal((34, h, w))
     return {"root": rounded(root), "disp": rounded(flat)}
-
-
-def rounded(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Values in steps of 2^-20, which hide the last bits of another machine's exponential function."""
-    return (np.round(values * 2**20) / 2**20).astype(np.float32)
 
 
 def checksum(values: NDArray[Any]) -> list[float]:

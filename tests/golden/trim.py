@@ -139,6 +139,7 @@ SLOW = (
     *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
     "cornernet_hg104",
     "centripetalnet_hg104",
+    "pisa_faster_r50",
 )
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
@@ -192,8 +193,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
 
 
 def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
-    """Write a pose network's golden, without what the mirrored image gives inside the network."""
-    mirrored = re.compile(r"@|^flipped/")
+    """Write a pose network's golden, without what the mirrored image gives inside the network, and training's maps."""
+    mirrored = re.compile(r"@|^flipped/|_flipped$|^global/")
     arrays: dict[str, Any] = {f"weights/{key[3:]}": full[key] for key in full if key.startswith("ov/")}
     cases: dict[str, Any] = {}
     for tag, case in meta["cases"].items():

@@ -47,7 +47,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         named = numbered("backbone", backbone_levels(levels, golden.raw))
         if "neck/0" in golden.raw:
             named |= numbered("neck", [x.view(golden.raw["neck/0"].shape) for x in features])
-        named |= numbered("head", head_outputs(model.head, maps, golden.raw))
+        named |= numbered("refine" if "refine" in golden.raw else "head", head_outputs(model.head, maps, golden.raw))
         views = model.head.decode(maps), model(image.flip(3))
     return Run(golden, variant, model, named, {name: torch.cat([view[name] for view in views]) for name in views[0]})
 
