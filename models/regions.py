@@ -16,6 +16,7 @@ class RegionFeatures:
     Each region is pooled from one level, by RoIAlign with `sampling` points per side of a bin, 0 for one per cell. The
     finest of the `levels` has the stride `stride`; regions whose area has a root below 2 * `finest` px are pooled from
     it, those below 4 * `finest` px from the next, and so on. `aligned` ones are half a cell further up and left.
+    `inclusive` regions end at their last pixel (mmdet before 1.1).
     """
 
     levels: int = 4
@@ -24,10 +25,14 @@ class RegionFeatures:
     sampling: int = 0
     aligned: bool = True
     finest: int = 56
+    inclusive: bool = False
 
     def __call__(self, levels: Sequence[Tensor], regions: Tensor, pooled: Tensor | None = None) -> Tensor:
         """The features of regions, or of those `pooled` in their place from the levels of the former."""
-        least = 0 if self.aligned else 1
+        least = 0 if self.aligned or self.inclusive else 1
+        if self.inclusive:
+            last = regions.new_tensor((0, 0, 1, 1))
+            regions, pooled = regions + last, None if pooled is None else pooled + last
         return roi_align(
             list(levels[: self.levels]),
             regions,

@@ -15,7 +15,8 @@ class BoxHead(nn.Module):
 
     Without a `width` the mean of a region's features takes their place. `forward` gives raw logits: `classes`
     (n, k, classes + 1), the last of which is the background, and `deltas` (n, k, classes * 4), or (n, k, 4) if the
-    classes share a box (`agnostic`).
+    classes share a box (`agnostic`). In the `legacy` form of mmdet before 2.0 the background is the first class, which
+    has a box too, and boxes end at their last pixel.
     """
 
     def __init__(
@@ -27,15 +28,16 @@ class BoxHead(nn.Module):
         width: int | None = 1024,
         stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         agnostic: bool = False,
+        legacy: bool = False,
     ) -> None:
         super().__init__()
-        self.classes, self.stds = classes, tuple(stds)
+        self.classes, self.stds, self.legacy = classes, tuple(stds), legacy
         self.shared_fcs = nn.ModuleList()
         if width is not None:
             self.shared_fcs.extend([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
         width = width or channels
         self.fc_cls = nn.Linear(width, classes + 1)
-        self.fc_reg = nn.Linear(width, 4 if agnostic else 4 * classes)
+        self.fc_reg = nn.Linear(width, 4 if agnostic else 4 * (classes + legacy))
         nn.init.normal_(self.fc_cls.weight, std=0.01)
         nn.init.normal_(self.fc_reg.weight, std=0.001)
 
@@ -47,12 +49,16 @@ class BoxHead(nn.Module):
 
     def scores(self, logits: dict[str, Tensor]) -> Tensor:
         """The scores (n, k, classes) of classes, in fp32."""
-        return logits["classes"].float().softmax(-1)[..., : self.classes]
+        scores = logits["classes"].float().softmax(-1)
+        return scores[..., 1:] if self.legacy else scores[..., :-1]
 
     def boxes(self, logits: dict[str, Tensor], regions: Tensor) -> Tensor:
         """The boxes (n, k, classes or 1, 4) xyxy px for regions (n, k, 4) xyxy px, in fp32."""
         deltas = logits["deltas"].float().unflatten(-1, (-1, 4))
-        return deltas_to_boxes(deltas, boxes_to_priors(regions)[:, :, None], self.stds)
+        if self.legacy and deltas.shape[2] > 1:
+            deltas = deltas[:, :, 1:]
+        priors = boxes_to_priors(regions, self.legacy)[:, :, None]
+        return deltas_to_boxes(deltas, priors, self.stds, self.legacy)
 
 
 class SplitBoxHead(BoxHead):

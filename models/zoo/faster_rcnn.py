@@ -1,6 +1,7 @@
 """Faster R-CNN (arXiv 1506.01497) with a feature pyramid (arXiv 1612.03144)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,14 +50,20 @@ def build(
     rule: ProposalRule = USUAL,
     neck: Callable[..., nn.Module] = POOLED,
     box_head: Callable[..., nn.Module] = BoxHead,
+    legacy: bool = False,
 ) -> nn.Module:
     """A Faster R-CNN whose box head has layers of `width`.
 
-    `neck` takes the channels of the levels C2 to C5 and those of the pyramid.
+    `neck` takes the channels of the levels C2 to C5 and those of the pyramid. The `legacy` form is that of mmdet before
+    1.1: boxes end at their last pixel, and the background is the first class.
     """
     trunk = backbone()
-    rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
-    features = RegionFeatures()
+    anchors, features = ANCHORS, RegionFeatures()
+    if legacy:
+        anchors = replace(anchors, centre=0.5, inclusive=True, rounded="corners")
+        features = replace(features, sampling=2, aligned=False, inclusive=True)
+        rule, box_head = replace(rule, inclusive=True), partial(box_head, legacy=True)
+    rpn = RPNHead(channels, anchors=anchors, rule=rule)
     return TwoStageDetector(
         trunk,
         neck(trunk.channels, channels),

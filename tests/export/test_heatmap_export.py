@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from lively import lively_weights
 
 from detforge.deploy.backends.ort import OrtBackend
 from detforge.deploy.detinfer import cli
@@ -23,8 +24,6 @@ from detforge.models.zoo import find
 pytestmark = pytest.mark.slow
 
 NETWORKS = ("centernet_test", "cornernet_test", "centripetalnet_test", "extremenet_test")
-# Where the scores along an edge are nearly equal, rounding decides where they rise.
-LEAST = {"extremenet_test": 0.8}
 SIZES = {
     "centernet_test": (128, 160),
     "cornernet_test": (127, 255),
@@ -47,8 +46,10 @@ class TorchBackend:
 @pytest.fixture(scope="module", params=NETWORKS)
 def report(request, tmp_path_factory):
     """The default export: fp32, every axis free, verified."""
-    name = request.param
-    return export(name, checkpoint="random", output=tmp_path_factory.mktemp("heatmap") / f"{name}.onnx")
+    name, folder = request.param, tmp_path_factory.mktemp("heatmap")
+    # Where the scores along an edge are nearly equal, as with random weights, rounding decides where they rise.
+    torch.save(lively_weights(name), folder / "weights.pth")
+    return export(name, checkpoint=str(folder / "weights.pth"), output=folder / f"{name}.onnx")
 
 
 def test_canvases_of_the_rule_were_verified(report):
@@ -58,7 +59,7 @@ def test_canvases_of_the_rule_were_verified(report):
     surplus = 1 if pad.rule == "or" else 0
     assert all((side + surplus) % pad.multiple == 0 for shape in runs for side in shape[2:])
     assert report.comparison.detections > 100
-    assert report.card.provenance.parity.match_rate >= LEAST.get(report.card.model, 1.0)
+    assert report.card.provenance.parity.match_rate == 1
 
 
 def test_no_normalisation_is_left(report):
@@ -74,6 +75,7 @@ def test_photographs_of_any_size_give_what_pytorch_gives(report):
     if isinstance(card.form, Extremes):
         card = replace(card, form=replace(card.form, least_point=0.0, least_centre=0.0))
     network = random_model(find(report.card.model))
+    network.load_state_dict(torch.load(report.path.parent / "weights.pth"))
     backend = OrtBackend(str(report.path))
     detector, reference = Detector(backend, card), Detector(TorchBackend(network, backend), card)
     images = [make_up(size, seed) for seed, size in enumerate([(120, 161), (97, 250), (120, 161)])]
@@ -84,7 +86,7 @@ def test_photographs_of_any_size_give_what_pytorch_gives(report):
             # Where two scores are nearly equal their order may differ.
             same = (ours.labels[:, None] == expected.labels) & (np.abs(ours.scores[:, None] - expected.scores) < 1e-5)
             same &= np.abs(ours.boxes[:, None] - expected.boxes).max(2) < 1e-2
-            assert min(same.any(0).mean(), same.any(1).mean()) >= LEAST.get(card.model, 1.0)
+            assert same.any(0).all() and same.any(1).all()
 
 
 @pytest.mark.parametrize("name", NETWORKS)

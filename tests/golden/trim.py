@@ -139,6 +139,7 @@ SLOW = (
     *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
     "cornernet_hg104",
     "centripetalnet_hg104",
+    "pisa_faster_r50",
 )
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
