@@ -60,6 +60,7 @@ def resize(
     swap: bool,
     threads: int,
 ) -> None: ...
+def antialias(image: NDArray[np.uint8], resized: NDArray[np.uint8]) -> None: ...
 def crop(
     image: NDArray[np.uint8],
     matrices: NDArray[np.float64],

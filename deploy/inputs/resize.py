@@ -18,7 +18,7 @@ LONGEST = 16384
 _LARGEST_KEPT = 1280  # px, the largest side to expect of images that are not resized
 _SHORT_SIDE = 256
 
-Filter = Literal["opencv", "float", "cubic", "warp"]
+Filter = Literal["opencv", "float", "cubic", "antialias", "warp"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,10 @@ class ResizedFrame(Frame):
             return
         if self.filter == "cubic":
             whole = np.asarray(cv2.resize(whole, self.resized_size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+        elif self.filter == "antialias":
+            resized = np.empty((*self.resized_size, 3), np.uint8)
+            _native.antialias(whole, resized)
+            whole = resized
         _native.resize(
             whole, canvas, self.resized_size, self.corner, pixels.mean, pixels.std, fill, pixels.swaps, threads
         )
@@ -160,10 +164,10 @@ class Resize(Geometry):
     becomes exactly `size`, or if that is None the canvas that it would be padded to. Its sides are rounded to the
     nearest px, or down with `rounding` "floor", which moves boxes. Results are divided by the ratio of the sizes, or
     with `inverse` "factor", as in YOLOX, by the factor before the rounding, or with "height", as in InsightFace, by the
-    ratio of the heights. `filter` "opencv" is OpenCV's bilinear
-    filter on 8-bit values, "cubic" its bicubic one; "float" is a bilinear filter on floats, as in torchvision's
-    transforms. "warp" is OpenCV's affine warp, which aligns the centres of the first pixels instead of their corners;
-    its padding is black, and its centring is to parts of px.
+    ratio of the heights. `filter` "opencv" is OpenCV's bilinear filter on 8-bit values, "cubic" its bicubic one;
+    "antialias" is Pillow's bilinear filter, which averages pixels when it reduces, as in Detectron2; "float" is a
+    bilinear filter on floats, as in torchvision's transforms. "warp" is OpenCV's affine warp, which aligns the centres
+    of the first pixels instead of their corners; its padding is black, and its centring is to parts of px.
     """
 
     size: tuple[int, int] | None = None

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "antialias.h"
 #include "bind.h"
 #include "crop.h"
 #include "resize.h"
@@ -41,6 +42,14 @@ void resize(Array<const uint8_t, nb::shape<-1, -1, 3>> image, Canvas canvas, std
     }
 }
 
+void antialias(Array<const uint8_t, nb::shape<-1, -1, 3>> image, Array<uint8_t, nb::shape<-1, -1, 3>> resized) {
+    const size_t height = image.shape(0), width = image.shape(1);
+    const size_t out_height = resized.shape(0), out_width = resized.shape(1);
+    if (height == 0 || width == 0 || out_height == 0 || out_width == 0) throw std::invalid_argument("the image has no pixels");
+    nb::gil_scoped_release release;
+    detforge::antialias(image.data(), height, width, resized.data(), out_height, out_width);
+}
+
 // Checks that the matrix neither rotates nor mirrors, and that positions fit the fixed-point format.
 void check(const double* matrix, size_t height, size_t width) {
     const bool straight = matrix[0] >= 0 && matrix[4] >= 0 && matrix[1] == 0 && matrix[3] == 0;
@@ -70,5 +79,6 @@ void crop(Array<const uint8_t, nb::shape<-1, -1, 3>> image, Array<const double, 
 void bind_images(nb::module_& m) {
     m.def("resize", &resize, "image"_a, "canvas"_a.noconvert(), "size"_a, "offset"_a, "mean"_a, "std"_a, "fill"_a, "swap"_a,
           "threads"_a);
+    m.def("antialias", &antialias, "image"_a, "resized"_a.noconvert());
     m.def("crop", &crop, "image"_a, "matrices"_a, "canvases"_a.noconvert(), "mean"_a, "std"_a, "swap"_a);
 }

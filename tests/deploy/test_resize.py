@@ -6,6 +6,7 @@ from math import floor
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from canvas import preprocessed
@@ -101,6 +102,30 @@ def test_bicubic_is_opencvs() -> None:
     spec.place.whole((30, 50)).fill(canvas, image, spec.pixels, threads=1)
     resized = cv2.resize(image, (64, 64), interpolation=cv2.INTER_CUBIC)[..., ::-1]
     np.testing.assert_allclose(canvas, ((resized - np.float64([1, 2, 3])) / [2, 3, 4]).transpose(2, 0, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "resized"),
+    [
+        ((97, 131), (40, 53)),
+        ((40, 53), (97, 131)),
+        ((300, 7), (31, 7)),
+        ((7, 300), (7, 31)),
+        ((480, 640), (800, 1067)),
+        ((900, 1400), (800, 1244)),
+        ((1, 1), (5, 3)),
+        ((1000, 3), (1, 1)),
+        ((64, 64), (64, 64)),
+        ((64, 33), (65, 32)),
+    ],
+)
+def test_antialiased_is_pillows_to_the_last_bit(size: tuple[int, int], resized: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    spec = ImageInput(Resize(resized, keep_aspect=False, filter="antialias"), "bgr", (0.0,) * 3, (1.0,) * 3)
+    canvas = np.empty((3, *resized), np.float32)
+    spec.place.whole(size).fill(canvas, image, spec.pixels, threads=1)
+    expected = np.asarray(PIL.Image.fromarray(image).resize(resized[::-1], PIL.Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(canvas.transpose(1, 2, 0), expected)
 
 
 def reference(image: np.ndarray, spec: ImageInput, frame: ResizedFrame) -> np.ndarray:
