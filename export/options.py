@@ -46,7 +46,7 @@ class ExportOptions:
         metavar="FILE|URL|random",
     )
     config: str | Path | None = option(
-        "the training configuration, as one flat file, if the checkpoint has none", type=Path, metavar="FILE.py"
+        "the training configuration, as one flat file, if the checkpoint has none", type=Path, metavar="FILE"
     )
     ignore_config: bool = option("export --model and ignore the checkpoint's configuration", False, action="store_true")
     precision: Precision = option("", "fp32")

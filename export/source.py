@@ -11,13 +11,14 @@ from torch import nn
 
 from ..deploy.system.errors import InputError, UsageError
 from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, fitting, load_variant, random_model, read_checkpoint
+from ..models.config.detectron2 import describe_yaml
 from ..models.config.text import ConfigError, UnknownNetworkError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
 from ..models.zoo import VARIANTS, find, torchvision
 from .options import ExportOptions
 
-_BY_CONFIG = "give its training configuration as --config FILE.py"
+_BY_CONFIG = "give its training configuration with --config FILE"
 _WITHOUT = "export {} without it by ignore_config (--ignore-config)"
 
 
@@ -141,6 +142,8 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
     if not isinstance(text, str):
         return None
     try:
+        if file is not None and Path(file).suffix.lower() in (".yaml", ".yml"):
+            return describe_yaml(text, checkpoint.meta)
         return describe(read_text(text), checkpoint.meta)
     except ConfigError as error:
         where = f"the configuration in {checkpoint.name}" if file is None else f"{file}"
@@ -148,16 +151,13 @@ def read_config(checkpoint: Checkpoint, file: str | Path | None = None) -> Descr
 
 
 def _read(file: Path) -> str:
-    if file.suffix.lower() in (".yaml", ".yml"):
-        raise InputError(
-            f"{file}: configurations of Detectron2, AdelaiDet and others are not read; give "
-            "a flat .py file of mmdet or mmpose, or name a model with --model"
-        )
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"{file}: the configuration cannot be read; {reason}; give the flat .py file") from error
+        raise InputError(
+            f"{file}: the configuration cannot be read; {reason}; give the flat .py file, or Detectron2's config.yaml"
+        ) from error
 
 
 def _facts_of_shapes(variant: Variant) -> tuple[Fact, ...]:

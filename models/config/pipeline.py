@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ...deploy.inputs.cover import Cover
 from ...deploy.inputs.crop import Crop
 from ...deploy.inputs.network_inputs import ImageInput
-from ...deploy.inputs.resize import LONGEST, Pad, Resize
+from ...deploy.inputs.resize import LONGEST, Filter, Pad, Resize
 from .section import Section, shown
 from .text import ConfigError
 
@@ -133,14 +133,15 @@ def _resize(step: Section, steps: Steps) -> Steps:
         raise ConfigError(f"{step.path} comes after another Resize or Pad; supported: one Resize, before all else")
     if steps.floats:
         raise ConfigError(f"{step.path} resizes images of floats; supported: to_float32=False in LoadImageFromFile")
-    step.fixed(scale_factor=None, backend="cv2", interpolation="bilinear")
+    step.fixed(scale_factor=None, interpolation="bilinear")
+    how: Filter = step.choice("backend", {"cv2": "opencv", "pillow": "antialias"}, "cv2")
     step.training("clip_object_border", "bbox_clip_border", "override")
     width, height = (step.integer("scale"),) * 2 if step.is_number("scale") else step.integers("scale", count=2)
     if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
         step.refuse("scale", f"sides of 1 to {LONGEST} px")
     if step.flag("keep_ratio", False):
-        return replace(steps, place=Resize((min(width, height), max(width, height)), "edges"))
-    return replace(steps, place=Resize((height, width), keep_aspect=False))
+        return replace(steps, place=Resize((min(width, height), max(width, height)), "edges", filter=how))
+    return replace(steps, place=Resize((height, width), keep_aspect=False, filter=how))
 
 
 def _pad(step: Section, steps: Steps) -> Steps:

@@ -22,7 +22,7 @@ class FinetuneOptions:
         "weights to start from (default: the model's published ones), or random", metavar="FILE|URL|random"
     )
     model: str | None = option("the network (default: that of the checkpoint's configuration)", metavar="NAME")
-    config: Path | None = option("the checkpoint's configuration, if it has none", type=Path, metavar="FILE.py")
+    config: Path | None = option("the checkpoint's configuration, if it has none", type=Path, metavar="FILE")
     ignore_config: bool = option("ignore the checkpoint's configuration", False, action="store_true")
     val: Path | None = option(
         "annotations to evaluate with (default: a tenth of the images is held out)", type=Path, metavar="FILE.json"
