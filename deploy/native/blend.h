@@ -8,16 +8,23 @@
 
 namespace detforge {
 
-// Along one axis: the two pixels of a source of `from` px between which each of `to` samples is, and its distance from
-// the first. Sample i is at `step` * i + `start`; those outside are at the nearest pixel.
+// Along one axis: the two pixels in a row of `from` between which each of `to` samples is, and its distance from the
+// first. Sample i is at `step` * i + `start`; a negative step mirrors the row. Samples outside are at the nearest pixel,
+// and those up to one px past the last are blends of it with itself: they round as in PyTorch.
 class Samples {
 public:
     Samples(ptrdiff_t from, ptrdiff_t to, double step, double start) : first(to), second(to), weight(to) {
+        const bool mirrored = step < 0;
+        const auto last = static_cast<double>(from - 1);
         for (ptrdiff_t i = 0; i < to; ++i) {
-            const double place = std::clamp(step * i + start, 0.0, static_cast<double>(from - 1));
-            first[i] = static_cast<ptrdiff_t>(place);
+            const double at = step * i + start, place = std::clamp(mirrored ? last - at : at, 0.0, last + 1);
+            first[i] = std::min(static_cast<ptrdiff_t>(place), from - 1);
             second[i] = std::min(first[i] + 1, from - 1);
             weight[i] = static_cast<float>(place - first[i]);
+            if (mirrored) {
+                first[i] = from - 1 - first[i];
+                second[i] = from - 1 - second[i];
+            }
         }
     }
 

@@ -63,10 +63,15 @@ def test_every_network_has_as_many_keypoints_as_its_skeleton(variant) -> None:
 @pytest.mark.parametrize("variant", [v for v in POSE if v.name.endswith("_test")], ids=lambda variant: variant.name)
 def test_outputs_are_single_precision_whatever_the_trunk(variant) -> None:
     network = random_model(variant)
-    image = torch.randn(2, 3, *variant.input.place.size, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    canvas = variant.input.place.size or (64, 64)
+    shapes = [(2, 3, *canvas), *((2, *each.shape(canvas)) for each in variant.other_inputs)]
+    inputs = [torch.randn(shape, generator=generator) for shape in shapes]
     with torch.inference_mode():
-        exact, rough = network(image), network.half()(image)
+        exact, rough = network(*inputs), network.half()(*inputs)
+    peaks = {output.name for output in variant.form.outputs if output.compare == "place"}  # their order may change
     for name, value in rough.items():
         assert value.dtype == torch.float32
-        assert value.shape[:2] == (2, variant.classes)
-        np.testing.assert_allclose(value, exact[name], atol=0.02 * float(exact[name].std()))
+        assert value.shape == exact[name].shape
+        if name not in peaks:
+            np.testing.assert_allclose(value, exact[name], rtol=1e-3, atol=0.02 * float(exact[name].std()))
