@@ -52,8 +52,8 @@ def test_target(compiler: str, target: str, tmp_path: Path) -> None:
     subprocess.run([*command, *map(str, (HERE / f"{target}.cpp", *sources))], check=True)
     seconds = os.environ.get("FUZZ_SECONDS")
     limits = [f"-max_total_time={seconds}"] if seconds else ["-seed=1", f"-runs={runs}"]
-    # Leaks are not looked for: that needs rights which containers often lack. Memory is limited by allocation, since the
-    # size of a process counts that of the one which started it.
+    # Leaks are not looked for: that needs rights which containers often lack. Memory is limited by allocation, since
+    # the size of a process counts that of the one which started it.
     memory = ["-rss_limit_mb=0", "-malloc_limit_mb=1024"]
     options = ["-max_len=4096", "-len_control=0", "-timeout=20", "-detect_leaks=0", f"-exact_artifact_path={found}"]
     done = subprocess.run([str(binary), *limits, *memory, *options], capture_output=True, text=True, check=False)
