@@ -103,6 +103,11 @@ def resize(rng: Random) -> tuple[Any, ...]:
     return image, canvas, *places, *numbers, bool(rng.integers(0, 2)), int(rng.integers(1, 4))
 
 
+def antialias(rng: Random) -> tuple[Any, ...]:
+    image, resized = (np.zeros((*rng.integers(0, 90, 2), 3), np.uint8) for _ in range(2))
+    return rng.integers(0, 256, image.shape, np.uint8), resized
+
+
 def crop(rng: Random) -> tuple[Any, ...]:
     n = size(rng, 4)
     image = rng.integers(0, 256, (*rng.integers(1, 60, 2), 3), np.uint8)
@@ -232,6 +237,7 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             fuse,
             select,
             resize,
+            antialias,
             crop,
             heatmap_peaks,
             offset_peaks,
