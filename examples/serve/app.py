@@ -37,7 +37,8 @@ class Detections:
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=WAIT)
     async def __call__(self, images: list) -> list[list[dict]]:
         found = await run_in_threadpool(self.detector, images)
-        self.detected.inc(max(sum(map(len, found)), 1e-9))
+        if count := sum(map(len, found)):
+            self.detected.inc(count)
         return [each.to_coco() for each in found]
 
 

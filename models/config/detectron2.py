@@ -1,6 +1,6 @@
-"""Configurations of Detectron2: the config.yaml that its training writes, said in the words of OpenMMLab's.
+"""Configurations of Detectron2: the config.yaml that its training writes, translated to one of OpenMMLab.
 
-Faster R-CNN with a feature pyramid is read: it is the network of OpenMMLab under other names, on images that Pillow
+Faster R-CNN with a feature pyramid is supported. It is OpenMMLab's network under other names, on images that Pillow
 resizes.
 """
 
@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from .section import shown
-from .text import ConfigError, Text, UnknownNetworkError
+from .text import ConfigError, Text, UnknownNetworkError, check_length
 from .variant import Described, describe
 
-_MOST_CHARACTERS = 1 << 20
 _DUMPED = "give the config.yaml of the training's output folder"
 _NETWORK = "GeneralizedRCNN"
 _LEVELS = ["res2", "res3", "res4", "res5"]
@@ -90,11 +89,10 @@ _KEYS = {
 
 
 def read_yaml(text: str) -> Text:
-    """The configuration of OpenMMLab that says the same as a config.yaml."""
+    """The equivalent OpenMMLab configuration of a config.yaml."""
     import yaml
 
-    if len(text) > _MOST_CHARACTERS:
-        raise ConfigError(f"it has {len(text)} characters, {_MOST_CHARACTERS} at most are read; {_DUMPED}")
+    check_length(text, _DUMPED)
     try:
         values: Any = yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:

@@ -42,8 +42,7 @@ def read_text(text: str) -> Text:
     Assignments of other expressions are listed in `unread`, since most are not needed. Raises ConfigError for other
     statements, and for a text that inherits from other files.
     """
-    if len(text) > _MOST_CHARACTERS:
-        raise ConfigError(f"it has {len(text)} characters, {_MOST_CHARACTERS} at most are read; give the one dumped")
+    check_length(text, "give the one dumped")
     try:
         with warnings.catch_warnings(action="ignore"):
             body = ast.parse(text).body
@@ -60,6 +59,12 @@ def read_text(text: str) -> Text:
         except ConfigError as error:
             unread[name] = str(error)
     return Text(values, unread)
+
+
+def check_length(text: str, remedy: str) -> None:
+    """Raise ConfigError for a text that is too long to be a configuration."""
+    if len(text) > _MOST_CHARACTERS:
+        raise ConfigError(f"it has {len(text)} characters, {_MOST_CHARACTERS} at most are read; {remedy}")
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:

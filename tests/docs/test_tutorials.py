@@ -14,12 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from foreign_files import write_foreign
-from small_configs import NORM, dense, new, resize
-
-from detforge.models.config.text import Text
-from detforge.models.config.variant import describe
+from own_checkpoints import save
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/tutorials").glob("*.md"))
@@ -32,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "examples/photos", tmp_path / "photos")
     shutil.copy(ROOT / "examples/photos/desk.jpg", tmp_path / "photo.jpg")
     _write_clip(tmp_path / "clip.mp4")
-    _write_checkpoint(tmp_path / "mine.pth")
+    save(tmp_path / "mine.pth")
     cells = sum((64 // stride) * (96 // stride) for stride in (8, 16, 32))
     write_foreign(tmp_path / "yolox.onnx", {"output": np.zeros((1, cells, 85), np.float32)})
     return tmp_path
@@ -44,17 +40,6 @@ def _write_clip(path: Path) -> None:
     for i in range(3):
         clip.write(photo[200 + i : 440 + i, 200:520])
     clip.release()
-
-
-def _write_checkpoint(path: Path) -> None:
-    tested = {"nms_pre": 500, "score_thr": 0.05, "max_per_img": 50, "nms": {"type": "nms", "iou_threshold": 0.5}}
-    model = dense("GFLHead") | {"data_preprocessor": NORM, "test_cfg": tested}
-    config = {"model": model, **new(resize(scale=(96, 64), keep_ratio=False))}
-    meta = {"dataset_meta": {"classes": ("cat", "dog", "cow")}}
-    torch.manual_seed(0)
-    network = describe(Text(config, {}), meta).variant.build(3)
-    text = "".join(f"{name} = {value!r}\n" for name, value in config.items())
-    torch.save({"state_dict": network.state_dict(), "meta": {**meta, "cfg": text}}, path)
 
 
 @pytest.mark.slow

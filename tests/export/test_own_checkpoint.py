@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from small_configs import NORM, dense, new, resize
+from own_checkpoints import META, config, save, text_of
+from small_configs import dense
 
 from detforge.deploy.system.errors import InputError, UsageError
 from detforge.export import export
@@ -10,31 +11,7 @@ from detforge.export.cli import main
 from detforge.export.options import ExportOptions
 from detforge.export.source import choose
 from detforge.models.checkpoint import Checkpoint, fitting
-from detforge.models.config.text import Text
-from detforge.models.config.variant import describe
 from detforge.models.zoo import find, gfl
-
-TEST = {"nms_pre": 500, "score_thr": 0.1, "max_per_img": 50, "nms": {"type": "nms", "iou_threshold": 0.5}}
-META = {"dataset_meta": {"classes": ("cat", "dog", "cow")}}
-
-
-def config(**changes):
-    model = dense("GFLHead") | {"test_cfg": TEST, "data_preprocessor": NORM} | changes
-    return {"model": model, **new(resize(scale=(96, 64), keep_ratio=False))}
-
-
-def text_of(values):
-    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
-
-
-def save(path, values=None, text=None, meta=META):
-    """A checkpoint of the small network, with what it says of itself."""
-    values = values or config()
-    torch.manual_seed(0)
-    network = describe(Text(config(), {}), META).variant.build(3)
-    written = {} if text == "" else {"cfg": text or text_of(values)}
-    torch.save({"state_dict": network.state_dict(), "meta": {**meta, **written}}, path)
-    return str(path)
 
 
 def test_everything_follows_the_configuration(tmp_path, capsys):
