@@ -33,9 +33,10 @@ class Anchors:
     scale_major: bool = True
 
     @classmethod
-    def from_config(cls, section: Section) -> "Anchors":
-        """OpenMMLab's AnchorGenerator."""
-        section.typed("AnchorGenerator")
+    def from_config(cls, section: Section, *, with_legacy: bool = False) -> "Anchors":
+        """OpenMMLab's AnchorGenerator; `with_legacy` also the one of mmdet 1.x."""
+        kinds = ("AnchorGenerator", "LegacyAnchorGenerator") if with_legacy else ("AnchorGenerator",)
+        legacy = section.typed(*kinds) == "LegacyAnchorGenerator"
         section.fixed(base_sizes=None, centers=None, use_box_type=False)
         scales = section.numbers("scales", None)
         base, steps = section.number("octave_base_scale", None), section.integer("scales_per_octave", None, most=64)
@@ -49,7 +50,8 @@ class Anchors:
         if not (ratios and scales and all(value > 0 for value in (*ratios, *scales))):
             section.refuse("ratios", "positive numbers")
         scale_major = section.flag("scale_major", True)
-        return cls(section.integers("strides"), ratios, scales, centre, scale_major=scale_major)
+        rounded = "corners" if legacy else "nothing"
+        return cls(section.integers("strides"), ratios, scales, centre, legacy, rounded, scale_major)
 
     @property
     def per_cell(self) -> int:
