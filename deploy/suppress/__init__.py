@@ -1,11 +1,16 @@
-"""Suppression of duplicate detections, by boxes or by poses."""
+"""Suppression of duplicate detections, by boxes, polygons or poses."""
 
 from ..contract.suppression import Suppress
 from ..results.instances import Instances
-from . import boxes, poses
+from . import boxes, polygons, poses
 from .ghosts import without_ghosts
 
-RULES = {"boxes": boxes.RULES, "poses": poses.RULES}
+RULES = {
+    "boxes": boxes.RULES,
+    "poses": poses.RULES,
+    "polygons": polygons.RULES,
+    "rotated boxes": polygons.RULES,
+}
 
 
 def suppress(found: Instances, rule: Suppress, compares: str = "boxes") -> Instances:
