@@ -126,7 +126,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _triton(exported: "Exported") -> int:
-    from .triton.repository import write_repository
+    from .triton import write_repository
 
     folder = exported.path.with_name(f"{exported.path.stem}-triton")
     name = write_repository(exported.path, exported.card, folder)

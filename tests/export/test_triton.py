@@ -19,7 +19,7 @@ from detforge.deploy.choose import BUNDLED, BUNDLED_POSE
 from detforge.deploy.system.errors import UsageError
 from detforge.export import api, cli
 from detforge.export.relabel import card_of
-from detforge.export.triton.repository import write_repository
+from detforge.export.triton import write_repository
 
 sys.path.append(str(Path(__file__).parent))
 import triton_standin

@@ -8,15 +8,15 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from ...deploy.card import Card
-from ...deploy.system.errors import UsageError
-from ...deploy.system.files import write_text
+from ..deploy.card import Card
+from ..deploy.system.errors import UsageError
+from ..deploy.system.files import write_text
 
 BATCH = 8
 """Images that Triton puts into one run at most."""
 DELAY = 2000
 """Microseconds that an image waits for others."""
-_TYPES = {
+_TYPES: dict[int, tuple[str, str]] = {
     TensorProto.FLOAT: ("TYPE_FP32", "float32"),
     TensorProto.FLOAT16: ("TYPE_FP16", "float16"),
     TensorProto.INT64: ("TYPE_INT64", "int64"),
@@ -24,6 +24,11 @@ _TYPES = {
     TensorProto.UINT8: ("TYPE_UINT8", "uint8"),
 }
 """The type of an ONNX tensor for Triton and for NumPy."""
+_MODEL = """\
+from detforge.deploy.triton import TritonPythonModel
+
+__all__ = ["TritonPythonModel"]
+"""
 _DETECTIONS = """\
 # An image file in, its detections as JSON in COCO's style out.
 backend: "python"
@@ -50,7 +55,7 @@ def write_repository(file: Path, card: Card, folder: Path) -> str:
     check(card)
     name = file.stem
     network = f"{name}_network"
-    graph = onnx.load(file, load_external_data=False).graph
+    graph = onnx.ModelProto.FromString(file.read_bytes()).graph
     batched = all(_shape(port)[0] is None for port in [*graph.input, *graph.output])
     write_text(folder / network / "config.pbtxt", _network_config(graph, card, batched))
     target = folder / network / "1" / "model.onnx"
@@ -63,7 +68,7 @@ def write_repository(file: Path, card: Card, folder: Path) -> str:
         "outputs": [[port.name, _shape(port), _type(port)[1]] for port in graph.output],
     }
     write_text(folder / name / "1" / "network.json", json.dumps(described, indent=1))
-    write_text(folder / name / "1" / "model.py", Path(__file__).with_name("model.py").read_text(encoding="utf-8"))
+    write_text(folder / name / "1" / "model.py", _MODEL)
     batch = BATCH if batched else 1
     write_text(folder / name / "config.pbtxt", _DETECTIONS.format(batch=batch, delay=DELAY))
     return name
