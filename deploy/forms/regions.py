@@ -40,6 +40,7 @@ class Regions(ImageForm):
     kind: Literal["regions"] = "regions"
 
     task: ClassVar[str] = "detection"
+    compares: ClassVar[str] = "polygons"
     outputs: ClassVar[tuple[Output, ...]] = (Output("map"),)
 
     def __post_init__(self) -> None:
