@@ -49,7 +49,7 @@ class Rotated(ImageForm):
         rows, columns = np.nonzero(values > rule.conf)
         step = np.array(run.frame.canvas_size[::-1], np.float32) / np.array(values.shape[::-1], np.float32)
         quads = _corners(
-            np.stack((columns, rows), 1).astype(np.float32) * step,
+            (np.stack((columns, rows), 1) * step).astype(np.float32),
             run.outputs["distances"][:, rows, columns],
             run.outputs["angles"][0, rows, columns],
         )
