@@ -28,7 +28,8 @@ class Suppress:
 
     Only detections of the same class are compared, or all of them with `class_agnostic`. With `inclusive`, overlaps
     count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1. With `ghosts`, boxes around several
-    others of their class lose half their score afterwards (Zhou et al., arXiv 1901.08043, section 4.3).
+    others of their class lose half their score afterwards (Zhou et al., arXiv 1901.08043, section 4.3). With `clips`,
+    boxes are clipped to the image last, as in Detectron2's RetinaNet; the form then clips none before.
     """
 
     kind: str = "hard"
@@ -42,6 +43,7 @@ class Suppress:
     floor: float | None = None
     voting: bool = False
     ghosts: bool = False
+    clips: bool = False
 
     @property
     def dropped(self) -> float:
