@@ -90,6 +90,12 @@ def locality_nms(rng: Random) -> tuple[Any, ...]:
     return quads, values(rng, len(quads)), abs(number(rng)), limit(rng)
 
 
+def grow(rng: Random) -> tuple[Any, ...]:
+    shape = rng.integers(1, 20, 2)
+    labels = rng.integers(-2, 3, shape) * (rng.random(shape) < 0.2)
+    return labels.astype(np.int32), rng.integers(0, 256, shape - (rng.random() < 0.1), np.uint8, endpoint=False)
+
+
 def group_extremes(rng: Random) -> tuple[Any, ...]:
     k, shape = size(rng, 12), rng.integers(1, 12, 3)
     cells = rng.integers(-1, 13, (4, k, 2)).astype(np.float32) if rng.random() < 0.7 else values(rng, 4, k, 2)
@@ -260,6 +266,7 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             polygon_iou,
             polygon_nms,
             locality_nms,
+            grow,
             group_extremes,
             fuse,
             select,
