@@ -87,6 +87,7 @@ from . import (
     swin,
     tood,
     torchvision,
+    torchvision_rcnn,
     ttfnet,
     udp,
     vfnet,
@@ -101,6 +102,7 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    torchvision_rcnn,
     cascade_rcnn,
     double_head,
     panet,
