@@ -88,6 +88,7 @@ from . import (
     swin,
     tood,
     torchvision,
+    torchvision_rcnn,
     ttfnet,
     udp,
     vfnet,
@@ -102,6 +103,7 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    torchvision_rcnn,
     cascade_rcnn,
     double_head,
     panet,
