@@ -25,9 +25,9 @@ class AffinityHead(nn.Module):
         for stage in range(1, stages + 1):
             for branch, count in enumerate(outputs, 1):
                 if stage == 1:
-                    layers = _layers([channels, *[width] * 3, 4 * width, count], (3, 3, 3, 1, 1))
+                    layers = stage_layers([channels, *[width] * 3, 4 * width, count], (3, 3, 3, 1, 1))
                 else:
-                    layers = _layers([sum(outputs) + channels, *[width] * 6, count], (7, 7, 7, 7, 7, 1, 1))
+                    layers = stage_layers([sum(outputs) + channels, *[width] * 6, count], (7, 7, 7, 7, 7, 1, 1))
                 setattr(self, f"model{stage}_{branch}", layers)
 
     def forward(self, features: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -43,7 +43,7 @@ class AffinityHead(nn.Module):
         return {"heatmaps": heatmaps.float()[:, : self.keypoints], "fields": pairs[:, list(self.order)]}
 
 
-def _layers(channels: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
+def stage_layers(channels: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
     """Convolutions with a ReLU between two."""
     layers: list[nn.Module] = []
     for (before, after), kernel in zip(pairwise(channels), kernels, strict=True):
