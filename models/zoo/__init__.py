@@ -89,6 +89,7 @@ from . import (
     swin,
     tood,
     torchvision,
+    torchvision_rcnn,
     ttfnet,
     udp,
     vfnet,
@@ -103,6 +104,7 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    torchvision_rcnn,
     cascade_rcnn,
     double_head,
     panet,

@@ -38,6 +38,19 @@ OPERATORS = {
         + ["batched_soft", "batched_soft_gauss"],
     ),
     "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
+    "polygons": (
+        "ops_polygons",
+        ["rotated_iou", "quad_iou", "concave_iou", *(f"quad_nms_{iou}" for iou in (0.2, 0.5))]
+        + [f"rotated_nms_{iou}" for iou in (0.1, 0.3, 0.5)],
+    ),
+    "rotated_boxes": (
+        "ops_text",
+        ["rbox_restore", "rbox_head", "rbox_maps_one_sign", "rbox_maps_mixed_sign", "lnms_order_a", "lnms_order_b"],
+    ),
+    "text_regions": (
+        "ops_text",
+        ["satext_decode_0", "satext_decode_1", "satext_textfill_default", "satext_textfill_top7_end2", "dgst_grow"],
+    ),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
     "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
     "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
@@ -129,8 +142,18 @@ OPERATORS = {
         + ["fcos_loss_plain", "fcos_loss_norm_center"],
     ),
 }
-WHOLE = ("losses", "pose_losses", "assigners", "labels", "head_losses", "roi_align", "prroi_pool", "deform_roi_pool")
-"""Operators whose sums are over the whole batch, or whose boxes name an image."""
+WHOLE = (
+    "losses",
+    "pose_losses",
+    "assigners",
+    "labels",
+    "head_losses",
+    "roi_align",
+    "prroi_pool",
+    "deform_roi_pool",
+    "text_regions",
+)
+"""Operators whose sums are over the whole batch, whose boxes name an image, or have corners."""
 
 
 SLOW = (
