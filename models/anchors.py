@@ -122,15 +122,19 @@ class FittedAnchors:
             levels.append(torch.stack((columns * (width // w), rows * (height // h)), -1))
         return levels
 
-    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
-        """All anchors (a, 4) cxcywh px, cell by cell, for each level's (h, w)."""
+    def levels(self, sizes: Sequence[Sequence[int]], like: Tensor) -> list[Tensor]:
+        """The anchors (a, 4) cxcywh px of each level of (h, w), cell by cell."""
         levels: list[Tensor] = []
         for cells, own in zip(self.cells(sizes, like), self.sizes, strict=True):
             halves = [(size / math.sqrt(r) / 2, size * math.sqrt(r) / 2) for r in self.ratios for size in own]
             first = like.new_tensor([(2 * round(x), 2 * round(y)) for x, y in halves])
             centres = cells[:, None].expand(-1, len(first), -1)
             levels.append(torch.cat((centres, first.expand(cells.shape[0], -1, -1)), -1).reshape(-1, 4))
-        return torch.cat(levels)
+        return levels
+
+    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """All anchors (a, 4) cxcywh px, level by level."""
+        return torch.cat(self.levels(sizes, like))
 
 
 Sides = tuple[float, float]
