@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .choices import SUPPRESSION
 from .parse import require
 
-READS = {"guided": "quality", "visible": "visible"}
+READS = {"guided": "quality", "visible": "visible", "set": "proposals"}
 """The additional output that a kind of suppression reads."""
 
 
@@ -18,6 +18,7 @@ class Suppress:
     `floor`, or `conf` if `floor` is None.
     "guided" is IoU-guided NMS (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality.
     "visible" is R2NMS (Huang et al., arXiv 2003.12729): NMS by the IoU of visible boxes, if the network predicts them.
+    "set" is NMS that keeps all boxes of one proposal (Chu et al., arXiv 2003.09163, section 3.4).
     Poses are compared by OKS: "oks" is NMS at `oks`; "oks_linear" and "oks_gaussian" are soft-NMS.
 
     With `voting` each box that is left becomes the mean of the candidates of its class that it overlaps, weighted by

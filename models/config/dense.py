@@ -61,13 +61,15 @@ def read_anchors(
     return Anchors.from_config(anchors)
 
 
-def read_deltas(section: Section, usual: tuple[float, ...], key: str = "bbox_coder") -> tuple[float, ...]:
-    """Read the stds of deltas in a coder of boxes."""
+def read_deltas(
+    section: Section, usual: tuple[float, ...], key: str = "bbox_coder", *, clips: bool = True
+) -> tuple[float, ...]:
+    """Read the stds of deltas in a coder of boxes, which clips them or does not."""
     coder = section.section(key)
     if coder is None:
         return usual
     coder.typed("DeltaXYWHBBoxCoder")
-    coder.fixed(target_means=(0.0,) * 4, clip_border=True, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
+    coder.fixed(target_means=(0.0,) * 4, clip_border=clips, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
     return coder.numbers("target_stds", (1.0,) * 4, count=4)
 
 

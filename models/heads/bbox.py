@@ -10,13 +10,53 @@ from torch import Tensor, nn
 from ..coders import boxes_to_priors, deltas_to_boxes
 
 
-class BoxHead(nn.Module):
-    """Features of regions (n, k, channels, size, size) to class scores and boxes, by two layers of `width`.
+class SharedLayers(nn.Module):
+    """The two layers of `width` that a box head begins with, or without a `width` the mean of a region's features."""
 
-    Without a `width` the mean of a region's features takes their place. `forward` gives raw logits: `classes`
-    (n, k, classes + 1), the last of which is the background, and `deltas` (n, k, classes * 4), or (n, k, 4) if the
-    classes share a box (`agnostic`). In the `legacy` form of mmdet before 2.0 the background is the first class, which
-    has a box too, and boxes end at their last pixel.
+    def __init__(self, channels: int, size: int, width: int | None) -> None:
+        super().__init__()
+        self.shared_fcs = nn.ModuleList()
+        if width is not None:
+            self.shared_fcs.extend([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
+        self.width = width or channels
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """Features of regions (n, k, channels, size, size) to (n, k, width)."""
+        x = features.flatten(2) if self.shared_fcs else features.mean((-2, -1))
+        for layer in self.shared_fcs:
+            x = torch.relu(layer(x))
+        return x
+
+
+class ClassHead(SharedLayers):
+    """Features of regions (n, k, channels, size, size) to class scores.
+
+    `forward` gives the raw logits `classes` (n, k, classes + 1), the last of which is the background; in the `legacy`
+    form of mmdet before 2.0 the first.
+    """
+
+    def __init__(
+        self, classes: int, channels: int = 256, *, size: int = 7, width: int | None = 1024, legacy: bool = False
+    ) -> None:
+        super().__init__(channels, size, width)
+        self.classes, self.legacy = classes, legacy
+        self.fc_cls = nn.Linear(self.width, classes + 1)
+        nn.init.normal_(self.fc_cls.weight, std=0.01)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        return {"classes": self.fc_cls(self.hidden(features))}
+
+    def scores(self, logits: dict[str, Tensor]) -> Tensor:
+        """The scores (n, k, classes) of classes, in fp32."""
+        scores = logits["classes"].float().softmax(-1)
+        return scores[..., 1:] if self.legacy else scores[..., :-1]
+
+
+class BoxHead(ClassHead):
+    """Features of regions (n, k, channels, size, size) to class scores and boxes, as `ClassHead`.
+
+    `forward` also gives `deltas` (n, k, classes * 4), or (n, k, 4) if the classes share a box (`agnostic`). In the
+    `legacy` form the background has a box too, and boxes end at their last pixel.
     """
 
     def __init__(
@@ -30,27 +70,14 @@ class BoxHead(nn.Module):
         agnostic: bool = False,
         legacy: bool = False,
     ) -> None:
-        super().__init__()
-        self.classes, self.stds, self.legacy = classes, tuple(stds), legacy
-        self.shared_fcs = nn.ModuleList()
-        if width is not None:
-            self.shared_fcs.extend([nn.Linear(channels * size * size, width), nn.Linear(width, width)])
-        width = width or channels
-        self.fc_cls = nn.Linear(width, classes + 1)
-        self.fc_reg = nn.Linear(width, 4 if agnostic else 4 * (classes + legacy))
-        nn.init.normal_(self.fc_cls.weight, std=0.01)
+        super().__init__(classes, channels, size=size, width=width, legacy=legacy)
+        self.stds = tuple(stds)
+        self.fc_reg = nn.Linear(self.width, 4 if agnostic else 4 * (classes + legacy))
         nn.init.normal_(self.fc_reg.weight, std=0.001)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        x = features.flatten(2) if self.shared_fcs else features.mean((-2, -1))
-        for layer in self.shared_fcs:
-            x = torch.relu(layer(x))
+        x = self.hidden(features)
         return {"classes": self.fc_cls(x), "deltas": self.fc_reg(x)}
-
-    def scores(self, logits: dict[str, Tensor]) -> Tensor:
-        """The scores (n, k, classes) of classes, in fp32."""
-        scores = logits["classes"].float().softmax(-1)
-        return scores[..., 1:] if self.legacy else scores[..., :-1]
 
     def boxes(self, logits: dict[str, Tensor], regions: Tensor) -> Tensor:
         """The boxes (n, k, classes or 1, 4) xyxy px for regions (n, k, 4) xyxy px, in fp32."""
