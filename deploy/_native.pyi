@@ -39,6 +39,19 @@ def soft_nms(
     floor: float,
     limit: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+def polygon_iou(corners: NDArray[np.float32], ends: NDArray[np.int64], overlaps: NDArray[np.float64]) -> None: ...
+def polygon_nms(
+    corners: NDArray[np.float32],
+    ends: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    iou: float,
+    limit: int,
+) -> NDArray[np.int64]: ...
+def locality_nms(
+    quads: NDArray[np.float32], scores: NDArray[np.float32], iou: float, limit: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def grow(labels: NDArray[np.int32], mask: NDArray[np.uint8]) -> None: ...
 def group_extremes(
     cells: NDArray[np.float32],
     scores: NDArray[np.float32],
@@ -176,6 +189,7 @@ def group_composite(
     least_seed: float,
     least_keypoint: float,
     least_person: float,
+    views: int,
 ) -> NDArray[np.float32]: ...
 def blend(
     source: NDArray[np.float32],

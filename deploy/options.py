@@ -26,7 +26,9 @@ class Options:
     iou: float | None = option("NMS threshold, 0..1", type=_PART, metavar="P")
     max_det: int | None = option("maximum detections per image", type=whole(1, 100_000), metavar="N")
     fusion: float | None = option("score^A * quality^(1-A), 0..1", type=_PART, metavar="A")
-    nms: str | None = option("kind of suppression; those with oks compare poses", choices=_KINDS)
+    nms: str | None = option(
+        "kind of suppression; those with oks compare poses, polygons and locality compare outlines", choices=_KINDS
+    )
     sigma: float | None = option("width of the Gaussian of soft suppression", type=number(1e-6, 1e6), metavar="S")
     decode: str | None = option("how heatmaps become keypoints", choices=_METHODS)
     flip: bool | None = option("also run the mirrored image and merge both", action=argparse.BooleanOptionalAction)

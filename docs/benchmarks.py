@@ -1,7 +1,7 @@
 """Fill the tables of docs/benchmarks.md from the JSON files in docs/benchmarks/: `python docs/benchmarks.py`.
 
 A script of benchmarks/ writes its results with `--json docs/benchmarks/NAME.json`. Its table is in the document between
-the marks `<!-- NAME -->` and `<!-- end -->`.
+the marks `<!-- NAME -->` and `<!-- end -->`. benchmarks/gpu/run.py writes gpu.json.
 """
 
 import json
@@ -25,7 +25,9 @@ def filled(document: str) -> str:
     reports = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FIGURES.glob("*.json"))}
     if homeless := set(reports) - {name for _, name, _ in MARKED.findall(document)}:
         raise KeyError(f"docs/benchmarks.md has no place for {', '.join(sorted(homeless))}")
-    return MARKED.sub(lambda match: f"{match[1]}{table(reports[match[2]])}{match[3]}", document)
+    texts = {name: gpu_table(report) if name == "gpu" else table(report) for name, report in reports.items()}
+    texts.setdefault("gpu", "\nNothing was measured on a GPU yet.\n\n")
+    return MARKED.sub(lambda match: f"{match[1]}{texts[match[2]]}{match[3]}", document)
 
 
 def table(report: dict[str, Any]) -> str:
@@ -40,6 +42,31 @@ def table(report: dict[str, Any]) -> str:
     beside = facts["processors_beside"]
     busy = f"; other processes used {beside} processors" if beside and beside > 0.2 else ""
     lines += ["", f"Medians of {rounds} rounds on {facts['threads']} threads of {facts['cpu']}{busy}; {versions}.", ""]
+    return "\n".join(lines) + "\n"
+
+
+def gpu_table(report: dict[str, Any]) -> str:
+    """What became of every step on a GPU, and all times, as Markdown."""
+    lines = ["", "| step | | |", "|---|---|---|"]
+    lines += [f"| {step['name']} | {step['state']} | {step['detail']} |" for step in report["steps"]]
+    head = (
+        "workload",
+        "dtype",
+        "way",
+        "us, data in the cache",
+        "us, from memory",
+        "times ours",
+        "share of a copy's speed",
+    )
+    lines += ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in (row for step in report["steps"] for row in step["results"] if "hot_us" in row):
+        share = row.get("of_copy_cold")
+        cells = [figure(row["hot_us"]), figure(row["cold_us"]) if row["cold_us"] else "", figure(row["ratio"])]
+        cells.append(f"{share:.0%}" if share else "")
+        lines.append(f"| {row['workload']} | {row['dtype']} | {row['way']} | {' | '.join(cells)} |")
+    facts = report["environment"]
+    versions = [f"{name} {version}" for name, version in facts["packages"].items() if version and name != "detforge"]
+    lines += ["", f"{', '.join([facts['gpu'], facts['nvcc'] or 'no nvcc', *versions])}.", ""]
     return "\n".join(lines) + "\n"
 
 

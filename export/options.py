@@ -41,8 +41,8 @@ class ExportOptions:
     """
 
     checkpoint: str | Path | None = option(
-        ".pth, .safetensors, .npz, .pdparams, .weights or .onnx (default: the published one); random: seeded random "
-        "weights, for a smoke test",
+        ".pth, .safetensors, .npz, .pdparams, .pkl, .weights or .onnx (default: the published one); random: seeded "
+        "random weights, for a smoke test",
         metavar="FILE|URL|random",
     )
     config: str | Path | None = option(

@@ -15,7 +15,9 @@ from .points import grid_points
 
 @dataclass(frozen=True)
 class Anchors:
-    """The anchors of every cell: each ratio (height / width) with each scale (size / stride), ratios outermost.
+    """The anchors of every cell: each ratio (height / width) with each scale (size / stride).
+
+    Ratios are outermost, or scales without `scale_major`.
 
     They are centred at (index + centre) * stride + `shift` px, or half a pixel before the centre of a cell if
     `inclusive`: frameworks before 2020 included the last pixel of a box, so that its width is x2 - x1 + 1. They also
@@ -29,13 +31,15 @@ class Anchors:
     centre: float = 0.0
     inclusive: bool = False
     rounded: Literal["nothing", "corners", "ratios"] = "nothing"
+    scale_major: bool = True
     shift: float = 0.0
 
     @classmethod
-    def from_config(cls, section: Section) -> "Anchors":
-        """OpenMMLab's AnchorGenerator."""
-        section.typed("AnchorGenerator")
-        section.fixed(scale_major=True, base_sizes=None, use_box_type=False)
+    def from_config(cls, section: Section, *, with_legacy: bool = False) -> "Anchors":
+        """OpenMMLab's AnchorGenerator; `with_legacy` also the one of mmdet 1.x."""
+        kinds = ("AnchorGenerator", "LegacyAnchorGenerator") if with_legacy else ("AnchorGenerator",)
+        legacy = section.typed(*kinds) == "LegacyAnchorGenerator"
+        section.fixed(base_sizes=None, use_box_type=False)
         scales = section.numbers("scales", None)
         base, steps = section.number("octave_base_scale", None), section.integer("scales_per_octave", None, most=64)
         if scales is None:
@@ -47,8 +51,9 @@ class Anchors:
         ratios, centre = section.numbers("ratios"), section.number("center_offset", 0.0)
         if not (ratios and scales and all(value > 0 for value in (*ratios, *scales))):
             section.refuse("ratios", "positive numbers")
-        strides = section.integers("strides")
-        return cls(strides, ratios, scales, centre, shift=_read_shift(section, len(strides)))
+        scale_major, strides = section.flag("scale_major", True), section.integers("strides")
+        rounded, shift = "corners" if legacy else "nothing", _read_shift(section, len(strides))
+        return cls(strides, ratios, scales, centre, legacy, rounded, scale_major, shift)
 
     @property
     def per_cell(self) -> int:
@@ -58,14 +63,16 @@ class Anchors:
         """The anchors of one level's first cell, cxcywh px."""
         centre = self.centre * (stride - self.inclusive) + self.shift
         anchors: list[tuple[float, float, float, float]] = []
-        for ratio in self.ratios:
-            for scale in self.scales:
-                width, height = stride * scale / math.sqrt(ratio), stride * scale * math.sqrt(ratio)
-                if self.rounded == "ratios":
-                    unit = round(stride / math.sqrt(ratio))
-                    width, height = scale * unit, scale * round(unit * ratio)
-                (cx, width), (cy, height) = (self._rounded(centre, side) for side in (width, height))
-                anchors.append((cx, cy, width, height))
+        kinds = [(ratio, scale) for ratio in self.ratios for scale in self.scales]
+        if not self.scale_major:
+            kinds = [(ratio, scale) for scale in self.scales for ratio in self.ratios]
+        for ratio, scale in kinds:
+            width, height = stride * scale / math.sqrt(ratio), stride * scale * math.sqrt(ratio)
+            if self.rounded == "ratios":
+                unit = round(stride / math.sqrt(ratio))
+                width, height = scale * unit, scale * round(unit * ratio)
+            (cx, width), (cy, height) = (self._rounded(centre, side) for side in (width, height))
+            anchors.append((cx, cy, width, height))
         return anchors
 
     def levels(self, sizes: Sequence[Sequence[int]], like: Tensor) -> list[Tensor]:
@@ -128,15 +135,19 @@ class FittedAnchors:
             levels.append(torch.stack((columns * (width // w), rows * (height // h)), -1))
         return levels
 
-    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
-        """All anchors (a, 4) cxcywh px, cell by cell, for each level's (h, w)."""
+    def levels(self, sizes: Sequence[Sequence[int]], like: Tensor) -> list[Tensor]:
+        """The anchors (a, 4) cxcywh px of each level of (h, w), cell by cell."""
         levels: list[Tensor] = []
         for cells, own in zip(self.cells(sizes, like), self.sizes, strict=True):
             halves = [(size / math.sqrt(r) / 2, size * math.sqrt(r) / 2) for r in self.ratios for size in own]
             first = like.new_tensor([(2 * round(x), 2 * round(y)) for x, y in halves])
             centres = cells[:, None].expand(-1, len(first), -1)
             levels.append(torch.cat((centres, first.expand(cells.shape[0], -1, -1)), -1).reshape(-1, 4))
-        return torch.cat(levels)
+        return levels
+
+    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """All anchors (a, 4) cxcywh px, level by level."""
+        return torch.cat(self.levels(sizes, like))
 
 
 Sides = tuple[float, float]

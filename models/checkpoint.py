@@ -17,7 +17,7 @@ from .darknet import VALUES, name_weights, read_weights
 from .download import digest_in, fetch, sha256
 from .layers import Layer, may_fit, name_layers
 from .npz import ordered_layers, read_npz
-from .paddle import read_pdparams
+from .pickled import is_pickle, read_arrays
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
 from .wrapped import shown_keys, unwrapped
@@ -49,8 +49,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read the weights in a file.
 
     A .pth may have the usual wrappers of training programs around its weights, see `wrapped`. Other files are
-    .safetensors, .npz, Paddle's .pdparams, Darknet's .weights and .onnx, of which only the convolutions are read.
-    Raises InputError when the file is missing, corrupt, renamed or of another kind.
+    .safetensors, .npz, pickles of arrays (Paddle's .pdparams, Detectron2's .pkl), Darknet's .weights and .onnx, of
+    which only the convolutions are read. Raises InputError when the file is missing, corrupt, renamed or of another
+    kind.
     """
     try:
         if not path.is_file():
@@ -171,6 +172,8 @@ _Content = tuple[dict[str, Tensor], Sequence[Layer], Any]
 
 
 def _read_pth(path: Path) -> _Content:
+    if is_pickle(path):
+        return read_arrays(path), (), None
     state, meta = read_pth(path)
     return state, (), meta
 
@@ -200,7 +203,7 @@ _READERS: dict[str, Callable[[Path], _Content]] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
     ".onnx": _read_onnx,
-    ".pdparams": lambda path: (read_pdparams(path), (), None),
+    ".pdparams": lambda path: (read_arrays(path), (), None),
     ".weights": lambda path: (read_weights(path), (), None),
 }
 """Of files that are not PyTorch's, by the ends of their names."""

@@ -23,7 +23,7 @@ from .wrapped import find_weights
 __all__ = ["MalformedError", "Unpickler", "read_pth"]
 
 _ZIP = b"PK\x03\x04"
-_STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the magic number of PyTorch's older format
+STREAM = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the magic number of PyTorch's older format
 
 
 def read_pth(path: Path) -> tuple[dict[str, Tensor], Any]:
@@ -32,11 +32,11 @@ def read_pth(path: Path) -> tuple[dict[str, Tensor], Any]:
     Raises MalformedError, and OSError if the file cannot be read.
     """
     with path.open("rb") as file:
-        start = file.read(len(_STREAM))
+        start = file.read(len(STREAM))
         try:
             if start.startswith(_ZIP):
                 return _read_zip(file)
-            if start == _STREAM:
+            if start == STREAM:
                 return _read_stream(file)
         except (MalformedError, OSError):
             raise

@@ -250,3 +250,7 @@ def _seconds(low: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,5 +13,7 @@ HeatmapMethod = Literal[
 SUPPRESSION = {
     "boxes": ("hard", "linear", "gaussian", "guided", "visible", "set", "none"),
     "poses": ("oks", "oks_linear", "oks_gaussian", "none"),
+    "polygons": ("polygons", "hard", "linear", "gaussian", "none"),
+    "rotated boxes": ("locality", "polygons", "hard", "linear", "gaussian", "none"),
 }
 """The kinds of suppression, by what they compare."""

@@ -19,6 +19,9 @@ class Suppress:
     "guided" is IoU-guided NMS (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality.
     "visible" is R2NMS (Huang et al., arXiv 2003.12729): NMS by the IoU of visible boxes, if the network predicts them.
     "set" is NMS that keeps all boxes of one proposal (Chu et al., arXiv 2003.09163, section 3.4).
+    "polygons" is NMS by the IoU of polygons or rotated boxes, at `iou`. "locality" is locality-aware NMS (EAST: Zhou et
+    al., arXiv 1704.03155, section 3.5): rotated boxes of neighbouring pixels that overlap by more than `iou` become
+    their mean, weighted by their scores; NMS follows.
     Poses are compared by OKS: "oks" is NMS at `oks`; "oks_linear" and "oks_gaussian" are soft-NMS.
 
     With `voting` each box that is left becomes the mean of the candidates of its class that it overlaps, weighted by
@@ -26,7 +29,8 @@ class Suppress:
 
     Only detections of the same class are compared, or all of them with `class_agnostic`. With `inclusive`, overlaps
     count a box's last pixel, as frameworks did before 2020: sides are x2 - x1 + 1. With `ghosts`, boxes around several
-    others of their class lose half their score afterwards (Zhou et al., arXiv 1901.08043, section 4.3).
+    others of their class lose half their score afterwards (Zhou et al., arXiv 1901.08043, section 4.3). With `clips`,
+    boxes are clipped to the image last, as in Detectron2's RetinaNet; the form then clips none before.
     """
 
     kind: str = "hard"
@@ -40,6 +44,7 @@ class Suppress:
     floor: float | None = None
     voting: bool = False
     ghosts: bool = False
+    clips: bool = False
 
     @property
     def dropped(self) -> float:

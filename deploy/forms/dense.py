@@ -133,8 +133,10 @@ class Dense(ImageForm):
         if card.skeleton is not None:
             columns.append(keypoints_beside(outputs, points, kept, fused, run.frame, card.skeleton))
         found = Instances(kept, fused, labels, card.labels, run.frame.extent).with_columns(*columns)
-        # Boxes are clipped before suppression, as in the reference implementations. Empty boxes are dropped; one of the
-        # last pixel alone is not empty where overlaps count that pixel.
+        if card.suppress.clips:
+            return found
+        # Boxes are clipped before suppression, as in most reference implementations. Empty boxes are dropped; one of
+        # the last pixel alone is not empty where overlaps count that pixel.
         return found[has_area(kept, card.suppress.inclusive)]
 
     def _level_ends(self, canvas: Size, points: int) -> list[int]:

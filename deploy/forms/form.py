@@ -82,7 +82,8 @@ class Form(ABC):
     """The meaning of a network's outputs. A form is a frozen dataclass with a `kind`; its fields are its parameters.
 
     `runs_on` is the network's input: "images", "pairs" of images, or "crops" of boxes. `compares` is what suppression
-    compares: "boxes" or "poses". The network runs on an image once for each of `views` and `all_scales`.
+    compares: "boxes", "poses", "polygons" or "rotated boxes". The network runs on an image once for
+    each of `views` and `all_scales`.
     """
 
     kind: Any

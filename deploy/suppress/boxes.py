@@ -24,7 +24,7 @@ def visible(found: Instances, rule: Suppress) -> Instances:
 def sets(found: Instances, rule: Suppress) -> Instances:
     """Set-NMS: removes a box if its IoU with a better one of its class, from another proposal, is above `iou`."""
     boxes, left, kept = _compared(found.boxes, rule).astype(np.float64), np.argsort(-found.scores, kind="stable"), []
-    labels, proposals = _classes(found, rule), found.proposal
+    labels, proposals = classes(found, rule), found.proposal
     while len(left) and len(kept) < rule.max_det:
         best, left = left[0], left[1:]
         kept.append(best)
@@ -50,7 +50,7 @@ def gaussian(found: Instances, rule: Suppress) -> Instances:
 
 def guided(found: Instances, rule: Suppress) -> Instances:
     """IoU-guided NMS: removes a box if one of better quality overlaps it, which takes the higher score of both."""
-    boxes, labels = _compared(found.boxes, rule), _classes(found, rule)
+    boxes, labels = _compared(found.boxes, rule), classes(found, rule)
     kept, scores = _native.guided_nms(boxes, found.scores, found.quality, labels, rule.iou, rule.max_det)
     return replace(found[kept], scores=scores)
 
@@ -62,11 +62,11 @@ RULES: dict[str, Callable[[Instances, Suppress], Instances]] = {
 
 
 def _nms(found: Instances, boxes: NDArray[np.float32], rule: Suppress, iou: float) -> Instances:
-    return found[_native.nms(_compared(boxes, rule), found.scores, _classes(found, rule), iou, rule.max_det)]
+    return found[_native.nms(_compared(boxes, rule), found.scores, classes(found, rule), iou, rule.max_det)]
 
 
 def _soft_nms(found: Instances, rule: Suppress, sigma: float | None) -> Instances:
-    boxes, labels = _compared(found.boxes, rule), _classes(found, rule)
+    boxes, labels = _compared(found.boxes, rule), classes(found, rule)
     kept, scores = _native.soft_nms(boxes, found.scores, labels, rule.iou, sigma, rule.dropped, rule.max_det)
     return replace(found[kept], scores=scores)
 
@@ -76,7 +76,7 @@ def _compared(boxes: NDArray[np.float32], rule: Suppress) -> NDArray[np.float32]
     return boxes + np.array([0, 0, 1, 1], np.float32) if rule.inclusive else np.ascontiguousarray(boxes)
 
 
-def _classes(found: Instances, rule: Suppress) -> NDArray[np.int64]:
+def classes(found: Instances, rule: Suppress) -> NDArray[np.int64]:
     """The labels, or zeros if all classes are compared with each other."""
     return np.zeros_like(found.labels) if rule.class_agnostic else found.labels
 

@@ -152,7 +152,7 @@ class D2DetRoIHead(nn.Module):
     def __init__(self, pooled: RegionFeatures, channels: int, classes: int, *, width: int, samples: int) -> None:
         super().__init__()
         self.bbox_roi_extractor = DeformableRegions(pooled, channels, width, samples)
-        self.bbox_head = ClassHead(classes, channels, size=pooled.size, width=width, legacy=True)
+        self.bbox_head = ClassHead(classes, channels, size=pooled.size, width=width, background_first=True)
         self.D2Det_head = DenseBoxHead(channels, width * 9 // 16)
         self.features = replace(pooled, size=2 * pooled.size)
 

@@ -29,6 +29,7 @@ from . import (
     ddod,
     deeppose,
     dekr,
+    directpose,
     double_head,
     dsfpn,
     efficientnet,
@@ -54,6 +55,7 @@ from . import (
     mspn,
     nanodet,
     nas_fpn,
+    nsrm,
     openpose,
     paa,
     panet,
@@ -89,6 +91,7 @@ from . import (
     swin,
     tood,
     torchvision,
+    torchvision_rcnn,
     ttfnet,
     udp,
     vfnet,
@@ -103,6 +106,7 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    torchvision_rcnn,
     cascade_rcnn,
     double_head,
     d2det,
@@ -111,6 +115,7 @@ _DETECTION = (
     pisa,
     carafe,
     psconv,
+    directpose,
     dsfpn,
     retinanet,
     ap_loss,
@@ -165,10 +170,10 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(posefix, wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, nsrm, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
-_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
+_SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

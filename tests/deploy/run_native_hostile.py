@@ -66,6 +66,36 @@ def soft_nms(rng: Random) -> tuple[Any, ...]:
     return *boxes(rng), number(rng), rng.choice([None, 0.5]), number(rng), limit(rng)
 
 
+def corners_of_polygons(rng: Random) -> tuple[np.ndarray, np.ndarray]:
+    ends = np.cumsum(rng.integers(0, 9, size(rng, 40)))
+    wrong = rng.random() < 0.1
+    return values(rng, int(ends[-1]) if len(ends) else 0, 2), ends - rng.integers(0, 3, len(ends)) if wrong else ends
+
+
+def polygon_iou(rng: Random) -> tuple[Any, ...]:
+    corners, ends = corners_of_polygons(rng)
+    return corners, ends, np.empty((len(ends), len(ends)))
+
+
+def polygon_nms(rng: Random) -> tuple[Any, ...]:
+    corners, ends = corners_of_polygons(rng)
+    return corners, ends, values(rng, len(ends)), rng.integers(-2, 3, len(ends)), abs(number(rng)), limit(rng)
+
+
+def locality_nms(rng: Random) -> tuple[Any, ...]:
+    n = size(rng, 60)
+    quads = values(rng, n, 4, 2)
+    if rng.random() < 0.5:  # many neighbours overlap
+        quads = np.repeat(quads, 3, 0)
+    return quads, values(rng, len(quads)), abs(number(rng)), limit(rng)
+
+
+def grow(rng: Random) -> tuple[Any, ...]:
+    shape = rng.integers(1, 20, 2)
+    labels = rng.integers(-2, 3, shape) * (rng.random(shape) < 0.2)
+    return labels.astype(np.int32), rng.integers(0, 256, shape - (rng.random() < 0.1), np.uint8, endpoint=False)
+
+
 def group_extremes(rng: Random) -> tuple[Any, ...]:
     k, shape = size(rng, 12), rng.integers(1, 12, 3)
     cells = rng.integers(-1, 13, (4, k, 2)).astype(np.float32) if rng.random() < 0.7 else values(rng, 4, k, 2)
@@ -223,7 +253,17 @@ def group_composite(rng: Random) -> tuple[Any, ...]:
     with np.errstate(invalid="ignore"):
         heatmaps, limb_maps = (np.asarray(each, np.float32) for each in confidences)
     given = heatmaps, values(rng, k, 3, h, w), limb_maps, values(rng, limbs, 6, h, w)
-    return *given, links, int(rng.choice([1, 3, 8])), int(rng.choice([0, 1, 30])), 0.3, 0.2, 0.15, number(rng)
+    return (
+        *given,
+        links,
+        int(rng.choice([1, 3, 8])),
+        int(rng.choice([0, 1, 30])),
+        0.3,
+        0.2,
+        0.15,
+        number(rng),
+        int(rng.choice([1, 2])),
+    )
 
 
 CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
@@ -233,6 +273,10 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             nms,
             guided_nms,
             soft_nms,
+            polygon_iou,
+            polygon_nms,
+            locality_nms,
+            grow,
             group_extremes,
             fuse,
             select,

@@ -39,6 +39,19 @@ OPERATORS = {
         + ["batched_soft", "batched_soft_gauss"],
     ),
     "multiclass_soft_nms": ("ops_det", ["multiclass_soft"]),
+    "polygons": (
+        "ops_polygons",
+        ["rotated_iou", "quad_iou", "concave_iou", *(f"quad_nms_{iou}" for iou in (0.2, 0.5))]
+        + [f"rotated_nms_{iou}" for iou in (0.1, 0.3, 0.5)],
+    ),
+    "rotated_boxes": (
+        "ops_text",
+        ["rbox_restore", "rbox_head", "rbox_maps_one_sign", "rbox_maps_mixed_sign", "lnms_order_a", "lnms_order_b"],
+    ),
+    "text_regions": (
+        "ops_text",
+        ["satext_decode_0", "satext_decode_1", "satext_textfill_default", "satext_textfill_top7_end2", "dgst_grow"],
+    ),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
     "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
     "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
@@ -131,10 +144,18 @@ OPERATORS = {
     ),
 }
 WHOLE = (
-    *("losses", "pose_losses", "assigners", "labels", "head_losses"),
-    *("roi_align", "prroi_pool", "deform_roi_pool", "d2det"),
+    "losses",
+    "pose_losses",
+    "assigners",
+    "labels",
+    "head_losses",
+    "roi_align",
+    "prroi_pool",
+    "deform_roi_pool",
+    "text_regions",
+    "d2det",
 )
-"""Operators whose sums are over the whole batch, or whose boxes name an image."""
+"""Operators whose sums are over the whole batch, whose boxes name an image, or have corners."""
 
 
 SLOW = (
@@ -150,6 +171,8 @@ SLOW = (
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
+DETECTORS_OF_POSES = ("directpose_r50",)
+"""Pose networks whose keypoints are beside boxes, as those of faces."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
 MIXED = ("hand_hrnetv2_w18_udp",)
@@ -163,7 +186,12 @@ def trim_network(source: Path, name: str) -> None:
     with np.load(source / f"{name}.npz") as file:
         full = dict(file)
     meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
-    (trim_pose if meta["kind"] == "pose" else trim_detector)(name, full, meta, state)
+    if name in DETECTORS_OF_POSES:
+        names = {"bboxes": "bboxes", "scores": "scores", "kps": "keypoints"}
+        full |= {f"a/det/{ours}": full[f"a/pose/{theirs}"] for ours, theirs in names.items()}
+        full["a/det/labels"] = np.zeros(len(full["a/det/scores"]), np.int64)
+    is_pose = meta["kind"] == "pose" and name not in DETECTORS_OF_POSES
+    (trim_pose if is_pose else trim_detector)(name, full, meta, state)
 
 
 def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:

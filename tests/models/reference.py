@@ -33,6 +33,7 @@ from detforge.models.heads.guided import GuidedRetinaHead
 from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.nanodet import NanoDetHead
+from detforge.models.heads.nsrm import StructureHead
 from detforge.models.heads.picodet import AlignedHead
 from detforge.models.heads.regression import RegressionHead
 from detforge.models.heads.rtmcc import RTMCCHead
@@ -317,6 +318,13 @@ def _(head: MSPNHead, given: Tensor, samples: Samples) -> Outputs:
     """The last unit's maps; those of the others serve training alone."""
     last = sum(name.startswith("head/") for name in samples) - 1
     return dict.fromkeys(range(last)) | {last: given}
+
+
+@head_outputs.register
+def _(head: StructureHead, given: list[Tensor], samples: Samples) -> Outputs:
+    """The masks' probabilities, and the heatmaps, each of all stages together."""
+    masks, maps = (torch.stack(stages, 1) for stages in (given[: head.each], given[head.each :]))
+    return {"limb": masks.sigmoid(), "conf": maps}
 
 
 @head_outputs.register

@@ -286,7 +286,7 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
         (dense("GFLHead", loss_cls={"type": "CrossEntropyLoss"}), "model.bbox_head.loss_cls.use_sigmoid is None"),
         (dense("GFLHead", norm_cfg={"type": "GN", "num_groups": 32}), "model makes no network (num_channels (16)"),
         (dense("GFLHead", bbox_coder={"type": "TBLRBBoxCoder"}), "model.bbox_head.bbox_coder.type is 'TBLRBBoxCoder'"),
-        (dense("RetinaHead", anchor_generator=anchors(scale_major=False)), "anchor_generator.scale_major"),
+        (dense("RetinaHead", anchor_generator=anchors(scale_major=0)), "anchor_generator.scale_major is 0"),
         (dense("RetinaHead", anchor_generator=anchors(base_sizes=(8,) * 5)), "anchor_generator.base_sizes"),
         (
             dense("RetinaHead", bbox_coder={"type": "DeltaXYWHBBoxCoder", "target_means": (0.5, 0, 0, 0)}),

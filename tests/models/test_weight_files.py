@@ -1,4 +1,4 @@
-"""Weights in files that are not PyTorch's: NumPy's .npz and Paddle's .pdparams."""
+"""Weights in files that are not PyTorch's: NumPy's .npz, Paddle's .pdparams and Detectron2's .pkl."""
 
 import base64
 import io
@@ -67,6 +67,26 @@ def test_arrays_are_read_by_name(tmp_path: Path, name: str, protocol: int) -> No
     assert (found.labels, found.meta, found.layers) == (None, {}, [] if name == "a.npz" else ())
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_a_model_of_detectron2_is_read(tmp_path: Path, protocol: int) -> None:
+    content = {"model": ARRAYS, "__author__": "Detectron2 Model Zoo"}
+    (tmp_path / "model_final_280758.pkl").write_bytes(pickle.dumps(content, protocol))
+    state = read_checkpoint(tmp_path / "model_final_280758.pkl").state
+    assert state.keys() == ARRAYS.keys()
+    np.testing.assert_array_equal(state["columns first"].numpy(), ARRAYS["columns first"])
+
+
+def test_a_checkpoint_of_pytorch_is_read_under_any_name(tmp_path: Path) -> None:
+    for is_zip in (True, False):
+        torch.save({"model": {"w": torch.ones(2)}}, tmp_path / "a.pkl", _use_new_zipfile_serialization=is_zip)
+        assert read_checkpoint(tmp_path / "a.pkl").state["w"].tolist() == [1, 1]
+
+
+def test_models_of_caffe2_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps({"blobs": {"conv1_w": ARRAYS["single"]}}, 2))
+    assert "weights of Caffe2, whose names are not read" in refusal(tmp_path / "R-50.pkl")
+
+
 def test_a_file_that_paddle_wrote_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.pdparams").write_bytes(zlib.decompress(base64.b64decode(PADDLE)))
     state = read_checkpoint(tmp_path / "a.pdparams").state
@@ -93,8 +113,9 @@ class Evil:
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_nothing_in_a_file_runs(tmp_path: Path, protocol: int) -> None:
     content = {"w": ARRAYS["single"], "x": Evil(tmp_path / "ran")}
-    (tmp_path / "a.pdparams").write_bytes(pickle.dumps(content, protocol))
-    assert list(read_checkpoint(tmp_path / "a.pdparams").state) == ["w"]
+    for name in ("a.pdparams", "a.pkl"):
+        (tmp_path / name).write_bytes(pickle.dumps(content if name == "a.pdparams" else {"model": content}, protocol))
+        assert list(read_checkpoint(tmp_path / name).state) == ["w"]
     np.savez(tmp_path / "a.npz", w=np.array([Evil(tmp_path / "ran")], object), allow_pickle=True)
     assert "damaged or not a .npz file" in refusal(tmp_path / "a.npz")
     assert not (tmp_path / "ran").exists()
@@ -129,7 +150,7 @@ def test_arrays_that_contradict_themselves_are_refused(tmp_path: Path, state: An
     assert "an array" in refusal(tmp_path / "a.pdparams")
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.pdparams"])
+@pytest.mark.parametrize("name", ["a.npz", "a.pdparams", "a.pkl"])
 def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
     whole = write(tmp_path / name, ARRAYS).read_bytes()
     for data in (whole[: len(whole) // 2], b"", b"text", pickle.dumps([1, 2]), pickle.dumps({"a": 1})):

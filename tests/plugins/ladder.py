@@ -40,6 +40,9 @@ def _cases() -> dict[str, Case]:
 
 CASES = _cases()
 
+RECORDED: dict[str, Array] = {}
+"""Oracles' answers that were computed before, by `case/dtype`."""
+
 
 @cache
 def rounded_inputs(name: str, dtype: str) -> tuple[Array, ...]:
@@ -62,6 +65,8 @@ def stored_inputs(name: str, dtype: str) -> list[Array]:
 @cache
 def oracle(name: str, dtype: str) -> Array:
     """The float64 answer to the rounded inputs."""
+    if f"{name}/{dtype}" in RECORDED:
+        return RECORDED[f"{name}/{dtype}"]
     case = CASES[name]
     inputs = [x.astype(np.float64) for x in rounded_inputs(name, dtype)]
     with np.errstate(all="ignore"):
@@ -141,8 +146,9 @@ def run_cuda(library: Library, name: str, dtype: str, device: str) -> Array:
 
     inputs = [torch.from_numpy(x).to(device) for x in stored_inputs(name, dtype)]
     call = Call(CASES[name].op, dtype, [place(x) for x in inputs], CASES[name].attributes)
-    output = torch.empty(library.shape(call), dtype=inputs[0].dtype, device=device)
-    workspace = torch.empty(library.workspace(call), dtype=torch.uint8, device=device)
+    # NaN, so that what is not written shows.
+    output = torch.from_numpy(to_storage(np.full(library.shape(call), np.nan, np.float32), dtype)).to(device)
+    workspace = torch.full((library.workspace(call),), 255, dtype=torch.uint8, device=device)
     library.run_cuda(call, place(output), place(workspace))  # on the default stream, as .cpu() below
     return from_storage(output.cpu().numpy(), dtype)
 

@@ -10,27 +10,16 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "run.py"
-STEPS = [
-    "build",
-    "operators, all cases",
-    "operators, sanitized",
-    "operators, times",
-    "preprocessing",
-    "suppression",
-    "plugins in the harness",
-    "ONNX Runtime, CUDA",
-    "tensorrt",
-    "tensorrt-rtx",
-]
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "gpu"
+SCRIPT = FOLDER / "run.py"
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def script() -> ModuleType:
+    """run.py as a module."""
     spec = importlib.util.spec_from_file_location("gpu_run", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "gpu_run", module)  # where its dataclasses look for their names
+    sys.modules["gpu_run"] = module  # where its dataclasses look for their names
     spec.loader.exec_module(module)
     return module
 
@@ -43,33 +32,72 @@ def test_says_what_it_could_not_do(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert done.stderr == "error: no CUDA GPU here, so nothing was measured; run this where nvidia-smi finds one\n"
     written = json.loads((tmp_path / "gpu.json").read_text())
-    assert [step["name"] for step in written["steps"]] == STEPS
+    assert [step["name"] for step in written["steps"]] == [*script().STEPS]
     assert {(step["state"], step["detail"]) for step in written["steps"]} == {("absent", "no CUDA GPU")}
     assert written["environment"]["gpu"] is None
     assert written["environment"]["packages"]["detforge"]
 
 
-def test_each_step_is_on_its_own(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+FAILS = """
+import sys
+print('{"result": {"us": 1}}', flush=True)
+print('{"detail": "the kernel differs"}', flush=True)
+print("\\n".join(map(str, range(30))), file=sys.stderr)
+sys.exit(1)
+"""
+LACKS = "import sys; print('a library talks'); print('{\"detail\": \"no headers\"}'); sys.exit(5)"
+HANGS = "import time; print('{\"result\": [1]}', flush=True); time.sleep(600)"
+DIES = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+
+
+@pytest.mark.parametrize(
+    ("program", "state", "detail", "results"),
+    [
+        (FAILS, "failed", "the kernel differs", [{"us": 1}]),
+        (LACKS, "absent", "no headers", []),
+        (HANGS, "failed", "stopped after 1 s", [[1]]),
+        (DIES, "failed", "ended with exit code -11", []),
+        ('print(\'{"detail": "fine"}\')', "ok", "fine", []),
+    ],
+)
+def test_a_step_is_a_process(program: str, state: str, detail: str, results: list[object]) -> None:
+    """One step fails, one lacks something, one hangs, one crashes; what it measured before is kept."""
+    module = script()
+    step, written = module.Step("a", "absent", ""), []
+    module.run_step(step, [sys.executable, "-c", program], 1, lambda: written.append(len(step.results)))
+    assert (step.state, step.detail, step.results) == (state, detail, results)
+    assert written == [*range(1, len(results) + 1)]  # as they are measured
+    assert step.output == ([*map(str, range(10, 30))] if program == FAILS else [])
+
+
+def test_steps_are_chosen_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One step fails, one lacks what it needs, one measures; all are told and written."""
+    module, ran = script(), []
 
-    def fails() -> None:
-        raise RuntimeError("the kernel differs\nand more")
+    def run_step(step: object, command: list[str], limit: float, write: object) -> None:
+        ran.append((step.name, limit))
+        step.state = "failed" if step.name == "layer" else "ok"
 
-    steps = {"a": fails, "b": lambda: script.need(False, "no headers"), "c": lambda: ("fine", [1, 2])}
-    monkeypatch.setattr(script, "steps_of", lambda _: steps)
-    monkeypatch.setattr(script, "describe", lambda: {"gpu": "a card"})
-    assert script.main(["--json", str(tmp_path / "gpu.json")]) == 1
-    written = json.loads((tmp_path / "gpu.json").read_text())["steps"]
-    assert [(step["state"], step["detail"], step["results"]) for step in written] == [
-        ("failed", "the kernel differs", None),
-        ("absent", "no headers", None),
-        ("ok", "fine", [1, 2]),
-    ]
-    assert "the kernel differs" in capsys.readouterr().out
+    monkeypatch.setattr(module, "run_step", run_step)
+    monkeypatch.setattr(module, "describe", lambda: {"gpu": "a card"})
+    target = tmp_path / "gpu.json"
+    assert module.main(["--json", str(target), "--only", "times", "operators"]) == 0
+    assert ran == [("build", 300), ("operators", 90), ("times", 150)]  # in their order, after the library
+    ran.clear()
+    assert module.main(["--json", str(target), "--only", "layer", "--library", str(tmp_path)]) == 1
+    assert ran == [("layer", 60)]
+    assert [step["state"] for step in json.loads(target.read_text())["steps"]] == ["failed"]
+    assert "layer          failed" in capsys.readouterr().out
 
 
-def test_a_command_that_fails_is_told_by_its_last_line(script: ModuleType) -> None:
-    with pytest.raises(RuntimeError, match="exit code 3: error: that is why"):
-        script.run([sys.executable, "-c", "import sys; print('error: that is why', file=sys.stderr); sys.exit(3)"])
+def test_a_failing_step_ends_with_its_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A step without its library says so in a line, with the exit code of what is absent."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--step", "operators", "--library", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5, done.stderr
+    assert "detail" in json.loads(done.stdout.splitlines()[-1])

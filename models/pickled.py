@@ -1,4 +1,4 @@
-"""The weights in PaddlePaddle's .pdparams files: a pickle of NumPy arrays, read without Paddle and without its code."""
+"""Weights in pickles of NumPy arrays, PaddlePaddle's .pdparams and Detectron2's .pkl, read without running code."""
 
 import pickle
 from collections.abc import Sequence
@@ -10,13 +10,22 @@ import torch
 from torch import Tensor
 
 from .stored import MalformedError, NumberType
-from .unpickle import Unpickler
+from .unpickle import STREAM, Unpickler
 
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")
 
+_PROTOCOL = b"\x80"  # what a binary pickle starts with
 
-def read_pdparams(path: Path) -> dict[str, Tensor]:
-    """The arrays of a .pdparams file by name. Other entries are skipped.
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle, but none of PyTorch's. Raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        start = file.read(len(STREAM))
+    return start.startswith(_PROTOCOL) and start != STREAM
+
+
+def read_arrays(path: Path) -> dict[str, Tensor]:
+    """The arrays of a pickle by name, or those in its entry `model`. Other entries are skipped.
 
     Raises MalformedError if the file is damaged or of another kind, OSError if it cannot be read.
     """
@@ -26,9 +35,12 @@ def read_pdparams(path: Path) -> dict[str, Tensor]:
         except (MalformedError, OSError):
             raise
         except Exception as error:  # A hostile file can raise any exception in the unpickler.
-            raise MalformedError(f"damaged, or no file of Paddle's weights ({type(error).__name__})") from error
+            raise MalformedError(f"damaged, or no pickle of weights ({type(error).__name__})") from error
     if not isinstance(content, dict):
         raise MalformedError("without weights; it holds something else")
+    if isinstance(content.get("blobs"), dict):
+        raise MalformedError("weights of Caffe2, whose names are not read; convert them with Detectron2")
+    content = content["model"] if isinstance(content.get("model"), dict) else content
     return {name: array.tensor() for name, array in content.items() if type(name) is str and isinstance(array, _Array)}
 
 
