@@ -40,10 +40,10 @@ def visible(found: Instances, rule: Suppress) -> Instances:
 
 def sets(found: Instances, rule: Suppress) -> Instances:
     """Set-NMS: removes a box if its IoU with a better one of its class, from another proposal, is above `iou`."""
-    boxes, left, kept = _compared(found.boxes, rule).astype(np.float64), np.argsort(-found.scores, kind="stable"), []
-    labels, proposals = classes(found, rule), found.proposal
+    boxes, labels, proposals = _compared(found.boxes, rule).astype(np.float64), classes(found, rule), found.proposal
+    left, kept = np.argsort(-found.scores, kind="stable"), list[int]()
     while len(left) and len(kept) < rule.max_det:
-        best, left = left[0], left[1:]
+        best, left = int(left[0]), left[1:]
         kept.append(best)
         apart = (labels[left] != labels[best]) | (proposals[left] == proposals[best])
         left = left[apart | (_overlaps(boxes[best : best + 1], boxes[left])[0] <= rule.iou)]
