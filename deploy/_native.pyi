@@ -51,6 +51,7 @@ def polygon_nms(
 def locality_nms(
     quads: NDArray[np.float32], scores: NDArray[np.float32], iou: float, limit: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def grow(labels: NDArray[np.int32], mask: NDArray[np.uint8]) -> None: ...
 def group_extremes(
     cells: NDArray[np.float32],
     scores: NDArray[np.float32],
@@ -188,6 +189,7 @@ def group_composite(
     least_seed: float,
     least_keypoint: float,
     least_person: float,
+    views: int,
 ) -> NDArray[np.float32]: ...
 def blend(
     source: NDArray[np.float32],

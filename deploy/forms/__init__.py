@@ -8,9 +8,11 @@ from .composite import Composite
 from .coordinates import Coordinates
 from .corners import Corners
 from .dense import Dense
+from .dilated import Dilated
 from .extremes import Extremes
 from .form import Form
 from .graph import Graph
+from .grown import Grown
 from .heatmaps import Heatmaps
 from .offsets import Offsets
 from .peaks import Peaks
@@ -18,6 +20,7 @@ from .people import People
 from .proposed import Proposed
 from .regions import Regions
 from .roots import Roots
+from .rotated import Rotated
 from .simcc import Simcc
 from .tags import Tags
 from .votes import Votes
@@ -25,4 +28,5 @@ from .votes import Votes
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
     *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
+    *(Rotated, Grown, Dilated),
 ]

@@ -8,14 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..columns.polygons import Polygons
 from ..contract.parse import require
 from ..results.instances import Instances
 from ..system.errors import AbsentError
-from .boxes import in_image
 from .form import Contract, ImageForm, Output, Run
+from .outlines import MOST, found_on_map, mean_inside, rectangle
 
-_MOST = 1000
 _LEAST_SIDE = 3
 """The shortest side of a region in px of the map; that of an enlarged region is 2 px longer."""
 _DETAIL = 0.002
@@ -39,7 +37,7 @@ class Regions(ImageForm):
     shape: Literal["rectangle", "outline"] = "rectangle"
     kind: Literal["regions"] = "regions"
 
-    task: ClassVar[str] = "detection"
+    task: ClassVar[str] = "text detection"
     compares: ClassVar[str] = "polygons"
     outputs: ClassVar[tuple[Output, ...]] = (Output("map"),)
 
@@ -52,11 +50,7 @@ class Regions(ImageForm):
         [run] = runs
         values = np.ascontiguousarray(run.outputs["map"][0], np.float32)
         shapes, scores = self._shapes(values, card.suppress.conf)
-        height, width = run.frame.canvas_size
-        scale = np.array([width / values.shape[1], height / values.shape[0]], np.float32)
-        column = Polygons.of([in_image(shape * scale, run.frame) for shape in shapes])
-        labels = np.zeros(len(scores), np.int64)
-        return Instances.around([column], np.array(scores, np.float32), labels, card.labels, run.frame.extent)
+        return found_on_map(shapes, scores, values.shape, run, card)
 
     def _shapes(self, values: NDArray[np.float32], conf: float) -> tuple[list[NDArray[np.float32]], list[float]]:
         """The polygons (m, 2) in px of the map, and their scores."""
@@ -66,9 +60,9 @@ class Regions(ImageForm):
         borders, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         shapes: list[NDArray[np.float32]] = []
         scores: list[float] = []
-        for border in borders[:_MOST]:
+        for border in borders[:MOST]:
             shape = self._shape(border)
-            if shape is None or (score := _mean_inside(values, shape)) < conf:
+            if shape is None or (score := mean_inside(values, shape)) < conf:
                 continue
             if (larger := self._larger(shape)) is not None:
                 shapes.append(larger)
@@ -78,7 +72,7 @@ class Regions(ImageForm):
     def _shape(self, border: NDArray[Any]) -> NDArray[np.float32] | None:
         """The polygon of a region; None if the region is too small."""
         if self.shape == "rectangle":
-            corners, side = _rectangle(border)
+            corners, side = rectangle(border)
             return corners if side >= _LEAST_SIDE else None
         outline = cv2.approxPolyDP(border, _DETAIL * cv2.arcLength(border, True), True)
         return outline.reshape(-1, 2).astype(np.float32) if len(outline) >= _LEAST_CORNERS else None
@@ -89,7 +83,7 @@ class Regions(ImageForm):
         if self.shape == "outline" and len(paths) != 1:
             return None
         path = max(paths, key=len, default=np.zeros((1, 2), np.int32))
-        corners, side = _rectangle(path)
+        corners, side = rectangle(path)
         if side < _LEAST_SIDE + 2:
             return None
         return corners if self.shape == "rectangle" else path.astype(np.float32)
@@ -107,24 +101,3 @@ class Regions(ImageForm):
         moved: Any = clipper.PyclipperOffset()
         moved.AddPath(shape.tolist(), clipper.JT_ROUND, clipper.ET_CLOSEDPOLYGON)
         return [np.array(path, np.int32) for path in moved.Execute(area * self.unclip / perimeter)]
-
-
-def _rectangle(outline: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
-    """The smallest rectangle (4, 2) around an outline, from its top left corner clockwise, and its shorter side."""
-    box = cv2.minAreaRect(outline.reshape(-1, 1, 2))
-    corners = np.array(sorted(cv2.boxPoints(box).tolist()), np.float32)
-    (top_left, bottom_left), (top_right, bottom_right) = (
-        pair[np.argsort(pair[:, 1], kind="stable")] for pair in (corners[:2], corners[2:])
-    )
-    return np.stack((top_left, top_right, bottom_right, bottom_left)), min(box[1])
-
-
-def _mean_inside(values: NDArray[np.float32], shape: NDArray[np.float32]) -> float:
-    """The mean of the values inside a polygon, its edges included."""
-    height, width = values.shape
-    limits = np.array([width - 1, height - 1])
-    low = np.clip(np.floor(shape.min(0)), 0, limits).astype(int)
-    high = np.clip(np.ceil(shape.max(0)), 0, limits).astype(int)
-    mask = np.zeros(high[::-1] - low[::-1] + 1, np.uint8)
-    cv2.fillPoly(mask, [(shape - low).astype(np.int32)], 1)
-    return float(cv2.mean(values[low[1] : high[1] + 1, low[0] : high[0] + 1], mask)[0])

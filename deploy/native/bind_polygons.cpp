@@ -1,10 +1,11 @@
-// Python bindings for the overlap and suppression of polygons: check shapes, release the GIL, call the kernels.
+// Python bindings for polygons and the growth of regions: check shapes, release the GIL, call the kernels.
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "bind.h"
+#include "grow.h"
 #include "polygons.h"
 
 namespace {
@@ -80,10 +81,18 @@ nb::object locality_nms(Array<const float, nb::shape<-1, 4, 2>> quads, Scores sc
     return nb::make_tuple(array(std::move(corners)), array(std::move(best.scores)));
 }
 
+void grow(Array<int32_t, nb::ndim<2>> labels, Array<const uint8_t, nb::ndim<2>> mask) {
+    const size_t height = labels.shape(0), width = labels.shape(1);
+    if (mask.shape(0) != height || mask.shape(1) != width) throw std::invalid_argument("labels and mask differ in shape");
+    nb::gil_scoped_release release;
+    detforge::grow(labels.data(), mask.data(), height, width);
+}
+
 }  // namespace
 
 void bind_polygons(nb::module_& m) {
     m.def("polygon_iou", &polygon_iou, "corners"_a, "ends"_a, "overlaps"_a);
     m.def("polygon_nms", &polygon_nms, "corners"_a, "ends"_a, "scores"_a, "labels"_a, "iou"_a, "limit"_a);
+    m.def("grow", &grow, "labels"_a, "mask"_a);
     m.def("locality_nms", &locality_nms, "quads"_a, "scores"_a, "iou"_a, "limit"_a);
 }

@@ -22,11 +22,14 @@ from . import (
     cornernet,
     cpm,
     cpn,
+    crowddet,
     cspnet,
+    d2det,
     dark,
     ddod,
     deeppose,
     dekr,
+    directpose,
     double_head,
     dsfpn,
     efficientnet,
@@ -46,12 +49,14 @@ from . import (
     hrnetv2,
     integral,
     iou_aware_retinanet,
+    lffd,
     libra,
     litehrnet,
     marker_corners,
     mspn,
     nanodet,
     nas_fpn,
+    nsrm,
     openpose,
     paa,
     panet,
@@ -87,6 +92,7 @@ from . import (
     swin,
     tood,
     torchvision,
+    torchvision_rcnn,
     ttfnet,
     udp,
     vfnet,
@@ -101,12 +107,16 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    torchvision_rcnn,
     cascade_rcnn,
     double_head,
+    d2det,
+    crowddet,
     panet,
     pisa,
     carafe,
     psconv,
+    directpose,
     dsfpn,
     retinanet,
     ap_loss,
@@ -136,6 +146,7 @@ _DETECTION = (
     nanodet,
     picodet,
     yunet,
+    lffd,
     nas_fpn,
     libra,
     sepc,
@@ -161,10 +172,10 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(posefix, wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, nsrm, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
-_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
+_SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

@@ -90,6 +90,12 @@ def locality_nms(rng: Random) -> tuple[Any, ...]:
     return quads, values(rng, len(quads)), abs(number(rng)), limit(rng)
 
 
+def grow(rng: Random) -> tuple[Any, ...]:
+    shape = rng.integers(1, 20, 2)
+    labels = rng.integers(-2, 3, shape) * (rng.random(shape) < 0.2)
+    return labels.astype(np.int32), rng.integers(0, 256, shape - (rng.random() < 0.1), np.uint8, endpoint=False)
+
+
 def group_extremes(rng: Random) -> tuple[Any, ...]:
     k, shape = size(rng, 12), rng.integers(1, 12, 3)
     cells = rng.integers(-1, 13, (4, k, 2)).astype(np.float32) if rng.random() < 0.7 else values(rng, 4, k, 2)
@@ -247,7 +253,17 @@ def group_composite(rng: Random) -> tuple[Any, ...]:
     with np.errstate(invalid="ignore"):
         heatmaps, limb_maps = (np.asarray(each, np.float32) for each in confidences)
     given = heatmaps, values(rng, k, 3, h, w), limb_maps, values(rng, limbs, 6, h, w)
-    return *given, links, int(rng.choice([1, 3, 8])), int(rng.choice([0, 1, 30])), 0.3, 0.2, 0.15, number(rng)
+    return (
+        *given,
+        links,
+        int(rng.choice([1, 3, 8])),
+        int(rng.choice([0, 1, 30])),
+        0.3,
+        0.2,
+        0.15,
+        number(rng),
+        int(rng.choice([1, 2])),
+    )
 
 
 CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
@@ -260,6 +276,7 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             polygon_iou,
             polygon_nms,
             locality_nms,
+            grow,
             group_extremes,
             fuse,
             select,
