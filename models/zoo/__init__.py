@@ -27,8 +27,10 @@ from . import (
     ddod,
     deeppose,
     dekr,
+    dgst,
     double_head,
     dsfpn,
+    east,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -71,6 +73,7 @@ from . import (
     rsn,
     rtmdet,
     rtmpose,
+    sa_text,
     sabl,
     saccadenet,
     scnet,
@@ -85,6 +88,7 @@ from . import (
     spm,
     ssd,
     swin,
+    tat,
     tood,
     torchvision,
     ttfnet,
@@ -165,7 +169,8 @@ _TOP_DOWN = (
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
+_TEXT = (east, tat, sa_text, dgst)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

@@ -207,6 +207,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             cases[tag]["flip"] = True
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
+            if meta["kind"] == "text":
+                continue
             arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
