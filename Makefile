@@ -9,7 +9,7 @@ RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: demo check test lint docs
+.PHONY: demo check test lint docs wheels
 demo: .venv/demo
 	$(BIN)/detexport --model gfl_markers --fp16
 	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx --pose-model corners_markers
@@ -23,6 +23,9 @@ test: lint $(RUNTIMES)
 
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
+
+wheels: .venv/dev
+	$(BIN)/python wheels/make.py $(PYTHONS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

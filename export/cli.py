@@ -16,6 +16,7 @@ from .options import ExportOptions
 from .shown import Shown, print_source, print_summary, print_table, step
 
 if TYPE_CHECKING:
+    from .api import Exported
     from .engine import EngineOptions
 
 
@@ -62,9 +63,10 @@ def _parser() -> Parser:
     flags.add_flags(ExportOptions, parser)
     add(
         "--format",
-        choices=["onnx", "engine", "openvino"],
+        choices=["onnx", "engine", "openvino", "triton"],
         default="onnx",
-        help="engine: also build a TensorRT engine and its .json; openvino: ONNX without functions",
+        help="engine: also build a TensorRT engine and its .json; openvino: ONNX without functions; "
+        "triton: also write a model repository for NVIDIA's Triton",
     )
     add_flags(parser)
     add("--list", action="store_true", help="show the models and exit")
@@ -113,11 +115,23 @@ def _command(arguments: argparse.Namespace) -> int:
             f"{agreement.found - agreement.matched} extra{apart}"
         )
     print(f"wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB)")
+    if arguments.format == "triton":
+        return _triton(exported)
     path = exported.path if engine is None else build(exported, engine)
     in_crops = exported.card.form.runs_on == "crops"
     refines = any(each.kind == "pose" for each in exported.card.inputs)
     before = ("DETECTOR.onnx --pose-model " if in_crops else "") + ("POSES.onnx --refine " if refines else "")
     print(f"next: detinfer image.jpg --model {before}{path}")
+    return 0
+
+
+def _triton(exported: "Exported") -> int:
+    from .triton import write_repository
+
+    folder = exported.path.with_name(f"{exported.path.stem}-triton")
+    name = write_repository(exported.path, exported.card, folder)
+    print(f"wrote {folder}/, a model repository; ask {name} with an image file, see docs/triton.md")
+    print(f"next: tritonserver --model-repository {folder}")
     return 0
 
 

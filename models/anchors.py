@@ -33,9 +33,10 @@ class Anchors:
     scale_major: bool = True
 
     @classmethod
-    def from_config(cls, section: Section) -> "Anchors":
-        """OpenMMLab's AnchorGenerator."""
-        section.typed("AnchorGenerator")
+    def from_config(cls, section: Section, *, with_legacy: bool = False) -> "Anchors":
+        """OpenMMLab's AnchorGenerator; `with_legacy` also the one of mmdet 1.x."""
+        kinds = ("AnchorGenerator", "LegacyAnchorGenerator") if with_legacy else ("AnchorGenerator",)
+        legacy = section.typed(*kinds) == "LegacyAnchorGenerator"
         section.fixed(base_sizes=None, centers=None, use_box_type=False)
         scales = section.numbers("scales", None)
         base, steps = section.number("octave_base_scale", None), section.integer("scales_per_octave", None, most=64)
@@ -49,7 +50,8 @@ class Anchors:
         if not (ratios and scales and all(value > 0 for value in (*ratios, *scales))):
             section.refuse("ratios", "positive numbers")
         scale_major = section.flag("scale_major", True)
-        return cls(section.integers("strides"), ratios, scales, centre, scale_major=scale_major)
+        rounded = "corners" if legacy else "nothing"
+        return cls(section.integers("strides"), ratios, scales, centre, legacy, rounded, scale_major)
 
     @property
     def per_cell(self) -> int:
@@ -120,15 +122,19 @@ class FittedAnchors:
             levels.append(torch.stack((columns * (width // w), rows * (height // h)), -1))
         return levels
 
-    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
-        """All anchors (a, 4) cxcywh px, cell by cell, for each level's (h, w)."""
+    def levels(self, sizes: Sequence[Sequence[int]], like: Tensor) -> list[Tensor]:
+        """The anchors (a, 4) cxcywh px of each level of (h, w), cell by cell."""
         levels: list[Tensor] = []
         for cells, own in zip(self.cells(sizes, like), self.sizes, strict=True):
             halves = [(size / math.sqrt(r) / 2, size * math.sqrt(r) / 2) for r in self.ratios for size in own]
             first = like.new_tensor([(2 * round(x), 2 * round(y)) for x, y in halves])
             centres = cells[:, None].expand(-1, len(first), -1)
             levels.append(torch.cat((centres, first.expand(cells.shape[0], -1, -1)), -1).reshape(-1, 4))
-        return torch.cat(levels)
+        return levels
+
+    def __call__(self, sizes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+        """All anchors (a, 4) cxcywh px, level by level."""
+        return torch.cat(self.levels(sizes, like))
 
 
 Sides = tuple[float, float]

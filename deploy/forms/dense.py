@@ -35,7 +35,7 @@ class Dense(ImageForm):
     with their best class; with `levels_together` they are the best of all levels. `clip` is where boxes are clipped.
 
     A level has as many cells as the canvas has strides, rounded up. Of some networks it rounds down first: `floors` has
-    one divisor of each stride for that, 1 for none.
+    one divisor of each stride for that, 1 for none. With `unpadded` convolutions it has (side + 1) // stride - 1.
     """
 
     strides: tuple[int, ...]
@@ -45,6 +45,7 @@ class Dense(ImageForm):
     clip: Clip = "image"
     levels_together: bool = False
     floors: tuple[int, ...] = ()
+    unpadded: bool = False
     kind: Literal["dense"] = "dense"
 
     task: ClassVar[str] = "detection"
@@ -62,6 +63,7 @@ class Dense(ImageForm):
             floor >= 1 and stride % floor == 0 for floor, stride in zip(self.floors, self.strides, strict=False)
         )
         require(halves, "form.floors", "one divisor of each stride")
+        require(not (self.unpadded and self.floors), "form.unpadded", "false with floors")
         require(1 <= self.anchors <= 1000, "form.anchors", "1..1000")
         require(1 <= self.top_k <= 100_000, "form.top_k", "1..100000")
 
@@ -80,6 +82,8 @@ class Dense(ImageForm):
 
     def level_sizes(self, height: int, width: int) -> list[int]:
         """The number of predictions of each level on a canvas of this size."""
+        if self.unpadded:
+            return [((height + 1) // s - 1) * ((width + 1) // s - 1) * self.anchors for s in self.strides]
         floors = self.floors or (1,) * len(self.strides)
         return [
             _cells(height, floor, stride) * _cells(width, floor, stride) * self.anchors

@@ -66,6 +66,7 @@ class Network:
     beside_classes: int
     suppress: Suppress | None
     other_inputs: tuple[NetworkInput, ...] = ()
+    links: int | None = None
 
 
 def read_network(model: Section) -> Network:
@@ -204,6 +205,7 @@ def _network(
         unused=(*trunk.unused, *head.unused, *_TRAINING),
         beside_classes=head.beside_classes,
         suppress=head.suppress,
+        links=head.links,
     )
 
 

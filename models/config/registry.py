@@ -39,6 +39,7 @@ from ..heads import (
     centripetal,
     corner,
     ddod,
+    dekr,
     fcos,
     foveabox,
     fsaf,
@@ -156,4 +157,5 @@ POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
 BOTTOM_UP_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "AssociativeEmbeddingHead": associative.from_config,
     "AEHigherResolutionHead": associative.higher_from_config,
+    "DEKRHead": dekr.from_config,
 }

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..anchors import Anchors
-from ..blocks import start_head
+from ..anchors import Anchors, FittedAnchors
+from ..blocks import start_head, tower
 from ..coders import deltas_to_boxes
 from ..config.dense import check_classes, read_anchors, read_deltas
 from ..config.parts import Neck
@@ -20,21 +20,25 @@ class RPNHead(nn.Module):
     """Pyramid levels to the regions in which there may be an object.
 
     `forward` gives raw logits per level, anchor by anchor: `objects` (n, anchors, h, w) and `deltas`
-    (n, anchors * 4, h, w). `propose` turns them into proposals by the `rule`.
+    (n, anchors * 4, h, w). `propose` turns them into proposals by the `rule`. There are `depth` convolutions before.
     """
 
     def __init__(
         self,
         channels: int = 256,
         *,
-        anchors: Anchors,
+        anchors: Anchors | FittedAnchors,
         rule: ProposalRule = USUAL,
         stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         in_channels: int | None = None,
+        depth: int = 1,
     ) -> None:
         super().__init__()
         self.anchors, self.rule, self.stds = anchors, rule, tuple(stds)
-        self.rpn_conv = nn.Conv2d(in_channels or channels, channels, 3, padding=1)
+        if depth == 1:
+            self.rpn_conv = nn.Conv2d(in_channels or channels, channels, 3, padding=1)
+        else:
+            self.rpn_conv = tower(channels, depth, norm=None, in_channels=in_channels)
         self.rpn_cls = nn.Conv2d(channels, anchors.per_cell, 1)
         self.rpn_reg = nn.Conv2d(channels, anchors.per_cell * 4, 1)
         start_head(self, self.rpn_cls, prior=0.5)

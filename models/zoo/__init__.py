@@ -28,6 +28,7 @@ from . import (
     deeppose,
     dekr,
     dgst,
+    directpose,
     double_head,
     dsfpn,
     east,
@@ -48,12 +49,14 @@ from . import (
     hrnetv2,
     integral,
     iou_aware_retinanet,
+    lffd,
     libra,
     litehrnet,
     marker_corners,
     mspn,
     nanodet,
     nas_fpn,
+    nsrm,
     openpose,
     paa,
     panet,
@@ -91,6 +94,7 @@ from . import (
     tat,
     tood,
     torchvision,
+    torchvision_rcnn,
     ttfnet,
     udp,
     vfnet,
@@ -105,12 +109,14 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    torchvision_rcnn,
     cascade_rcnn,
     double_head,
     panet,
     pisa,
     carafe,
     psconv,
+    directpose,
     dsfpn,
     retinanet,
     ap_loss,
@@ -140,6 +146,7 @@ _DETECTION = (
     nanodet,
     picodet,
     yunet,
+    lffd,
     nas_fpn,
     libra,
     sepc,
@@ -165,10 +172,10 @@ _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, cpn, hourglass, litehrnet, vipnas),
     *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(posefix, wholebody, hands_and_faces, marker_corners),
+    *(posefix, wholebody, hands_and_faces, nsrm, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
-_SINGLE_STAGE = (centernet_pose, dekr, cid, spm)
+_SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT)
 

@@ -167,6 +167,8 @@ SLOW = (
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
+DETECTORS_OF_POSES = ("directpose_r50",)
+"""Pose networks whose keypoints are beside boxes, as those of faces."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
 MIXED = ("hand_hrnetv2_w18_udp",)
@@ -180,7 +182,12 @@ def trim_network(source: Path, name: str) -> None:
     with np.load(source / f"{name}.npz") as file:
         full = dict(file)
     meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
-    (trim_pose if meta["kind"] == "pose" else trim_detector)(name, full, meta, state)
+    if name in DETECTORS_OF_POSES:
+        names = {"bboxes": "bboxes", "scores": "scores", "kps": "keypoints"}
+        full |= {f"a/det/{ours}": full[f"a/pose/{theirs}"] for ours, theirs in names.items()}
+        full["a/det/labels"] = np.zeros(len(full["a/det/scores"]), np.int64)
+    is_pose = meta["kind"] == "pose" and name not in DETECTORS_OF_POSES
+    (trim_pose if is_pose else trim_detector)(name, full, meta, state)
 
 
 def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:

@@ -28,8 +28,10 @@ from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
 from detforge.models.heads.guided import GuidedRetinaHead
 from detforge.models.heads.heatmap import HeatmapHead
+from detforge.models.heads.lffd import LFFDHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.nanodet import NanoDetHead
+from detforge.models.heads.nsrm import StructureHead
 from detforge.models.heads.picodet import AlignedHead
 from detforge.models.heads.regression import RegressionHead
 from detforge.models.heads.rtmcc import RTMCCHead
@@ -118,6 +120,13 @@ def _(head: YuNetHead, card: Card) -> Card:
     """Its training code multiplies score and objectness."""
     suppress = replace(card.suppress, conf=0.02, iou=0.45, max_det=10_000)
     return replace(card, suppress=suppress, fusion=replace(card.fusion, score_exponent=1.0, quality_exponent=1.0))
+
+
+@reference_card.register
+def _(head: LFFDHead, card: Card) -> Card:
+    """It clips boxes to the padded image."""
+    card = replace(card, form=replace(card.form, top_k=1000, clip="canvas"))
+    return replace(card, suppress=replace(card.suppress, conf=0.8, iou=0.3, max_det=10_000))
 
 
 @reference_card.register
@@ -266,6 +275,13 @@ def _(head: MSPNHead, given: Tensor, samples: Samples) -> Outputs:
     """The last unit's maps; those of the others serve training alone."""
     last = sum(name.startswith("head/") for name in samples) - 1
     return dict.fromkeys(range(last)) | {last: given}
+
+
+@head_outputs.register
+def _(head: StructureHead, given: list[Tensor], samples: Samples) -> Outputs:
+    """The masks' probabilities, and the heatmaps, each of all stages together."""
+    masks, maps = (torch.stack(stages, 1) for stages in (given[: head.each], given[head.each :]))
+    return {"limb": masks.sigmoid(), "conf": maps}
 
 
 @head_outputs.register

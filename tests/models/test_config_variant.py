@@ -150,7 +150,11 @@ def test_offsets_of_udp():
     test = {"flip_test": True, "flip_mode": "udp_combined"}
     model = network(test, decoder=codec, out_channels=9)
     variant = described(model, crops(use_udp=True), person()).variant
-    assert (variant.form.kind, variant.input.place.spacing) == ("offsets", True)
+    assert (variant.form.kind, variant.form.spacing, variant.input.place.spacing) == ("offsets", None, True)
+    form = described(model, crops(use_udp=False), person()).variant.form
+    assert form.spacing is True
+    form = described(network({}), crops(use_udp=True), person()).variant.form
+    assert form.spacing is False
     with pytest.raises(ConfigError, match=r"model\.test_cfg\.flip_mode is 'heatmap'"):
         described(network({"flip_test": True}, decoder=codec, out_channels=9), crops(use_udp=True), person())
 
@@ -271,7 +275,6 @@ def _other_pose(**changes):
         ((network({}, decoder=DECODER | {"input_size": (0, 96)}), crops(), person()), "decoder.input_size is (0, 96)"),
         (_other_pose(output_keypoint_indices=(0, 1)), "model.test_cfg.output_keypoint_indices is (0, 1)"),
         (_other_pose(flip_mode="offset"), "model.test_cfg.flip_mode is 'offset'"),
-        ((network({}), crops(use_udp=True), person()), "use_udp of TopdownAffine is True"),
         ((network({}, out_channels=4), crops(), person()), "model.head has 4 keypoints and meta names 3"),
         ((network({}), crops(), {}), "meta.dataset_meta is missing"),
         ((network({}), crops(), person(flip_indices=[1, 2, 0])), "flip_indices is [1, 2, 0]; supported: pairs"),
