@@ -40,7 +40,7 @@ _DENSE = (
     *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
 )
 _HEATMAP = ("CenterNet", "CornerNet")
-_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "TwoStageDetector")
+_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "CrowdDet", "TwoStageDetector")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
 

@@ -114,6 +114,7 @@ ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
     "StandardRoIHead": regions.standard,
     "CascadeRoIHead": regions.cascade,
     "DoubleHeadRoIHead": regions.double,
+    "MultiInstanceRoIHead": regions.multi_instance,
 }
 HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}
 HEATMAP_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
