@@ -23,14 +23,18 @@ from . import (
     cornernet,
     cpm,
     cpn,
+    crowddet,
     cspnet,
+    d2det,
     dark,
     ddod,
     deeppose,
     dekr,
+    dgst,
     directpose,
     double_head,
     dsfpn,
+    east,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -49,6 +53,7 @@ from . import (
     hrnetv2,
     integral,
     iou_aware_retinanet,
+    lffd,
     libra,
     litehrnet,
     marker_corners,
@@ -76,6 +81,7 @@ from . import (
     rsn,
     rtmdet,
     rtmpose,
+    sa_text,
     sabl,
     saccadenet,
     scnet,
@@ -90,9 +96,11 @@ from . import (
     spm,
     ssd,
     swin,
+    tat,
     tood,
     torchvision,
     torchvision_rcnn,
+    torchvision_ssd,
     ttfnet,
     udp,
     vfnet,
@@ -110,6 +118,8 @@ _DETECTION = (
     torchvision_rcnn,
     cascade_rcnn,
     double_head,
+    d2det,
+    crowddet,
     panet,
     pisa,
     carafe,
@@ -128,6 +138,7 @@ _DETECTION = (
     asff,
     fcos,
     torchvision,
+    torchvision_ssd,
     foveabox,
     fsaf,
     atss,
@@ -144,6 +155,7 @@ _DETECTION = (
     nanodet,
     picodet,
     yunet,
+    lffd,
     nas_fpn,
     libra,
     sepc,
@@ -173,7 +185,8 @@ _TOP_DOWN = (
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
+_TEXT = (east, tat, sa_text, dgst)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

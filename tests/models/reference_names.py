@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from detforge.models.heads.asff import ASFFHead
 from detforge.models.heads.directpose import DirectPoseHead
 from detforge.models.heads.extreme import ExtremeHead
+from detforge.models.heads.lffd import LFFDHead
 from detforge.models.heads.refinedet import RefineDetHead
 from detforge.models.heads.retina import RetinaHead
 from detforge.models.heads.saccade import SaccadeHead
@@ -66,6 +67,12 @@ def _(head: RetinaHead, model: nn.Module, case: Case, levels: Levels, features: 
         tensors[f"reg{call}"] = points_first([deltas]).reshape(1, -1, 4)
         tensors[f"cls{call}"] = points_first([classes]).reshape(1, -1, head.classes)
     return tensors
+
+
+@named.register
+def _(head: LFFDHead, model: nn.Module, case: Case, levels: Levels, features: Any, logits: Logits) -> Any:
+    """Its scores are those of the object alone."""
+    return numbered("score", [x.softmax(1)[:, :1] for x in logits["classes"]]) | numbered("bbox", logits["edges"])
 
 
 @named.register
