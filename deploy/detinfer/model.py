@@ -1,0 +1,47 @@
+"""Opens the model that the flags of detinfer ask for."""
+
+import argparse
+import sys
+from typing import Any
+
+from ..backends.automatic import choose_backend
+from ..backends.names import ENGINES
+from ..backends.open import ready
+from ..choose import BUNDLED, BUNDLED_POSE, choose_model
+from ..loader import load
+from ..options import Options
+from ..pipelines.pipeline import Pipeline
+from ..system.errors import IncompatibleError
+from ..system.flags import read_flags
+
+
+def open_model(arguments: argparse.Namespace) -> Pipeline:
+    """The pipeline that the flags ask for."""
+    path = choose_model(arguments.model)
+    print(f"model: {path}", file=sys.stderr)
+    if arguments.backend == "auto" and path.suffix == ".onnx":
+        choice = choose_backend(str(path), arguments.device or "cpu")
+        if choice.backend != "ort":
+            print(f"backend: {choice.backend}, {choice.why}", file=sys.stderr)
+    pose_model = None if arguments.pose_model is None else choose_model(arguments.pose_model)
+    if path == BUNDLED and arguments.model is None and arguments.boxes is None:
+        pose_model = pose_model or BUNDLED_POSE
+    if pose_model is not None:
+        print(f"pose model: {pose_model}", file=sys.stderr)
+    refine = None if arguments.refine is None else choose_model(arguments.refine)
+    options: dict[str, Any] = read_flags(Options, arguments).given()
+    options |= {"backend": arguments.backend, "threads": arguments.threads}
+    files = {"path": path, "pose_model": pose_model, "refine": refine}
+    chosen: dict[str, Any]
+    on_gpu = arguments.device not in (None, "cpu") or arguments.backend in ENGINES
+    try:
+        chosen = {name: file and str(ready(file, arguments.backend, arguments.device)) for name, file in files.items()}
+        return load(**chosen, device=arguments.device, **options)
+    except IncompatibleError as error:
+        if not arguments.allow_fallback or not on_gpu:
+            raise
+        chosen = {name: file and str(file) for name, file in files.items()}
+        options |= {"device": "cpu", "backend": "auto"}
+        model = load(**chosen, **options)  # a file at fault fails here again
+        print(f"warning: {error}; running on the CPU", file=sys.stderr)
+        return model
