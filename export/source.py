@@ -15,9 +15,11 @@ from ..models.config.detectron2 import describe_yaml
 from ..models.config.text import ConfigError, UnknownNetworkError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
-from ..models.zoo import VARIANTS, find, torchvision
+from ..models.zoo import VARIANTS, find, torchvision, torchvision_rcnn, torchvision_ssd
 from .options import ExportOptions
 
+_OF_SHAPES = (*torchvision.VARIANTS, *torchvision_rcnn.VARIANTS, *torchvision_ssd.VARIANTS)
+"""The networks that names and shapes of weights tell apart, with one setting of everything else."""
 _BY_CONFIG = "give its training configuration with --config FILE"
 _WITHOUT = "export {} without it by ignore_config (--ignore-config)"
 
@@ -88,7 +90,7 @@ def choose(model: str | None, asked: ExportOptions) -> Source:
         _check_normalisation(variant, checkpoint, asked)
         return Source(variant, checkpoint, described.facts, differences, _BY_CONFIG)
     if named is None:
-        alone = next((variant for variant in torchvision.VARIANTS if fits(variant, checkpoint)), None)
+        alone = next((variant for variant in _OF_SHAPES if fits(variant, checkpoint)), None)
         if alone is None:
             raise UsageError(f"{checkpoint.name}: the checkpoint has no configuration; {_candidates(checkpoint)}")
         return Source(alone, checkpoint, _facts_of_shapes(alone))

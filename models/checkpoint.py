@@ -16,6 +16,7 @@ from .config.labels import read_labels
 from .darknet import VALUES, name_weights, read_weights
 from .download import digest_in, fetch, sha256
 from .layers import Layer, may_fit, name_layers
+from .mxnet import read_params
 from .npz import ordered_layers, read_npz
 from .pickled import is_pickle, read_arrays
 from .unpickle import MalformedError, read_pth
@@ -49,9 +50,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read the weights in a file.
 
     A .pth may have the usual wrappers of training programs around its weights, see `wrapped`. Other files are
-    .safetensors, .npz, pickles of arrays (Paddle's .pdparams, Detectron2's .pkl), Darknet's .weights and .onnx, of
-    which only the convolutions are read. Raises InputError when the file is missing, corrupt, renamed or of another
-    kind.
+    .safetensors, .npz, pickles of arrays (Paddle's .pdparams, Detectron2's .pkl), MXNet's .params, Darknet's .weights
+    and .onnx, of which only the convolutions are read. Raises InputError when the file is missing, corrupt, renamed or
+    of another kind.
     """
     try:
         if not path.is_file():
@@ -203,6 +204,7 @@ _READERS: dict[str, Callable[[Path], _Content]] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
     ".onnx": _read_onnx,
+    ".params": lambda path: (read_params(path), (), None),
     ".pdparams": lambda path: (read_arrays(path), (), None),
     ".weights": lambda path: (read_weights(path), (), None),
 }

@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..inputs.listing import Item
 from ..inputs.sources import Picture, open_item
@@ -142,12 +142,16 @@ def _packed(items: Sequence[Item]) -> str:
 
 
 def _described(pipeline: Pipeline) -> str:
-    """Which files and options a pipeline was opened with."""
+    """Which files, by their content, and which options a pipeline was opened with."""
     asked: dict[str, Any] = dict(getattr(pipeline.reopen, "keywords", {}))
-    files = {name: value for name, value in asked.items() if isinstance(value, Path)}
-    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    rest = {name: value for name, value in asked.items() if name not in files and name not in ("threads", "streams")}
-    return json.dumps({**rest, **digests}, sort_keys=True, default=str)
+    told = {name: _told(value) for name, value in asked.items() if name not in ("threads", "streams")}
+    return json.dumps(told, sort_keys=True, default=str)
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_told(each) for each in cast(list[Any], value)]
+    return hashlib.sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else value
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 from .column import Column
 from .keypoints import Keypoints
 from .polygons import Polygons
+from .proposal import Proposal
 from .quality import Quality
 from .track_id import TrackId
 from .visible import Visible
 
-COLUMNS: list[type[Column]] = [Keypoints, Polygons, Quality, TrackId, Visible]
+COLUMNS: list[type[Column]] = [Keypoints, Polygons, Proposal, Quality, TrackId, Visible]

@@ -40,7 +40,12 @@ def _parser() -> Parser:
     )
     add("--recursive", action="store_true", help="folders with their subfolders")
     add("--model", metavar="NAME|FILE", help="model file or exported variant; default: the newest in exports/")
-    add("--pose-model", metavar="NAME|FILE", help="pose network for the boxes that --model finds")
+    add(
+        "--pose-model",
+        metavar="NAME|FILE",
+        action="append",
+        help="pose network for the boxes that --model finds; again, for the hands or faces of whole bodies",
+    )
     add("--refine", metavar="NAME|FILE", help="network that refines the poses found, such as PoseFix")
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")

@@ -23,25 +23,28 @@ def open_model(arguments: argparse.Namespace) -> Pipeline:
         choice = choose_backend(str(path), arguments.device or "cpu")
         if choice.backend != "ort":
             print(f"backend: {choice.backend}, {choice.why}", file=sys.stderr)
-    pose_model = None if arguments.pose_model is None else choose_model(arguments.pose_model)
+    pose_models = [choose_model(name) for name in arguments.pose_model or ()]
     if path == BUNDLED and arguments.model is None and arguments.boxes is None:
-        pose_model = pose_model or BUNDLED_POSE
-    if pose_model is not None:
+        pose_models = pose_models or [BUNDLED_POSE]
+    for pose_model in pose_models:
         print(f"pose model: {pose_model}", file=sys.stderr)
     refine = None if arguments.refine is None else choose_model(arguments.refine)
     options: dict[str, Any] = read_flags(Options, arguments).given()
     options |= {"backend": arguments.backend, "threads": arguments.threads}
-    files = {"path": path, "pose_model": pose_model, "refine": refine}
-    chosen: dict[str, Any]
+    files: list[Any] = [path, refine, *pose_models]
+
+    def opened(files: list[Any], **runtime: Any) -> Pipeline:
+        path, refine, *poses = (file and str(file) for file in files)
+        return load(path, refine=refine, pose_model=poses, **runtime, **options)
+
     on_gpu = arguments.device not in (None, "cpu") or arguments.backend in ENGINES
     try:
-        chosen = {name: file and str(ready(file, arguments.backend, arguments.device)) for name, file in files.items()}
-        return load(**chosen, device=arguments.device, **options)
+        built = [file and ready(file, arguments.backend, arguments.device) for file in files]
+        return opened(built, device=arguments.device)
     except IncompatibleError as error:
         if not arguments.allow_fallback or not on_gpu:
             raise
-        chosen = {name: file and str(file) for name, file in files.items()}
-        options |= {"device": "cpu", "backend": "auto"}
-        model = load(**chosen, **options)  # a file at fault fails here again
+        options |= {"backend": "auto"}
+        model = opened(files, device="cpu")  # a file at fault fails here again
         print(f"warning: {error}; running on the CPU", file=sys.stderr)
         return model

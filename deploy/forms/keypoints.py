@@ -28,11 +28,13 @@ class KeypointForm(CropForm):
     """The keypoints of one person in each crop.
 
     With `flip` the mirrored crop runs too, and both views are averaged. A pose's quality is the mean of its keypoint
-    scores above `least_score`, or of all scores if that is None.
+    scores above `least_score`, or of all scores if that is None. `spacing` tells whether positions in the grid are
+    measured between the centres of its first and last pixel, as `Crop.spacing` does; None is as in the crop.
     """
 
     flip: bool = True
     least_score: float | None = 0.2
+    spacing: bool | None = None
 
     task: ClassVar[str] = "pose"
     compares: ClassVar[str] = "poses"
@@ -59,7 +61,9 @@ class KeypointForm(CropForm):
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:
         """Keypoints in px of the image, and the quality of each pose."""
         assert card.skeleton is not None
-        parts, scores = self.parts(outputs, mirrored, card.skeleton, frames[0].canvas_size, frames[0].spacing)
+        frame = frames[0]
+        spacing = frame.spacing if self.spacing is None else self.spacing
+        parts, scores = self.parts(outputs, mirrored, card.skeleton, frame.canvas_size, spacing)
         places = np.stack([frame.to_image(own) for frame, own in zip(frames, parts, strict=True)])
         values = np.concatenate((places, scores[..., None]), -1).astype(np.float32)
         areas = np.array([np.prod(frame.size) for frame in frames], np.float32)

@@ -15,10 +15,11 @@ from ..config.trunks import check_activation, read_stages
 from ..csp import Convolution, CSPLayer, CSPNeXtBlock, DarknetBlock, Separable, SpatialPyramid
 
 _CHANNELS = (64, 128, 256, 512, 1024)
+_SIX_CHANNELS = (64, 128, 256, 512, 768, 1024)
 
 
 class CSPBackbone(nn.Module):
-    """Image to the selected levels at strides 4, 8, 16 and 32.
+    """Image to the selected levels at strides 4, 8, 16 and 32, and with five numbers of `blocks` at 64 too.
 
     Shapes: (n, 3, h, w) to (n, channels[i], ceil(h / stride), ceil(w / stride)) each. `deep` and `wide` are factors of
     the large network's number of blocks and channels. `stem` halves the image; `block` builds a block from its
@@ -38,8 +39,8 @@ class CSPBackbone(nn.Module):
         levels: Sequence[int],
     ) -> None:
         super().__init__()
-        in_channels, *channels = (int(c * wide) for c in _CHANNELS)
-        self.stem, self.levels = stem, tuple(levels)
+        in_channels, *channels = (int(c * wide) for c in (_CHANNELS if len(blocks) == 4 else _SIX_CHANNELS))
+        self.stem, self.levels, self.stages = stem, tuple(levels), len(blocks)
         for i, (width, count) in enumerate(zip(channels, blocks, strict=True), 1):
             is_last = i == len(blocks)
             pyramid = [SpatialPyramid(width)] if is_last else []
@@ -57,22 +58,28 @@ class CSPBackbone(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.stem(image)
         outputs: list[Tensor] = []
-        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
-            x = stage(x)
+        for i in range(self.stages):
+            x = getattr(self, f"stage{i + 1}")(x)
             outputs.append(x)
         return [outputs[i] for i in self.levels]
 
 
 class CSPDarknet(CSPBackbone):
-    """YOLOX' backbone; `depthwise` makes its 3x3 convolutions separable."""
+    """YOLOX' backbone; `depthwise` makes its 3x3 convolutions separable, `six` adds a stage."""
 
     def __init__(
-        self, *, deep: float = 1.0, wide: float = 1.0, depthwise: bool = False, levels: Sequence[int] = (1, 2, 3)
+        self,
+        *,
+        deep: float = 1.0,
+        wide: float = 1.0,
+        depthwise: bool = False,
+        six: bool = False,
+        levels: Sequence[int] = (1, 2, 3),
     ) -> None:
         conv = Separable if depthwise else ConvAct
         super().__init__(
             Focus(int(_CHANNELS[0] * wide)),
-            (3, 9, 9, 3),
+            (3, 9, 9, 3, 3) if six else (3, 9, 9, 3),
             deep=deep,
             wide=wide,
             block=partial(DarknetBlock, conv=conv),
@@ -83,16 +90,22 @@ class CSPDarknet(CSPBackbone):
 
 
 class CSPNeXt(CSPBackbone):
-    """RTMDet's and RTMPose's backbone; `depthwise` makes its 3x3 convolutions separable."""
+    """RTMDet's and RTMPose's backbone; `depthwise` makes its 3x3 convolutions separable, `six` adds a stage."""
 
     def __init__(
-        self, *, deep: float = 1.0, wide: float = 1.0, depthwise: bool = False, levels: Sequence[int] = (1, 2, 3)
+        self,
+        *,
+        deep: float = 1.0,
+        wide: float = 1.0,
+        depthwise: bool = False,
+        six: bool = False,
+        levels: Sequence[int] = (1, 2, 3),
     ) -> None:
         first, half = int(_CHANNELS[0] * wide), int(_CHANNELS[0] * wide // 2)
         conv = Separable if depthwise else ConvAct
         super().__init__(
             nn.Sequential(ConvAct(3, half, 3, stride=2), ConvAct(half, half, 3), ConvAct(half, first, 3)),
-            (3, 6, 6, 3),
+            (3, 6, 6, 3, 3) if six else (3, 6, 6, 3),
             deep=deep,
             wide=wide,
             block=partial(CSPNeXtBlock, conv=conv),
@@ -116,18 +129,20 @@ class Focus(nn.Module):
 def from_config(section: Section) -> Trunk:
     """OpenMMLab's CSPNeXt and CSPDarknet."""
     is_next = section.type == "CSPNeXt"
-    section.fixed(arch="P5", arch_ovewrite=None, conv_cfg=None)
+    six = section.choice("arch", {"P5": False, "P6": True}, "P5")
+    section.fixed(arch_ovewrite=None, conv_cfg=None)
     if is_next:
         section.fixed(expand_ratio=0.5, spp_kernel_sizes=(5, 9, 13), channel_attention=True)
     else:
         section.fixed(spp_kernal_sizes=(5, 9, 13))
     check_activation(section, "SiLU", "Swish")
-    stages = read_stages(section, (2, 3, 4), (1, 2, 3, 4))
+    stages = read_stages(section, (2, 3, 4), (1, 2, 3, 4, 5) if six else (1, 2, 3, 4))
     network = partial(
         CSPNeXt if is_next else CSPDarknet,
         deep=section.factor("deepen_factor"),
         wide=section.factor("widen_factor"),
         depthwise=section.flag("use_depthwise", False),
+        six=six,
         levels=tuple(stage - 1 for stage in stages),
     )
     build = normed(network, batch_norm(section, Norm("bn", 1e-3)))

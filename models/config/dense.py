@@ -49,7 +49,12 @@ def check_classes(section: Section) -> None:
 
 
 def read_anchors(
-    section: Section, neck: Neck, usual: Anchors | None = None, *, key: str = "anchor_generator"
+    section: Section,
+    neck: Neck,
+    usual: Anchors | None = None,
+    *,
+    key: str = "anchor_generator",
+    with_legacy: bool = False,
 ) -> Anchors:
     """Read the generator of anchors of a head on the levels of its neck."""
     anchors = section.section(key)
@@ -58,16 +63,27 @@ def read_anchors(
             section.refuse(key, "an AnchorGenerator")
         return usual
     anchors.same("strides", neck.strides)
-    return Anchors.from_config(anchors)
+    return Anchors.from_config(anchors, with_legacy=with_legacy)
 
 
-def read_deltas(section: Section, usual: tuple[float, ...], key: str = "bbox_coder") -> tuple[float, ...]:
-    """Read the stds of deltas in a coder of boxes."""
+def read_deltas(
+    section: Section,
+    usual: tuple[float, ...],
+    key: str = "bbox_coder",
+    *,
+    inclusive: bool = False,
+    clips: bool = True,
+) -> tuple[float, ...]:
+    """Read the stds of deltas in a coder of boxes, which is that of mmdet 1.x if they are `inclusive`.
+
+    It clips them, or does not.
+    """
+    kind = "LegacyDeltaXYWHBBoxCoder" if inclusive else "DeltaXYWHBBoxCoder"
     coder = section.section(key)
     if coder is None:
-        return usual
-    coder.typed("DeltaXYWHBBoxCoder")
-    coder.fixed(target_means=(0.0,) * 4, clip_border=True, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
+        return section.refuse(key, f"a {kind}") if inclusive else usual
+    coder.typed(kind)
+    coder.fixed(target_means=(0.0,) * 4, clip_border=clips, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
     return coder.numbers("target_stds", (1.0,) * 4, count=4)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.contract.suppression import Suppress
-from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, Tags
+from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, Roots, Tags
 from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
@@ -106,12 +106,11 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     preprocessor = model.section("data_preprocessor")
     assert network.size is not None
     image = read_crops(find_transforms(text.values), preprocessor, network.size)
-    _check_spacing(image, network.form)
     skeleton = _skeleton(text, meta, network.classes)
     test = model.section("test_cfg")
     if test is not None:
         test.fixed(output_keypoint_indices=None)
-    form = _flipped(test, network.form)
+    form = _spaced(_flipped(test, network.form), image)
     variant = top_down(**_common(network), form=form, input=image, skeleton=skeleton)
     return _described_poses(variant, network, skeleton, preprocessor, form.flip)
 
@@ -119,12 +118,18 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
 def _bottom_up(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
     form = network.form
-    assert network.size is not None and isinstance(form, Tags)
+    assert network.size is not None and isinstance(form, Tags | Roots)
     image = read_wholes(find_transforms(text.values), preprocessor, network.size)
     decoder = model.section("head").section("decoder")
     decoder.same("use_udp", image.place.spacing, False)
     skeleton = _skeleton(text, meta, network.classes)
-    suppress = Suppress("none", conf=0.0, max_det=form.people or ALL)
+    if network.links not in (None, len(skeleton.links)):
+        raise ConfigError(
+            f"model.head.rescore_cfg is for {network.links} links and meta has {len(skeleton.links)}; "
+            "give the configuration that was trained with --config"
+        )
+    people = form.people if isinstance(form, Tags) else form.top_k
+    suppress = Suppress("none", conf=0.0, max_det=people or ALL)
     variant = bottom_up(**_common(network), form=form, input=image, skeleton=skeleton, suppress=suppress)
     return _described_poses(variant, network, skeleton, preprocessor, form.flip)
 
@@ -146,12 +151,10 @@ def _described_poses(
     )
 
 
-def _check_spacing(image: ImageInput, form: KeypointForm) -> None:
-    """Refuse crops whose warp and decoding use different spacings."""
-    reads_spacing = isinstance(form, Offsets) or (isinstance(form, Heatmaps) and form.method == "udp")
-    if image.place.spacing != reads_spacing:
-        wanted = "True with a UDPHeatmap, False with other codecs"
-        raise ConfigError(f"use_udp of TopdownAffine is {image.place.spacing}, of crops; supported: {wanted}")
+def _spaced(form: KeypointForm, image: ImageInput) -> KeypointForm:
+    """The form with its codec's spacing, where the warp of crops has another."""
+    spacing = isinstance(form, Offsets) or (isinstance(form, Heatmaps) and form.method == "udp")
+    return form if spacing == image.place.spacing else replace(form, spacing=spacing)
 
 
 def _flipped(test: Section | None, form: KeypointForm) -> KeypointForm:

@@ -80,18 +80,19 @@ class RetinaHead(nn.Module):
 
 def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's RetinaHead, and heads that differ only in training."""
-    anchors = read_anchors(section, neck, Anchors())
+    anchors = read_anchors(section, neck, Anchors(), with_legacy=True)
     section.training("reg_decoded_bbox", *_TRAINING)
     level_norms = section.type == "RetinaSepBNHead"
     if level_norms:
         section.same("num_ins", len(neck.strides))
     norm = batch_norm(section) if level_norms else read_norm(section, None)
     build = read_towers(section, neck, RetinaHead, norm)
+    stds = read_deltas(section, (1.0, 1.0, 1.0, 1.0), inclusive=anchors.inclusive)
     return Head(
-        build(anchors=anchors, stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0)), level_norms=level_norms),
+        build(anchors=anchors, stds=stds, level_norms=level_norms),
         section.integer("num_classes"),
         "bbox_head.retina_cls.weight",
-        Dense(neck.strides, anchors=anchors.per_cell),
+        Dense(neck.strides, anchors=anchors.per_cell, clip="last_pixel" if anchors.inclusive else "image"),
     )
 
 

@@ -24,45 +24,43 @@ from ..variant import RGB, Published, Variant
 
 _STRIDES = (8, 16, 32, 64, 128)
 _ANCHORS = FittedAnchors(tuple(tuple(int(4 * stride * 2 ** (i / 3)) for i in range(3)) for stride in _STRIDES))
-_RESIZE = Resize((800, 1333), "edges", rounding="floor", filter="float", pad=Pad(multiple=32))
+RESIZE = Resize((800, 1333), "edges", rounding="floor", filter="float", pad=Pad(multiple=32))
 
 
-def _trunk(backbone: Backbone, classes: int, frozen: bool) -> Any:
-    """A backbone whose variances are as they are where torchvision loads its weights of COCO, and else have an eps."""
-    return backbone(norm_eps=0.0 if frozen and classes == len(COCO_IDS) else 1e-5)
+def trunk(backbone: Backbone, *, frozen: bool) -> Any:
+    """A backbone whose variances are as they are if `frozen`, as where torchvision loads its weights of COCO."""
+    return backbone(norm_eps=0.0 if frozen else 1e-5)
 
 
 def build_retinanet(
     classes: int, *, backbone: Backbone = R50, channels: int = 256, stacked: int = 4, second: bool = False
 ) -> nn.Module:
     """torchvision's RetinaNet; the `second` version has P6 from the backbone and norms in the head."""
-    trunk = _trunk(backbone, classes, frozen=not second)
-    neck = FPN(trunk.channels[1:], channels, len(_STRIDES), extra="input" if second else "output", relu=True)
+    body = trunk(backbone, frozen=not second and classes == len(COCO_IDS))
+    neck = FPN(body.channels[1:], channels, len(_STRIDES), extra="input" if second else "output", relu=True)
     norm = "gn" if second else None
-    return DenseDetector(trunk, neck, RetinaHead(classes, channels, stacked=stacked, anchors=_ANCHORS, norm=norm))
+    return DenseDetector(body, neck, RetinaHead(classes, channels, stacked=stacked, anchors=_ANCHORS, norm=norm))
 
 
 def build_fcos(classes: int, *, backbone: Backbone = R50, channels: int = 256, stacked: int = 4) -> nn.Module:
     """torchvision's FCOS."""
-    trunk = _trunk(backbone, classes, frozen=False)
-    neck = FPN(trunk.channels[1:], channels, len(_STRIDES), relu=True)
-    return DenseDetector(trunk, neck, FittedFCOSHead(classes, channels, stacked=stacked))
+    body = trunk(backbone, frozen=False)
+    neck = FPN(body.channels[1:], channels, len(_STRIDES), relu=True)
+    return DenseDetector(body, neck, FittedFCOSHead(classes, channels, stacked=stacked))
 
 
-_TRUNK = {
-    "^backbone.body.": "backbone.",
-    **{
-        f"^backbone.fpn.{theirs}_blocks.{i}.0.": f"neck.{ours}_convs.{i}.conv."
+def pyramid(levels: int) -> dict[str, str]:
+    """The names of a backbone and of a feature pyramid of so many of its levels, and those before torchvision 0.13."""
+    blocks = [
+        (f"^backbone.fpn.{theirs}_blocks.{i}.", f"neck.{ours}_convs.{i}.conv.")
         for theirs, ours in (("inner", "lateral"), ("layer", "fpn"))
-        for i in range(3)
-    },
-    **{
-        f"^backbone.fpn.{theirs}_blocks.{i}.": f"neck.{ours}_convs.{i}.conv."
-        for theirs, ours in (("inner", "lateral"), ("layer", "fpn"))
-        for i in range(3)
-    },
-    **{f"^backbone.fpn.extra_blocks.p{i + 3}.": f"neck.fpn_convs.{i}.conv." for i in (3, 4)},
-}
+        for i in range(levels)
+    ]
+    names = {"^backbone.body.": "backbone."}
+    return names | {f"{theirs}0.": ours for theirs, ours in blocks} | dict(blocks)
+
+
+_TRUNK = pyramid(3) | {f"^backbone.fpn.extra_blocks.p{i + 3}.": f"neck.fpn_convs.{i}.conv." for i in (3, 4)}
 _BRANCHES = (("head.classification_head.", "cls"), ("head.regression_head.", "reg"))
 
 
@@ -87,7 +85,7 @@ _RETINANET = Variant(
     build=build_retinanet,
     form=Dense(_STRIDES, anchors=_ANCHORS.per_cell),
     classes_key="bbox_head.retina_cls.weight",
-    input=replace(RGB, place=_RESIZE),
+    input=replace(RGB, place=RESIZE),
     suppress=Suppress(conf=0.05, iou=0.5, max_det=300),
     labels=COCO_IDS,
     published=Published("https://download.pytorch.org/models/retinanet_resnet50_fpn_coco-eeacb38b.pth", 36.4),

@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detforge.deploy.card import Provenance
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.forms import Heatmaps, Offsets, Simcc, Votes
 from detforge.deploy.forms.form import Mirror
 from detforge.deploy.forms.keypoints import KeypointForm, averaged
+from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.system.errors import IncompatibleError
+from detforge.models.zoo import find
 
 HAND = Skeleton(("thumb", "left", "right"), (), ((1, 2),), (1.0, 1.0, 1.0))
 CANVAS = (64, 48)
@@ -108,6 +111,22 @@ def test_a_single_pixel_has_no_spacing() -> None:
     single = {"heatmaps": np.ones((1, 3, 1, 1), np.float32)}
     points, _ = Heatmaps("argmax").parts(single, None, HAND, CANVAS, True)
     assert (points == 0).all()
+
+
+@pytest.mark.parametrize(("crop", "own"), [(False, None), (True, None), (False, True), (True, False)])
+def test_the_codec_may_measure_otherwise_than_the_crop(crop: bool, own: bool | None) -> None:
+    """Pixel (11, 5) of maps of 16x12 is the last column: the end of the box where lengths are between pixels."""
+    maps = np.zeros((1, 3, 16, 12), np.float32)
+    maps[:, :, 5, 11] = 1
+    box = Crop((64, 48), spacing=crop).of_box(np.array([100, 200, 190, 320]), (400, 400))
+    form = Heatmaps("argmax", flip=False, spacing=own)
+    variant = find("hrnet_w32")
+    card = replace(variant.card(("hand",), Provenance("", None, "fp32", {}), HAND), form=form)
+    [keypoints] = form.read({"heatmaps": maps}, None, [box], card).columns
+    steps = np.array([11, 15] if (crop if own is None else own) else [12, 16])
+    np.testing.assert_allclose(
+        keypoints.values[0, 0, :2], [100, 200] + np.array([11, 5]) / steps * [90, 120], rtol=1e-6
+    )
 
 
 def test_outputs_of_another_skeleton_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""RetinaNet and FCOS of torchvision against its anchors, boxes, images and names of weights."""
+"""Detectors of torchvision against its anchors, boxes, images and names of weights."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from detforge.models.anchors import FittedAnchors
 from detforge.models.checkpoint import Checkpoint, fits
 from detforge.models.coders import deltas_to_boxes
 from detforge.models.heads.fitted_fcos import FittedFCOSHead
-from detforge.models.zoo import VARIANTS, torchvision
+from detforge.models.zoo import VARIANTS, torchvision, torchvision_rcnn
 
 CASES = {case["name"]: case for case in load_ops("torchvision")}
 LEVELS = [(12, 20), (6, 10), (3, 5), (2, 3), (1, 2)]  # of 96x160 px: the coarsest steps are 48x53 and 96x80 px
@@ -67,6 +67,7 @@ def test_weights_are_found_by_their_names_and_shapes(name: str) -> None:
 
 def _before_0_13(key: str) -> str:
     """The names of layers in older checkpoints."""
+    key = key.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
     if "_blocks" in key and ".0." in key:
         return key.replace(".0.", ".")
     return key
@@ -86,4 +87,6 @@ def test_older_towers_are_lists_of_convolutions_and_relus() -> None:
 def test_only_torchvisions_own_weights_have_no_eps() -> None:
     with torch.device("meta"):
         eps = [torchvision.build_retinanet(classes).backbone.bn1.eps for classes in (91, 90)]
-    assert eps == [0.0, 1e-5]
+        # Its last layers have a row for the background too.
+        eps += [torchvision_rcnn.build(classes).backbone.bn1.eps for classes in (90, 91)]
+    assert eps == [0.0, 1e-5] * 2

@@ -1,0 +1,107 @@
+"""Faster R-CNN (arXiv 1506.01497) as torchvision.models.detection trains it.
+
+The background is the first class. A checkpoint has no settings besides its weights, so images have torchvision's usual
+size.
+"""
+
+from dataclasses import replace
+
+from torch import nn
+
+from ..anchors import FittedAnchors
+from ..backbones.resnet import R50, Backbone
+from ..heads.bbox import BoxHead
+from ..heads.rpn import RPNHead
+from ..labels import COCO_IDS
+from ..proposals import USUAL, ProposalRule
+from ..regions import RegionFeatures
+from ..two_stage import RoIHead, TwoStageDetector
+from ..variant import RGB, Published
+from .faster_rcnn import FASTER_RCNN, POOLED, SMALL
+from .torchvision import RESIZE, pyramid, trunk
+
+LABELS = COCO_IDS[1:]
+ANCHORS = FittedAnchors(((32,), (64,), (128,), (256,), (512,)), (4, 8, 16, 32, 64))
+
+
+def build(
+    classes: int,
+    *,
+    backbone: Backbone = R50,
+    channels: int = 256,
+    width: int = 1024,
+    rule: ProposalRule = USUAL,
+    second: bool = False,
+) -> nn.Module:
+    """torchvision's Faster R-CNN; the `second` version has norms in its neck, and more convolutions in its heads."""
+    body = trunk(backbone, frozen=not second and classes == len(LABELS))
+    norm = "bn" if second else None
+    features = RegionFeatures(sampling=2, aligned=False)
+    depth, convs = (1, 4) if second else (2, 0)
+    head = BoxHead(classes, channels, size=features.size, width=width, depth=depth, convs=convs, background_first=True)
+    return TwoStageDetector(
+        body,
+        POOLED(body.channels, channels, lateral_norm=norm, norm=norm),
+        RPNHead(channels, anchors=ANCHORS, rule=rule, depth=2 if second else 1),
+        RoIHead(features, head),
+    )
+
+
+_RPN = {
+    "^rpn.head.cls_logits.": "rpn_head.rpn_cls.",
+    "^rpn.head.bbox_pred.": "rpn_head.rpn_reg.",
+}
+_BOXES = {
+    "^roi_heads.box_predictor.cls_score.": "roi_head.bbox_head.fc_cls.",
+    "^roi_heads.box_predictor.bbox_pred.": "roi_head.bbox_head.fc_reg.",
+}
+FIRST = {
+    **pyramid(4),
+    "^rpn.head.conv.0.0.": "rpn_head.rpn_conv.",
+    "^rpn.head.conv.": "rpn_head.rpn_conv.",  # before torchvision 0.13
+    **_RPN,
+    "^roi_heads.box_head.fc6.": "roi_head.bbox_head.shared_fcs.0.",
+    "^roi_heads.box_head.fc7.": "roi_head.bbox_head.shared_fcs.1.",
+    **_BOXES,
+}
+SECOND = {
+    **{
+        f"^backbone.fpn.{theirs}_blocks.{i}.1.": f"neck.{ours}_convs.{i}.bn."
+        for theirs, ours in (("inner", "lateral"), ("layer", "fpn"))
+        for i in range(4)
+    },
+    **pyramid(4),
+    **{f"^rpn.head.conv.{i}.0.": f"rpn_head.rpn_conv.{i}.conv." for i in range(2)},
+    **_RPN,
+    **{
+        f"^roi_heads.box_head.{i}.{j}.": f"roi_head.bbox_head.shared_convs.{i}.{part}."
+        for i in range(4)
+        for j, part in enumerate(("conv", "bn"))
+    },
+    "^roi_heads.box_head.5.": "roi_head.bbox_head.shared_fcs.0.",
+    **_BOXES,
+}
+
+_FASTER = replace(
+    FASTER_RCNN,
+    name="faster_rcnn_r50_torchvision",
+    summary="Faster R-CNN of torchvision: ResNet-50",
+    build=build,
+    input=replace(RGB, place=RESIZE),
+    labels=LABELS,
+    published=Published("https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 37.0),
+    mapping=FIRST,
+)
+
+VARIANTS = (
+    _FASTER,
+    _FASTER.derive(
+        "faster_rcnn_r50_torchvision_v2",
+        "Faster R-CNN of torchvision, second version: ResNet-50",
+        Published("https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", 46.7),
+        build={"second": True},
+        mapping=SECOND,
+    ),
+    _FASTER.derive("faster_rcnn_torchvision_test", "tiny Faster R-CNN of torchvision for tests", build=SMALL),
+)
+ALIASES: dict[str, str] = {}
