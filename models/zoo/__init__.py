@@ -14,6 +14,7 @@ from . import (
     borderdet,
     carafe,
     cascade_rcnn,
+    ccm,
     centernet,
     centernet_pose,
     centripetalnet,
@@ -46,6 +47,7 @@ from . import (
     guided_anchoring,
     hands_and_faces,
     higherhrnet,
+    hintpose,
     hourglass,
     hrnet,
     hrnetv2,
@@ -71,6 +73,7 @@ from . import (
     pyconv,
     refinedet,
     regnet,
+    repose,
     reppoints,
     resnest,
     resnet_d,
@@ -177,8 +180,8 @@ _DETECTION = (
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, cpn, hourglass, litehrnet, vipnas),
-    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(posefix, wholebody, hands_and_faces, nsrm, marker_corners),
+    *(ccm, repose, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
+    *(posefix, hintpose, wholebody, hands_and_faces, nsrm, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
