@@ -219,6 +219,8 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         if case.get("flip"):
             cases[tag]["flip"] = True
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
+        if meta["kind"] == "text":  # without detections
+            continue
         kept = full[f"{tag}/det/scores"] > LEAST.get(name, 0)
         if name.startswith("crowddet"):  # which keeps boxes without area
             kept &= (full[f"{tag}/det/bboxes"][:, 2:] > full[f"{tag}/det/bboxes"][:, :2]).all(1)
