@@ -138,6 +138,10 @@ OPERATORS = {
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
     "pifpaf": ("ops_pifpaf", [f"decode_{scene}" for scene in (*SCENES, "weak")]),
+    "gaussfit": (
+        "ops_gaussfit",
+        [f"lsq_{case}" for case in ("clean", "clean_s15", "border", "noise_05", "u8", "second", "degenerate")],
+    ),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
