@@ -160,7 +160,7 @@ class SizedAnchors:
     Where levels have different numbers, `evened` makes them equal.
     """
 
-    strides: tuple[int, ...]
+    strides: tuple[float, ...]
     sides: tuple[tuple[Sides, ...], ...]
 
     @property
@@ -192,10 +192,13 @@ class SizedAnchors:
         return torch.cat(levels, 1)
 
 
-def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence[Sequence[float]]) -> SizedAnchors:
+def prior_boxes(
+    strides: Sequence[float], sizes: Sequence[float], ratios: Sequence[Sequence[float]], *, most: float = math.inf
+) -> SizedAnchors:
     """SSD's anchors: squares of a level's size and of its mean with the next one, and boxes of the ratios.
 
-    Liu et al., arXiv 1512.02325, section 2.2. There is one size more than there are levels.
+    Liu et al., arXiv 1512.02325, section 2.2. There is one size more than there are levels. Sides are `most` px
+    at most.
     """
     levels: list[tuple[tuple[float, float], ...]] = []
     for size, larger, level in zip(sizes, sizes[1:], ratios, strict=False):
@@ -204,5 +207,5 @@ def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence
         for ratio in level:
             root = math.sqrt(ratio)
             boxes += [(size * root, size / root), (size / root, size * root)]
-        levels.append(tuple(boxes))
+        levels.append(tuple((min(width, most), min(height, most)) for width, height in boxes))
     return SizedAnchors(tuple(strides), tuple(levels))
