@@ -83,6 +83,7 @@ def _parser() -> Parser:
     add("--no-save", action="store_true", help="no annotated copies")
     add("--save-txt", action="store_true", help="a text file each: label cx cy w h, sizes as parts of 1")
     add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
+    add("--save-icdar", action="store_true", help="a text file each as ICDAR's: x1,y1,...,xn,yn of each polygon in px")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
     add("--coco-results", type=Path, metavar="FILE", help="all detections as COCO's results; with --annotations")
@@ -124,7 +125,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
             check_place(Path(file))
     if arguments.parquet is not None:
         check_place(arguments.parquet / "part.parquet")
-    if not arguments.no_save or arguments.save_txt or arguments.save_crops:
+    if not arguments.no_save or arguments.save_txt or arguments.save_icdar or arguments.save_crops:
         check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
@@ -149,6 +150,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
         annotated=not arguments.no_save,
         txt=arguments.save_txt,
         scores=arguments.save_conf,
+        icdar=arguments.save_icdar,
         crops=arguments.save_crops,
     )
     with Printer(arguments.json, stream=arguments.stream) as printer:
