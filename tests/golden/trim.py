@@ -31,6 +31,7 @@ OPERATORS = {
         [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
     ),
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
+    "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -134,6 +135,7 @@ OPERATORS = {
     ),
     "displaced_poses": ("ops_spm", [f"hier_{scene}" for scene in ("three", "crowd", "occluded", "noisy")]),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
+    "composite_labels": ("ops_pifpaf", ["target_cif_lab1", "target_caf_lab1", "target_cif_lab2", "target_caf_lab2"]),
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
     "pifpaf": ("ops_pifpaf", [f"decode_{scene}" for scene in (*SCENES, "weak")]),
@@ -171,6 +173,7 @@ SLOW = (
     "pisa_faster_r50",
     "d2det_r50",
     "crowddet_r50",
+    "double_head_ext_r50",
 )
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
