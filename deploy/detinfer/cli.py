@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,12 @@ def _parser() -> Parser:
         help="pose network for the boxes that --model finds; again, for the hands or faces of whole bodies",
     )
     add("--refine", metavar="NAME|FILE", help="network that refines the poses found, such as PoseFix")
+    add(
+        "--against",
+        type=Path,
+        metavar="DIR|FILE",
+        help="the later picture of each pair, by file name, for networks that find changes",
+    )
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
     add(
@@ -84,6 +91,7 @@ def _parser() -> Parser:
     add("--no-save", action="store_true", help="no annotated copies")
     add("--save-txt", action="store_true", help="a text file each: label cx cy w h, sizes as parts of 1")
     add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
+    add("--save-masks", action="store_true", help="the pixels of all masks of each picture as a black and white PNG")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
     add("--coco-results", type=Path, metavar="FILE", help="all detections as COCO's results; with --annotations")
@@ -116,7 +124,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results):
         if file is not None:
             check_place(Path(file))
-    if not arguments.no_save or arguments.save_txt or arguments.save_crops:
+    if not arguments.no_save or arguments.save_txt or arguments.save_crops or arguments.save_masks:
         check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
@@ -139,6 +147,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
         txt=arguments.save_txt,
         scores=arguments.save_conf,
         crops=arguments.save_crops,
+        masks=arguments.save_masks,
     )
     with Printer(arguments.json, stream=arguments.stream) as printer:
         pictures = open_each(items, report, needed(model, arguments))
@@ -263,6 +272,13 @@ def _finding(
     model: "Pipeline", given: "GivenBoxes | None", arguments: argparse.Namespace
 ) -> "Callable[[list[Picture]], list[Instances]]":
     """How each group of pictures is looked at."""
+    from .partners import partners_for
+
+    partners = partners_for(model, arguments.against, recursive=arguments.recursive)
+    if partners is not None:
+        if arguments.tile is not None:
+            raise UsageError("--tile is for detectors that take one picture; leave it out")
+        return partial(partners.look, model)
     if given is not None:
         if arguments.tile is not None:
             raise UsageError("--tile is for detectors; leave it out")

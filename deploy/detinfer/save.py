@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from ..inputs.geometry import Image
 from ..inputs.image import write_image
 from ..inputs.sources import Picture
 from ..results.instances import Instances
-from ..system.errors import DetforgeError, InputError
+from ..system.errors import DetforgeError, InputError, UsageError
 from ..system.files import write_text
 from .video import VideoWriter, writing_video
 
@@ -25,9 +27,12 @@ class Saver:
     where asked for. When the block fails, a video that was not complete goes.
     """
 
-    def __init__(self, folder: Path, *, annotated: bool, txt: bool, crops: bool, scores: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, annotated: bool, txt: bool, crops: bool, scores: bool = False, masks: bool = False
+    ) -> None:
         self._folder = folder
         self._annotated, self._txt, self._crops, self._scores = annotated, txt, crops, scores
+        self._masks = masks
         self._too_long: set[str] = set()
         self._stems: dict[tuple[str, str], str] = {}
         self._video_item = ""
@@ -61,12 +66,17 @@ class Saver:
             raise
 
     def _save(self, picture: Picture, found: Instances) -> None:
+        if self._masks and "masks" not in found.columns:
+            raise UsageError("--save-masks is for networks that give masks; leave it out")
         if self._annotated:
             self._save_annotated(picture, found.draw(picture.image))
         number = "" if picture.index is None else f"_{picture.index:06d}"
         if self._txt:
             name = self._stem(picture, ".txt") + number
             write_text(self._folder / "labels" / f"{name}.txt", _yolo_lines(found, self._scores))
+        if self._masks:
+            name = self._stem(picture, "masks") + number
+            write_image(self._folder / "masks" / f"{name}.png", found.columns["masks"].whole().astype(np.uint8) * 255)
         if self._crops:
             name = self._stem(picture, "crops") + number
             for i, one in enumerate(found):

@@ -24,6 +24,7 @@ from . import (
     cpn,
     cspnet,
     dark,
+    dasnet,
     ddod,
     deeppose,
     dekr,
@@ -172,7 +173,8 @@ _TOP_DOWN = (
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE)
+_CHANGES = (dasnet,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_CHANGES)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}
