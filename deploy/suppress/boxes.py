@@ -38,6 +38,18 @@ def visible(found: Instances, rule: Suppress) -> Instances:
     return _nms(found, found.visible, rule, rule.iou)
 
 
+def sets(found: Instances, rule: Suppress) -> Instances:
+    """Set-NMS: removes a box if its IoU with a better one of its class, from another proposal, is above `iou`."""
+    boxes, labels, proposals = _compared(found.boxes, rule).astype(np.float64), classes(found, rule), found.proposal
+    left, kept = np.argsort(-found.scores, kind="stable"), list[int]()
+    while len(left) and len(kept) < rule.max_det:
+        best, left = int(left[0]), left[1:]
+        kept.append(best)
+        apart = (labels[left] != labels[best]) | (proposals[left] == proposals[best])
+        left = left[apart | (_overlaps(boxes[best : best + 1], boxes[left])[0] <= rule.iou)]
+    return found[kept]
+
+
 def none(found: Instances, rule: Suppress) -> Instances:
     """No suppression, only the order and `max_det`."""
     return _nms(found, found.boxes, rule, 2.0)  # no IoU is above 1
@@ -61,7 +73,8 @@ def guided(found: Instances, rule: Suppress) -> Instances:
 
 
 RULES: dict[str, Callable[[Instances, Suppress], Instances]] = {
-    rule.__name__: rule for rule in (hard, covered, linear, gaussian, guided, visible, none)
+    **{rule.__name__: rule for rule in (hard, covered, linear, gaussian, guided, visible, none)},
+    "set": sets,
 }
 
 

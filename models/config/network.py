@@ -40,7 +40,7 @@ _DENSE = (
     *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
 )
 _HEATMAP = ("CenterNet", "CornerNet")
-_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "TwoStageDetector")
+_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "CrowdDet", "TwoStageDetector")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
 
@@ -66,6 +66,7 @@ class Network:
     beside_classes: int
     suppress: Suppress | None
     other_inputs: tuple[NetworkInput, ...] = ()
+    links: int | None = None
 
 
 def read_network(model: Section) -> Network:
@@ -204,6 +205,7 @@ def _network(
         unused=(*trunk.unused, *head.unused, *_TRAINING),
         beside_classes=head.beside_classes,
         suppress=head.suppress,
+        links=head.links,
     )
 
 

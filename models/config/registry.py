@@ -39,6 +39,7 @@ from ..heads import (
     centripetal,
     corner,
     ddod,
+    dekr,
     fcos,
     foveabox,
     fsaf,
@@ -113,6 +114,7 @@ ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
     "StandardRoIHead": regions.standard,
     "CascadeRoIHead": regions.cascade,
     "DoubleHeadRoIHead": regions.double,
+    "MultiInstanceRoIHead": regions.multi_instance,
 }
 HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}
 HEATMAP_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
@@ -156,4 +158,5 @@ POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
 BOTTOM_UP_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "AssociativeEmbeddingHead": associative.from_config,
     "AEHigherResolutionHead": associative.higher_from_config,
+    "DEKRHead": dekr.from_config,
 }

@@ -9,7 +9,7 @@ from torch import nn
 from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.contract.suppression import Suppress
-from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, Tags
+from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, Roots, Tags
 from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
@@ -118,12 +118,18 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
 def _bottom_up(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
     form = network.form
-    assert network.size is not None and isinstance(form, Tags)
+    assert network.size is not None and isinstance(form, Tags | Roots)
     image = read_wholes(find_transforms(text.values), preprocessor, network.size)
     decoder = model.section("head").section("decoder")
     decoder.same("use_udp", image.place.spacing, False)
     skeleton = _skeleton(text, meta, network.classes)
-    suppress = Suppress("none", conf=0.0, max_det=form.people or ALL)
+    if network.links not in (None, len(skeleton.links)):
+        raise ConfigError(
+            f"model.head.rescore_cfg is for {network.links} links and meta has {len(skeleton.links)}; "
+            "give the configuration that was trained with --config"
+        )
+    people = form.people if isinstance(form, Tags) else form.top_k
+    suppress = Suppress("none", conf=0.0, max_det=people or ALL)
     variant = bottom_up(**_common(network), form=form, input=image, skeleton=skeleton, suppress=suppress)
     return _described_poses(variant, network, skeleton, preprocessor, form.flip)
 

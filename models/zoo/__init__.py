@@ -14,6 +14,7 @@ from . import (
     borderdet,
     carafe,
     cascade_rcnn,
+    ccm,
     centernet,
     centernet_pose,
     centripetalnet,
@@ -22,15 +23,19 @@ from . import (
     cornernet,
     cpm,
     cpn,
+    crowddet,
     cspnet,
+    d2det,
     dark,
     dasnet,
     ddod,
     deeppose,
     dekr,
+    dgst,
     directpose,
     double_head,
     dsfpn,
+    east,
     efficientnet,
     extremenet,
     faster_rcnn,
@@ -43,6 +48,7 @@ from . import (
     guided_anchoring,
     hands_and_faces,
     higherhrnet,
+    hintpose,
     hourglass,
     hrnet,
     hrnetv2,
@@ -68,6 +74,7 @@ from . import (
     pyconv,
     refinedet,
     regnet,
+    repose,
     reppoints,
     resnest,
     resnet_d,
@@ -75,6 +82,7 @@ from . import (
     rsn,
     rtmdet,
     rtmpose,
+    sa_text,
     sabl,
     saccadenet,
     scnet,
@@ -89,9 +97,11 @@ from . import (
     spm,
     ssd,
     swin,
+    tat,
     tood,
     torchvision,
     torchvision_rcnn,
+    torchvision_ssd,
     ttfnet,
     udp,
     vfnet,
@@ -109,6 +119,8 @@ _DETECTION = (
     torchvision_rcnn,
     cascade_rcnn,
     double_head,
+    d2det,
+    crowddet,
     panet,
     pisa,
     carafe,
@@ -127,6 +139,7 @@ _DETECTION = (
     asff,
     fcos,
     torchvision,
+    torchvision_ssd,
     foveabox,
     fsaf,
     atss,
@@ -168,13 +181,14 @@ _DETECTION = (
 _TOP_DOWN = (
     *(simplebaseline, resnet_d, senet, scnet, alexnet, vgg, shufflenet, shufflenetv2),
     *(cpm, cpn, hourglass, litehrnet, vipnas),
-    *(hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
-    *(posefix, wholebody, hands_and_faces, nsrm, marker_corners),
+    *(ccm, repose, hrnet, dark, udp, integral, grmi, mspn, rsn, simcc, rtmpose, deeppose),
+    *(posefix, hintpose, wholebody, hands_and_faces, nsrm, marker_corners),
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
+_TEXT = (east, tat, sa_text, dgst)
 _CHANGES = (dasnet,)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_CHANGES)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

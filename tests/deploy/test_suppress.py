@@ -11,6 +11,7 @@ from oracles import iou, nms, soft_nms
 
 from detforge.deploy import _native, load
 from detforge.deploy.backends.recorded import RecordedBackend
+from detforge.deploy.columns.proposal import Proposal
 from detforge.deploy.columns.quality import Quality
 from detforge.deploy.columns.visible import Visible
 from detforge.deploy.contract.parse import FieldError
@@ -177,6 +178,28 @@ def test_visible_regions_decide_and_whole_boxes_stay(threshold: float, inclusive
     kept = suppress(found.with_columns(Visible(seen)), spec)
     np.testing.assert_array_equal(kept.boxes, found.boxes[expected])
     np.testing.assert_array_equal(kept.scores, found.scores[expected])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_boxes_of_one_proposal_stay_together(threshold: float, inclusive: bool) -> None:
+    found = clusters(150, seed=8)
+    proposals = np.arange(150) // 2
+    ends = (found.boxes + np.array([0, 0, inclusive, inclusive], np.float32)).astype(np.float64)
+    kept: list[int] = []
+    for i in np.argsort(-found.scores, kind="stable"):
+        rivals = [j for j in kept if found.labels[j] == found.labels[i] and proposals[j] != proposals[i]]
+        if all(iou(ends[i], ends[j]) <= threshold for j in rivals):
+            kept.append(int(i))
+    spec = Suppress(kind="set", iou=threshold, max_det=20, inclusive=inclusive)
+    left = suppress(found.with_columns(Proposal(proposals)), spec)
+    np.testing.assert_array_equal(left.boxes, found.boxes[kept[:20]])
+    np.testing.assert_array_equal(left.proposal, proposals[kept[:20]])
+
+
+def test_joined_proposals_are_different_ones() -> None:
+    parts = [Proposal(np.array(values)) for values in ([1, 0, 1], [], [0, 2])]
+    np.testing.assert_array_equal(Proposal.joined(parts).values, [1, 0, 1, 2, 4])
 
 
 def test_two_people_behind_one_another_are_two_by_what_can_be_seen() -> None:

@@ -106,11 +106,13 @@ def test_networks_that_have_one_size(name, tmp_path):
         export(name, checkpoint="random", imgsz=(64, 128), output=tmp_path / "m.onnx")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_refinement_runs_behind_a_pose_network(precision, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "precision"), [("posefix_test", "fp32"), ("posefix_test", "fp16"), ("hintpose_test", "fp16")]
+)
+def test_a_refinement_runs_behind_a_pose_network(name, precision, tmp_path):
     poses, refiner = tmp_path / "poses.onnx", tmp_path / "refiner.onnx"
     export("simplebaseline_test", checkpoint="random", verify="off", output=poses)
-    report = export("posefix_test", checkpoint="random", precision=precision, output=refiner)
+    report = export(name, checkpoint="random", precision=precision, output=refiner)
     assert report.comparison.problem is None
     before, after = load(str(poses))(IMAGE, BOXES), load(str(poses), refine=str(refiner))(IMAGE, BOXES)
     assert after.keypoints.shape == (2, 17, 3) and np.isfinite(after.keypoints).all()

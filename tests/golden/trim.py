@@ -30,6 +30,7 @@ OPERATORS = {
         "ops_d2det",
         [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
     ),
+    "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -152,6 +153,7 @@ WHOLE = (
     "prroi_pool",
     "deform_roi_pool",
     "text_regions",
+    "d2det",
 )
 """Operators whose sums are over the whole batch, whose boxes name an image, or have corners."""
 
@@ -163,6 +165,8 @@ SLOW = (
     "cornernet_hg104",
     "centripetalnet_hg104",
     "pisa_faster_r50",
+    "d2det_r50",
+    "crowddet_r50",
 )
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
@@ -213,8 +217,13 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         if case.get("flip"):
             cases[tag]["flip"] = True
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
+        if meta["kind"] == "text":  # without detections
+            continue
+        kept = full[f"{tag}/det/scores"] > LEAST.get(name, 0)
+        if name.startswith("crowddet"):  # which keeps boxes without area
+            kept &= (full[f"{tag}/det/bboxes"][:, 2:] > full[f"{tag}/det/bboxes"][:, :2]).all(1)
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
-            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
+            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][kept]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
         if f"{tag}/proposals/bboxes" in full:
