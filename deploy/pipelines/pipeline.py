@@ -51,7 +51,7 @@ class Pipeline(ABC):
     @property
     def skeleton(self) -> Skeleton | None:
         """The skeleton of the poses that the pipeline finds, None without poses."""
-        return self.card.skeleton
+        return self.card.reported_skeleton
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies are made by opening the files again."""

@@ -108,9 +108,8 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     image = read_crops(find_transforms(text.values), preprocessor, network.size)
     skeleton = _skeleton(text, meta, network.classes)
     test = model.section("test_cfg")
-    if test is not None:
-        test.fixed(output_keypoint_indices=None)
     form = _spaced(_flipped(test, network.form), image)
+    form = form if test is None else replace(form, reports=_reported(test, network.classes))
     variant = top_down(**_common(network), form=form, input=image, skeleton=skeleton)
     return _described_poses(variant, network, skeleton, preprocessor, form.flip)
 
@@ -175,6 +174,16 @@ def _flipped(test: Section | None, form: KeypointForm) -> KeypointForm:
     test.training("shift_coords")
     test.same("flip_mode", "heatmap" if isinstance(form, Heatmaps) else "udp_combined", "heatmap")
     return replace(flipped, shift=float(test.flag("shift_heatmap", False)))
+
+
+def _reported(test: Section, count: int) -> tuple[int, ...]:
+    """The indices of keypoints in `output_keypoint_indices`, none for all."""
+    if "output_keypoint_indices" not in test or test.is_none("output_keypoint_indices"):
+        return ()
+    indices = test.integers("output_keypoint_indices")
+    if not indices or len(set(indices)) < len(indices) or not set(indices) <= set(range(count)):
+        test.refuse("output_keypoint_indices", f"indices below {count}, each once")
+    return indices
 
 
 def _skeleton(text: Text, meta: Mapping[str, Any], count: int) -> Skeleton:
