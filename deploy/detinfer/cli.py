@@ -91,6 +91,7 @@ def _parser() -> Parser:
     add("--save-txt", action="store_true", help="a text file each: label cx cy w h, sizes as parts of 1")
     add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
     add("--save-masks", action="store_true", help="the pixels of all masks of each picture as a black and white PNG")
+    add("--save-icdar", action="store_true", help="a text file each as ICDAR's: x1,y1,...,xn,yn of each polygon in px")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
     add("--coco-results", type=Path, metavar="FILE", help="all detections as COCO's results; with --annotations")
@@ -132,7 +133,8 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
             check_place(Path(file))
     if arguments.parquet is not None:
         check_place(arguments.parquet / "part.parquet")
-    if not arguments.no_save or arguments.save_txt or arguments.save_crops or arguments.save_masks:
+    saves = (arguments.save_txt, arguments.save_icdar, arguments.save_masks, arguments.save_crops)
+    if not arguments.no_save or any(saves):
         check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
@@ -157,6 +159,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
         annotated=not arguments.no_save,
         txt=arguments.save_txt,
         scores=arguments.save_conf,
+        icdar=arguments.save_icdar,
         crops=arguments.save_crops,
         masks=arguments.save_masks,
     )
