@@ -1,5 +1,6 @@
 """Load checkpoints into networks. Files are untrusted: weights are read and checked, and no code in them runs."""
 
+import re
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -55,6 +56,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     of another kind.
     """
     try:
+        if _TENSORFLOW.search(path.name) or path.with_name(f"{path.name}.index").is_file():
+            raise InputError(
+                f"{path}: a TensorFlow checkpoint, which is not read; "
+                "save its variables as .npz, as docs/checkpoints.md shows"
+            )
         if not path.is_file():
             what = "it is a folder" if path.is_dir() else "there is no such file"
             raise InputError(f"{path}: cannot be read; {what}; check the path")
@@ -75,6 +81,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     meta = meta if isinstance(meta, dict) else {}
     return Checkpoint(unwrapped(state), path.name, digest, read_labels(meta), meta, layers)
 
+
+_TENSORFLOW = re.compile(r"\.ckpt.*\.(index|meta|data-\d{5}-of-\d{5})$")
+"""The names of the files that make up a checkpoint of TensorFlow."""
 
 BY_NAME = "choose the model that it belongs to with --model"
 """Remedy for weights that do not fit a variant chosen by name."""

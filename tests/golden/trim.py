@@ -31,6 +31,7 @@ OPERATORS = {
         [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
     ),
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
+    "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -137,6 +138,10 @@ OPERATORS = {
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
     "pifpaf": ("ops_pifpaf", [f"decode_{scene}" for scene in (*SCENES, "weak")]),
+    "gaussfit": (
+        "ops_gaussfit",
+        [f"lsq_{case}" for case in ("clean", "clean_s15", "border", "noise_05", "u8", "second", "degenerate")],
+    ),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
@@ -167,6 +172,7 @@ SLOW = (
     "pisa_faster_r50",
     "d2det_r50",
     "crowddet_r50",
+    "double_head_ext_r50",
 )
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}

@@ -57,6 +57,7 @@ def run(request: pytest.FixtureRequest) -> Run:
             outputs = model.detect(features, size)
             groups = {
                 "backbone": backbone_levels(levels, case.raw),
+                "body": levels,
                 "neck": features,
                 "rpn": list(model.rpn_head(features).values()),
                 **stage_outputs(model.roi_head, stages, case.raw),
