@@ -9,6 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
+from ..columns.masks import Masks
 from ..inputs.geometry import Image
 from ..inputs.image import write_image
 from ..inputs.sources import Picture
@@ -75,7 +76,8 @@ class Saver:
             raise
 
     def _save(self, picture: Picture, found: Instances) -> None:
-        if self._masks and "masks" not in found.columns:
+        masks = found.columns.get("masks")
+        if self._masks and not isinstance(masks, Masks):
             raise UsageError("--save-masks is for networks that give masks; leave it out")
         if self._annotated:
             self._save_annotated(picture, found.draw(picture.image))
@@ -83,9 +85,9 @@ class Saver:
         if self._txt:
             name = self._stem(picture, ".txt") + number
             write_text(self._folder / "labels" / f"{name}.txt", _yolo_lines(found, self._scores))
-        if self._masks:
+        if self._masks and isinstance(masks, Masks):
             name = self._stem(picture, "masks") + number
-            write_image(self._folder / "masks" / f"{name}.png", found.columns["masks"].whole().astype(np.uint8) * 255)
+            write_image(self._folder / "masks" / f"{name}.png", masks.whole().astype(np.uint8) * 255)
         if self._icdar:
             name = Path(self._stem(picture, "icdar") + number)
             write_text(self._folder / "icdar" / name.with_name(f"res_{name.name}.txt"), _icdar_lines(found))
