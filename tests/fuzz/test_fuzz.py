@@ -26,6 +26,7 @@ TARGETS: dict[str, tuple[list[Path], int]] = {
     "heatmaps": ([], 25_000),
     "images": ([HALF], 6_000),
     "operators": ([*sorted(SOURCES.glob("*/cpu.cpp")), SOURCES / "core" / "abi.cpp", HALF], 6_000),
+    "polygons": ([], 8_000),
     "poses": ([], 8_000),
 }
 
