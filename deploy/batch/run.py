@@ -20,7 +20,7 @@ from typing import Any, cast
 from ..inputs.listing import Item
 from ..inputs.sources import Picture, open_item
 from ..pipelines.pipeline import Pipeline
-from ..system.errors import AbsentError, InputError
+from ..system.errors import AbsentError, DetforgeError, InputError
 from .dataset import found_in
 from .packages import package
 from .rows import pictures_of, read_part, records, row, write_part
@@ -54,7 +54,10 @@ class Run:
         return [item for item in items if item.name not in done]
 
     def work(self, items: Sequence[Item], address: str) -> Iterator[Done]:
-        """Run on a cluster, or on this machine if the address is "local". Raises AbsentError without a cluster."""
+        """Run on a cluster, or on this machine if the address is "local".
+
+        Raises AbsentError if no cluster answers, and DetforgeError if the workers fail.
+        """
         if not items:
             return
         ray, data = package("ray"), package("ray.data")
@@ -73,8 +76,16 @@ class Run:
                 num_cpus=self._threads,
                 num_gpus=gpus,
             )
-            for each in done.iter_rows():
-                yield Done(**json.loads(each["done"]))
+            try:
+                for each in done.iter_rows():
+                    if each["failure"]:
+                        raise DetforgeError(each["failure"])
+                    yield Done(**json.loads(each["done"]))
+            except ray.exceptions.RayError as error:
+                first = str(error).strip().splitlines()[0]
+                raise DetforgeError(
+                    f"the workers of {address} failed; {first}; finished parts are kept, and the same command goes on"
+                ) from error
         for leftover in self._folder.glob(".part-*"):  # of workers that were killed
             leftover.unlink()
 
@@ -112,7 +123,13 @@ class Worker:
     def __init__(self, pipeline: Pipeline, folder: str, batch: int, made_by: str) -> None:
         self._pipeline, self._folder, self._batch, self._made_by = pipeline, Path(folder), batch, made_by
 
-    def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, part: dict[str, Any]) -> dict[str, str]:
+        try:
+            return {"done": json.dumps(asdict(self._work(part))), "failure": ""}
+        except DetforgeError as error:  # a line of its own, without the traces of the processes between
+            return {"done": "", "failure": str(error)}
+
+    def _work(self, part: dict[str, Any]) -> Done:
         items = [Item(**item) for item in json.loads(part["items"])]
         pictures = _read(items)
         rows: list[dict[str, Any]] = []
@@ -124,7 +141,7 @@ class Worker:
         write_part(self._folder / f"part-{name}.parquet", rows, self._made_by)
         errors = [each["error"] for each in rows if each["error"] is not None]
         found_count = sum(len(each["detections"]) for each in rows)
-        return {"done": json.dumps(asdict(Done(len(items), len(rows) - len(errors), found_count, errors)))}
+        return Done(len(items), len(rows) - len(errors), found_count, errors)
 
 
 def _read(items: Sequence[Item]) -> Iterator[tuple[Item, Picture | InputError]]:
@@ -172,7 +189,7 @@ def _connected(ray: Any, address: str) -> Generator[None]:
     signal.signal(signal.SIGTERM, ended)  # Ray's own would end the command before it can say how to go on
     context = package("ray.data").DataContext.get_current()
     context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is our error
     with contextlib.redirect_stdout(sys.stderr):  # Ray prints there what happens to its processes
         try:
             yield

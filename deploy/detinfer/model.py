@@ -4,11 +4,11 @@ import argparse
 import sys
 from typing import Any
 
+from .. import loader
 from ..backends.automatic import choose_backend
 from ..backends.names import ENGINES
 from ..backends.open import ready
 from ..choose import BUNDLED, BUNDLED_POSE, choose_model
-from ..loader import load
 from ..options import Options
 from ..pipelines.pipeline import Pipeline
 from ..system.errors import IncompatibleError
@@ -35,7 +35,7 @@ def open_model(arguments: argparse.Namespace) -> Pipeline:
 
     def opened(files: list[Any], **runtime: Any) -> Pipeline:
         path, refine, *poses = (file and str(file) for file in files)
-        return load(path, refine=refine, pose_model=poses, **runtime, **options)
+        return loader.load(path, refine=refine, pose_model=poses, **runtime, **options)
 
     on_gpu = arguments.device not in (None, "cpu") or arguments.backend in ENGINES
     try:

@@ -13,7 +13,7 @@ from ...deploy.forms import Dense, Form
 from ...deploy.inputs.network_inputs import NetworkInput, SizeInput
 from ..detector import DenseDetector, HeatmapDetector
 from ..necks.feature_maps import only_last
-from ..pose import PoseNetwork
+from ..pose import PoseNetwork, TwoViewNetwork
 from ..two_stage import TwoStageDetector
 from .parts import Head, Neck, Trunk
 from .registry import (
@@ -67,6 +67,7 @@ class Network:
     suppress: Suppress | None
     other_inputs: tuple[NetworkInput, ...] = ()
     links: int | None = None
+    mirrors: tuple[int, ...] | None = None
 
 
 def read_network(model: Section) -> Network:
@@ -174,7 +175,8 @@ def _pose(
     head = _known(heads, head_keys, what)(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
-        return PoseNetwork(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
+        kind = PoseNetwork if head.mirrors is None else TwoViewNetwork
+        return kind(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
 
     return _network(build, head_keys, trunk, backbone, head)
 
@@ -206,6 +208,7 @@ def _network(
         beside_classes=head.beside_classes,
         suppress=head.suppress,
         links=head.links,
+        mirrors=head.mirrors,
     )
 
 

@@ -37,6 +37,7 @@ from ..heads import (
     autoassign,
     center,
     centripetal,
+    cid,
     corner,
     ddod,
     dekr,
@@ -158,5 +159,6 @@ POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
 BOTTOM_UP_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "AssociativeEmbeddingHead": associative.from_config,
     "AEHigherResolutionHead": associative.higher_from_config,
+    "CIDHead": cid.from_config,
     "DEKRHead": dekr.from_config,
 }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ...deploy.forms import Roots
-from ...deploy.inputs.resize import LONGEST
+from .codecs import read_size
 from .section import Section
 
 
@@ -17,9 +17,7 @@ def read_roots(section: Section, stride: int, torso: tuple[int, int]) -> tuple[R
     decoder.typed("SPR")
     decoder.same("generate_keypoint_heatmaps", True, False)
     decoder.training("sigma", "root_type", "minimal_diagonal_length", "background_weight")
-    width, height = decoder.integers("input_size", count=2)
-    if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
-        decoder.refuse("input_size", f"sides of 1 to {LONGEST} px")
+    height, width = read_size(decoder)
     decoder.same("heatmap_size", (width // stride, height // stride))
     kernel = decoder.integer("decode_nms_kernel", 5, most=63)
     people = decoder.integer("decode_max_instances", 30, most=1000)

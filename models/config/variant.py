@@ -9,7 +9,7 @@ from torch import nn
 from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.contract.suppression import Suppress
-from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, Roots, Tags
+from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, People, Roots, Tags
 from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
@@ -117,7 +117,7 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
 def _bottom_up(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
     form = network.form
-    assert network.size is not None and isinstance(form, Tags | Roots)
+    assert network.size is not None and isinstance(form, Tags | Roots | People)
     image = read_wholes(find_transforms(text.values), preprocessor, network.size)
     decoder = model.section("head").section("decoder")
     decoder.same("use_udp", image.place.spacing, False)
@@ -127,10 +127,13 @@ def _bottom_up(text: Text, meta: Mapping[str, Any], model: Section, network: Net
             f"model.head.rescore_cfg is for {network.links} links and meta has {len(skeleton.links)}; "
             "give the configuration that was trained with --config"
         )
-    people = form.people if isinstance(form, Tags) else form.top_k
+    if network.mirrors is not None and list(network.mirrors) != list(skeleton.mirrored()):
+        raise ConfigError("meta has other flip_indices than COCO's; with flip_test this head supports only those")
+    people = form.people if isinstance(form, Tags) else None
+    flip = network.mirrors is not None if isinstance(form, People) else form.flip
     suppress = Suppress("none", conf=0.0, max_det=people or ALL)
     variant = bottom_up(**_common(network), form=form, input=image, skeleton=skeleton, suppress=suppress)
-    return _described_poses(variant, network, skeleton, preprocessor, form.flip)
+    return _described_poses(variant, network, skeleton, preprocessor, flip)
 
 
 _POSES = {TOP_DOWN: _top_down, BOTTOM_UP: _bottom_up}

@@ -54,6 +54,8 @@ def plain(photos: Path, file: Path, *flags: str) -> Any:
 def test_a_worker_writes_what_detinfer_finds(photos: Path, tmp_path: Path) -> None:
     model = load("gfl_markers", pose_model="corners_markers", threads=1)
     run, items = Run(model, tmp_path / "parts", 4, 1), find_items(str(photos)).items
+    nowhere = Worker(model, "/proc/nowhere", 4, "")({"items": json.dumps([vars(items[0])])})
+    assert "cannot be written; No such file or directory; check" in nowhere["failure"]
     worker = Worker(model, str(tmp_path / "parts"), 4, run._made_by)
     done = json.loads(worker({"items": json.dumps([vars(item) for item in items])})["done"])
     expected = plain(photos, tmp_path / "plain.json", "--pose-model", "corners_markers", "--batch", "4")
