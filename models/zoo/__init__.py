@@ -27,6 +27,7 @@ from . import (
     cspnet,
     d2det,
     dark,
+    dasnet,
     ddod,
     deeppose,
     dekr,
@@ -190,7 +191,8 @@ _TOP_DOWN = (
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT)
+_CHANGES = (dasnet,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}
