@@ -27,9 +27,11 @@ from . import (
     cspnet,
     d2det,
     dark,
+    dasnet,
     ddod,
     deeppose,
     dekr,
+    detectors,
     dgst,
     directpose,
     double_head,
@@ -63,6 +65,7 @@ from . import (
     nsrm,
     openpose,
     paa,
+    paired_boxes,
     panet,
     picodet,
     pifpaf,
@@ -120,6 +123,8 @@ _DETECTION = (
     double_head,
     d2det,
     crowddet,
+    detectors,
+    paired_boxes,
     panet,
     pisa,
     carafe,
@@ -186,7 +191,8 @@ _TOP_DOWN = (
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT)
+_CHANGES = (dasnet,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}
