@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns.proposal import Proposal
+from ..columns.visible import Visible
 from ..contract.labels import class_numbers
 from ..contract.parse import require
 from ..inputs.geometry import Size
@@ -24,8 +25,9 @@ class Proposed(ImageForm):
     Outputs are `boxes` (n, k, classes, 4) px, or (n, k, 1, 4) if the classes share a box, `scores` (n, k, classes), the
     `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding. All pairs of proposal
     and class above the threshold are candidates; with suppression in the graph, the `top_k` best of them. `clip` is
-    where boxes are clipped. A network may find `each` objects of a class in a proposal: it has as many boxes and scores
-    for every class, those of the first object of each class before those of the second.
+    where boxes are clipped. An optional output `visible` is like `boxes`: the visible part of each. A network may find
+    `each` objects of a class in a proposal: it has as many boxes and scores for every class, those of the first object
+    of each class before those of the second.
     """
 
     top_k: int = 3000
@@ -39,6 +41,7 @@ class Proposed(ImageForm):
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("boxes", "overlap", "px", "regions", jumps=0.02),
         Output("scores", "overlap", group="regions", jumps=0.02),
+        Output("visible", "overlap", "px", "regions", jumps=0.02, optional=True),
         Output("proposals", "overlap", "px", "regions", "place", jumps=0.02),
         Output("objectness", "overlap", group="regions", role="score", jumps=0.02),
     )
@@ -65,9 +68,12 @@ class Proposed(ImageForm):
         classes = class_numbers(card.labels)
         rows, labels = np.nonzero(scores[:, classes] > card.suppress.conf)
         labels = classes[labels]
-        kept = boxes[rows, labels if boxes.shape[1] > 1 else 0]
-        kept = clipped(in_image(kept, run.frame), run.frame, self.clip)
+        places = labels if boxes.shape[1] > 1 else 0
+        kept = clipped(in_image(boxes[rows, places], run.frame), run.frame, self.clip)
         found = Instances(kept, scores[rows, labels], labels, card.labels, run.frame.extent)
+        if "visible" in run.outputs:
+            visible = in_image(_rows(run.outputs["visible"], self.each)[rows, places], run.frame)
+            found = found.with_columns(Visible(clipped(visible, run.frame, self.clip)))
         if card.suppress.kind == "set":
             found = found.with_columns(Proposal(rows // self.each))
         return found[has_area(kept, card.suppress.inclusive)]
