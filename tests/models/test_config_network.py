@@ -275,7 +275,7 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
         (dense("GFLHead", backbone={"norm_cfg": None}), "model.backbone.norm_cfg is None"),
         (dense("GFLHead", backbone={"mystery": 7}), "model.backbone.mystery is 7, which is not supported"),
         (dense("GFLHead", neck={"in_channels": (8, 8, 8, 8)}), "model.neck.in_channels is (8, 8, 8, 8)"),
-        (dense("GFLHead", neck={"upsample_cfg": {"mode": "bilinear"}}), "model.neck.upsample_cfg.mode is 'bilinear'"),
+        (dense("GFLHead", neck={"upsample_cfg": {"mode": "bicubic"}}), "model.neck.upsample_cfg.mode is 'bicubic'"),
         (dense("GFLHead", neck={"act_cfg": {"type": "ReLU"}}), "model.neck.act_cfg is"),
         (dense("GFLHead", neck={"num_outs": 2}), "model.neck.num_outs is 2"),
         (dense("GFLHead", neck={"add_extra_convs": "on_top"}), "model.neck.add_extra_convs is 'on_top'"),
