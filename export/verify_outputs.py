@@ -85,7 +85,9 @@ def _compare_rows(
             distance = same_boxes(theirs[places], ours[places])
         else:
             distance = np.abs(_centres(theirs[places])[:, None] - _centres(ours[places])).max(2)
-            distance[~(distance < 1) | (theirs[role["label"]][:, None] != ours[role["label"]])] = np.inf
+            distance[~(distance < 1)] = np.inf
+        if "label" in role:
+            distance[theirs[role["label"]][:, None] != ours[role["label"]]] = np.inf
         found = np.isfinite(distance).any(1) & (theirs[scores] > 0)
         partners = distance[found].argmin(1)
         for output in group:

@@ -2,9 +2,10 @@
 
 from .column import Column
 from .keypoints import Keypoints
+from .masks import Masks
 from .polygons import Polygons
 from .quality import Quality
 from .track_id import TrackId
 from .visible import Visible
 
-COLUMNS: list[type[Column]] = [Keypoints, Polygons, Quality, TrackId, Visible]
+COLUMNS: list[type[Column]] = [Keypoints, Masks, Polygons, Quality, TrackId, Visible]

@@ -6,6 +6,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from ..columns.column import Column
+from ..columns.quality import Quality
+from ..contract.fusion import fuse
 from ..contract.labels import class_numbers
 from ..contract.parse import require
 from ..inputs.geometry import Size
@@ -20,9 +23,9 @@ class Proposed(ImageForm):
     """Class scores and a box of each class for every proposal of a two-stage network.
 
     Outputs are `boxes` (n, k, classes, 4) px, or (n, k, 1, 4) if the classes share a box, `scores` (n, k, classes), the
-    `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding. All pairs of proposal
-    and class above the threshold are candidates; with suppression in the graph, the `top_k` best of them. `clip` is
-    where boxes are clipped.
+    `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding, and maybe the
+    `quality` (n, k) of the boxes. All pairs of proposal and class above the threshold are candidates; with suppression
+    in the graph, the `top_k` best of them. `clip` is where boxes are clipped.
     """
 
     top_k: int = 3000
@@ -35,6 +38,7 @@ class Proposed(ImageForm):
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("boxes", "overlap", "px", "regions", jumps=0.02),
         Output("scores", "overlap", group="regions", jumps=0.02),
+        Output("quality", "overlap", group="regions", optional=True, jumps=0.02),
         Output("proposals", "overlap", "px", "regions", "place", jumps=0.02),
         Output("objectness", "overlap", group="regions", role="score", jumps=0.02),
     )
@@ -56,11 +60,17 @@ class Proposed(ImageForm):
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The pairs of proposal and class whose score exceeds `suppress.conf`. NaN values are dropped."""
         [run] = runs
-        boxes, scores = run.outputs["boxes"], run.outputs["scores"]
+        boxes, scores, quality = run.outputs["boxes"], run.outputs["scores"], run.outputs.get("quality")
+        fused, columns = scores, list[Column]()
+        if quality is not None:
+            fused = fuse(scores.ravel(), np.repeat(quality, scores.shape[1]), card.fusion).reshape(scores.shape)
         classes = class_numbers(card.labels)
-        rows, labels = np.nonzero(scores[:, classes] > card.suppress.conf)
+        limited = fused if card.fusion.threshold_by == "fused" else scores
+        rows, labels = np.nonzero(limited[:, classes] > card.suppress.conf)
         labels = classes[labels]
+        if quality is not None:
+            columns.append(Quality(quality[rows]))
         kept = boxes[rows, labels if boxes.shape[1] > 1 else 0]
         kept = clipped(in_image(kept, run.frame), run.frame, self.clip)
-        found = Instances(kept, scores[rows, labels], labels, card.labels, run.frame.extent)
+        found = Instances(kept, fused[rows, labels], labels, card.labels, run.frame.extent).with_columns(*columns)
         return found[has_area(kept, card.suppress.inclusive)]

@@ -74,13 +74,13 @@ def from_config(section: Section, neck: Neck, test: Section) -> Callable[[], RPN
         RPNHead,
         section.integer("feat_channels", 256),
         anchors=read_anchors(section, neck),
-        rule=_read_rule(test),
+        rule=read_rule(test),
         stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0)),
         in_channels=neck.channels,
     )
 
 
-def _read_rule(test: Section) -> ProposalRule:
+def read_rule(test: Section) -> ProposalRule:
     """The selection of proposals, also as mmdet wrote it before 2.4."""
     test.fixed(nms_across_levels=False)
     count = test.integer("max_per_img" if "max_per_img" in test else "max_num", most=20_000)

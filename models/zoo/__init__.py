@@ -49,6 +49,7 @@ from . import (
     libra,
     litehrnet,
     marker_corners,
+    mask_rcnn,
     mspn,
     nanodet,
     nas_fpn,
@@ -102,6 +103,7 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    mask_rcnn,
     torchvision_rcnn,
     cascade_rcnn,
     double_head,

@@ -163,6 +163,7 @@ SLOW = (
     "cornernet_hg104",
     "centripetalnet_hg104",
     "pisa_faster_r50",
+    *("ga_faster_r50", "sabl_faster_r50", "sabl_cascade_r50"),
 )
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}

@@ -27,6 +27,7 @@ from detforge.models.heads.corner import CornerHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
 from detforge.models.heads.guided import GuidedRetinaHead
+from detforge.models.heads.guided_rpn import GuidedRPNHead
 from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.nanodet import NanoDetHead
@@ -35,6 +36,7 @@ from detforge.models.heads.regression import RegressionHead
 from detforge.models.heads.rtmcc import RTMCCHead
 from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.sabl import SABLHead
+from detforge.models.heads.sabl_box import SABLBoxHead
 from detforge.models.heads.saccade import SaccadeHead
 from detforge.models.heads.sepc import SEPCRetinaHead
 from detforge.models.heads.simcc import SimCCHead
@@ -188,18 +190,26 @@ def _(head: YuNetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outp
     return {theirs: given[ours] for theirs, ours in names.items()}
 
 
-@head_outputs.register
-def _(head: GuidedRetinaHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+@head_outputs.register(GuidedRetinaHead)
+@head_outputs.register(GuidedRPNHead)
+def _(head: nn.Module, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
     """Nothing where no centre is likely."""
-    likely = [x.sigmoid() >= 0.01 for x in given["centre"]]
-    seen = [[torch.where(m, x, 0) for m, x in zip(likely, given[name], strict=True)] for name in ("classes", "deltas")]
-    return [*seen, given["shape"], given["centre"]]
+    classes, deltas, shape, centre = given.values()
+    likely = [x.sigmoid() >= 0.01 for x in centre]
+    seen = [[torch.where(m, x, 0) for m, x in zip(likely, values, strict=True)] for values in (classes, deltas)]
+    return [*seen, shape, centre]
 
 
 @head_outputs.register
 def _(head: SABLHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
     """Buckets and offsets in one."""
     return [given["classes"], list(zip(given["buckets"], given["offsets"], strict=True))]
+
+
+@head_outputs.register
+def _(head: SABLBoxHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    """Buckets and offsets in one."""
+    return [given["classes"], [given["buckets"], given["offsets"]]]
 
 
 @head_outputs.register

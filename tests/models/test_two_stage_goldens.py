@@ -9,7 +9,7 @@ from found import found_in
 from golden.agreement import assert_detections_agree, assert_tensors_agree
 from golden.catalog import networks
 from golden.reader import Golden, load
-from reference import assert_parameters_agree, backbone_levels, load_network, numbered, reference_card
+from reference import assert_parameters_agree, backbone_levels, head_outputs, load_network, numbered, reference_card
 from torch import Tensor, nn
 
 from detforge.deploy.card import Provenance
@@ -39,6 +39,8 @@ def run(request: pytest.FixtureRequest) -> Run:
     golden = load(request.param)
     variant, model = load_network(request.param, golden.state)
     card = reference_card(model.roi_head, variant.card(variant.labels, Provenance(request.param, None, "fp32", {})))
+    heads = model.roi_head.bbox_head
+    heads = heads if isinstance(heads, nn.ModuleList) else [heads]
     raw, proposals, found = {}, {}, {}
     for tag, case in golden.cases.items():
         image, size = torch.from_numpy(case.image), torch.tensor([case.image_size], dtype=torch.float32)
@@ -50,8 +52,11 @@ def run(request: pytest.FixtureRequest) -> Run:
             groups = {
                 "backbone": backbone_levels(levels, case.raw),
                 "neck": features,
-                "rpn": list(model.rpn_head(features).values()),
-                **{f"roi{i}": [x[0] for x in stage.logits.values()] for i, stage in enumerate(stages)},
+                "rpn": head_outputs(model.rpn_head, model.rpn_head(features), case.raw),
+                **{
+                    f"roi{i}": head_outputs(head, {name: x[0] for name, x in stage.logits.items()}, case.raw)
+                    for i, (head, stage) in enumerate(zip(heads, stages, strict=True))
+                },
             }
         raw[tag] = {k: v for name, group in groups.items() for k, v in numbered(name, group).items()}
         proposals[tag] = outputs["proposals"][0][outputs["objectness"][0] > 0]
