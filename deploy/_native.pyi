@@ -189,6 +189,7 @@ def group_composite(
     least_seed: float,
     least_keypoint: float,
     least_person: float,
+    views: int,
 ) -> NDArray[np.float32]: ...
 def blend(
     source: NDArray[np.float32],

@@ -110,6 +110,11 @@ class Card:
         inputs = tuple(replace(each, place=place) if isinstance(each, ImageInput) else each for each in self.inputs)
         return replace(self, inputs=inputs)
 
+    @property
+    def reported_skeleton(self) -> Skeleton | None:
+        """The keypoints in results, None without a skeleton."""
+        return None if self.skeleton is None else self.form.reported(self.skeleton)
+
     def missing(self, names: set[str]) -> list[str]:
         """The outputs that the form, the suppression and the skeleton need but that are not in `names`."""
         read = {READS.get(self.suppress.kind)}

@@ -1,6 +1,6 @@
 """Opens a model file as a pipeline and applies the caller's options to its Card."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from .contract.port import Backend
 from .options import Options
 from .pipelines.crops import PoseEstimator
 from .pipelines.detector import Detector
+from .pipelines.parts import Parts, parts_of
 from .pipelines.pipeline import Pipeline
 from .pipelines.refined import Refined
 from .pipelines.top_down import TopDown
@@ -53,7 +54,7 @@ class _Runtime:
 def load(
     path: str | Path | None = None,
     *,
-    pose_model: str | Path | None = None,
+    pose_model: str | Path | Sequence[str | Path] | None = None,
     refine: str | Path | None = None,
     backend: str = "auto",
     device: str | None = None,
@@ -70,45 +71,58 @@ def load(
     engine serves at a time.
 
     A detector with a `pose_model` estimates a pose in each of its boxes. A top-down pose network alone needs boxes with
-    each image; a bottom-up one does not. With a `pose_model`, the options `decode`, `flip` and an `nms` that compares
-    poses apply to the pose model. `refine` is a network that refines the poses found. A pipeline can be pickled: the
-    copy opens the files again, also in a process that multiprocessing spawns. Raises InputError, IncompatibleError or
-    UsageError.
+    each image; a bottom-up one does not. Behind a network of whole bodies, a `pose_model` of hands or faces looks at
+    each of those that it finds; with a detector before both, `pose_model` is the list of the two. With a `pose_model`,
+    the options `decode`, `flip` and an `nms` that compares poses apply to pose models. `refine` is a network that
+    refines the poses found. A pipeline can be pickled: the copy opens the files again, also in a process that
+    multiprocessing spawns. Raises InputError, IncompatibleError or UsageError.
 
     >>> detector = load("gfl_markers", conf=0.3)
     >>> found = detector(image)
     >>> found.boxes.shape, [found.names[label] for label in found.labels]
     ((1, 4), ['qr_code'])
     """
-    for name, value in (("path", path), ("pose_model", pose_model), ("refine", refine)):
+    pose_models: list[Any] = list(pose_model) if isinstance(pose_model, list | tuple) else [pose_model]
+    for name, value in (("path", path), ("refine", refine), *(("pose_model", one) for one in pose_models)):
         typed(name, str | Path | None, value)
     file = str(choose_model(None if path is None else str(path)))
-    pose_file, refine_file = (None if one is None else str(choose_model(str(one))) for one in (pose_model, refine))
+    pose_files = [str(choose_model(str(one))) for one in pose_models if one is not None]
+    refine_file = None if refine is None else str(choose_model(str(refine)))
     chosen = options_of(Options, options)
     runtime = asdict(
         options_of(_Runtime, {"backend": backend, "device": device, "threads": threads, "streams": streams})
     )
-    pipeline = _open(file, chosen, runtime) if pose_file is None else _open_both(file, pose_file, chosen, runtime)
+    pipeline = _open(file, _options_of_first(chosen) if pose_files else chosen, runtime)
+    for pose_file in pose_files:
+        pipeline = _with_poses(pipeline, file, pose_file, chosen, runtime)
     if refine_file is not None:
         pipeline = _refined(pipeline, refine_file, runtime)
-    files = {"path": file, "pose_model": pose_file, "refine": refine_file}
-    files = {name: one and Path(one).resolve() for name, one in files.items()}
-    pipeline.reopen = partial(load, **files, **runtime, **options)
+    files = {"path": Path(file).resolve(), "refine": refine_file and Path(refine_file).resolve()}
+    poses = [Path(one).resolve() for one in pose_files]
+    pipeline.reopen = partial(load, **files, pose_model=poses, **runtime, **options)
     return pipeline
 
 
-def _open_both(path: str, pose_model: str, options: Options, runtime: dict[str, Any]) -> TopDown:
-    """A detector and a pose network on its boxes, each with its options."""
-    of_poses = options.nms in SUPPRESSION["poses"] and options.nms not in SUPPRESSION["boxes"]
-    own = Options(nms=options.nms if of_poses else None, decode=options.decode, flip=options.flip)
-    rest = replace(options, nms=None if of_poses else options.nms, decode=None, flip=None)
+def _options_of_first(options: Options) -> Options:
+    """The options of a network behind which a pose network runs."""
+    return replace(options, nms=None if _is_of_poses(options.nms) else options.nms, decode=None, flip=None)
+
+
+def _is_of_poses(nms: str | None) -> bool:
+    return nms in SUPPRESSION["poses"] and nms not in SUPPRESSION["boxes"]
+
+
+def _with_poses(first: Pipeline, path: str, pose_model: str, options: Options, runtime: dict[str, Any]) -> Pipeline:
+    """A pipeline, and a pose network on its boxes, or on the hands or faces of its poses."""
+    own = Options(nms=options.nms if _is_of_poses(options.nms) else None, decode=options.decode, flip=options.flip)
     estimator = _open(pose_model, own, runtime)
     if not isinstance(estimator, PoseEstimator):
         raise UsageError(f"{pose_model}: not a top-down pose network; give it as the model itself")
-    detector = _open(path, rest, runtime)
-    if detector.takes_boxes or detector.card.form.has_keypoints:
+    if any(parts_of(first.skeleton, label) for label in estimator.card.labels):
+        return Parts(first, estimator)
+    if not isinstance(first, Detector) or first.card.form.has_keypoints:
         raise UsageError(f"{path}: finds poses itself; leave out the pose model, or choose a detector")
-    return TopDown(detector, estimator)
+    return TopDown(first, estimator)
 
 
 def _refined(first: Pipeline, refine: str, runtime: dict[str, Any]) -> Refined:

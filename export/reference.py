@@ -86,7 +86,9 @@ def read_results(file: Path, annotations: Annotations, card: Card) -> dict[int, 
 
     Raises InputError if the results are not in COCO's format.
     """
-    count = len(card.skeleton.keypoints) if card.form.has_keypoints and card.skeleton is not None else 0
+    count = (
+        len(card.reported_skeleton.keypoints) if card.form.has_keypoints and card.reported_skeleton is not None else 0
+    )
     # The categories of poses may have other names than the label, since all have the same keypoints.
     ids = annotations.categories if count else category_ids(annotations, card.labels)
     label_of = dict.fromkeys(ids, 0) if count else {id: label for label, id in enumerate(ids)}
@@ -106,8 +108,8 @@ def read_results(file: Path, annotations: Annotations, card: Card) -> dict[int, 
 
 def matched(ours: Instances, theirs: Found, card: Card) -> list[tuple[int, int]]:
     """The matches as indices of ours and theirs. Each result matches at most one of the other side."""
-    if card.form.has_keypoints and card.skeleton is not None:
-        shared = _oks(ours.keypoints.astype(np.float64), theirs.keypoints, card.skeleton.sigmas)
+    if card.form.has_keypoints and card.reported_skeleton is not None:
+        shared = _oks(ours.keypoints.astype(np.float64), theirs.keypoints, card.reported_skeleton.sigmas)
         apart = np.abs(ours.keypoints[:, None, :, 2] - theirs.keypoints[:, :, 2]).mean(2)
         fits = (shared >= _OKS) & (apart <= _SCORE)
     else:

@@ -15,10 +15,10 @@ from ..models.config.detectron2 import describe_yaml
 from ..models.config.text import ConfigError, UnknownNetworkError, read_text
 from ..models.config.variant import Described, Fact, describe
 from ..models.variant import Variant
-from ..models.zoo import VARIANTS, find, torchvision, torchvision_rcnn
+from ..models.zoo import VARIANTS, find, torchvision, torchvision_rcnn, torchvision_ssd
 from .options import ExportOptions
 
-_OF_SHAPES = (*torchvision.VARIANTS, *torchvision_rcnn.VARIANTS)
+_OF_SHAPES = (*torchvision.VARIANTS, *torchvision_rcnn.VARIANTS, *torchvision_ssd.VARIANTS)
 """The networks that names and shapes of weights tell apart, with one setting of everything else."""
 _BY_CONFIG = "give its training configuration with --config FILE"
 _WITHOUT = "export {} without it by ignore_config (--ignore-config)"

@@ -82,13 +82,17 @@ def _compare_rows(
     for i in range(len(expected[scores])):
         ours, theirs = ({name: side[name][i] for name in (output.name for output in group)} for side in (got, expected))
         if group[0].compare == "overlap":
-            distance = same_boxes(theirs[places], ours[places])
+            # The score tells apart rows of one region, as of two classes; a row has one partner.
+            distance = same_boxes(theirs[places], ours[places]) + np.abs(theirs[scores][:, None] - ours[scores])
+            distance[distance > distance.min(0)] = np.inf
         else:
             distance = np.abs(_centres(theirs[places])[:, None] - _centres(ours[places])).max(2)
             distance[~(distance < 1)] = np.inf
         if "label" in role:
             distance[theirs[role["label"]][:, None] != ours[role["label"]]] = np.inf
         found = np.isfinite(distance).any(1) & (theirs[scores] > 0)
+        if not (ours[scores] > 0).any() and not (theirs[scores] > 0).any():  # Nothing but padding, the same or not.
+            found, distance = np.ones_like(found), 1.0 - np.eye(len(found))
         partners = distance[found].argmin(1)
         for output in group:
             if output.role == "label":

@@ -19,9 +19,10 @@ class Anchors:
 
     Ratios are outermost, or scales without `scale_major`.
 
-    They are centred at (index + centre) * stride, or half a pixel before the centre of a cell if `inclusive`:
-    frameworks before 2020 included the last pixel of a box, so that its width is x2 - x1 + 1. They also rounded: mmdet
-    1.x the "corners" of the first cell's anchors, maskrcnn-benchmark the sides of the "ratios" at scale 1.
+    They are centred at (index + centre) * stride + `shift` px, or half a pixel before the centre of a cell if
+    `inclusive`: frameworks before 2020 included the last pixel of a box, so that its width is x2 - x1 + 1. They also
+    rounded: mmdet 1.x the "corners" of the first cell's anchors, maskrcnn-benchmark the sides of the "ratios" at scale
+    1.
     """
 
     strides: tuple[int, ...] = (8, 16, 32, 64, 128)
@@ -31,13 +32,14 @@ class Anchors:
     inclusive: bool = False
     rounded: Literal["nothing", "corners", "ratios"] = "nothing"
     scale_major: bool = True
+    shift: float = 0.0
 
     @classmethod
     def from_config(cls, section: Section, *, with_legacy: bool = False) -> "Anchors":
         """OpenMMLab's AnchorGenerator; `with_legacy` also the one of mmdet 1.x."""
         kinds = ("AnchorGenerator", "LegacyAnchorGenerator") if with_legacy else ("AnchorGenerator",)
         legacy = section.typed(*kinds) == "LegacyAnchorGenerator"
-        section.fixed(base_sizes=None, centers=None, use_box_type=False)
+        section.fixed(base_sizes=None, use_box_type=False)
         scales = section.numbers("scales", None)
         base, steps = section.number("octave_base_scale", None), section.integer("scales_per_octave", None, most=64)
         if scales is None:
@@ -49,9 +51,9 @@ class Anchors:
         ratios, centre = section.numbers("ratios"), section.number("center_offset", 0.0)
         if not (ratios and scales and all(value > 0 for value in (*ratios, *scales))):
             section.refuse("ratios", "positive numbers")
-        scale_major = section.flag("scale_major", True)
-        rounded = "corners" if legacy else "nothing"
-        return cls(section.integers("strides"), ratios, scales, centre, legacy, rounded, scale_major)
+        scale_major, strides = section.flag("scale_major", True), section.integers("strides")
+        rounded, shift = "corners" if legacy else "nothing", _read_shift(section, len(strides))
+        return cls(strides, ratios, scales, centre, legacy, rounded, scale_major, shift)
 
     @property
     def per_cell(self) -> int:
@@ -59,7 +61,7 @@ class Anchors:
 
     def first_cell(self, stride: int) -> list[tuple[float, float, float, float]]:
         """The anchors of one level's first cell, cxcywh px."""
-        centre = self.centre * (stride - self.inclusive)
+        centre = self.centre * (stride - self.inclusive) + self.shift
         anchors: list[tuple[float, float, float, float]] = []
         kinds = [(ratio, scale) for ratio in self.ratios for scale in self.scales]
         if not self.scale_major:
@@ -94,6 +96,17 @@ class Anchors:
         reach = (side - self.inclusive) / 2
         low, high = round(centre - reach), round(centre + reach)
         return (low + high) / 2, high - low + self.inclusive
+
+
+def _read_shift(section: Section, levels: int) -> float:
+    """The px from the corner of the first cell of every level to the centre of its anchors."""
+    corners = section.pairs("centers", None)
+    if corners is None:
+        return 0.0
+    shifts = {value for corner in corners for value in corner}
+    if len(corners) != levels or len(shifts) != 1:
+        section.refuse("centers", "one number of px for all axes and levels")
+    return float(shifts.pop())
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,7 @@ class SizedAnchors:
     Where levels have different numbers, `evened` makes them equal.
     """
 
-    strides: tuple[int, ...]
+    strides: tuple[float, ...]
     sides: tuple[tuple[Sides, ...], ...]
 
     @property
@@ -179,10 +192,13 @@ class SizedAnchors:
         return torch.cat(levels, 1)
 
 
-def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence[Sequence[float]]) -> SizedAnchors:
+def prior_boxes(
+    strides: Sequence[float], sizes: Sequence[float], ratios: Sequence[Sequence[float]], *, most: float = math.inf
+) -> SizedAnchors:
     """SSD's anchors: squares of a level's size and of its mean with the next one, and boxes of the ratios.
 
-    Liu et al., arXiv 1512.02325, section 2.2. There is one size more than there are levels.
+    Liu et al., arXiv 1512.02325, section 2.2. There is one size more than there are levels. Sides are `most` px
+    at most.
     """
     levels: list[tuple[tuple[float, float], ...]] = []
     for size, larger, level in zip(sizes, sizes[1:], ratios, strict=False):
@@ -191,5 +207,5 @@ def prior_boxes(strides: Sequence[int], sizes: Sequence[float], ratios: Sequence
         for ratio in level:
             root = math.sqrt(ratio)
             boxes += [(size * root, size / root), (size / root, size * root)]
-        levels.append(tuple(boxes))
+        levels.append(tuple((min(width, most), min(height, most)) for width, height in boxes))
     return SizedAnchors(tuple(strides), tuple(levels))

@@ -26,15 +26,22 @@ CVPODS = {
 """Layout of cvpods: a ResNet, a pyramid of P3 to P7, and a head with FCOS' towers."""
 
 
+def benchmark_pyramid(first: int = 2) -> dict[str, str]:
+    """Layout of maskrcnn-benchmark: a ResNet, and a pyramid of the levels C`first` to C5."""
+    layout = {"backbone.body.stem.": "backbone.", "backbone.body.": "backbone."}
+    for i in range(6 - first):
+        layout[f"backbone.fpn.fpn_inner{i + first - 1}."] = f"neck.lateral_convs.{i}.conv."
+        layout[f"backbone.fpn.fpn_layer{i + first - 1}."] = f"neck.fpn_convs.{i}.conv."
+    return layout
+
+
 def benchmark(head: Mapping[str, str], *, layers: int, step: int) -> dict[str, str]:
     """Layout of maskrcnn-benchmark: a ResNet, a pyramid of P3 to P7, towers, and `head`, the names of the last layers.
 
     The towers are lists of modules: `layers` convolutions, each `step` apart, 3 with a norm between them and 2 without.
     """
     towers = {"cls_tower": "cls_convs", "bbox_tower": "reg_convs"}
-    layout = {"backbone.body.stem.": "backbone.", "backbone.body.": "backbone."}
-    layout |= {f"backbone.fpn.fpn_inner{i + 2}.": f"neck.lateral_convs.{i}.conv." for i in _LEVELS}
-    layout |= {f"backbone.fpn.fpn_layer{i + 2}.": f"neck.fpn_convs.{i}.conv." for i in _LEVELS}
+    layout = benchmark_pyramid(3)
     layout |= {f"backbone.fpn.top_blocks.p{i + 3}.": f"neck.fpn_convs.{i}.conv." for i in (3, 4)}
     for theirs, ours in towers.items():
         for i in range(layers):

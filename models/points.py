@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def grid_points(
-    sizes: Sequence[Sequence[int]], strides: Sequence[int], like: Tensor, offset: float = 0.0
+    sizes: Sequence[Sequence[int]], strides: Sequence[float], like: Tensor, offset: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Points (a, 2) xy px at (index + offset) * stride, and their strides (a, 1), finest level first.
 

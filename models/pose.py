@@ -30,6 +30,15 @@ class PoseNetwork(nn.Module):
         return self.head.decode(self.head(self.neck(self.backbone(image.to(dtype)))))
 
 
+class TwoViewNetwork(PoseNetwork):
+    """A PoseNetwork whose head gets the levels of the image, then those of its mirror image, mirrored back."""
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        image = image.to(next(self.backbone.parameters()).dtype)
+        plain, mirrored = (self.neck(self.backbone(view)) for view in (image, image.flip(3)))
+        return self.head.decode(self.head([*plain, *(level.flip(3) for level in mirrored)]))
+
+
 CROP = replace(RGB, place=Crop((256, 192), enlarge=(1.25, 1.25), multiple=32))
 """A person's box enlarged by a quarter, as in SimpleBaseline and its successors (arXiv 1804.06208, section 3)."""
 

@@ -22,14 +22,17 @@ class Proposals(NamedTuple):
 class ProposalRule:
     """Selects `count` proposals: the `top_k` best boxes of each level, without those that overlap by more than `iou`.
 
-    Boxes are clipped to the image and empty ones dropped; only those of one level are compared. With `inclusive`, boxes
-    end at the last pixel of the image and overlaps count a box's last pixel (Ren et al., arXiv 1506.01497).
+    Boxes are clipped to the image, if `clips`, and those dropped with a side of at most `least` px; only those of one
+    level are compared. With `inclusive`, boxes end at the last pixel of the image and overlaps count a box's last pixel
+    (Ren et al., arXiv 1506.01497).
     """
 
     top_k: int = 1000
     iou: float = 0.7
     count: int = 1000
     inclusive: bool = False
+    clips: bool = True
+    least: float = 0.0
 
     def best(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The `top_k` best of the scores (n, a) of one level, and where they are: (n, top_k) each.
@@ -46,16 +49,11 @@ class ProposalRule:
         `image_size` (n, 2) is the height and width px of each image on its canvas.
         """
         levels = torch.cat([torch.full_like(x, i) for i, x in enumerate(scores)], 1)
-        found = clipped(torch.cat(list(boxes), 1), image_size, self.inclusive)
-        has_area = (found[..., 2:] + int(self.inclusive) > found[..., :2]).all(-1)
-        # Corners one pixel further out give sides and overlaps that include the last pixel.
-        areas = found + found.new_tensor([0, 0, 1, 1]) if self.inclusive else found
+        found = torch.cat(list(boxes), 1)
+        found = clipped(found, image_size, self.inclusive) if self.clips else found
+        has_area = (found[..., 2:] + int(self.inclusive) - found[..., :2] > self.least).all(-1)
         ranks = torch.where(has_area, torch.cat(list(scores), 1), 0.0)
-        rows = nms(areas, ranks, levels, areas.new_full((1,), self.iou), len(scores), self.count)
-        rows = F.pad(rows, (0, 0, 0, max(0, self.count - len(scores) * self.top_k)))[:, : self.count]
-        kept, places = rows.unbind(-1)
-        regions = found.gather(1, places.long()[..., None].expand(-1, -1, 4))
-        return Proposals(torch.where(kept[..., None] > 0, regions, 0.0), kept)
+        return suppressed(found, ranks, levels, len(scores), self.iou, self.count, self.inclusive)[0]
 
 
 USUAL = ProposalRule()
@@ -65,3 +63,21 @@ def clipped(boxes: Tensor, image_size: Tensor, inclusive: bool = False) -> Tenso
     """Boxes (n, k, 4) xyxy px clipped to the images of (height, width) px (n, 2), or to their last pixels."""
     sides = image_size.flip(1).repeat(1, 2)[:, None].to(boxes.dtype) - int(inclusive)
     return boxes.clamp(min=0).minimum(sides)
+
+
+def suppressed(
+    boxes: Tensor, scores: Tensor, labels: Tensor, classes: int, iou: float, count: int, inclusive: bool = False
+) -> tuple[Proposals, Tensor]:
+    """The `count` best boxes (n, k, 4) xyxy px, and their places (n, count), after NMS among those of a label.
+
+    `scores` and `labels`, numbers below `classes`, are (n, k). Scores of 0 are no candidates. Overlaps of `inclusive`
+    boxes count their last pixel.
+    """
+    # Corners one pixel further out give sides and overlaps that include the last pixel.
+    areas = boxes + boxes.new_tensor([0, 0, 1, 1]) if inclusive else boxes
+    rows = nms(areas, scores, labels, areas.new_full((1,), iou), classes, count)
+    rows = F.pad(rows, (0, 0, 0, max(0, count - rows.shape[1])))[:, :count]
+    kept, found = rows.unbind(-1)
+    places = found.long()
+    regions = boxes.gather(1, places[..., None].expand(-1, -1, 4))
+    return Proposals(torch.where(kept[..., None] > 0, regions, 0.0), kept), places

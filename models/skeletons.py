@@ -40,6 +40,27 @@ OPENPOSE_18 = Skeleton(
 )
 """COCO's 17 keypoints and the neck between the shoulders, with a shoulder's sigma (arXiv 1611.08050, figure 4)."""
 
+OPENPOSE_25 = Skeleton(
+    keypoints=(
+        *OPENPOSE_18.keypoints[:8],
+        *("middle_hip", *OPENPOSE_18.keypoints[8:]),
+        *(f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")),
+    ),
+    links=(
+        *((1, 8), (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7)),
+        *((8, 9), (9, 10), (10, 11), (8, 12), (12, 13), (13, 14)),
+        *((1, 0), (0, 15), (15, 17), (0, 16), (16, 18)),
+        *((14, 19), (19, 20), (14, 21), (11, 22), (22, 23), (11, 24), (2, 17), (5, 18)),
+    ),
+    pairs=(
+        *((2, 5), (3, 6), (4, 7), (9, 12), (10, 13), (11, 14), (15, 16), (17, 18)),
+        *((19, 22), (20, 23), (21, 24)),
+    ),
+    sigmas=(*OPENPOSE_18.sigmas[:8], 0.107, *OPENPOSE_18.sigmas[8:], *(0.068, 0.066, 0.066, 0.092, 0.094, 0.094)),
+)
+"""OpenPose's 25 keypoints: those of OPENPOSE_18, the middle of the hips, and six points of the feet with the sigmas of
+COCO-WholeBody (arXiv 1812.08008, section 4.1; 2007.11858)."""
+
 FACE = Skeleton(
     keypoints=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
     links=(),
@@ -150,7 +171,7 @@ def _whole_body() -> Skeleton:
         *((at_face + a, at_face + b) for a, b in FACE_68.pairs),
         *((at_left + i, at_right + i) for i in range(len(HAND.keypoints))),
     )
-    sigmas = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
+    sigmas = OPENPOSE_25.sigmas[-6:]
     return Skeleton(keypoints, links, pairs, (*COCO_PERSON.sigmas, *sigmas, *FACE_68.sigmas, *HAND.sigmas * 2))
 
 

@@ -46,8 +46,9 @@ class TwoStageDetector(nn.Module):
     """Image (n, 3, h, w) and the (height, width) px of each (n, 2) on its canvas to named outputs.
 
     They are those of the second stage, with scores of 0 where there is no proposal, and the `proposals` (n, k, 4) xyxy
-    px with their `objectness` (n, k). `levels` holds the indices of the backbone levels that the neck takes. The trunk
-    and the heads run in the type of their weights, regions and boxes are in fp32.
+    px with their `objectness` (n, k), unless the second stage selects its own. `levels` holds the indices of the
+    backbone levels that the neck takes. The trunk and the heads run in the type of their weights, regions and boxes are
+    in fp32.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class TwoStageDetector(nn.Module):
     def detect(self, features: Sequence[Tensor], image_size: Tensor) -> dict[str, Tensor]:
         """The outputs from the features of the neck."""
         proposals = self.rpn_head.propose(self.rpn_head(features), image_size)
-        outputs = self.roi_head.decode(self.roi_head(features, proposals.boxes, image_size))
-        found = proposals.scores[..., None] > 0
+        outputs = {"proposals": proposals.boxes, "objectness": proposals.scores}
+        outputs |= self.roi_head.decode(self.roi_head(features, proposals.boxes, image_size))
+        found = outputs["objectness"][..., None] > 0
         return {
             **outputs,
             "scores": torch.where(found, outputs["scores"], 0.0),
-            "proposals": proposals.boxes,
-            "objectness": proposals.scores,
+            "proposals": outputs["proposals"],
+            "objectness": outputs["objectness"],
         }

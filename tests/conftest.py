@@ -3,6 +3,7 @@
 Its presence puts tests/ on the path, so that every test can say `from golden.reader import load`.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests live until the end, so the garbage collector need not look through them."""
+    gc.freeze()
 
 
 COLOR_CARD = Card(

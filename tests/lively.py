@@ -15,7 +15,7 @@ from detforge.models.zoo import VARIANTS
 
 def small_canvas(place: Resize) -> tuple[int, int]:
     """One that the network takes; some are made for a single size."""
-    return place.size if place.pad.multiple == 1 else place.pad.size_for((128, 160))
+    return place.size if place.pad.multiple == 1 and place.size else place.pad.size_for((128, 160))
 
 
 def lively_weights(name: str) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from detforge.models.skeletons import COCO_PERSON
+
 STRIDES = (8, 16, 32, 64, 128)
 
 
@@ -116,3 +118,36 @@ def bottom_up_old(
         "data_cfg": {"image_size": size, "heatmap_size": (128,)},
         "data": {"test": {"type": "BottomUpCocoDataset", "pipeline": steps}},
     }
+
+
+COCO_META = {
+    "dataset_meta": {
+        "keypoint_name2id": {name: i for i, name in enumerate(COCO_PERSON.keypoints)},
+        "flip_indices": list(COCO_PERSON.mirrored()),
+        "skeleton_links": [list(link) for link in COCO_PERSON.links],
+        "sigmas": list(COCO_PERSON.sigmas),
+    }
+}
+
+
+def bottom_up_new(
+    head: dict[str, Any], codec: dict[str, Any], test: dict[str, Any], *, width: int, size: int, **modules: Any
+) -> dict[str, Any]:
+    """A configuration of mmpose 1.x of a head on all levels of an HRNet."""
+    backbone = hrnet(width, **modules)
+    backbone["extra"]["stage4"]["multiscale_output"] = True
+    codec = codec | {"input_size": (size, size), "heatmap_size": (size // 4,) * 2}
+    model = {
+        "type": "BottomupPoseEstimator",
+        "data_preprocessor": {"type": "PoseDataPreprocessor", "mean": MEAN, "std": STD, "bgr_to_rgb": True},
+        "backbone": backbone,
+        "neck": {"type": "FeatureMapProcessor", "concat": True},
+        "head": head | {"in_channels": 15 * width, "num_keypoints": 17, "decoder": codec},
+        "test_cfg": {"multiscale_test": False, "align_corners": False} | test,
+    }
+    steps = (
+        {"type": "LoadImage"},
+        {"type": "BottomupResize", "input_size": (size, size), "size_factor": 32, "resize_mode": "expand"},
+        {"type": "PackPoseInputs", "meta_keys": ("id",)},
+    )
+    return {"model": model, "test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": steps}}}

@@ -66,7 +66,7 @@ def examinations(
         return []
     for timer in timers:
         case, card = timer.case, timer.card
-        evaluation = Evaluation(annotations, card.labels, card.skeleton)
+        evaluation = Evaluation(annotations, card.labels, card.reported_skeleton)
         if card.form.runs_on == "crops" and evaluation.of == "boxes":
             raise InputError(
                 f"{annotations.path}: no keypoints are annotated, and {case.model} finds keypoints in given boxes; "

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..columns.keypoints import Keypoints
 from ..contract.skeleton import Skeleton
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError, InputError
@@ -25,25 +27,34 @@ class Evaluation:
     """Collects detections in annotated images, and evaluates them.
 
     The model's labels and the categories are matched by name. Detections of labels that are no category do not count.
-    Keypoints are evaluated if the model has a skeleton and the annotations have keypoints, else boxes. Raises
-    InputError if annotated objects have a category that the model does not have, or other keypoints.
+    Keypoints are evaluated if the model has a skeleton and the annotations have keypoints, else boxes. They are matched
+    by name too: those of the model that are not annotated do not count. Raises InputError if annotated objects have a
+    category that the model does not have, or keypoints.
     """
 
     def __init__(self, annotations: Annotations, labels: Sequence[str], skeleton: Skeleton | None = None) -> None:
         self._annotations, self._skeleton = annotations, skeleton
+        self._order: list[int] = []
         self._ids = category_ids(annotations, labels)
         if not annotations.object_count:
             raise InputError(f"{annotations.path}: no object is annotated; AP needs some")
         self.of: Literal["boxes", "keypoints"] = "boxes"
         if skeleton is not None and any(one.keypoints for image in annotations.images for one in image.objects):
-            _check_keypoints(annotations, skeleton)
+            self._order = _annotated(annotations, skeleton)
             self.of = "keypoints"
         self.results: list[dict[str, Any]] = []
         """The detections so far as COCO's results: image_id, category_id, bbox, score, and keypoints of poses."""
 
     def add(self, image: AnnotatedImage, found: Instances) -> None:
         """Add the detections of one image."""
-        self.results += coco_results(found, image.id, self._ids)
+        self.results += coco_results(self._in_order(found), image.id, self._ids)
+
+    def _in_order(self, found: Instances) -> Instances:
+        """The detections with the annotated keypoints."""
+        column = found.columns.get("keypoints")
+        if self.of == "boxes" or not isinstance(column, Keypoints):
+            return found
+        return found.with_columns(replace(column, values=column.values[:, self._order]))
 
     def accuracy(self) -> Accuracy:
         """The AP of all detections so far. Raises IncompatibleError if faster-coco-eval is not installed."""
@@ -68,7 +79,7 @@ class Evaluation:
         dropped = "bbox" if self.of == "keypoints" else "keypoints"  # the package decides by the fields that it sees
         results = [{key: value for key, value in row.items() if key != dropped} for row in self.results]
         kind = "bbox" if self.of == "boxes" else "keypoints"
-        sigmas = None if self._skeleton is None else list(self._skeleton.sigmas)
+        sigmas = None if self._skeleton is None else [self._skeleton.sigmas[i] for i in self._order]
         options = {"print_function": _say_nothing, "kpt_oks_sigmas": sigmas}
         evaluation = library.COCOeval_faster(truth, truth.loadRes(results), kind, **options)
         evaluation.evaluate()
@@ -119,21 +130,26 @@ def coco_results(found: Instances, image_id: int, ids: Sequence[int | None]) -> 
     ]
 
 
-def _check_keypoints(annotations: Annotations, skeleton: Skeleton) -> None:
+def _annotated(annotations: Annotations, skeleton: Skeleton) -> list[int]:
+    """The model's keypoint for each annotated one: that of the same name, or of the same number if names differ.
+
+    Raises InputError if there is none.
+    """
     own = skeleton.keypoints
+    present = {one.category for image in annotations.images for one in image.objects if one.keypoints}
+    known = {annotations.categories[id].keypoints for id in present}
+    orders = {tuple(map(own.index, names)) for names in known if names and set(names) <= set(own)}
+    if len(orders) > 1:
+        raise InputError(f"{annotations.path}: categories have keypoints in different orders; give them in one")
+    order = list(orders.pop()) if orders else list(range(len(own)))
     for image in annotations.images:
         for one in image.objects:
-            if one.keypoints and len(one.keypoints) != 3 * len(own):
+            if one.keypoints and len(one.keypoints) != 3 * len(order):
                 raise InputError(
                     f"{annotations.path}: an object in {image.name} has {len(one.keypoints) // 3} keypoints, but the "
-                    f"model finds {len(own)}; give annotations with the model's keypoints"
+                    f"model finds {len(order)}; give annotations with the model's keypoints, or their names"
                 )
-    for category in annotations.categories.values():
-        if category.keypoints and category.keypoints != own and set(category.keypoints) == set(own):
-            raise InputError(
-                f"{annotations.path}: '{category.name}' has the model's keypoints in another order; "
-                f"give them in this order: {', '.join(own)}"
-            )
+    return order
 
 
 def _as_row(one: Object, of: str) -> dict[str, Any]:

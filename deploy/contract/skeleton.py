@@ -46,3 +46,16 @@ class Skeleton:
         for left, right in self.pairs:
             order[left], order[right] = right, left
         return order
+
+    def only(self, indices: Sequence[int]) -> "Skeleton":
+        """The skeleton of the keypoints with these indices, in this order."""
+        place = {old: new for new, old in enumerate(indices)}
+        links = [i for i, link in enumerate(self.links) if place.keys() >= set(link)]
+        return Skeleton(
+            tuple(self.keypoints[i] for i in indices),
+            tuple((place[self.links[i][0]], place[self.links[i][1]]) for i in links),
+            tuple((place[left], place[right]) for left, right in self.pairs if left in place and right in place),
+            tuple(self.sigmas[i] for i in indices),
+            tuple(self.colors[i] for i in indices) if self.colors else (),
+            tuple(self.link_colors[i] for i in links) if self.link_colors else (),
+        )

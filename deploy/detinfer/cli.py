@@ -2,17 +2,16 @@
 
 import argparse
 import contextlib
-import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..backends.names import BACKENDS, ENGINES
+from ..backends.names import BACKENDS
 from ..options import Options
 from ..system.console import Parser, complain, ended_by, native_code_muted, run
-from ..system.errors import DetforgeError, IncompatibleError, InputError, UsageError
+from ..system.errors import DetforgeError, InputError, UsageError
 from ..system.files import check_place
-from ..system.flags import add_flags, device, number, read_flags, threads, whole
+from ..system.flags import add_flags, device, number, threads, whole
 
 if TYPE_CHECKING:
     from ..inputs.listing import Item
@@ -41,7 +40,12 @@ def _parser() -> Parser:
     )
     add("--recursive", action="store_true", help="folders with their subfolders")
     add("--model", metavar="NAME|FILE", help="model file or exported variant; default: the newest in exports/")
-    add("--pose-model", metavar="NAME|FILE", help="pose network for the boxes that --model finds")
+    add(
+        "--pose-model",
+        metavar="NAME|FILE",
+        action="append",
+        help="pose network for the boxes that --model finds; again, for the hands or faces of whole bodies",
+    )
     add("--refine", metavar="NAME|FILE", help="network that refines the poses found, such as PoseFix")
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
@@ -79,10 +83,13 @@ def _parser() -> Parser:
     add("--no-save", action="store_true", help="no annotated copies")
     add("--save-txt", action="store_true", help="a text file each: label cx cy w h, sizes as parts of 1")
     add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
+    add("--save-icdar", action="store_true", help="a text file each as ICDAR's: x1,y1,...,xn,yn of each polygon in px")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
     add("--coco-results", type=Path, metavar="FILE", help="all detections as COCO's results; with --annotations")
     add("--annotations", type=Path, metavar="FILE", help="COCO annotations, with the ids for --coco-results")
+    add("--ray", metavar="ADDRESS|local", help="on the workers of a Ray cluster, with --json FILE or --parquet")
+    add("--parquet", type=Path, metavar="DIR", help="with --ray: Parquet files, a row for each picture")
     add("--stream", action="store_true", help="with --json -: a line for each picture, as it is ready")
     return parser
 
@@ -103,15 +110,22 @@ def _infer(arguments: argparse.Namespace) -> int:
 def _infer_quietly(arguments: argparse.Namespace) -> int:
     from ..inputs.sources import open_each
     from ..pipelines.tracking import Tracking
+    from . import cluster
     from .coco_results import CocoResults
+    from .model import open_model
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
+    from .progress import progress
     from .read_ahead import find_ahead, needed
     from .save import Saver
 
+    cluster.check(arguments)
+    arguments.no_save = arguments.no_save or arguments.ray is not None
     for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results):
         if file is not None:
             check_place(Path(file))
-    if not arguments.no_save or arguments.save_txt or arguments.save_crops:
+    if arguments.parquet is not None:
+        check_place(arguments.parquet / "part.parquet")
+    if not arguments.no_save or arguments.save_txt or arguments.save_icdar or arguments.save_crops:
         check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
@@ -121,8 +135,11 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     items, skipped = _items(arguments, report)
     if not items:
         return codes[-1]
+    if arguments.ray is not None:
+        stopped = cluster.infer(arguments, items, report)
+        return stopped or (codes[-1] if codes else 0)
     tracking = Tracking(items, smooth=arguments.smooth) if arguments.track else None
-    model = _open(arguments)
+    model = open_model(arguments)
     given = _given_boxes(model, arguments)
     coco = CocoResults(arguments.annotations, model.card.labels) if arguments.annotations is not None else None
     find = _finding(model, given, arguments)
@@ -133,13 +150,14 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
         annotated=not arguments.no_save,
         txt=arguments.save_txt,
         scores=arguments.save_conf,
+        icdar=arguments.save_icdar,
         crops=arguments.save_crops,
     )
     with Printer(arguments.json, stream=arguments.stream) as printer:
         pictures = open_each(items, report, needed(model, arguments))
         results = find_ahead(pictures, find, printer, arguments.batch)
         try:
-            with saver, _progress(items) as advance:
+            with saver, progress(items) as advance:
                 try:
                     # Ends like the source does, so that a camera's video is whole and its results are kept.
                     for picture, found in results:
@@ -200,42 +218,6 @@ def _items(arguments: argparse.Namespace, report: Callable[[Exception], None]) -
     return told_apart(items), skipped
 
 
-def _open(arguments: argparse.Namespace) -> "Pipeline":
-    from ..backends.automatic import choose_backend
-    from ..backends.open import ready
-    from ..choose import BUNDLED, BUNDLED_POSE, choose_model
-    from ..loader import load
-
-    path = choose_model(arguments.model)
-    print(f"model: {path}", file=sys.stderr)
-    if arguments.backend == "auto" and path.suffix == ".onnx":
-        choice = choose_backend(str(path), arguments.device or "cpu")
-        if choice.backend != "ort":
-            print(f"backend: {choice.backend}, {choice.why}", file=sys.stderr)
-    pose_model = None if arguments.pose_model is None else choose_model(arguments.pose_model)
-    if path == BUNDLED and arguments.model is None and arguments.boxes is None:
-        pose_model = pose_model or BUNDLED_POSE
-    if pose_model is not None:
-        print(f"pose model: {pose_model}", file=sys.stderr)
-    refine = None if arguments.refine is None else choose_model(arguments.refine)
-    options: dict[str, Any] = read_flags(Options, arguments).given()
-    options |= {"backend": arguments.backend, "threads": arguments.threads}
-    files = {"path": path, "pose_model": pose_model, "refine": refine}
-    chosen: dict[str, Any]
-    on_gpu = arguments.device not in (None, "cpu") or arguments.backend in ENGINES
-    try:
-        chosen = {name: file and str(ready(file, arguments.backend, arguments.device)) for name, file in files.items()}
-        return load(**chosen, device=arguments.device, **options)
-    except IncompatibleError as error:
-        if not arguments.allow_fallback or not on_gpu:
-            raise
-        chosen = {name: file and str(file) for name, file in files.items()}
-        options |= {"device": "cpu", "backend": "auto"}
-        model = load(**chosen, **options)  # a file at fault fails here again
-        print(f"warning: {error}; running on the CPU", file=sys.stderr)
-        return model
-
-
 def _given_boxes(model: "Pipeline", arguments: argparse.Namespace) -> "GivenBoxes | None":
     """What --boxes holds; UsageError where the model needs boxes and has none, or the other way round."""
     from .given_boxes import read_boxes
@@ -270,27 +252,3 @@ def _finding(
     if arguments.tile is None:
         return lambda pictures: model([p.image for p in pictures])
     return lambda pictures: [model.find_tiled(p.image, arguments.tile, arguments.overlap) for p in pictures]
-
-
-@contextlib.contextmanager
-def _progress(items: "list[Item]") -> Generator[Callable[[], object]]:
-    """Advances a bar on stderr, on a terminal and where there is more than one picture."""
-    endless = any(item.is_video for item in items)
-    if not sys.stderr.isatty() or (len(items) == 1 and not endless):
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    # What is printed goes above the bar, but only where stdout is that terminal too.
-    bar = Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("pictures", total=None if endless else len(items))
-        yield lambda: bar.advance(task)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from ..inputs.geometry import Image
 from ..inputs.image import write_image
 from ..inputs.sources import Picture
@@ -22,12 +24,16 @@ class Saver:
     """Saves each picture's results below `folder`; a context, at whose end the last video is complete.
 
     Files are called as their source; of equal names the second becomes `name-2`. `txt` files have a column of `scores`
-    where asked for. When the block fails, a video that was not complete goes.
+    where asked for. `icdar` files are called res_NAME.txt, as in submissions to ICDAR's competitions. When the block
+    fails, a video that was not complete goes.
     """
 
-    def __init__(self, folder: Path, *, annotated: bool, txt: bool, crops: bool, scores: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, annotated: bool, txt: bool, crops: bool, scores: bool = False, icdar: bool = False
+    ) -> None:
         self._folder = folder
         self._annotated, self._txt, self._crops, self._scores = annotated, txt, crops, scores
+        self._icdar = icdar
         self._too_long: set[str] = set()
         self._stems: dict[tuple[str, str], str] = {}
         self._video_item = ""
@@ -67,6 +73,9 @@ class Saver:
         if self._txt:
             name = self._stem(picture, ".txt") + number
             write_text(self._folder / "labels" / f"{name}.txt", _yolo_lines(found, self._scores))
+        if self._icdar:
+            name = Path(self._stem(picture, "icdar") + number)
+            write_text(self._folder / "icdar" / name.with_name(f"res_{name.name}.txt"), _icdar_lines(found))
         if self._crops:
             name = self._stem(picture, "crops") + number
             for i, one in enumerate(found):
@@ -115,6 +124,14 @@ def _yolo_lines(found: Instances, scores: bool) -> str:
         f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f}{f' {score:.5f}' if scores else ''}{text}\n"
         for label, (x1, y1, x2, y2), score, text in rows
     )
+
+
+def _icdar_lines(found: Instances) -> str:
+    """A line for each detection: x and y of the corners of its polygon, or else of its box, in whole px."""
+    polygons = found.polygons
+    if polygons is None:
+        polygons = found.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    return "".join(",".join(map(str, np.rint(polygon).astype(int).ravel().tolist())) + "\n" for polygon in polygons)
 
 
 def _crop(image: Image, one: Instances) -> Image:

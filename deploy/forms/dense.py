@@ -31,20 +31,22 @@ class Dense(ImageForm):
     part of each object. If the Card has a skeleton, there are `keypoints` (n, a, 2k), x and y px of each, and maybe
     their `keypoint_scores` (n, a, k). Predictions are ordered by level in the order of `strides`, then by row and
     column, with `anchors` in each cell; without `strides` they are one level. The `top_k` best of each level are kept,
-    where `unit` is "pairs" of anchor and class, "points", which are anchors with all their classes, or "best", anchors
-    with their best class; with `levels_together` they are the best of all levels. `clip` is where boxes are clipped.
+    where `unit` is "pairs" of anchor and class, "points", which are anchors with all their classes, "best", anchors
+    with their best class, or "classes", pairs of which so many of each class are kept (torchvision's SSD); with
+    `levels_together` they are the best of all levels. `clip` is where boxes are clipped.
 
     A level has as many cells as the canvas has strides, rounded up. Of some networks it rounds down first: `floors` has
-    one divisor of each stride for that, 1 for none.
+    one divisor of each stride for that, 1 for none. With `unpadded` convolutions it has (side + 1) // stride - 1.
     """
 
     strides: tuple[int, ...]
     anchors: int = 1
     top_k: int = 1000
-    unit: Literal["pairs", "points", "best"] = "pairs"
+    unit: Literal["pairs", "points", "best", "classes"] = "pairs"
     clip: Clip = "image"
     levels_together: bool = False
     floors: tuple[int, ...] = ()
+    unpadded: bool = False
     kind: Literal["dense"] = "dense"
 
     task: ClassVar[str] = "detection"
@@ -62,6 +64,8 @@ class Dense(ImageForm):
             floor >= 1 and stride % floor == 0 for floor, stride in zip(self.floors, self.strides, strict=False)
         )
         require(halves, "form.floors", "one divisor of each stride")
+        require(self.unit != "classes" or self.levels_together, "form.levels_together", "true for the unit classes")
+        require(not (self.unpadded and self.floors), "form.unpadded", "false with floors")
         require(1 <= self.anchors <= 1000, "form.anchors", "1..1000")
         require(1 <= self.top_k <= 100_000, "form.top_k", "1..100000")
 
@@ -76,10 +80,12 @@ class Dense(ImageForm):
         return 8 * np.repeat(np.array(self.strides, np.float64), self.level_sizes(*canvas))[:, None]
 
     def suppressed_inside(self) -> Form | None:
-        return Graph(self.clip) if self.strides else None
+        return Graph(self.clip) if self.strides and self.unit != "classes" else None
 
     def level_sizes(self, height: int, width: int) -> list[int]:
         """The number of predictions of each level on a canvas of this size."""
+        if self.unpadded:
+            return [((height + 1) // s - 1) * ((width + 1) // s - 1) * self.anchors for s in self.strides]
         floors = self.floors or (1,) * len(self.strides)
         return [
             _cells(height, floor, stride) * _cells(width, floor, stride) * self.anchors
@@ -114,12 +120,15 @@ class Dense(ImageForm):
             None if quality is None else np.ascontiguousarray(quality),
             self._level_ends(run.frame.canvas_size, len(boxes)),
             card.suppress.conf,
-            self.top_k,
+            scores.size if self.unit == "classes" else self.top_k,
             fusion.exponents,
             threshold_fused=fusion.threshold_by == "fused",
             rank_fused=fusion.rank_by == "fused",
             points=self.unit == "points",
         )
+        if self.unit == "classes":
+            best_pairs = _best_of_each(pairs % scores.shape[1], fused, self.top_k)
+            pairs, fused = pairs[best_pairs], fused[best_pairs]
         points, labels = np.divmod(pairs, scores.shape[1])
         if best is not None:
             labels = best[points, 0]
@@ -156,6 +165,13 @@ class Dense(ImageForm):
 def _cells(side: int, floor: int, stride: int) -> int:
     """The number of cells along a side of the canvas."""
     return -(-(side // floor) // (stride // floor))
+
+
+def _best_of_each(labels: NDArray[np.int64], scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """The rows of the `count` best of each label, in ascending order; of equal ones the first."""
+    order = np.lexsort((-scores, labels))
+    starts = np.searchsorted(labels[order], labels[order])
+    return np.sort(order[np.arange(len(order)) - starts < count])
 
 
 def _of_classes(quality: NDArray[np.float32] | None, classes: NDArray[np.int64]) -> NDArray[np.float32] | None:

@@ -144,6 +144,10 @@ class Form(ABC):
             raise FieldError(f"{option} has no effect on outputs of the form '{self.kind}'; leave it out")
         return replace(form, **{name: value})
 
+    def reported(self, skeleton: Skeleton) -> Skeleton:
+        """The keypoints in results, of those of the network."""
+        return skeleton
+
     def for_skeleton(self, skeleton: Skeleton) -> Self:
         """The form for other keypoints. The flip test is off if their pairs of left and right are unknown."""
         return self

@@ -34,7 +34,7 @@ class Heatmaps(KeypointForm):
     | udp | like dark, with derivatives over one pixel (Huang et al., arXiv 1911.07524) |
     | megvii | like quarter on the smoothed map, plus 0.5 px: mmpose's MSPN (Li et al., arXiv 1901.00148) |
     | second_peak | like megvii, but towards the second largest pixel of the smoothed map, as MSPN's authors do |
-    | gaussfit | the centre of the least-squares Gaussian |
+    | gaussfit | the centre of the least-squares Gaussian, of f log f in f, f x, f y, f x^2 and f y^2 |
     | integral | the expectation under a softmax (Sun et al., arXiv 1711.08229); every score is 1 |
 
     `rule` "mmpose0" is that of mmpose 0.x: "quarter" moves only peaks that are away from the border on both axes, and

@@ -29,12 +29,14 @@ class KeypointForm(CropForm):
 
     With `flip` the mirrored crop runs too, and both views are averaged. A pose's quality is the mean of its keypoint
     scores above `least_score`, or of all scores if that is None. `spacing` tells whether positions in the grid are
-    measured between the centres of its first and last pixel, as `Crop.spacing` does; None is as in the crop.
+    measured between the centres of its first and last pixel, as `Crop.spacing` does; None is as in the crop. `reports`
+    are the indices of the keypoints in results, which are all without any.
     """
 
     flip: bool = True
     least_score: float | None = 0.2
     spacing: bool | None = None
+    reports: tuple[int, ...] = ()
 
     task: ClassVar[str] = "pose"
     compares: ClassVar[str] = "poses"
@@ -57,6 +59,12 @@ class KeypointForm(CropForm):
 
     def check(self, skeleton: Skeleton | None) -> None:
         require(skeleton is not None, "skeleton", "keypoints")
+        assert skeleton is not None
+        known = len(set(self.reports)) == len(self.reports) and set(self.reports) <= set(range(len(skeleton.keypoints)))
+        require(known, "form.reports", "keypoints of the skeleton, each once at most")
+
+    def reported(self, skeleton: Skeleton) -> Skeleton:
+        return skeleton.only(self.reports) if self.reports else skeleton
 
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:
         """Keypoints in px of the image, and the quality of each pose."""
@@ -64,15 +72,18 @@ class KeypointForm(CropForm):
         frame = frames[0]
         spacing = frame.spacing if self.spacing is None else self.spacing
         parts, scores = self.parts(outputs, mirrored, card.skeleton, frame.canvas_size, spacing)
+        if self.reports:
+            parts, scores = parts[:, self.reports], scores[:, self.reports]
         places = np.stack([frame.to_image(own) for frame, own in zip(frames, parts, strict=True)])
         values = np.concatenate((places, scores[..., None]), -1).astype(np.float32)
         areas = np.array([np.prod(frame.size) for frame in frames], np.float32)
-        return Reading((Keypoints(values, card.skeleton, areas),), self._quality(scores))
+        return Reading((Keypoints(values, self.reported(card.skeleton), areas),), self._quality(scores))
 
     def nothing(self, card: Contract) -> tuple[Column, ...]:
         assert card.skeleton is not None
-        values = np.empty((0, len(card.skeleton.keypoints), 3), np.float32)
-        return (Keypoints(values, card.skeleton, np.empty(0, np.float32)),)
+        skeleton = self.reported(card.skeleton)
+        values = np.empty((0, len(skeleton.keypoints), 3), np.float32)
+        return (Keypoints(values, skeleton, np.empty(0, np.float32)),)
 
     def parts(
         self, outputs: Arrays, mirrored: Arrays | None, skeleton: Skeleton, canvas: Size, spacing: bool

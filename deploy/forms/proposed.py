@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..columns.column import Column
+from ..columns.proposal import Proposal
 from ..columns.quality import Quality
 from ..contract.fusion import fuse
 from ..contract.labels import class_numbers
@@ -25,11 +27,14 @@ class Proposed(ImageForm):
     Outputs are `boxes` (n, k, classes, 4) px, or (n, k, 1, 4) if the classes share a box, `scores` (n, k, classes), the
     `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding, and maybe the
     `quality` (n, k) of the boxes. All pairs of proposal and class above the threshold are candidates; with suppression
-    in the graph, the `top_k` best of them. `clip` is where boxes are clipped.
+    in the graph, the `top_k` best of them. `clip` is where boxes are clipped. A network may find `each` objects of a
+    class in a proposal: it has as many boxes and scores for every class, those of the first object of each class before
+    those of the second.
     """
 
     top_k: int = 3000
     clip: Clip = "image"
+    each: int = 1
     kind: Literal["proposed"] = "proposed"
 
     task: ClassVar[str] = "detection"
@@ -45,6 +50,7 @@ class Proposed(ImageForm):
 
     def __post_init__(self) -> None:
         require(1 <= self.top_k <= 100_000, "form.top_k", "1..100000")
+        require(1 <= self.each <= 100, "form.each", "1..100")
 
     def px(self, canvas: Size) -> float:
         """A fifth of the canvas: how far a side of the largest box moves by an error of 1 in its deltas."""
@@ -60,17 +66,25 @@ class Proposed(ImageForm):
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The pairs of proposal and class whose score exceeds `suppress.conf`. NaN values are dropped."""
         [run] = runs
-        boxes, scores, quality = run.outputs["boxes"], run.outputs["scores"], run.outputs.get("quality")
-        fused, columns = scores, list[Column]()
+        boxes, scores = (_rows(run.outputs[name], self.each) for name in ("boxes", "scores"))
+        quality, fused, columns = run.outputs.get("quality"), scores, list[Column]()
         if quality is not None:
-            fused = fuse(scores.ravel(), np.repeat(quality, scores.shape[1]), card.fusion).reshape(scores.shape)
+            repeated = np.repeat(quality, self.each * scores.shape[1])
+            fused = fuse(scores.ravel(), repeated, card.fusion).reshape(scores.shape)
         classes = class_numbers(card.labels)
         limited = fused if card.fusion.threshold_by == "fused" else scores
         rows, labels = np.nonzero(limited[:, classes] > card.suppress.conf)
         labels = classes[labels]
         if quality is not None:
-            columns.append(Quality(quality[rows]))
+            columns.append(Quality(quality[rows // self.each]))
         kept = boxes[rows, labels if boxes.shape[1] > 1 else 0]
         kept = clipped(in_image(kept, run.frame), run.frame, self.clip)
+        if card.suppress.kind == "set":
+            columns.append(Proposal(rows // self.each))
         found = Instances(kept, fused[rows, labels], labels, card.labels, run.frame.extent).with_columns(*columns)
         return found[has_area(kept, card.suppress.inclusive)]
+
+
+def _rows(values: NDArray[np.float32], each: int) -> NDArray[np.float32]:
+    """One row for each object of a proposal: (k, each * m, ...) to (k * each, m, ...)."""
+    return values.reshape(len(values) * each, values.shape[1] // each, *values.shape[2:])

@@ -125,13 +125,15 @@ class PoseInput:
     """A given pose as maps (n, k, h, w): `peak` times a Gaussian of `sigma` px at each keypoint.
 
     The map of a keypoint whose score is not above `least_score` is zero. `mirrored_order` (k,) is for each keypoint the
-    index of the one that replaces it in a mirrored image.
+    index of the one that replaces it in a mirrored image. If `keypoints` is "best", there is one map (n, 1, h, w), of
+    the keypoint with the highest score.
     """
 
     mirrored_order: tuple[int, ...]
     sigma: float
     peak: float = 1.0
     least_score: float = 0.0
+    keypoints: Literal["all", "best"] = "all"
     name: str = "pose"
     kind: Literal["pose"] = "pose"
 
@@ -143,7 +145,7 @@ class PoseInput:
 
     def shape(self, canvas: Size) -> tuple[int, ...]:
         """The shape for one view on a canvas of (height, width) px."""
-        return (len(self.mirrored_order), *canvas)
+        return (len(self.mirrored_order) if self.keypoints == "all" else 1, *canvas)
 
     def fill(self, batch: NDArray[Any], views: Sequence[View], threads: int) -> None:
         """Write the maps of each view to its row of a batch (n, k, h, w). Raises UsageError for an invalid pose."""
@@ -152,9 +154,11 @@ class PoseInput:
                 raise UsageError("this network refines poses; give them with `keypoints`")
             if view.keypoints.shape != ((count := len(self.mirrored_order)), 3):
                 raise UsageError(f"this network refines poses of {count} keypoints, each x, y and a score")
-            places: NDArray[np.float32] = np.clip(view.frame.to_canvas(view.keypoints[:, :2]), -FARTHEST, FARTHEST)
+            first = int(view.keypoints[:, 2].argmax())
+            shown = view.keypoints if self.keypoints == "all" else view.keypoints[first : first + 1]
+            places: NDArray[np.float32] = np.clip(view.frame.to_canvas(shown[:, :2]), -FARTHEST, FARTHEST)
             across, down = self._gaussians(places[:, 0], row.shape[2]), self._gaussians(places[:, 1], row.shape[1])
-            peaks = np.where(view.keypoints[:, 2] > self.least_score, self.peak, 0.0)
+            peaks = np.where(shown[:, 2] > self.least_score, self.peak, 0.0)
             row[...] = peaks[:, None, None] * down[:, :, None] * across[:, None, :]
 
     def _gaussians(self, centres: NDArray[np.float32], size: int) -> NDArray[np.float64]:
@@ -163,7 +167,7 @@ class PoseInput:
 
     def mirrored(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The maps of the mirrored pose, in which left and right keypoints are swapped."""
-        return np.ascontiguousarray(batch[:, self.mirrored_order, :, ::-1])
+        return np.ascontiguousarray((batch[:, self.mirrored_order] if self.keypoints == "all" else batch)[..., ::-1])
 
     def typical(self, view: View, seed: int) -> View:
         """The view with a random pose in the image."""

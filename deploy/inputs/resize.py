@@ -250,9 +250,10 @@ class Resize(Geometry):
         if self.canvas is not None:
             return self.canvas, self.canvas, self.canvas
         usual = self.whole(USUAL_IMAGE).canvas_size
+        least = self.least if self.size is None else 1
         # A square of the longest side covers both wide and tall images.
         long = int((_LARGEST_KEPT if self.size is None else max(self.size)) * max(scales))
-        smallest, largest = self.pad.size_for((1, 1)), self.pad.size_for((long, long))
+        smallest, largest = self.pad.size_for((least, least)), self.pad.size_for((long, long))
         return smallest, usual, largest
 
     def makes(self, side: int) -> bool:

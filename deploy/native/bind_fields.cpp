@@ -130,7 +130,8 @@ nb::object group_parts(const std::vector<PartRun>& given, Limbs limbs, std::pair
 }
 
 nb::object group_composite(Maps heatmaps, Fields places, Maps limbs, Fields ends, Limbs links, ptrdiff_t stride,
-                           size_t top_k, float least_peak, float least_seed, float least_keypoint, float least_person) {
+                           size_t top_k, float least_peak, float least_seed, float least_keypoint, float least_person,
+                           size_t views) {
     if (heatmaps.size() == 0) throw std::invalid_argument("maps without pixels");
     const auto fits = [&](const auto& fields, size_t count, size_t parts) {
         const bool same = fields.shape(fields.ndim() - 2) == heatmaps.shape(1) &&
@@ -143,10 +144,11 @@ nb::object group_composite(Maps heatmaps, Fields places, Maps limbs, Fields ends
     }
     if (stride < 1 || stride > 64) throw std::invalid_argument("a stride that is not 1..64");
     if (!(least_peak > 0 && least_seed > 0 && least_keypoint > 0)) throw std::invalid_argument("scores that are not above 0");
+    if (views < 1 || heatmaps.shape(1) % views != 0) throw std::invalid_argument("views of different heights");
     const ptrdiff_t h = heatmaps.shape(1), w = heatmaps.shape(2);
     if (std::max(h, w) > longest / stride) throw std::invalid_argument("maps that are too large");
     const detforge::CompositeFields fields{heatmaps.data(), places.data(), limbs.data(), ends.data(),
-                                           static_cast<ptrdiff_t>(k), h, w};
+                                           static_cast<ptrdiff_t>(k), h, w, static_cast<ptrdiff_t>(views)};
     const detforge::CompositeRules rules{limbs_of(links, links.shape(0), k), stride, top_k, least_peak, least_seed,
                                          least_keypoint, least_person};
     std::vector<float> found;
@@ -188,6 +190,6 @@ void bind_fields(nb::module_& m) {
     m.def("group_parts", &group_parts, "runs"_a, "limbs"_a, "size"_a, "stride"_a, "top_k"_a, "least_peak"_a,
           "least_limb"_a);
     m.def("group_composite", &group_composite, "heatmaps"_a, "places"_a, "limbs"_a, "ends"_a, "links"_a, "stride"_a,
-          "top_k"_a, "least_peak"_a, "least_seed"_a, "least_keypoint"_a, "least_person"_a);
+          "top_k"_a, "least_peak"_a, "least_seed"_a, "least_keypoint"_a, "least_person"_a, "views"_a);
     m.def("blend", &blend, "source"_a, "target"_a, "order"_a, "signs"_a, "rows"_a, "columns"_a);
 }

@@ -78,15 +78,15 @@ private:
 
     // The pixels of at least `least_peak` that no neighbour exceeds, the `top_k` highest of them, row by row.
     void find_peaks(ptrdiff_t keypoint) {
-        constexpr ptrdiff_t run = 32;
-        const ptrdiff_t h = maps_.h, w = maps_.w;
-        maps_.fill(rules_.limbs.size() + keypoint, values_);
+        constexpr ptrdiff_t run = EnlargedMaps::run, reach = 2;
+        const ptrdiff_t h = maps_.h, w = maps_.w, count = (w + run - 1) / run;
+        const std::vector<uint8_t>& filled = maps_.fill(rules_.limbs.size() + keypoint, rules_.least_peak, reach, values_);
         std::vector<Candidate> found;
         for (ptrdiff_t y = 0; y < h; ++y) {
             const float* row = &values_[y * w];
-            for (ptrdiff_t start = 0; start < w; start += run) {  // most of a map is background
-                const ptrdiff_t end = std::min(start + run, w);
-                if (count_high(row + start, end - start, rules_.least_peak) == 0) continue;
+            for (ptrdiff_t each = 0; each < count; ++each) {  // most of a map is background
+                const ptrdiff_t start = each * run, end = std::min(start + run, w);
+                if (!filled[y * count + each] || count_high(row + start, end - start, rules_.least_peak) == 0) continue;
                 for (ptrdiff_t x = start; x < end; ++x) {
                     const bool is_high = row[x] >= rules_.least_peak && row[x] <= 1e30f;
                     if (is_high && is_top(y, x)) found.push_back({row[x], y * w + x});
@@ -140,7 +140,7 @@ private:
         maps_.find_quiet(limb, rules_.least_limb);
         for (ptrdiff_t a = starts_[first]; a < starts_[first + 1]; ++a) {
             for (ptrdiff_t b = starts_[second]; b < starts_[second + 1]; ++b) {
-                const double length = std::hypot(peaks_[b].x - peaks_[a].x, peaks_[b].y - peaks_[a].y);
+                const double x = peaks_[b].x - peaks_[a].x, y = peaks_[b].y - peaks_[a].y, length = std::sqrt(x * x + y * y);
                 if (a == b || length == 0) continue;
                 const double score = between(limb, peaks_[a], peaks_[b], length);
                 const double rank = 0.5 * score + 0.25 * (peaks_[a].score + peaks_[b].score);
@@ -167,14 +167,15 @@ private:
             misses += !maps_.may_exceed(rows[i], columns[i]);
             if (misses > allowed) return 0;
         }
-        double sum = 0;
+        float values[points];
         misses = 0;
-        for (ptrdiff_t i = 0; i < count; ++i) {
-            const float value = maps_.at(limb, rows[i], columns[i]);
-            sum += finite(value);
-            misses += !(value > rules_.least_limb);
+        for (ptrdiff_t j = 0, i = count / 3; j < count; ++j, i = i + 1 < count ? i + 1 : 0) {
+            values[i] = maps_.at(limb, rows[i], columns[i]);
+            misses += !(values[i] > rules_.least_limb);
             if (misses > allowed) return 0;
         }
+        double sum = 0;
+        for (ptrdiff_t i = 0; i < count; ++i) sum += finite(values[i]);
         return sum / count + std::min(0.5 * maps_.h / length - 1, 0.0);
     }
 

@@ -16,10 +16,11 @@
 namespace detforge {
 
 // Of keypoints the confidences (k, h, w) and x, y and scale (k, 3, h, w); of limbs the confidences (limbs, h, w) and x
-// and y of both ends and both scales (limbs, 6, h, w). Positions and scales are in cells.
+// and y of both ends and both scales (limbs, 6, h, w). Positions and scales are in cells. Each of `views` of the image
+// has as many rows of cells, one below the other.
 struct CompositeFields {
     const float *heatmaps, *places, *limbs, *ends;
-    ptrdiff_t k, h, w;
+    ptrdiff_t k, h, w, views;
 
     const float* heatmap(ptrdiff_t index) const { return heatmaps + index * h * w; }
     const float* place(ptrdiff_t index, ptrdiff_t part) const { return places + (index * 3 + part) * h * w; }
@@ -47,8 +48,10 @@ inline bool is_sound(float value) { return std::abs(value) <= 1e6f; }
 class FineMaps {
 public:
     FineMaps(const CompositeFields& fields, const CompositeRules& rules)
-        : h((fields.h - 1) * rules.stride + 1), w((fields.w - 1) * rules.stride + 1), values_(fields.k * h * w) {
-        constexpr float neighbours = 16;
+        : h((fields.h / fields.views - 1) * rules.stride + 1),
+          w((fields.w - 1) * rules.stride + 1),
+          values_(fields.k * h * w) {
+        const float neighbours = 16.f * fields.views;
         for (ptrdiff_t i = 0; i < fields.k; ++i) {
             const float *conf = fields.heatmap(i), *x = fields.place(i, 0), *y = fields.place(i, 1);
             const float* scale = fields.place(i, 2);

@@ -73,24 +73,26 @@ private:
     }
 };
 
+// Both write `size` pixels of a row; `stride` is the length of a whole one.
 DETFORGE_CLONES static void stretch_row(const float* row, const int32_t* first, const float* weights, ptrdiff_t count,
-                                        float* out, ptrdiff_t size) {
+                                        float* out, ptrdiff_t size, ptrdiff_t stride) {
     for (ptrdiff_t x = 0; x < size; ++x) out[x] = weights[x] * row[first[x]];
     for (ptrdiff_t k = 1; k < count; ++k) {
-        const float* weight = weights + k * size;
+        const float* weight = weights + k * stride;
         for (ptrdiff_t x = 0; x < size; ++x) out[x] += weight[x] * row[first[x] + k];
     }
 }
 
 // Mixes `count` rows that follow one another.
-DETFORGE_CLONES static void mix_taps(const float* rows, const float* weights, ptrdiff_t count, float* out, ptrdiff_t size) {
+DETFORGE_CLONES static void mix_taps(const float* rows, const float* weights, ptrdiff_t count, float* out, ptrdiff_t size,
+                                     ptrdiff_t stride) {
     ptrdiff_t k = std::min<ptrdiff_t>(count, 4);
-    const float *second = rows + (k > 1 ? size : 0), *third = rows + (k > 2 ? 2 * size : 0);
-    const float *fourth = rows + (k > 3 ? 3 * size : 0);
+    const float *second = rows + (k > 1 ? stride : 0), *third = rows + (k > 2 ? 2 * stride : 0);
+    const float* fourth = rows + (k > 3 ? 3 * stride : 0);
     const float a = weights[0], b = k > 1 ? weights[1] : 0, c = k > 2 ? weights[2] : 0, d = k > 3 ? weights[3] : 0;
     for (ptrdiff_t x = 0; x < size; ++x) out[x] = a * rows[x] + b * second[x] + c * third[x] + d * fourth[x];
     for (; k < count; ++k) {
-        const float* row = rows + k * size;
+        const float* row = rows + k * stride;
         for (ptrdiff_t x = 0; x < size; ++x) out[x] += weights[k] * row[x];
     }
 }
@@ -119,27 +121,32 @@ public:
         }
     }
 
-    // All pixels of a map.
-    void fill(ptrdiff_t map, std::vector<float>& out) {
+    static constexpr ptrdiff_t run = 16;  // px of a row that are filled together
+
+    // The pixels of a map that may be at least `least`, and those at most `reach` px from them. Returns for each row and
+    // run whether it was filled; other runs have no meaning.
+    const std::vector<uint8_t>& fill(ptrdiff_t map, float least, ptrdiff_t reach, std::vector<float>& out) {
+        const ptrdiff_t count = (w + run - 1) / run;
+        find_quiet(map, least);
+        find_runs(count, reach);
         out.resize(h * w);
-        mixed_.resize(w);
+        float mixed[run];
         for (size_t i = 0; i < runs_.size(); ++i) {
-            const MapRun& run = runs_[i];
             const Taps& taps = rows_[i];
-            stretched_.resize(run.h * w);
-            for (ptrdiff_t y = 0; y < run.h; ++y) {
-                const float* row = run.maps[map] + y * run.w;
-                stretch_row(row, firsts_[i].data(), by_tap_[i].data(), columns_[i].count, &stretched_[y * w], w);
-            }
+            stretch(map, i, count);
             for (ptrdiff_t y = 0; y < h; ++y) {
-                float* own = &out[y * w];
                 const float* weights = &taps.weights[y * taps.count];
-                mix_taps(&stretched_[taps.first[y] * w], weights, taps.count, i == 0 ? own : mixed_.data(), w);
-                for (ptrdiff_t x = 0; i > 0 && x < w; ++x) own[x] += mixed_[x];
+                for (ptrdiff_t each = 0; each < count; ++each) {
+                    if (!filled_[y * count + each]) continue;
+                    const ptrdiff_t start = each * run, size = std::min(run, w - start);
+                    float* own = &out[y * w + start];
+                    mix_taps(&stretched_[taps.first[y] * w + start], weights, taps.count, i == 0 ? own : mixed, size, w);
+                    for (ptrdiff_t x = 0; i > 0 && x < size; ++x) own[x] += mixed[x];
+                    for (ptrdiff_t x = 0; i > 0 && i + 1 == runs_.size() && x < size; ++x) own[x] /= runs_.size();
+                }
             }
         }
-        if (runs_.size() == 1) return;
-        for (float& value : out) value /= runs_.size();
+        return filled_;
     }
 
     // Prepares `may_exceed` for a map.
@@ -174,10 +181,11 @@ public:
         for (size_t i = 0; i < runs_.size(); ++i) {
             const Taps &down = rows_[i], &across = columns_[i];
             const float* corner = runs_[i].maps[map] + down.first[y] * runs_[i].w + across.first[x];
+            const float *beside = &across.weights[x * across.count], *below = &down.weights[y * down.count];
             for (ptrdiff_t v = 0; v < down.count; ++v, corner += runs_[i].w) {
                 float part = 0;
-                for (ptrdiff_t u = 0; u < across.count; ++u) part += across.weights[x * across.count + u] * corner[u];
-                sum += down.weights[y * down.count + v] * part;
+                for (ptrdiff_t u = 0; u < across.count; ++u) part += beside[u] * corner[u];
+                sum += below[v] * part;
             }
         }
         return static_cast<float>(sum / runs_.size());
@@ -186,11 +194,59 @@ public:
     const ptrdiff_t h, w;
 
 private:
+    // The runs of pixels with one near that may be loud.
+    void find_runs(ptrdiff_t count, ptrdiff_t reach) {
+        filled_.assign(h * count, 0);
+        for (size_t i = 0; i < runs_.size(); ++i) {
+            const ptrdiff_t height = runs_[i].h, width = runs_[i].w;
+            const std::vector<ptrdiff_t>&down = rows_[i].first, &across = columns_[i].first;
+            const auto range = [reach](const std::vector<ptrdiff_t>& first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t size) {
+                const auto [a, b] = std::minmax(first[std::max<ptrdiff_t>(low - reach, 0)], first[std::min(high + reach, size - 1)]);
+                return std::pair(a, b + 1);
+            };
+            std::vector<uint8_t> loud(height * count);
+            for (ptrdiff_t each = 0; each < count; ++each) {
+                const auto [left, right] = range(across, each * run, std::min(each * run + run, w) - 1, w);
+                for (ptrdiff_t v = 0; v < height; ++v) {
+                    const uint8_t* row = &loud_[i][v * width];
+                    loud[v * count + each] = std::any_of(row + left, row + right, [](uint8_t cell) { return cell; });
+                }
+            }
+            for (ptrdiff_t y = 0; y < h; ++y) {
+                const auto [top, bottom] = range(down, y, y, h);
+                for (ptrdiff_t v = top; v < bottom; ++v) merge_marks(&loud[v * count], &filled_[y * count], count);
+            }
+        }
+    }
+
+    // Enlarges the rows of a map of which runs are made.
+    void stretch(ptrdiff_t map, size_t index, ptrdiff_t count) {
+        const MapRun& own = runs_[index];
+        const Taps& taps = rows_[index];
+        std::vector<uint8_t> used(own.h * count);
+        for (ptrdiff_t y = 0; y < h; ++y) {
+            for (ptrdiff_t k = 0; k < taps.count && taps.first[y] + k < own.h; ++k) {
+                merge_marks(&filled_[y * count], &used[(taps.first[y] + k) * count], count);
+            }
+        }
+        stretched_.resize(own.h * w);
+        for (ptrdiff_t v = 0; v < own.h; ++v) {
+            const float* row = own.maps[map] + v * own.w;
+            for (ptrdiff_t each = 0; each < count; ++each) {
+                if (!used[v * count + each]) continue;
+                const ptrdiff_t start = each * run, size = std::min(run, w - start);
+                stretch_row(row, firsts_[index].data() + start, by_tap_[index].data() + start, columns_[index].count,
+                            &stretched_[v * w + start], size, w);
+            }
+        }
+    }
+
     std::vector<MapRun> runs_;
     std::vector<Taps> rows_, columns_;
     std::vector<std::vector<int32_t>> firsts_;
     std::vector<std::vector<float>> by_tap_;  // the columns' weights, one tap after the other
-    std::vector<float> stretched_, mixed_;
+    std::vector<float> stretched_;
+    std::vector<uint8_t> filled_;
     std::vector<std::vector<uint8_t>> loud_;  // of each cell: whether one of those from it on is far from 0
 };
 

@@ -13,6 +13,7 @@ from typing import Any, overload
 from numpy.typing import ArrayLike
 
 from ..card import Card
+from ..contract.skeleton import Skeleton
 from ..inputs.geometry import GivenImage, Image, Size
 from ..inputs.given import checked
 from ..inputs.listing import find_items
@@ -46,6 +47,11 @@ class Pipeline(ABC):
     @abstractmethod
     def card(self) -> Card:
         """The Card of the network, or of the detector if there are two."""
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        """The skeleton of the poses that the pipeline finds, None without poses."""
+        return self.card.reported_skeleton
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies are made by opening the files again."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..card import Card
 from ..columns.keypoints import Keypoints
+from ..contract.skeleton import Skeleton
 from ..inputs.geometry import Image
 from ..inputs.network_inputs import PoseInput
 from ..results.instances import Instances
@@ -35,6 +36,10 @@ class Refined(Pipeline):
     @property
     def card(self) -> Card:
         return self.first.card
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        return self.first.skeleton
 
     def find(self, images: Sequence[Image]) -> list[Instances]:
         return self._refined(images, self.first.find(images))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..card import Card
+from ..contract.skeleton import Skeleton
 from ..inputs.geometry import Image
 from ..results.instances import Instances
 from ..system.errors import UsageError
@@ -37,6 +38,10 @@ class TopDown(Pipeline):
     @property
     def card(self) -> Card:
         return self.detector.card
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        return self.estimator.skeleton
 
     def find(self, images: Sequence[Image]) -> list[Instances]:
         return self.complete(images, self.detector.find(images))

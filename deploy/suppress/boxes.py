@@ -16,9 +16,38 @@ def hard(found: Instances, rule: Suppress) -> Instances:
     return _nms(found, found.boxes, rule, rule.iou)
 
 
+def covered(found: Instances, rule: Suppress) -> Instances:
+    """NMS: removes a box if a better one of its class covers more than `iou` of its area."""
+    labels = classes(found, rule)
+    boxes = found.boxes.astype(np.float64)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    left = np.argsort(-found.scores, kind="stable")
+    kept: list[int] = []
+    while left.size and len(kept) < rule.max_det:
+        best, left = left[0], left[1:]
+        kept.append(best)
+        # LFFD's authors count the last pixel of what both share, but not that of the box.
+        low, high = np.maximum(boxes[best, :2], boxes[left, :2]), np.minimum(boxes[best, 2:], boxes[left, 2:])
+        shared = np.clip(high - low + 1, 0, None).prod(1)
+        left = left[(shared <= rule.iou * areas[left]) | (labels[left] != labels[best])]
+    return found[np.array(kept, np.int64)]
+
+
 def visible(found: Instances, rule: Suppress) -> Instances:
     """NMS by the IoU of the visible boxes."""
     return _nms(found, found.visible, rule, rule.iou)
+
+
+def sets(found: Instances, rule: Suppress) -> Instances:
+    """Set-NMS: removes a box if its IoU with a better one of its class, from another proposal, is above `iou`."""
+    boxes, labels, proposals = _compared(found.boxes, rule).astype(np.float64), classes(found, rule), found.proposal
+    left, kept = np.argsort(-found.scores, kind="stable"), list[int]()
+    while len(left) and len(kept) < rule.max_det:
+        best, left = int(left[0]), left[1:]
+        kept.append(best)
+        apart = (labels[left] != labels[best]) | (proposals[left] == proposals[best])
+        left = left[apart | (_overlaps(boxes[best : best + 1], boxes[left])[0] <= rule.iou)]
+    return found[kept]
 
 
 def none(found: Instances, rule: Suppress) -> Instances:
@@ -44,7 +73,8 @@ def guided(found: Instances, rule: Suppress) -> Instances:
 
 
 RULES: dict[str, Callable[[Instances, Suppress], Instances]] = {
-    rule.__name__: rule for rule in (hard, linear, gaussian, guided, visible, none)
+    **{rule.__name__: rule for rule in (hard, covered, linear, gaussian, guided, visible, none)},
+    "set": sets,
 }
 
 

@@ -53,8 +53,16 @@ class HRNet(nn.Module):
         self.channels = tuple(width << branch for branch in range(outputs))
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        return self.levels(self.stem(image))
+
+    def stem(self, image: Tensor) -> Tensor:
+        """The first two convolutions, to stride 4."""
         x = torch.relu(self.bn1(self.conv1(image)))
-        levels = [self.layer1(torch.relu(self.bn2(self.conv2(x))))]
+        return torch.relu(self.bn2(self.conv2(x)))
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """The levels from what the stem gives."""
+        levels = [self.layer1(x)]
         for transition, stage in (
             (self.transition1, self.stage2),
             (self.transition2, self.stage3),

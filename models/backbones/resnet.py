@@ -146,12 +146,16 @@ class ResNet(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.stem(image) if hasattr(self, "stem") else torch.relu(self.bn1(self.conv1(image)))
-        x = F.max_pool2d(x, 3, 2, 1)
+        x = self.pool(x)
         levels: list[Tensor] = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
             levels.append(x)
         return levels
+
+    def pool(self, x: Tensor) -> Tensor:
+        """Halve the size of the stem's map."""
+        return F.max_pool2d(x, 3, 2, 1)
 
 
 def _deep_stem(width: int) -> nn.Sequential:

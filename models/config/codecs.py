@@ -24,14 +24,20 @@ class Codec:
 
 def read_codec(section: Section) -> Codec:
     """Read the `decoder` of a head."""
-    width, height = section.integers("input_size", count=2)
-    if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
-        section.refuse("input_size", f"sides of 1 to {LONGEST} px")
+    height, width = read_size(section)
     read = _CODECS.get(section.type) or section.refuse("type", ", ".join(_CODECS))
     if read in (_simcc, _regression):
         return Codec((height, width), None, read(section))
     map_width, map_height = section.integers("heatmap_size", count=2)
     return Codec((height, width), (map_height, map_width), read(section))
+
+
+def read_size(section: Section) -> tuple[int, int]:
+    """The `input_size` of a codec as (height, width) px."""
+    width, height = section.integers("input_size", count=2)
+    if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
+        section.refuse("input_size", f"sides of 1 to {LONGEST} px")
+    return height, width
 
 
 def _kernel(section: Section, key: str, most: int, *default: int) -> int:

@@ -67,15 +67,23 @@ def read_anchors(
 
 
 def read_deltas(
-    section: Section, usual: tuple[float, ...], key: str = "bbox_coder", *, inclusive: bool = False
+    section: Section,
+    usual: tuple[float, ...],
+    key: str = "bbox_coder",
+    *,
+    inclusive: bool = False,
+    clips: bool = True,
 ) -> tuple[float, ...]:
-    """Read the stds of deltas in a coder of boxes, which is that of mmdet 1.x if they are `inclusive`."""
+    """Read the stds of deltas in a coder of boxes, which is that of mmdet 1.x if they are `inclusive`.
+
+    It clips them, or does not.
+    """
     kind = "LegacyDeltaXYWHBBoxCoder" if inclusive else "DeltaXYWHBBoxCoder"
     coder = section.section(key)
     if coder is None:
         return section.refuse(key, f"a {kind}") if inclusive else usual
     coder.typed(kind)
-    coder.fixed(target_means=(0.0,) * 4, clip_border=True, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
+    coder.fixed(target_means=(0.0,) * 4, clip_border=clips, add_ctr_clamp=False, ctr_clamp=32, use_box_type=False)
     return coder.numbers("target_stds", (1.0,) * 4, count=4)
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from .section import Section
 
-_SIMPLE = ("TopdownHeatmapSimpleHead", "TopDownSimpleHead")
+_VIPNAS = "ViPNASHeatmapSimpleHead"
+_SIMPLE = ("TopdownHeatmapSimpleHead", "TopDownSimpleHead", _VIPNAS)
+_STAGES = ("TopdownHeatmapMultiStageHead", "TopDownMultiStageHead")
 _UNITS = ("TopdownHeatmapMSMUHead", "TopDownMSMUHead")
 _SIZES = {"input_size": "image_size", "heatmap_size": "heatmap_size"}
 
@@ -27,7 +29,8 @@ def modern(model: Mapping[Any, Any], data: Mapping[Any, Any]) -> dict[str, Any]:
 def _top_down(head: Section, test: Section, crops: Section) -> dict[str, Any]:
     sizes = {key: crops.integers(old_key, count=2) for key, old_key in _SIZES.items()}
     codec = _codec(test) | sizes
-    read = _units if head.typed(*_SIMPLE, *_UNITS) in _UNITS else _simple
+    readers = dict.fromkeys(_SIMPLE, _simple) | dict.fromkeys(_STAGES, _stages) | dict.fromkeys(_UNITS, _units)
+    read = readers[head.typed(*readers)]
     return {
         "type": "TopdownPoseEstimator",
         **read(head, codec),
@@ -117,21 +120,43 @@ def _simple(head: Section, codec: Mapping[str, Any]) -> dict[str, Any]:
         head.fixed(in_index=0)
         head.training("align_corners")  # of joined levels
         channels = head.integer("in_channels")
+    is_vipnas = head.type == _VIPNAS
     parts["head"] = {
-        "type": "HeatmapHead",
+        "type": "ViPNASHead" if is_vipnas else "HeatmapHead",
         "in_channels": channels,
         "out_channels": head.integer("out_channels"),
         "decoder": codec,
-        **_layers(head, channels),
+        **_layers(head, channels, (144, 144, 144) if is_vipnas else _WIDTHS),
     }
+    if is_vipnas:
+        parts["head"]["deconv_num_groups"] = head.integers("num_deconv_groups", (16, 16, 16))
     return parts
 
 
-def _layers(head: Section, channels: int) -> dict[str, Any]:
+def _stages(head: Section, codec: Mapping[str, Any]) -> dict[str, Any]:
+    """The CPMHead of a stacked hourglass or of a CPM, whose maps need no further layer."""
+    channels = head.integer("in_channels")
+    layers = _layers(head, channels)
+    return {
+        "head": {
+            "type": "CPMHead",
+            "in_channels": channels,
+            "out_channels": head.integer("out_channels"),
+            "num_stages": head.integer("num_stages", 1, most=16),
+            "decoder": codec,
+            **layers,
+        }
+    }
+
+
+_WIDTHS = (256, 256, 256)
+
+
+def _layers(head: Section, channels: int, usual: tuple[int, ...] = _WIDTHS) -> dict[str, Any]:
     """The keys of the layers between a level of the backbone and the maps."""
     head.training("loss_keypoint")
     steps = head.integer("num_deconv_layers", 3, least=0, most=8)
-    widths = head.integers("num_deconv_filters", (256, 256, 256), count=steps if steps else None)
+    widths = head.integers("num_deconv_filters", usual, count=steps if steps else None)
     kernels = head.integers("num_deconv_kernels", (4, 4, 4), count=steps if steps else None)
     wide = widths[-1] if steps else channels
     layers: dict[str, Any] = {
@@ -139,9 +164,10 @@ def _layers(head: Section, channels: int) -> dict[str, Any]:
         "deconv_kernel_sizes": kernels,
     }
     if (extra := head.section("extra")) is not None:
-        count, kernel = extra.integer("num_conv_layers", 0, least=0, most=16), {1: 1, 3: 3}
-        kernel = extra.choice("final_conv_kernel", kernel, 1)
-        layers["final_layer"] = {"kernel_size": kernel, "padding": kernel // 2}
+        count = extra.integer("num_conv_layers", 0, least=0, most=16)
+        kernels_of_last = {1: 1, 3: 3} | ({0: 0} if head.type in _STAGES else {})
+        kernel = extra.choice("final_conv_kernel", kernels_of_last, 1)
+        layers["final_layer"] = {"kernel_size": kernel, "padding": kernel // 2} if kernel else None
         convs = extra.integers("num_conv_kernels", (1,) * count, count=count)
         if count:
             layers |= {"conv_out_channels": (wide,) * count, "conv_kernel_sizes": convs}

@@ -13,7 +13,7 @@ from ...deploy.forms import Dense, Form
 from ...deploy.inputs.network_inputs import NetworkInput, SizeInput
 from ..detector import DenseDetector, HeatmapDetector
 from ..necks.feature_maps import only_last
-from ..pose import PoseNetwork
+from ..pose import PoseNetwork, TwoViewNetwork
 from ..two_stage import TwoStageDetector
 from .parts import Head, Neck, Trunk
 from .registry import (
@@ -40,7 +40,7 @@ _DENSE = (
     *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
 )
 _HEATMAP = ("CenterNet", "CornerNet")
-_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "TwoStageDetector")
+_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "CrowdDet", "TwoStageDetector")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
 
@@ -66,6 +66,8 @@ class Network:
     beside_classes: int
     suppress: Suppress | None
     other_inputs: tuple[NetworkInput, ...] = ()
+    links: int | None = None
+    mirrors: tuple[int, ...] | None = None
 
 
 def read_network(model: Section) -> Network:
@@ -173,7 +175,8 @@ def _pose(
     head = _known(heads, head_keys, what)(head_keys, trunk)
 
     def build(keypoints: int) -> nn.Module:
-        return PoseNetwork(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
+        kind = PoseNetwork if head.mirrors is None else TwoViewNetwork
+        return kind(trunk.build(), head.build(keypoints), trunk.neck and trunk.neck())
 
     return _network(build, head_keys, trunk, backbone, head)
 
@@ -204,6 +207,8 @@ def _network(
         unused=(*trunk.unused, *head.unused, *_TRAINING),
         beside_classes=head.beside_classes,
         suppress=head.suppress,
+        links=head.links,
+        mirrors=head.mirrors,
     )
 
 

@@ -63,7 +63,9 @@ class Head:
 
     `classifier` is the name in the head of the parameter whose first axis is that number. Parameters with a part in
     `unused` are only used in training. `size` is the (height, width) px of a fixed input. `beside_classes` is that of
-    `Variant`. A head that reads the thresholds of `test_cfg` has a `suppress`, and a form with its limits.
+    `Variant`. A head that reads the thresholds of `test_cfg` has a `suppress`, and a form with its limits. `links` is
+    how many links of the skeleton its weights are for, if they are. A head that also gets the mirrored image assumes
+    that keypoints change places as in `mirrors`.
     """
 
     build: Callable[[int], nn.Module]
@@ -76,3 +78,5 @@ class Head:
     unused: tuple[str, ...] = ()
     beside_classes: int = 0
     suppress: Suppress | None = None
+    links: int | None = None
+    mirrors: tuple[int, ...] | None = None

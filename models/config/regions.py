@@ -12,6 +12,7 @@ from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Proposed
 from ..heads.bbox import BoxHead
 from ..heads.cascade import CascadeRoIHead
+from ..heads.crowd import CrowdHead
 from ..heads.double import DoubleHead, DoubleRoIHead
 from ..heads.sabl_box import SABLBoxHead
 from ..regions import RegionFeatures
@@ -73,6 +74,25 @@ def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
     return _head(build, classes, "roi_head.bbox_head", suppress)
 
 
+def multi_instance(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's MultiInstanceRoIHead."""
+    features, head = _read_features(section, neck), _below(section, "bbox_head")
+    head.typed("MultiInstanceBBoxHead")
+    head.fixed(num_instance=2, num_shared_fcs=2, num_classes=1, reg_class_agnostic=False)
+    classes, stds, _ = _read_boxes(head, neck, features)
+    build = partial(
+        CrowdHead,
+        channels=neck.channels,
+        size=features.size,
+        width=head.integer("fc_out_channels", 1024),
+        stds=stds,
+        refines=head.flag("with_refine", False),
+    )
+    own = _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
+    form, rule = Proposed(each=2), replace(suppress, kind="set")
+    return replace(own, classifier="roi_head.bbox_head.fc_cls.0.weight", form=form, suppress=rule)
+
+
 def _head(build: Callable[[int], RoIHead | CascadeRoIHead], classes: int, at: str, suppress: Suppress) -> Head:
     return Head(build, classes, f"{at}.fc_cls.weight", Proposed(), beside_classes=1, suppress=suppress)
 
@@ -94,12 +114,13 @@ def _read_features(section: Section, neck: Neck) -> RegionFeatures:
         extractor.refuse("featmap_strides", "1 to 5 strides")
     layer = _below(extractor, "roi_layer")
     layer.typed("RoIAlign")
-    layer.fixed(pool_mode="avg", use_torchvision=False)
+    layer.fixed(pool_mode="avg")
+    layer.training("use_torchvision")  # which does the same
     return RegionFeatures(
         len(strides),
         strides[0],
         layer.integer("output_size", most=64),
-        layer.integer("sampling_ratio", 0, least=0, most=16),
+        max(0, layer.integer("sampling_ratio", 0, least=-1, most=16)),
         layer.flag("aligned", True),
         extractor.integer("finest_scale", 56),
     )

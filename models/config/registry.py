@@ -37,8 +37,10 @@ from ..heads import (
     autoassign,
     center,
     centripetal,
+    cid,
     corner,
     ddod,
+    dekr,
     fcos,
     foveabox,
     fsaf,
@@ -117,6 +119,7 @@ ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
     "StandardRoIHead": regions.standard,
     "CascadeRoIHead": regions.cascade,
     "DoubleHeadRoIHead": regions.double,
+    "MultiInstanceRoIHead": regions.multi_instance,
 }
 HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}
 HEATMAP_HEADS: dict[str, Callable[[Section, Neck], Head]] = {
@@ -160,4 +163,6 @@ POSE_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
 BOTTOM_UP_HEADS: dict[str, Callable[[Section, Trunk], Head]] = {
     "AssociativeEmbeddingHead": associative.from_config,
     "AEHigherResolutionHead": associative.higher_from_config,
+    "CIDHead": cid.from_config,
+    "DEKRHead": dekr.from_config,
 }

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ...deploy.forms import Tags
-from ...deploy.inputs.resize import LONGEST
+from .codecs import read_size
 from .section import Section
 
 
@@ -21,9 +21,7 @@ def read_tags(section: Section, keypoints: int, stride: int) -> tuple[Tags, tupl
         decoder.same("decode_center_shift", 0.5, 0.0)
     decoder.training("sigma", "decode_gaussian_kernel")
     decoder.same("decode_nms_kernel", 5, 5)
-    width, height = decoder.integers("input_size", count=2)
-    if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
-        decoder.refuse("input_size", f"sides of 1 to {LONGEST} px")
+    height, width = read_size(decoder)
     flip, enlarged = _read_test(section, rule)
     maps = (width, height) if enlarged else (width // stride, height // stride)
     if rule == "mmpose":

@@ -9,7 +9,7 @@ from torch import nn
 from ...deploy.contract.parse import FieldError
 from ...deploy.contract.skeleton import Skeleton
 from ...deploy.contract.suppression import Suppress
-from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, Tags
+from ...deploy.forms import Coordinates, Dense, Heatmaps, Offsets, People, Roots, Tags
 from ...deploy.forms.boxes import Clip
 from ...deploy.forms.keypoints import KeypointForm
 from ...deploy.inputs.network_inputs import ImageInput
@@ -108,9 +108,8 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
     image = read_crops(find_transforms(text.values), preprocessor, network.size)
     skeleton = _skeleton(text, meta, network.classes)
     test = model.section("test_cfg")
-    if test is not None:
-        test.fixed(output_keypoint_indices=None)
     form = _spaced(_flipped(test, network.form), image)
+    form = form if test is None else replace(form, reports=_reported(test, network.classes))
     variant = top_down(**_common(network), form=form, input=image, skeleton=skeleton)
     return _described_poses(variant, network, skeleton, preprocessor, form.flip)
 
@@ -118,14 +117,23 @@ def _top_down(text: Text, meta: Mapping[str, Any], model: Section, network: Netw
 def _bottom_up(text: Text, meta: Mapping[str, Any], model: Section, network: Network) -> Described:
     preprocessor = model.section("data_preprocessor")
     form = network.form
-    assert network.size is not None and isinstance(form, Tags)
+    assert network.size is not None and isinstance(form, Tags | Roots | People)
     image = read_wholes(find_transforms(text.values), preprocessor, network.size)
     decoder = model.section("head").section("decoder")
     decoder.same("use_udp", image.place.spacing, False)
     skeleton = _skeleton(text, meta, network.classes)
-    suppress = Suppress("none", conf=0.0, max_det=form.people or ALL)
+    if network.links not in (None, len(skeleton.links)):
+        raise ConfigError(
+            f"model.head.rescore_cfg is for {network.links} links and meta has {len(skeleton.links)}; "
+            "give the configuration that was trained with --config"
+        )
+    if network.mirrors is not None and list(network.mirrors) != list(skeleton.mirrored()):
+        raise ConfigError("meta has other flip_indices than COCO's; with flip_test this head supports only those")
+    people = form.people if isinstance(form, Tags) else None
+    flip = network.mirrors is not None if isinstance(form, People) else form.flip
+    suppress = Suppress("none", conf=0.0, max_det=people or ALL)
     variant = bottom_up(**_common(network), form=form, input=image, skeleton=skeleton, suppress=suppress)
-    return _described_poses(variant, network, skeleton, preprocessor, form.flip)
+    return _described_poses(variant, network, skeleton, preprocessor, flip)
 
 
 _POSES = {TOP_DOWN: _top_down, BOTTOM_UP: _bottom_up}
@@ -169,6 +177,16 @@ def _flipped(test: Section | None, form: KeypointForm) -> KeypointForm:
     test.training("shift_coords")
     test.same("flip_mode", "heatmap" if isinstance(form, Heatmaps) else "udp_combined", "heatmap")
     return replace(flipped, shift=float(test.flag("shift_heatmap", False)))
+
+
+def _reported(test: Section, count: int) -> tuple[int, ...]:
+    """The indices of keypoints in `output_keypoint_indices`, none for all."""
+    if "output_keypoint_indices" not in test or test.is_none("output_keypoint_indices"):
+        return ()
+    indices = test.integers("output_keypoint_indices")
+    if not indices or len(set(indices)) < len(indices) or not set(indices) <= set(range(count)):
+        test.refuse("output_keypoint_indices", f"indices below {count}, each once")
+    return indices
 
 
 def _skeleton(text: Text, meta: Mapping[str, Any], count: int) -> Skeleton:

@@ -12,14 +12,69 @@ from ..blocks import tower
 from ..coders import boxes_to_priors, deltas_to_boxes
 
 
-class BoxHead(nn.Module):
-    """Features of regions (n, k, channels, size, size) to class scores and boxes, by `depth` layers of `width`.
+class SharedLayers(nn.Module):
+    """What a box head begins with: `convs` 3x3 convolutions with norms, and `depth` layers of `width`.
 
-    `convs` 3x3 convolutions with norms come before them. Without a `width` the mean of a region's features takes their
-    place. `forward` gives raw logits: `classes` (n, k, classes + 1), the last of which is the background, and `deltas`
-    (n, k, classes * 4), or (n, k, 4) if the classes share a box (`agnostic`). With `background_first` the background is
-    the first class, which has a box too. The `legacy` form of mmdet before 2.0 is like that, and its boxes end at their
-    last pixel.
+    Without a `width` the mean of a region's features takes the place of the layers.
+    """
+
+    def __init__(self, channels: int, size: int, width: int | None, depth: int = 2, convs: int = 0) -> None:
+        super().__init__()
+        self.shared_convs = tower(channels, convs, norm="bn")
+        self.shared_fcs = nn.ModuleList()
+        if width is not None:
+            widths = [channels * size * size] + [width] * depth
+            self.shared_fcs.extend(nn.Linear(*pair) for pair in pairwise(widths))
+        self.width = width or channels
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """Features of regions (n, k, channels, size, size) to (n, k, width)."""
+        if self.shared_convs:
+            features = self.shared_convs(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        x = features.flatten(2) if self.shared_fcs else features.mean((-2, -1))
+        for layer in self.shared_fcs:
+            x = torch.relu(layer(x))
+        return x
+
+
+class ClassHead(SharedLayers):
+    """Features of regions (n, k, channels, size, size) to class scores.
+
+    `forward` gives the raw logits `classes` (n, k, classes + 1), the last of which is the background, or with
+    `background_first` the first.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 256,
+        *,
+        size: int = 7,
+        width: int | None = 1024,
+        depth: int = 2,
+        convs: int = 0,
+        background_first: bool = False,
+    ) -> None:
+        super().__init__(channels, size, width, depth, convs)
+        self.classes, self.background_first = classes, background_first
+        self.fc_cls = nn.Linear(self.width, classes + 1)
+        nn.init.normal_(self.fc_cls.weight, std=0.01)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        return {"classes": self.fc_cls(self.hidden(features))}
+
+    def scores(self, logits: dict[str, Tensor]) -> Tensor:
+        """The scores (n, k, classes) of classes, in fp32."""
+        scores = logits["classes"].float().softmax(-1)
+        return scores[..., 1:] if self.background_first else scores[..., :-1]
+
+
+class BoxHead(ClassHead):
+    """Features of regions (n, k, channels, size, size) to class scores and boxes, as `ClassHead`.
+
+    `forward` also gives `deltas` (n, k, classes * 4), or (n, k, 4) if the classes share a box (`agnostic`). With
+    `background_first` the background has a box too. The `legacy` form of mmdet before 2.0 is like that, and its boxes
+    end at their last pixel.
     """
 
     def __init__(
@@ -36,32 +91,15 @@ class BoxHead(nn.Module):
         background_first: bool = False,
         legacy: bool = False,
     ) -> None:
-        super().__init__()
-        self.classes, self.stds, self.legacy = classes, tuple(stds), legacy
-        self.background_first = background_first or legacy
-        self.shared_convs = tower(channels, convs, norm="bn")
-        self.shared_fcs = nn.ModuleList()
-        if width is not None:
-            widths = [channels * size * size] + [width] * depth
-            self.shared_fcs.extend(nn.Linear(*pair) for pair in pairwise(widths))
-        width = width or channels
-        self.fc_cls = nn.Linear(width, classes + 1)
-        self.fc_reg = nn.Linear(width, 4 if agnostic else 4 * (classes + self.background_first))
-        nn.init.normal_(self.fc_cls.weight, std=0.01)
+        parts = {"size": size, "width": width, "depth": depth, "convs": convs}
+        super().__init__(classes, channels, **parts, background_first=background_first or legacy)
+        self.stds, self.legacy = tuple(stds), legacy
+        self.fc_reg = nn.Linear(self.width, 4 if agnostic else 4 * (classes + self.background_first))
         nn.init.normal_(self.fc_reg.weight, std=0.001)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        if self.shared_convs:
-            features = self.shared_convs(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        x = features.flatten(2) if self.shared_fcs else features.mean((-2, -1))
-        for layer in self.shared_fcs:
-            x = torch.relu(layer(x))
+        x = self.hidden(features)
         return {"classes": self.fc_cls(x), "deltas": self.fc_reg(x)}
-
-    def scores(self, logits: dict[str, Tensor]) -> Tensor:
-        """The scores (n, k, classes) of classes, in fp32."""
-        scores = logits["classes"].float().softmax(-1)
-        return scores[..., 1:] if self.background_first else scores[..., :-1]
 
     def boxes(self, logits: dict[str, Tensor], regions: Tensor) -> Tensor:
         """The boxes (n, k, classes or 1, 4) xyxy px for regions (n, k, 4) xyxy px, in fp32."""

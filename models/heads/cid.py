@@ -2,13 +2,19 @@
 mmpose's parameter names."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...deploy.forms import People
 from ..blocks import exact_conv, exact_linear
+from ..config.codecs import read_size
+from ..config.parts import Head, Trunk
+from ..config.section import Section
 from ..peaks import at_cells, cell_points
+from ..skeletons import COCO_PERSON
 
 _LEAST = 1e-4
 """Probabilities are at least as far from 0 and 1."""
@@ -161,3 +167,32 @@ def smoothed(maps: Tensor) -> Tensor:
 def probabilities(logits: Tensor) -> Tensor:
     """Logits to probabilities that are neither 0 nor 1."""
     return logits.sigmoid().clamp(_LEAST, 1 - _LEAST)
+
+
+def from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's CIDHead."""
+    section.same("in_channels", trunk.channels[-1])
+    section.training("prior_prob", "coupled_heatmap_loss", "decoupled_heatmap_loss", "contrastive_loss")
+    keypoints, stride = section.integer("num_keypoints", most=4096), trunk.strides[-1]
+    decoder = section.section("decoder") or section.refuse("decoder", "a DecoupledHeatmap")
+    decoder.typed("DecoupledHeatmap")
+    decoder.training("root_type", "heatmap_min_overlap", "encode_max_instances", "background_weight")
+    size = read_size(decoder)
+    decoder.same("heatmap_size", (size[1] // stride, size[0] // stride))
+    people, form, flip = 30, People(), False
+    if (test := section.section("test_cfg")) is not None:
+        test.fixed(multiscale_test=False, blur_kernel_size=3)
+        test.training("shift_heatmap", "align_corners", "output_heatmaps")  # without effect in this head
+        people, flip = test.integer("max_instances", 30, most=1000), test.flag("flip_test", False)
+        form = People(float(test.number("score_threshold", 0.01)))
+    order = COCO_PERSON.mirrored()
+    if not flip:
+        order = range(keypoints)
+    elif keypoints != len(order):
+        section.refuse("num_keypoints", f"{len(order)}, COCO's keypoints, with flip_test")
+    channels = section.integer("gfd_channels")
+    build = partial(
+        CIDHead, in_channels=trunk.channels[-1], order=order, channels=channels, people=people, stride=stride
+    )
+    key = "head.gfd_module.heatmap_conv.weight"
+    return Head(build, keypoints, key, form, size=size, mirrors=tuple(order) if flip else None)

@@ -2,6 +2,7 @@
 2104.02300)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from ...plugins.deform_conv.op import deform_conv
 from ..backbones.resnet import BasicBlock
 from ..blocks import ConvNorm
+from ..config.parts import Head, Trunk
+from ..config.roots import read_roots
+from ..config.section import Section
 
 
 class AdaptiveBlock(nn.Module):
@@ -99,3 +103,31 @@ class DEKRHead(nn.Module):
         layers = [torch.cat((layer.weight, layer.bias[:, None]), 1).float() for layer in self.rescore_net.children()]
         weights = {f"rescoring_{i + 1}": layer.expand(len(heatmaps), -1, -1) for i, layer in enumerate(layers)}
         return outputs | weights
+
+
+def from_config(section: Section, trunk: Trunk) -> Head:
+    """OpenMMLab's DEKRHead."""
+    section.same("in_channels", trunk.channels[-1])
+    section.fixed(input_transform="select", input_index=-1, align_corners=False)
+    section.training("heatmap_loss", "displacement_loss")
+    keypoints = section.integer("num_keypoints", most=4096)
+    links, torso = None, (0, 0)
+    if (rescore := section.section("rescore_cfg")) is not None:
+        rescore.fixed(hidden=256)
+        links, rest = divmod(rescore.integer("in_channels") - keypoints, 3)
+        if links < 1 or rest:
+            rescore.refuse("in_channels", f"{keypoints} and 3 for each link of the skeleton")
+        first, second = rescore.integers("norm_indexes", count=2)
+        torso = first, second
+        if min(torso) < 0 or max(torso) >= links:
+            rescore.refuse("norm_indexes", f"two of {links} links")
+    form, size = read_roots(section, trunk.strides[-1], torso)
+    build = partial(
+        DEKRHead,
+        in_channels=trunk.channels[-1],
+        heat=section.integer("num_heatmap_filters", 32),
+        width=section.integer("num_displacement_filters_per_keypoint", 15),
+        links=links,
+    )
+    key = "head.displacement_conv_layers.3.weight"
+    return Head(build, keypoints, key, form, size=size, unused=("regular_matrix",), links=links)

@@ -1,6 +1,7 @@
 """The region proposal network (Ren et al., "Faster R-CNN", arXiv 1506.01497)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from ..anchors import Anchors, FittedAnchors
 from ..blocks import start_head, tower
 from ..coders import deltas_to_boxes
-from ..config.dense import check_classes, read_anchors, read_deltas
+from ..config.dense import read_anchors, read_deltas
 from ..config.parts import Neck
 from ..config.section import Section
 from ..points import points_first
@@ -19,8 +20,9 @@ from ..proposals import USUAL, ProposalRule, Proposals
 class RPNHead(nn.Module):
     """Pyramid levels to the regions in which there may be an object.
 
-    `forward` gives raw logits per level, anchor by anchor: `objects` (n, anchors, h, w) and `deltas`
-    (n, anchors * 4, h, w). `propose` turns them into proposals by the `rule`. There are `depth` convolutions before.
+    `forward` gives raw logits per level, anchor by anchor: `objects` (n, anchors, h, w), or with `softmax` those of an
+    object and of none (n, anchors * 2, h, w), and `deltas` (n, anchors * 4, h, w). `propose` turns them into proposals
+    by the `rule`. There are `depth` convolutions before.
     """
 
     def __init__(
@@ -32,14 +34,15 @@ class RPNHead(nn.Module):
         stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         in_channels: int | None = None,
         depth: int = 1,
+        softmax: bool = False,
     ) -> None:
         super().__init__()
-        self.anchors, self.rule, self.stds = anchors, rule, tuple(stds)
+        self.anchors, self.rule, self.stds, self.softmax = anchors, rule, tuple(stds), softmax
         if depth == 1:
             self.rpn_conv = nn.Conv2d(in_channels or channels, channels, 3, padding=1)
         else:
             self.rpn_conv = tower(channels, depth, norm=None, in_channels=in_channels)
-        self.rpn_cls = nn.Conv2d(channels, anchors.per_cell, 1)
+        self.rpn_cls = nn.Conv2d(channels, anchors.per_cell * (1 + softmax), 1)
         self.rpn_reg = nn.Conv2d(channels, anchors.per_cell * 4, 1)
         start_head(self, self.rpn_cls, prior=0.5)
 
@@ -57,7 +60,9 @@ class RPNHead(nn.Module):
         sizes = [x.shape[2:] for x in logits["objects"]]
         anchors = self.anchors.levels(sizes, image_size)
         for priors, objects, deltas in zip(anchors, logits["objects"], logits["deltas"], strict=True):
-            best, places = self.rule.best(points_first([objects]).float().sigmoid().flatten(1))
+            found = points_first([objects]).float()
+            found = found.unflatten(-1, (-1, 2)).softmax(-1)[..., 0] if self.softmax else found.sigmoid()
+            best, places = self.rule.best(found.flatten(1))
             rows = points_first([deltas]).float().unflatten(-1, (-1, 4)).flatten(1, 2)
             rows = rows.gather(1, places[..., None].expand(-1, -1, 4))
             boxes.append(deltas_to_boxes(rows, priors[places], self.stds, self.anchors.inclusive))
@@ -69,14 +74,20 @@ def from_config(section: Section, neck: Neck, test: Section) -> Callable[[], RPN
     """OpenMMLab's RPNHead; `test` selects its proposals."""
     section.same("in_channels", neck.channels)
     section.fixed(num_classes=1, num_convs=1)
-    check_classes(section)
+    section.training("loss_bbox")
+    loss, coder = section.section("loss_cls"), section.section("bbox_coder")
+    softmax = loss is not None and not loss.flag("use_sigmoid", False)
+    if loss is not None:
+        loss.rest_trains()
+    clips = coder is None or coder.flag("clip_border", True)
     return partial(
         RPNHead,
         section.integer("feat_channels", 256),
         anchors=read_anchors(section, neck),
-        rule=read_rule(test),
-        stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0)),
+        rule=replace(read_rule(test), clips=clips),
+        stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0), clips=clips),
         in_channels=neck.channels,
+        softmax=softmax,
     )
 
 
@@ -87,9 +98,11 @@ def read_rule(test: Section) -> ProposalRule:
     if test.integer("nms_post", count, most=1 << 30) < count:
         test.refuse("nms_post", "at least max_per_img")
     top_k = test.integer("nms_pre", most=20_000)
-    test.choice("min_bbox_size", {0: None}, 0)
+    least = test.number("min_bbox_size", 0.0)
+    if least < 0:
+        test.refuse("min_bbox_size", "0 or more")
     if "nms_thr" in test:
-        return ProposalRule(top_k, test.number("nms_thr"), count)
+        return ProposalRule(top_k, test.number("nms_thr"), count, least=least)
     nms = test.section("nms") or test.refuse("nms", "a dict with its type")
     nms.typed("nms", default="nms")
-    return ProposalRule(top_k, nms.number("iou_thr" if "iou_thr" in nms else "iou_threshold"), count)
+    return ProposalRule(top_k, nms.number("iou_thr" if "iou_thr" in nms else "iou_threshold"), count, least=least)

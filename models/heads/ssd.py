@@ -25,7 +25,8 @@ class SSDHead(nn.Module):
     """Levels of any width to class scores, which sum up to 1 with the background's, and boxes for every anchor.
 
     `forward` gives raw logits per level, anchor by anchor: `classes` (n, anchors * (classes + 1), h, w), the background
-    last, and `deltas` (n, anchors * 4, h, w). `lite` ones come from separable convolutions.
+    last, and `deltas` (n, anchors * 4, h, w). `lite` ones come from separable convolutions. Unless the background is
+    `outside`, it is the first of the classes, as in torchvision, and has the score 0.
     """
 
     def __init__(
@@ -36,13 +37,14 @@ class SSDHead(nn.Module):
         anchors: SizedAnchors,
         lite: bool = False,
         stds: Sequence[float] = _STDS,
+        outside: bool = True,
     ) -> None:
         super().__init__()
-        self.classes, self.anchors, self.stds = classes, anchors, tuple(stds)
+        self.classes, self.anchors, self.stds, self.outside = classes, anchors, tuple(stds), outside
         layer = _separable if lite else _plain
         self.cls_convs, self.reg_convs = (
             nn.ModuleList(layer(c, len(sides) * columns) for c, sides in zip(in_channels, anchors.sides, strict=True))
-            for columns in (classes + 1, 4)
+            for columns in (classes + outside, 4)
         )
 
     def forward(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
@@ -55,11 +57,12 @@ class SSDHead(nn.Module):
         """`scores` (n, a, classes) and `boxes` (n, a, 4) xyxy px, in fp32, equally many in every cell."""
         flat = {
             name: torch.cat([points_first([x]).reshape(x.shape[0], -1, columns) for x in logits[name]], 1).float()
-            for name, columns in (("classes", self.classes + 1), ("deltas", 4))
+            for name, columns in (("classes", self.classes + self.outside), ("deltas", 4))
         }
         sizes = [x.shape[2:] for x in logits["deltas"]]
         boxes = deltas_to_boxes(flat["deltas"], self.anchors(sizes, flat["deltas"]), self.stds)
-        scores = flat["classes"].softmax(-1)[..., :-1]
+        scores = flat["classes"].softmax(-1)
+        scores = scores[..., :-1] if self.outside else F.pad(scores[..., 1:], (1, 0))
         return {"boxes": self.anchors.evened(boxes, sizes), "scores": self.anchors.evened(scores, sizes)}
 
 

@@ -21,9 +21,9 @@ class FPN(nn.Module):
     Shapes: (n, in_channels[i], h, w) each to (n, channels, h, w); the extra, coarser levels halve the size. The first
     extra level starts from the last "output" (FCOS, ATSS, GFL), from the last "input" (RetinaNet) or from the last
     "lateral"; `relu` comes before each extra level but the first. With "pool" they are every second pixel of the level
-    before, and no convolutions. `lateral_norm` and `norm` are those of `ConvNorm` in the first 1x1 convolutions and in
-    all others. With `bottom_up` each level also adds the next finer one (PANet, figure 1b), followed by a convolution:
-    a "plain" one except on P3, or a modulated "deformable" one.
+    before, and no convolutions. `upsample` is how coarser levels are resized. `lateral_norm` and `norm` are those of
+    `ConvNorm` in the first 1x1 convolutions and in all others. With `bottom_up` each level also adds the next finer one
+    (PANet, figure 1b), followed by a convolution: a "plain" one except on P3, or a modulated "deformable" one.
     """
 
     def __init__(
@@ -37,8 +37,10 @@ class FPN(nn.Module):
         lateral_norm: Literal["bn", "gn"] | None = None,
         norm: Literal["bn", "gn"] | None = None,
         bottom_up: Literal["plain", "deformable"] | None = None,
+        upsample: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
         super().__init__()
+        self.upsample = upsample
         self.extra, self.relu, self.levels, self.bottom_up = extra, relu, levels, bottom_up
         sources = [in_channels[-1] if extra == "input" else channels] + [channels] * (levels - len(in_channels) - 1)
         layer = partial(ConvNorm, norm=norm, relu=False)
@@ -56,7 +58,7 @@ class FPN(nn.Module):
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         merged = [conv(x) for conv, x in zip(self.lateral_convs, levels, strict=True)]
         for i in range(len(merged) - 1, 0, -1):
-            merged[i - 1] = merged[i - 1] + F.interpolate(merged[i], size=merged[i - 1].shape[2:])
+            merged[i - 1] = merged[i - 1] + F.interpolate(merged[i], size=merged[i - 1].shape[2:], mode=self.upsample)
         outputs = [conv(x) for conv, x in zip(self.fpn_convs, merged, strict=False)]
         if self.bottom_up:
             for i, conv in enumerate(self.downsample_convs):
@@ -85,8 +87,11 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
         section.refuse("num_outs", f"at least a level for each of the backbone's {count} from start_level to end_level")
     norm = read_norm(section, None)
     section.fixed(conv_cfg=None, act_cfg=None)
-    if upsample := section.section("upsample_cfg"):
-        upsample.fixed(mode="nearest")
+    modes: dict[Any, Any] = {"nearest": "nearest", "bilinear": "bilinear"}
+    upsample, mode = section.section("upsample_cfg"), "nearest"
+    if upsample is not None:
+        mode = upsample.choice("mode", modes, "nearest")
+        upsample.fixed(align_corners=False)
     kind = norm and norm.kind
     build = partial(
         FPN,
@@ -98,6 +103,7 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
         lateral_norm=None if section.flag("no_norm_on_lateral", False) else kind,
         norm=kind,
         bottom_up="plain" if section.type == "PAFPN" else None,
+        upsample=mode,
     )
     strides = [*trunk.strides[start : end + 1]]
     while len(strides) < levels:

@@ -2,54 +2,34 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ...deploy.forms import People
 from ..backbones.hrnet import HRNet
 from ..backbones.resnet import TINY
 from ..heads.cid import CIDHead
 from ..necks.feature_maps import FeatureMaps
-from ..pose import TEST_WARP, bottom_up, mmpose
+from ..pose import TEST_WARP, PoseNetwork, TwoViewNetwork, bottom_up, mmpose
 from ..skeletons import COCO_PERSON
 from ..variant import Published, Variant
 
 W32, W48 = (partial(HRNet, width, outputs=4) for width in (32, 48))
 
 
-class CID(nn.Module):
-    """Image (n, 3, h, w) to the named outputs of its head, with `flip` from the image and its mirror image.
-
-    Both views are merged inside the network, because the people of both must be the same.
-    """
-
-    def __init__(self, keypoints: int, backbone: Any, *, channels: int, flip: bool) -> None:
-        super().__init__()
-        self.backbone, self.flip = backbone, flip
-        self.neck = FeatureMaps(backbone.channels, range(4), concat=True)
-        # Nobody knows what a mirror exchanges of other keypoints.
-        order = COCO_PERSON.mirrored() if keypoints == len(COCO_PERSON.keypoints) else range(keypoints)
-        self.head = CIDHead(keypoints, self.neck.channels[0], order, channels=channels)
-
-    def features(self, image: Tensor) -> list[Tensor]:
-        """The joined levels (n, c, h, w) of each view, the mirrored one mirrored back."""
-        [plain] = self.neck(self.backbone(image))
-        if not self.flip:
-            return [plain]
-        [mirrored] = self.neck(self.backbone(image.flip(3)))
-        return [plain, mirrored.flip(3)]
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        dtype = next(self.backbone.parameters()).dtype
-        return self.head.decode(self.head(self.features(image.to(dtype))))
-
-
 def build(
     keypoints: int, *, backbone: Callable[[], nn.Module] = W32, channels: int = 32, flip: bool = False
 ) -> nn.Module:
-    """A backbone whose levels are joined, and heatmaps of `channels` features for each person."""
-    return CID(keypoints, backbone(), channels=channels, flip=flip)
+    """A backbone whose levels are joined, and heatmaps of `channels` features for each person.
+
+    With `flip` it runs on the image and its mirror image, merged inside, because the people of both must be the same.
+    """
+    trunk = backbone()
+    neck = FeatureMaps(trunk.channels, range(4), concat=True)
+    # Nobody knows what a mirror exchanges of other keypoints.
+    order = COCO_PERSON.mirrored() if keypoints == len(COCO_PERSON.keypoints) else range(keypoints)
+    head = CIDHead(keypoints, neck.channels[0], order, channels=channels)
+    return (TwoViewNetwork if flip else PoseNetwork)(trunk, head, neck)
 
 
 _W32 = mmpose("v1/body_2d_keypoint/cid/coco/cid_hrnet-w32_8xb20-140e_coco-512x512_42b7e6e6-20230207", 70.4)

@@ -38,6 +38,8 @@ from ..two_stage import RoIHead, TwoStageDetector
 from ..variant import BGR, CAFFE_2, RGB, Variant, openmmlab, spelled
 
 ANCHORS = Anchors((4, 8, 16, 32, 64), scales=(8.0,))
+LEGACY_ANCHORS = replace(ANCHORS, centre=0.5, inclusive=True, rounded="corners")
+LEGACY_FEATURES = RegionFeatures(sampling=2, aligned=False, inclusive=True)
 POOLED = partial(FPN, levels=len(ANCHORS.strides), extra="pool")
 
 
@@ -60,8 +62,7 @@ def build(
     trunk = backbone()
     anchors, features = ANCHORS, RegionFeatures()
     if legacy:
-        anchors = replace(anchors, centre=0.5, inclusive=True, rounded="corners")
-        features = replace(features, sampling=2, aligned=False, inclusive=True)
+        anchors, features = LEGACY_ANCHORS, LEGACY_FEATURES
         rule, box_head = replace(rule, inclusive=True), partial(box_head, legacy=True)
     rpn = RPNHead(channels, anchors=anchors, rule=rule)
     return TwoStageDetector(

@@ -11,6 +11,8 @@ _SIZES = {
     "typical": ((2, 12, 13, 17), 23, 10),
     "odd channels": ((1, 4 * 21, 9, 8), 19, 5),
     "more channels than a tile": ((1, 4 * 67, 5, 6), 3, 3),
+    "vectors of 8 channels": ((1, 4 * 136, 5, 6), 5, 3),
+    "vectors of 4 channels": ((1, 4 * 12, 5, 6), 5, 3),
     "one channel": ((1, 4, 16, 20), 16, 10),
     "one box": ((3, 8, 7, 6), 1, 7),
     "one pixel": ((1, 8, 1, 1), 9, 4),

@@ -91,7 +91,7 @@ DETFORGE_CLONES void pool_lines(const float* x, const Line* lines, const Sample*
                 const Vector d = *reinterpret_cast<const Vector*>(pixel + step + other_step + i * 8);
                 const Vector near = a * (1.0f - other) + c * other, far = b * (1.0f - other) + d * other;
                 const Vector value = near * (1.0f - fraction) + far * fraction;
-                // As border_max: a NaN stays.
+                // A NaN, once met, stays.
                 largest[i] = ((value <= largest[i]) | (largest[i] != largest[i])) ? largest[i] : value;
             }
         }

@@ -1,14 +1,14 @@
-// Plan: x is copied channels last (core/device.h). Then a block takes 8 boxes, 32 borders, and up to 32 vectors of
-// channels of each group; the channels of a border lie on as many lanes as they have vectors, so 64 channels in vectors
-// of 4 put two borders on a warp. Each lane of a border finds the place of one sample; by shuffles all lanes take the
-// samples in turn, and read 4 vectors of channels that are contiguous over the lanes. The results are turned in
-// shared memory: boxes and sides are contiguous in y.
+// Plan: x is copied channels last (core/device.h). Then a block takes 8 boxes, 32 borders, and up to 128 channels of each
+// group; the channels of a border lie on as many lanes as they have vectors, so 64 channels in vectors of 8 put four
+// borders on a warp. Each lane of a border finds the place of one sample; by shuffles all lanes take the samples in turn,
+// and read 4 vectors of channels that are contiguous over the lanes. The results are turned in shared memory: boxes and
+// sides are contiguous in y.
 //
 // Bytes: the copy reads and writes x; x is then read from caches, 16 bytes times the size of an element per 4 samples'
 // channel; y is written once. Floor for x (1, 256, 100, 100), 10^4 boxes, pool 10, in float: 31 MB of memory, 6.4 us at
 // 4.8 TB/s. But 4 x 11 x 4 x 64 x 10^4 values, 450 MB, pass the first-level caches: 16 us at 128 bytes a clock for each
-// of 132 processors, 8 us in half precision, so these, and not the memory, are the limit that is expected.
-// Not measured here.
+// of 132 processors, 8 us in half precision. Operations: 4 multiply-adds and a maximum per sample and channel, and some 40
+// instructions per sample and vector. Not measured here.
 #include <cmath>
 
 #include "../core/device.h"
@@ -19,6 +19,10 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kBorders = 32;  // of a block: 8 boxes
+
+// Channels of a group that a block takes.
+template <int kVector>
+constexpr int kChannels = kVector == 1 ? kWarp : 128;
 
 struct Sizes {
     int64_t channels, boxes;  // of a group, of an image
@@ -31,7 +35,7 @@ struct Sizes {
 template <class T, int kVector>
 __global__ void __launch_bounds__(kThreads) pool(const T* x, const T* boxes, T* y, Sizes sizes) {
     using V = Vector<T, kVector>;
-    __shared__ float results[kWarp * kVector][kBorders + 1];
+    __shared__ float results[kChannels<kVector>][kBorders + 1];
     const int lane = threadIdx.x % sizes.lanes, thread = threadIdx.x;
     const int64_t pixels = static_cast<int64_t>(sizes.height) * sizes.width;
     for (int64_t tile = blockIdx.x; tile < sizes.tiles; tile += gridDim.x) {
@@ -69,7 +73,7 @@ __global__ void __launch_bounds__(kThreads) pool(const T* x, const T* boxes, T* 
                     const float fraction_y = __shfl_sync(kWholeWarp, mine_y.fraction, t, sizes.lanes);
                     if (channel >= sizes.channels) continue;
                     if (left < 0) {
-                        for (float& value : maxima) value = border_max(value, 0.0f);
+                        for (float& value : maxima) value = nan_max(value, 0.0f);
                         continue;
                     }
                     const int64_t right = left + 1 < sizes.width ? sizes.channels : 0;
@@ -79,12 +83,14 @@ __global__ void __launch_bounds__(kThreads) pool(const T* x, const T* boxes, T* 
                     const V b = *reinterpret_cast<const V*>(pixel + right);
                     const V c = *reinterpret_cast<const V*>(pixel + below);
                     const V d = *reinterpret_cast<const V*>(pixel + below + right);
+                    const float lower = fraction_y, upper = 1.0f - fraction_y;
+                    const float of_b = fraction_x * upper, of_a = upper - of_b;
+                    const float of_d = fraction_x * lower, of_c = lower - of_d;
 #pragma unroll
                     for (int v = 0; v < kVector; ++v) {
-                        const float value =
-                            bilinear(to_float(a.values[v]), to_float(b.values[v]), to_float(c.values[v]),
-                                     to_float(d.values[v]), fraction_x, fraction_y);
-                        maxima[v] = border_max(maxima[v], value);
+                        const float value = of_a * to_float(a.values[v]) + of_b * to_float(b.values[v]) +
+                                            of_c * to_float(c.values[v]) + of_d * to_float(d.values[v]);
+                        maxima[v] = nan_max(maxima[v], value);
                     }
                 }
             }
@@ -107,7 +113,7 @@ int launch_pool(const T* x, const Call& call, void* stream) {
     const Tensor& map = call.inputs[0];
     Sizes sizes{map[1] / 4, call.inputs[1][1], static_cast<int>(map[2]), static_cast<int>(map[3]), call.attributes[0],
                 1, 0, 0, 0};
-    while (sizes.lanes < kWarp && sizes.lanes * kVector < sizes.channels) sizes.lanes *= 2;
+    while (sizes.lanes * kVector < kChannels<kVector> && sizes.lanes * kVector < sizes.channels) sizes.lanes *= 2;
     sizes.channel_tiles = divide_up<int64_t>(sizes.channels, sizes.lanes * kVector);
     sizes.box_tiles = divide_up<int64_t>(sizes.boxes, kBorders / 4);
     sizes.tiles = sizes.box_tiles * sizes.channel_tiles * map[0];
@@ -122,8 +128,10 @@ int align(const Call& call, void* workspace, void* stream) {
     const int64_t channels = x[1] / 4;
     const int error = launch_channels_last<T>(x.data, workspace, x[0] * 4, channels, x[2] * x[3], stream);
     if (error != cudaSuccess) return error;
-    const bool fits = channels % 4 == 0 && is_aligned<T, 4>(workspace);
-    const auto run = fits ? launch_pool<T, 4> : launch_pool<T, 1>;
+    const auto fits = [&](auto size) { return channels % size == 0 && is_aligned<T, size>(workspace); };
+    const auto run = fits(std::integral_constant<int, 8>{})   ? launch_pool<T, 8>
+                     : fits(std::integral_constant<int, 4>{}) ? launch_pool<T, 4>
+                                                              : launch_pool<T, 1>;
     return run(static_cast<const T*>(workspace), call, stream);
 }
 

@@ -42,18 +42,6 @@ DETFORGE_HD float along_border(float start, float run, float step) {
 #endif
 }
 
-// The four pixels of a channel, from left to right and from top to bottom.
-DETFORGE_HD float bilinear(float a, float b, float c, float d, float fraction_x, float fraction_y) {
-    const float upper = a * (1.0f - fraction_x) + b * fraction_x;
-    const float lower = c * (1.0f - fraction_x) + d * fraction_x;
-    return upper * (1.0f - fraction_y) + lower * fraction_y;
-}
-
-// The larger of the maximum so far and the next sample; a NaN, once met, stays.
-DETFORGE_HD float border_max(float maximum, float value) {
-    return value > maximum || value != value ? value : maximum;
-}
-
 struct BorderAlign {
     static constexpr const char* name = "BorderAlign";
     static constexpr int inputs = 2;  // x (n, 4 * c, h, w), boxes (n, k, 4)

@@ -32,6 +32,49 @@ __device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
     return __float2bfloat16_rn(x);
 }
 
+// What as many values as fit 4 bytes are calculated in together.
+template <class T>
+struct Word {
+    using type = T;
+};
+template <>
+struct Word<__half> {
+    using type = __half2;
+};
+template <>
+struct Word<__nv_bfloat16> {
+    using type = __nv_bfloat162;
+};
+
+// The larger of two values, or of each two of a word; NaN where either is NaN.
+__device__ inline float nan_max(float a, float b) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(a) : "f"(a), "f"(b));
+    return a;
+#else
+    return b > a || b != b ? b : a;
+#endif
+}
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800  // no such instructions: CUDA's substitutes take twice as many
+__device__ inline __half nan_max(__half a, __half b) { return __hgtu(b, a) && !__hisnan(a) ? b : a; }
+__device__ inline __half2 nan_max(__half2 a, __half2 b) { return {nan_max(a.x, b.x), nan_max(a.y, b.y)}; }
+#else
+__device__ inline __half nan_max(__half a, __half b) { return __hmax_nan(a, b); }
+__device__ inline __half2 nan_max(__half2 a, __half2 b) { return __hmax2_nan(a, b); }
+#endif
+__device__ inline __nv_bfloat16 nan_max(__nv_bfloat16 a, __nv_bfloat16 b) { return __hmax_nan(a, b); }
+__device__ inline __nv_bfloat162 nan_max(__nv_bfloat162 a, __nv_bfloat162 b) { return __hmax2_nan(a, b); }
+
+// exp(x), within 2 ulp; 0 where the result is not a normal number.
+__device__ inline float fast_exp(float x) {
+#if defined(DETFORGE_EMULATOR)
+    return std::exp(x);
+#else
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(x * 1.44269504f));
+    return x;
+#endif
+}
+
 // Read and written by one instruction, at addresses that are multiples of its size.
 template <class T, int kSize>
 struct alignas(sizeof(T) * kSize) Vector {

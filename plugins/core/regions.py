@@ -39,7 +39,7 @@ def place(levels: Sequence[Tensor], boxes: Tensor, regions: Tensor, stride: int,
 
     Corners are at most one map's size away from the map; a region with a NaN is before it.
     """
-    level = _level(boxes.reshape(-1, 4), len(levels), finest_scale)
+    level = level_of(boxes.reshape(-1, 4), len(levels), finest_scale)
     sizes = torch.tensor([x.shape[2:] for x in levels], device=boxes.device)[level]
     cells = regions.reshape(-1, 4) / (stride * 2**level)[:, None]
     lowest = -(sizes.flip(1).repeat(1, 2) + 2).to(cells.dtype)
@@ -47,7 +47,7 @@ def place(levels: Sequence[Tensor], boxes: Tensor, regions: Tensor, stride: int,
     return Placed(torch.minimum(torch.maximum(cells, lowest), -2 * lowest), level, sizes)
 
 
-def _level(boxes: Tensor, count: int, finest_scale: int) -> Tensor:
+def level_of(boxes: Tensor, count: int, finest_scale: int) -> Tensor:
     """The level of each box (n, 4): (n,) in 0..count - 1."""
     w, h = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).unbind(1)
     size = (w * h).sqrt() / finest_scale + 1e-6

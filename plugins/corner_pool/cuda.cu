@@ -4,13 +4,13 @@
 // and a carry goes from chunk to chunk of the row. Rows shorter than a warp's chunk share a warp. The next chunk is
 // read before the last is written.
 //
-// Along the height, a thread owns kVector adjacent columns and up to kRows rows, all read before any is used; the 16
-// threads (8, where columns cannot be read as vectors) above each other tell their maxima by shared memory. So a block
-// has 16 x 16 x 8 vectors in flight, and 128 planes of 128 x 128 make 256 blocks.
+// Along the height, a thread owns 4 adjacent columns and up to kRows rows, all read before any is used; the 16 threads
+// (8, where columns cannot be read as vectors) above each other tell their maxima by shared memory. So a block has
+// 16 x 16 x 8 vectors in flight, and 128 planes of 128 x 128 make 256 blocks. Halves are compared two at a time.
 //
-// Bytes: 2 x size of x. Operations: 1 comparison per element, 5 more per vector along the width. Floor for
-// (1, 128, 128, 128) at 4.8 TB/s: 3.5 us in float, 1.7 us in half precision, of the order of a launch. Larger tensors
-// reach 65 to 80 % of a copy's speed by a count of the machine code's instructions. Not measured.
+// Bytes: 2 x size of x. Operations: 2 comparisons per element (of two halves along the height), 5 more per vector along
+// the width. Floor for (1, 128, 128, 128) at 4.8 TB/s: 3.5 us in float, 1.7 us in half precision, of the order of a
+// launch. Not measured.
 #include <cmath>
 #include <type_traits>
 
@@ -48,18 +48,18 @@ __global__ void __launch_bounds__(kThreads) pool_along_width(const T* x, T* y, i
 #pragma unroll
             for (int k = 0; k < kVector; ++k) {
                 const float value = to_float(from_end ? values.values[kVector - 1 - k] : values.values[k]);
-                maxima[k] = maximum = running_max(maximum, value);
+                maxima[k] = maximum = nan_max(maximum, value);
             }
             for (int step = 1; step < row_lanes; step *= 2) {
                 const float before = __shfl_up_sync(kWholeWarp, maximum, step, row_lanes);
-                if (lane >= step) maximum = running_max(before, maximum);
+                if (lane >= step) maximum = nan_max(before, maximum);
             }
             float before = __shfl_up_sync(kWholeWarp, maximum, 1, row_lanes);
-            before = lane == 0 ? carry : running_max(carry, before);
-            carry = running_max(carry, __shfl_sync(kWholeWarp, maximum, row_lanes - 1, row_lanes));
+            before = lane == 0 ? carry : nan_max(carry, before);
+            carry = nan_max(carry, __shfl_sync(kWholeWarp, maximum, row_lanes - 1, row_lanes));
 #pragma unroll
             for (int k = 0; k < kVector; ++k) {
-                values.values[from_end ? kVector - 1 - k : k] = from_float<T>(running_max(before, maxima[k]));
+                values.values[from_end ? kVector - 1 - k : k] = from_float<T>(nan_max(before, maxima[k]));
             }
             if (is_mine(i)) to[place(i)] = values;
         }
@@ -68,58 +68,55 @@ __global__ void __launch_bounds__(kThreads) pool_along_width(const T* x, T* y, i
 
 constexpr int kRows = 8;  // of a thread
 
-// Columns of vectors, row_vectors of them to a plane.
-template <class T, int kVector, int kColumns>
-__global__ void __launch_bounds__(kThreads) pool_along_height(const T* x, T* y, int64_t columns, int64_t height,
-                                                              int64_t row_vectors, int rows, bool from_end) {
-    using V = Vector<T, kVector>;
+// Columns of vectors, row_vectors of them to a plane. No value is calculated, so words of two values are as good as
+// single ones.
+template <class W, int kWords, int kColumns>
+__global__ void __launch_bounds__(kThreads) pool_along_height(const W* x, W* y, int64_t columns, int64_t height,
+                                                              int64_t row_vectors, int rows, W lowest, bool from_end) {
+    using V = Vector<W, kWords>;
     constexpr int kSegments = kThreads / kColumns;
-    __shared__ float maxima[kSegments][kVector][kColumns];
+    __shared__ V maxima[kSegments][kColumns];
     const int column = threadIdx.x, segment = threadIdx.y;
+    const auto include = [](V& maximum, const V& next) {
+#pragma unroll
+        for (int w = 0; w < kWords; ++w) maximum.values[w] = nan_max(maximum.values[w], next.values[w]);
+    };
     for (int64_t first = static_cast<int64_t>(blockIdx.x) * kColumns; first < columns;
          first += static_cast<int64_t>(gridDim.x) * kColumns) {
         const bool is_column = first + column < columns;
         const int64_t plane = (first + column) / row_vectors, j = (first + column) % row_vectors;
         const int64_t start = plane * height * row_vectors + j;
         const auto place = [&](int64_t i) { return start + (from_end ? height - 1 - i : i) * row_vectors; };
-        float carry[kVector];
-        for (float& value : carry) value = kLowest;
+        V carry;
+        for (W& value : carry.values) value = lowest;
         for (int64_t chunk = 0; chunk < height; chunk += rows * kSegments) {
             const int64_t i = chunk + segment * rows;
             const auto is_mine = [&](int k) { return k < rows && is_column && i + k < height; };
-            V values[kRows];
+            V values[kRows], maximum;
+            for (W& value : maximum.values) value = lowest;
 #pragma unroll
             for (int k = 0; k < kRows; ++k) {
                 if (is_mine(k)) values[k] = reinterpret_cast<const V*>(x)[place(i + k)];
             }
-            float maximum[kVector];
 #pragma unroll
-            for (int v = 0; v < kVector; ++v) {
-                maximum[v] = kLowest;
-#pragma unroll
-                for (int k = 0; k < kRows; ++k) {
-                    if (is_mine(k)) maximum[v] = running_max(maximum[v], to_float(values[k].values[v]));
-                }
-                maxima[segment][v][column] = maximum[v];
+            for (int k = 0; k < kRows; ++k) {
+                if (!is_mine(k)) continue;
+                include(maximum, values[k]);
+                values[k] = maximum;
             }
+            maxima[segment][column] = maximum;
             __syncthreads();
-#pragma unroll
-            for (int v = 0; v < kVector; ++v) {
-                float before = carry[v];
-                for (int s = 0; s < kSegments; ++s) {
-                    if (s == segment) before = carry[v];
-                    carry[v] = running_max(carry[v], maxima[s][v][column]);
-                }
-#pragma unroll
-                for (int k = 0; k < kRows; ++k) {
-                    if (!is_mine(k)) continue;
-                    before = running_max(before, to_float(values[k].values[v]));
-                    values[k].values[v] = from_float<T>(before);
-                }
+            V before = carry;
+            for (int s = 0; s < segment; ++s) include(before, maxima[s][column]);
+            carry = before;
+            if (chunk + rows * kSegments < height) {
+                for (int s = segment; s < kSegments; ++s) include(carry, maxima[s][column]);
             }
 #pragma unroll
             for (int k = 0; k < kRows; ++k) {
-                if (is_mine(k)) reinterpret_cast<V*>(y)[place(i + k)] = values[k];
+                if (!is_mine(k)) continue;
+                include(values[k], before);
+                reinterpret_cast<V*>(y)[place(i + k)] = values[k];
             }
             __syncthreads();
         }
@@ -134,13 +131,23 @@ int launch_width(const T* x, T* y, int64_t rows, int64_t width, bool from_end, v
                   rows, width / kVector, row_lanes, from_end);
 }
 
-template <class T, int kVector>
-int launch_height(const T* x, T* y, int64_t planes, int64_t height, int64_t width, bool from_end, void* stream) {
-    constexpr int kColumns = kVector == 1 ? 32 : 16, kSegments = kThreads / kColumns;
-    const int64_t columns = planes * (width / kVector), rows = divide_up<int64_t>(height, kSegments);
-    return launch(pool_along_height<T, kVector, kColumns>, divide_up<int64_t>(columns, kColumns),
-                  dim3(kColumns, kSegments), stream, x, y, columns, height, width / kVector,
-                  static_cast<int>(rows < kRows ? rows : kRows), from_end);
+template <class W, int kWords>
+int launch_height(const void* x, void* y, int64_t planes, int64_t height, int64_t row_vectors, W lowest, bool from_end,
+                  void* stream) {
+    constexpr int kColumns = kWords == 1 ? 32 : 16, kSegments = kThreads / kColumns;
+    const int64_t columns = planes * row_vectors, rows = divide_up<int64_t>(height, kSegments);
+    return launch(pool_along_height<W, kWords, kColumns>, divide_up<int64_t>(columns, kColumns),
+                  dim3(kColumns, kSegments), stream, static_cast<const W*>(x), static_cast<W*>(y), columns, height,
+                  row_vectors, static_cast<int>(rows < kRows ? rows : kRows), lowest, from_end);
+}
+
+template <class W, class T>
+W word_of(T value) {
+    if constexpr (sizeof(W) == sizeof(T)) {
+        return value;
+    } else {
+        return {value, value};
+    }
 }
 
 template <class T>
@@ -158,8 +165,13 @@ int pool(const Call& call, Axis axis, bool from_end, void* stream) {
         const auto run = fits(std::integral_constant<int, kVector>{}) ? launch_width<T, kVector> : launch_width<T, 1>;
         return run(x, y, planes * height, width, from_end, stream);
     }
-    const auto run = fits(std::integral_constant<int, 4>{}) ? launch_height<T, 4> : launch_height<T, 1>;
-    return run(x, y, planes, height, width, from_end, stream);
+    const T lowest = from_float<T>(kLowest);
+    if (!fits(std::integral_constant<int, 4>{})) {
+        return launch_height<T, 1>(x, y, planes, height, width, lowest, from_end, stream);
+    }
+    using W = typename Word<T>::type;
+    constexpr int kWords = 4 * sizeof(T) / sizeof(W);
+    return launch_height<W, kWords>(x, y, planes, height, width / 4, word_of<W>(lowest), from_end, stream);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 // A block reads half of all weights, 75 MB together, from the second-level cache: 14 us at 5.5 TB/s; each sample is
 // made twice, for both tiles of outputs, 150 MB from the first-level caches (5 us) and about 6 us of instructions. The
 // cache's rate is expected to set the pace: 2 to 4 times the tensor cores' floor. Not measured here.
+#include <cstring>
+
 #include "../core/device.h"
 #include "kernel.h"
 
@@ -140,15 +142,16 @@ class Producer {
         mask_ = channel < layout_.segment ? tap_now_.mask : 0.0f;  // an infinite one would make NaN of no channel's 0
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            pixels_[i] = V{};
+            pixels_[i] = {};
             if (channel < layout_.segment && tap_now_.sample.pixel[i] >= 0) {
                 const T* from = x_ + tap_now_.sample.pixel[i] * call_.channels + segment_ * layout_.segment + channel;
-                pixels_[i] = *reinterpret_cast<const V*>(from);
+                pixels_[i] = *reinterpret_cast<const uint4*>(from);
             }
         }
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-            weights_[i] = is_output_[i] ? *reinterpret_cast<const V*>(weight_[i]) : V{};
+            weights_[i] = {};
+            if (is_output_[i]) weights_[i] = *reinterpret_cast<const uint4*>(weight_[i]);
             weight_[i] += kStep;
         }
         if (++step_ < layout_.steps_per_tap) return;
@@ -159,16 +162,17 @@ class Producer {
     }
 
     __device__ void store(Panel<T>& panel) const {
-        V samples;
+        V samples, pixels[4];
+        std::memcpy(pixels, pixels_, sizeof(pixels));
 #pragma unroll
         for (int v = 0; v < kVector; ++v) {
             float value = 0.0f;
 #pragma unroll
-            for (int i = 0; i < 4; ++i) value += tap_now_.sample.weight[i] * to_float(pixels_[i].values[v]);
+            for (int i = 0; i < 4; ++i) value += tap_now_.sample.weight[i] * to_float(pixels[i].values[v]);
             samples.values[v] = from_float<T>(value * mask_);
         }
         panel[kOutputs + threadIdx.x / kParts][part()] = samples;
-        for (int i = 0; i < 2; ++i) panel[row(i)][part()] = weights_[i];
+        for (int i = 0; i < 2; ++i) *reinterpret_cast<uint4*>(&panel[row(i)][part()]) = weights_[i];
     }
 
   private:
@@ -184,7 +188,7 @@ class Producer {
     bool is_output_[2];
     Tap tap_now_{{{-1, -1, -1, -1}, {0.0f, 0.0f, 0.0f, 0.0f}}, 0.0f};
     float mask_ = 0.0f;
-    V pixels_[4], weights_[2];
+    uint4 pixels_[4], weights_[2];  // whole: taken apart, they would be waited for before the product
 };
 
 template <class T>

@@ -1,12 +1,11 @@
 // Plan: up to kBins bins, a block copies the logits of 128 sides, which are contiguous, to shared memory with reads of
-// 16 bytes, and each thread takes one side from there: its maximum, then both sums, in registers. Threads begin at
-// different bins, so that equal places of their rows do not fall on one bank. More bins: a warp for each side, straight
-// from memory. Boxes are finished before anything is written, and a block writes 128 contiguous values.
+// 16 bytes, and each thread takes one side from there into registers: its maximum, then both sums. The loops over 16 and
+// 17 bins, the usual numbers, are unrolled for them. More bins: a warp for each side, straight from memory. Boxes are
+// finished before anything is written, and a block writes 128 contiguous values.
 //
-// Bytes: 4r logits in, 4 values out per point (3 more in for boxes). Operations: an exponential, 2 additions, a product
-// and 2 comparisons per logit. Floor for 8400 points of 17 bins at 4.8 TB/s: 0.5 us in float, so that one image is the
-// time of a launch. Large batches reach 70 % of a copy's speed in float and 40 % in half precision by a count of the
-// machine code's instructions. Not measured.
+// Bytes: 4r logits in, 4 values out per point (3 more in for boxes). Operations: an exponential, 2 additions, 2 products
+// and a comparison per logit, 8 to 10 instructions. Floor for 8400 points of 17 bins at 4.8 TB/s: 0.5 us in float, so that
+// one image is the time of a launch. Not measured.
 #include <cmath>
 
 #include "../core/device.h"
@@ -36,41 +35,40 @@ struct Result {
     }
 };
 
-template <class T>
-__global__ void __launch_bounds__(kSides) expectations(const T* logits, Result<T> result, int64_t sides, int bins,
-                                                       bool is_vector) {
-    constexpr int kVector = 16 / static_cast<int>(sizeof(T));
+// A side's bins lie in registers: kExact of them, or if that is 0 any number up to kBins.
+template <class T, int kExact>
+__global__ void __launch_bounds__(kSides) expectations(const T* logits, Result<T> result, int64_t sides,
+                                                       int given_bins, bool is_vector) {
+    constexpr int kMost = kExact > 0 ? kExact : kBins;
+    constexpr bool kSpread = kExact > 0 && kExact % 16 == 0;  // else equal places of rows fall on few banks
+    constexpr int kVector = (kSpread ? 4 : 16) / static_cast<int>(sizeof(T));
     using V = Vector<T, kVector>;
-    __shared__ V shared[divide_up(kSides * kBins, kVector)];
-    const int thread = threadIdx.x;
+    __shared__ V shared[divide_up(kSides * (kMost + kVector), kVector)];
+    const int thread = threadIdx.x, bins = kExact > 0 ? kExact : given_bins, row_size = kSpread ? kMost + kVector : bins;
+    const auto place = [](int i) { return kSpread ? i + i / (kMost / kVector) : i; };  // of a vector
     for (int64_t first = static_cast<int64_t>(blockIdx.x) * kSides; first < sides;
          first += static_cast<int64_t>(gridDim.x) * kSides) {
         const int count = static_cast<int>(sides - first < kSides ? sides - first : kSides);
         const T* from = logits + first * bins;  // first is a multiple of 128: as well aligned as logits
         const int vectors = is_vector ? count * bins / kVector : 0;
-        for (int i = thread; i < vectors; i += kSides) shared[i] = reinterpret_cast<const V*>(from)[i];
+        for (int i = thread; i < vectors; i += kSides) shared[place(i)] = reinterpret_cast<const V*>(from)[i];
         for (int i = vectors * kVector + thread; i < count * bins; i += kSides) {
-            shared[i / kVector].values[i % kVector] = from[i];
+            shared[place(i / kVector)].values[i % kVector] = from[i];
         }
         __syncthreads();
         if (thread < count) {
-            const auto at = [&](int bin) {
-                const int i = thread * bins + bin;
-                return to_float(shared[i / kVector].values[i % kVector]);
-            };
-            float maximum = -INFINITY;  // a NaN is passed over here and makes the sums NaN
-            int bin = thread % bins;
-            const int start = bin;
-            const auto advance = [&] { bin = bin + 1 < bins ? bin + 1 : 0; };
-            do {
-                maximum = fmaxf(maximum, at(bin));
-                advance();
-            } while (bin != start);
+            const T* own = reinterpret_cast<const T*>(shared) + thread * row_size;
+            float row[kMost], maximum = -INFINITY;  // a NaN is passed over here and makes the sums NaN
+#pragma unroll
+            for (int bin = 0; bin < kMost; ++bin) {
+                row[bin] = bin < bins ? to_float(own[bin]) : -INFINITY;
+                maximum = fmaxf(maximum, row[bin]);
+            }
             Expectation expectation;
-            do {
-                expectation.add(__expf(at(bin) - maximum), static_cast<float>(bin));
-                advance();
-            } while (bin != start);
+#pragma unroll
+            for (int bin = 0; bin < kMost; ++bin) {
+                if (bin < bins) expectation.add(fast_exp(row[bin] - maximum), static_cast<float>(bin));
+            }
             result.write(first + thread, expectation.value());
         }
         __syncthreads();
@@ -92,7 +90,7 @@ __global__ void __launch_bounds__(kSides) many_expectations(const T* logits, Res
         }
         Expectation expectation;
         for (int64_t bin = lane; bin < bins; bin += kWarp) {
-            expectation.add(__expf(to_float(from[bin]) - maximum), static_cast<float>(bin));
+            expectation.add(fast_exp(to_float(from[bin]) - maximum), static_cast<float>(bin));
         }
         for (int step = kWarp / 2; step > 0; step /= 2) {
             expectation.sum += __shfl_xor_sync(kWholeWarp, expectation.sum, step);
@@ -112,8 +110,9 @@ int decode(const Tensor& logits, const void* points, const void* strides, void* 
         return launch(many_expectations<T>, divide_up<int64_t>(sides, kSides / kWarp), kSides, stream, from, result,
                       sides, bins);
     }
-    return launch(expectations<T>, divide_up<int64_t>(sides, kSides), kSides, stream, from, result, sides,
-                  static_cast<int>(bins), is_aligned<T, 16 / static_cast<int>(sizeof(T))>(from));
+    const auto run = bins == 16 ? expectations<T, 16> : bins == 17 ? expectations<T, 17> : expectations<T, 0>;
+    return launch(run, divide_up<int64_t>(sides, kSides), kSides, stream, from, result, sides, static_cast<int>(bins),
+                  is_aligned<T, 16 / static_cast<int>(sizeof(T))>(from));
 }
 
 }  // namespace

@@ -253,7 +253,17 @@ def group_composite(rng: Random) -> tuple[Any, ...]:
     with np.errstate(invalid="ignore"):
         heatmaps, limb_maps = (np.asarray(each, np.float32) for each in confidences)
     given = heatmaps, values(rng, k, 3, h, w), limb_maps, values(rng, limbs, 6, h, w)
-    return *given, links, int(rng.choice([1, 3, 8])), int(rng.choice([0, 1, 30])), 0.3, 0.2, 0.15, number(rng)
+    return (
+        *given,
+        links,
+        int(rng.choice([1, 3, 8])),
+        int(rng.choice([0, 1, 30])),
+        0.3,
+        0.2,
+        0.15,
+        number(rng),
+        int(rng.choice([1, 2])),
+    )
 
 
 CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {

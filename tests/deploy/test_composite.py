@@ -13,7 +13,7 @@ from detforge.deploy.card import Card
 from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.forms import Composite
 from detforge.deploy.forms.form import Run
-from detforge.deploy.inputs.resize import Resize
+from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.models.skeletons import COCO_PERSON
 from detforge.models.zoo import find
 
@@ -41,6 +41,44 @@ def test_people_equal_the_reference(name: str) -> None:
     frame = Resize().whole((args["H"], args["W"]))
     scores = FORM.find([Run(outputs, frame)], CARD).scores
     np.testing.assert_allclose(scores, out["scores"], atol=1e-5)
+
+
+def test_the_mirrored_image_shows_the_same_people() -> None:
+    """Sides are exchanged and positions counted from the other end, on a canvas that is wider than the image."""
+    size, place = (240, 300), Resize(pad=Pad(multiple=16))
+    frame = place.whole(size)
+    truth = people("three", 3, size[1], size[0], size=(0.5, 0.8))
+    mirrored = truth[:, COCO_PERSON.mirrored()]
+    mirrored[..., 0] = np.where(mirrored[..., 2] > 0, size[1] - 1 - mirrored[..., 0], 0)
+    form = replace(FORM, flip=True)
+    runs = []
+    for is_mirrored, poses in ((False, truth), (True, mirrored)):
+        keypoints, limbs = composite_fields(poses, frame.canvas_size[1], frame.canvas_size[0], noise=0.0)
+        outputs = {"heatmaps": keypoints[:, 1], "places": keypoints[:, 2:], "limbs": limbs[:, 1], "ends": limbs[:, 2:]}
+        runs.append(Run(outputs, frame, is_mirrored))
+    seen = truth[..., 2] > 0
+    for given in ([runs[0]], [runs[1]], runs):
+        found = form.find(given, CARD).keypoints
+        assert found.shape == truth.shape
+        apart = np.linalg.norm(found[:, None, :, :2] - 0.5 - truth[..., :2], axis=-1)
+        closest = np.where(seen, apart, 0).max(-1).argmin(0)
+        assert sorted(closest) == [0, 1, 2]
+        own = found[closest]
+        assert (own[..., 2] > 0).sum() >= seen.sum() - 1
+        both = seen & (own[..., 2] > 0)
+        assert np.linalg.norm(own[..., :2] - 0.5 - truth[..., :2], axis=-1)[both].max() < 2
+    strange = replace(COCO_PERSON, links=(), pairs=((0, 1),))
+    with pytest.raises(FieldError, match="links of both sides"):
+        replace(CARD, skeleton=strange, form=form)
+
+
+def test_two_equal_views_are_nearly_one() -> None:
+    """Limbs then end at the best cell instead of between the best two."""
+    outputs = fields(CASES["decode_three"]["args"])
+    one, both = FORM.group(outputs), FORM.group(outputs, outputs)
+    assert one.shape == both.shape
+    np.testing.assert_allclose(both[..., :2], one[..., :2], atol=2)
+    np.testing.assert_allclose(both[..., 2], one[..., 2], atol=0.05)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, -1.0, np.nan, np.inf, 1e30])

@@ -59,7 +59,9 @@ def naive(
             points = sorted(range(start, end), key=lambda p: -max(pair[0] for pair in pairs if pair[2] == p))[:top_k]
             pairs = [pair for pair in pairs if pair[2] in points and pair[1] > conf]
         else:
-            pairs = sorted((pair for pair in pairs if pair[1] > conf), key=lambda pair: -pair[0])[:top_k]
+            pairs = sorted((pair for pair in pairs if pair[1] > conf), key=lambda pair: -pair[0])
+            limited = [[pair for pair in pairs if pair[3][1] == c][:top_k] for c in range(2)]
+            pairs = [pair for one in limited for pair in one] if unit == "classes" else pairs[:top_k]
         kept += [pair[-1] for pair in pairs]
     return kept
 
@@ -87,7 +89,7 @@ def test_every_rule_of_selection(
         np.testing.assert_allclose(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)], rtol=1e-5)
 
 
-@pytest.mark.parametrize("unit", ["pairs", "points", "best"])
+@pytest.mark.parametrize("unit", ["pairs", "points", "best", "classes"])
 def test_the_best_of_all_levels(unit: str) -> None:
     values = outputs(5)
     form = Dense(STRIDES, top_k=9, unit=unit, clip="none", levels_together=True)

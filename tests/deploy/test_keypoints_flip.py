@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from detforge.deploy.card import Provenance
+from detforge.deploy.contract.parse import FieldError
 from detforge.deploy.contract.port import Arrays
 from detforge.deploy.contract.skeleton import Skeleton
 from detforge.deploy.forms import Heatmaps, Offsets, Simcc, Votes
@@ -127,6 +128,29 @@ def test_the_codec_may_measure_otherwise_than_the_crop(crop: bool, own: bool | N
     np.testing.assert_allclose(
         keypoints.values[0, 0, :2], [100, 200] + np.array([11, 5]) / steps * [90, 120], rtol=1e-6
     )
+
+
+def test_some_keypoints_are_reported() -> None:
+    """All are mirrored, also those whose partner is not reported."""
+    skeleton = replace(HAND, links=((0, 1), (1, 2), (0, 2)), colors=((1, 1, 1), (2, 2, 2), (3, 3, 3)))
+    skeleton = replace(skeleton, link_colors=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    every = Heatmaps("dark", blur=1, least_score=None)
+    form = replace(every, reports=(2, 0))
+    card = replace(find("hrnet_w32").card(("hand",), Provenance("", None, "fp32", {}), skeleton), form=form)
+    box = Crop(CANVAS).of_box(np.array([0, 0, 48, 64]), CANVAS)
+    mirrored = see(form, np.array([11, 0]) + np.array([-1, 1]) * PLACES[HAND.mirrored()])
+    seen = see(form, PLACES), mirrored, [box], card
+    [some], [whole] = form.read(*seen).columns, every.read(*seen).columns
+    np.testing.assert_array_equal(some.values, whole.values[:, [2, 0]])
+    np.testing.assert_allclose(form.read(*seen).quality, some.values[..., 2].mean(1))
+    assert (
+        some.skeleton
+        == card.reported_skeleton
+        == Skeleton(("right", "thumb"), ((1, 0),), (), (1.0, 1.0), ((3, 3, 3), (1, 1, 1)), ((0, 0, 1),))
+    )
+    assert form.nothing(card)[0].values.shape == (0, 2, 3)
+    with pytest.raises(FieldError, match="reports"):
+        replace(card, form=replace(form, reports=(3,)))
 
 
 def test_outputs_of_another_skeleton_are_refused() -> None:

@@ -10,6 +10,7 @@ from found import candidates_in
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import Proposed
 from detforge.deploy.inputs.resize import ResizedFrame
+from detforge.deploy.suppress import suppress
 
 CARD = replace(CARD, form=Proposed(), suppress=Suppress(conf=0.3))
 FRAME = ResizedFrame((40, 50), (40, 50), (64, 64))
@@ -42,3 +43,17 @@ def test_every_pair_above_the_threshold_is_found(boxes_each: int) -> None:
 def test_no_proposal_at_all() -> None:
     outputs = {"boxes": np.zeros((5, 2, 4), np.float32), "scores": np.zeros((5, 2), np.float32)}
     assert len(candidates_in(outputs, CARD, FRAME)) == 0
+
+
+def test_two_objects_of_one_proposal_stay_and_those_of_others_do_not() -> None:
+    """Set-NMS of a network that finds two objects of each class in a proposal."""
+    near = np.array([10.0, 10.0, 40.0, 30.0], np.float32)
+    outputs = {
+        "boxes": np.stack([[near, near, near, near], [near + 1, near + 1, near, near + 1]]),
+        "scores": np.array([[0.9, 0.2, 0.8, 0.7], [0.85, 0.6, 0.1, 0.1]], np.float32),
+    }
+    card = replace(CARD, form=Proposed(each=2), suppress=Suppress("set", conf=0.3, iou=0.5))
+    found = suppress(candidates_in(outputs, card, FRAME), card.suppress)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.8, 0.7])
+    assert found.labels.tolist() == [0, 0, 1]
+    assert found.proposal.tolist() == [0, 0, 0]

@@ -196,7 +196,7 @@ def test_a_spawned_process_gets_the_model(color_model: Path) -> None:
         ({"streams": -1}, "streams -1 is out of range"),
         ({"path": 5}, "path must be a string or a path, not 5"),
         ({"path": ""}, "the model is an empty string"),
-        ({"pose_model": ["a.onnx"]}, "pose_model must be a string or a path"),
+        ({"pose_model": [b"a.onnx"]}, "pose_model must be a string or a path"),
     ],
 )
 def test_options_of_another_type_are_named(color_model: Path, options: dict, words: str) -> None:

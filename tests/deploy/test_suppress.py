@@ -11,6 +11,7 @@ from oracles import iou, nms, soft_nms
 
 from detforge.deploy import _native, load
 from detforge.deploy.backends.recorded import RecordedBackend
+from detforge.deploy.columns.proposal import Proposal
 from detforge.deploy.columns.quality import Quality
 from detforge.deploy.columns.visible import Visible
 from detforge.deploy.contract.parse import FieldError
@@ -131,6 +132,41 @@ def test_guided_by_quality_equals_its_definition(threshold: float) -> None:
     np.testing.assert_array_equal(kept.scores, [np.float32(score) for score, _ in expected][:20])
 
 
+def covered(boxes: np.ndarray, order: list[int], labels: np.ndarray, threshold: float) -> list[int]:
+    """LFFD's rule, pair by pair: the shared part, with its last pixel, over the area of the worse box."""
+    kept: list[int] = []
+    for i in order:
+        x1, y1, x2, y2 = boxes[i].astype(float)
+        shares = [
+            max(0.0, min(x2, u2) - max(x1, u1) + 1) * max(0.0, min(y2, v2) - max(y1, v1) + 1) / ((x2 - x1) * (y2 - y1))
+            for k in kept
+            if labels[k] == labels[i]
+            for u1, v1, u2, v2 in [boxes[k].astype(float)]
+        ]
+        if max(shares, default=0.0) <= threshold:
+            kept.append(i)
+    return kept
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 1.0])
+def test_covered_boxes_go_as_in_lffd(threshold: float, agnostic: bool) -> None:
+    found = clusters(150, seed=5)
+    order = sorted(range(150), key=lambda i: (-found.scores[i], i))
+    labels = np.zeros(150) if agnostic else found.labels
+    expected = covered(found.boxes, order, labels, threshold)
+    kept = suppress(found, Suppress("covered", iou=threshold, max_det=20, class_agnostic=agnostic))
+    np.testing.assert_array_equal(kept.boxes, found.boxes[expected][:20])
+
+
+def test_a_small_box_in_a_large_one_is_covered() -> None:
+    boxes = np.array([[0, 0, 100, 100], [40, 40, 60, 60], [300, 300, 320, 320]], np.float32)
+    better, worse = detections(boxes, np.float32([0.9, 0.8, 0.7]), [0, 0, 0]), np.float32([0.7, 0.8, 0.9])
+    assert len(suppress(better, Suppress("covered", iou=0.5))) == 2
+    assert len(suppress(replace(better, scores=worse), Suppress("covered", iou=0.5))) == 3
+    assert len(suppress(better[[]], Suppress("covered", iou=0.5))) == 0
+
+
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("inclusive", [False, True])
 def test_visible_regions_decide_and_whole_boxes_stay(threshold: float, inclusive: bool) -> None:
@@ -142,6 +178,28 @@ def test_visible_regions_decide_and_whole_boxes_stay(threshold: float, inclusive
     kept = suppress(found.with_columns(Visible(seen)), spec)
     np.testing.assert_array_equal(kept.boxes, found.boxes[expected])
     np.testing.assert_array_equal(kept.scores, found.scores[expected])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_boxes_of_one_proposal_stay_together(threshold: float, inclusive: bool) -> None:
+    found = clusters(150, seed=8)
+    proposals = np.arange(150) // 2
+    ends = (found.boxes + np.array([0, 0, inclusive, inclusive], np.float32)).astype(np.float64)
+    kept: list[int] = []
+    for i in np.argsort(-found.scores, kind="stable"):
+        rivals = [j for j in kept if found.labels[j] == found.labels[i] and proposals[j] != proposals[i]]
+        if all(iou(ends[i], ends[j]) <= threshold for j in rivals):
+            kept.append(int(i))
+    spec = Suppress(kind="set", iou=threshold, max_det=20, inclusive=inclusive)
+    left = suppress(found.with_columns(Proposal(proposals)), spec)
+    np.testing.assert_array_equal(left.boxes, found.boxes[kept[:20]])
+    np.testing.assert_array_equal(left.proposal, proposals[kept[:20]])
+
+
+def test_joined_proposals_are_different_ones() -> None:
+    parts = [Proposal(np.array(values)) for values in ([1, 0, 1], [], [0, 2])]
+    np.testing.assert_array_equal(Proposal.joined(parts).values, [1, 0, 1, 2, 4])
 
 
 def test_two_people_behind_one_another_are_two_by_what_can_be_seen() -> None:

@@ -63,7 +63,8 @@ def test_the_file_agrees_with_pytorch(report):
     assert comparison.detections >= 2 * per_image
     assert {shape[0] for shape in comparison.runs} == {1, 2}
     # CID's graph picks pixels: in half precision one may jump to another that is as high.
-    assert all(row.cosine > 0.998 for row in comparison.outputs.values())
+    least = 0.998 if report.card.form.kind == "people" else 0.9999
+    assert all(row.cosine > least for row in comparison.outputs.values())
     if report.card.provenance.precision == "fp32":
         assert comparison.match_rate == 1.0
 
@@ -71,8 +72,9 @@ def test_the_file_agrees_with_pytorch(report):
 def test_the_card_says_what_a_pose_is(report):
     card = Card.from_json(OrtBackend(str(report.path)).metadata[METADATA_KEY])
     assert card == report.card
-    assert card.form.task == "pose" and card.labels == ("person",)
-    assert len(card.skeleton.keypoints) == len(card.skeleton.sigmas) in (17, 18)
+    variant = find(card.model)
+    assert card.form.task == "pose" and card.labels == variant.labels
+    assert card.skeleton == variant.skeleton
 
 
 def test_keypoints_are_those_of_pytorch(report):
@@ -84,7 +86,7 @@ def test_keypoints_are_those_of_pytorch(report):
         assert abs(len(found) - len(expected)) <= 2  # who is a person hangs on differences of nearly equal tags
         return
     found, expected = model(IMAGE, BOXES), twin(IMAGE, BOXES)
-    assert found.keypoints.shape == (2, 17, 3) and np.isfinite(found.keypoints).all()
+    assert found.keypoints.shape == (2, len(model.card.skeleton.keypoints), 3) and np.isfinite(found.keypoints).all()
     if report.card.provenance.precision == "fp16":
         return  # the maps of random weights are so flat that half precision moves their peaks
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5, rtol=1e-4)
@@ -104,11 +106,13 @@ def test_networks_that_have_one_size(name, tmp_path):
         export(name, checkpoint="random", imgsz=(64, 128), output=tmp_path / "m.onnx")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_refinement_runs_behind_a_pose_network(precision, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "precision"), [("posefix_test", "fp32"), ("posefix_test", "fp16"), ("hintpose_test", "fp16")]
+)
+def test_a_refinement_runs_behind_a_pose_network(name, precision, tmp_path):
     poses, refiner = tmp_path / "poses.onnx", tmp_path / "refiner.onnx"
     export("simplebaseline_test", checkpoint="random", verify="off", output=poses)
-    report = export("posefix_test", checkpoint="random", precision=precision, output=refiner)
+    report = export(name, checkpoint="random", precision=precision, output=refiner)
     assert report.comparison.problem is None
     before, after = load(str(poses))(IMAGE, BOXES), load(str(poses), refine=str(refiner))(IMAGE, BOXES)
     assert after.keypoints.shape == (2, 17, 3) and np.isfinite(after.keypoints).all()

@@ -48,3 +48,21 @@ def test_lost_proposals_count() -> None:
     for value in got.values():
         value[:, 5] = 0
     assert problem(got) == "only 39 of 40 detections match"
+
+
+def test_padding_alone_is_the_same_only_as_padding() -> None:
+    full, empty = outputs(), {name: np.zeros_like(value) for name, value in outputs().items()}
+    for got, expected, problems in ((empty, empty, False), (full, empty, True), (empty, full, True)):
+        comparison = Comparison(TOLERANCES["fp32"])
+        compare_outputs(comparison, got, expected, Proposed(), (320, 480))
+        assert (comparison.problem is not None) == problems
+
+
+def test_rows_of_one_region_are_told_apart_by_score() -> None:
+    expected = outputs()
+    expected["proposals"][:, 1::2] = expected["proposals"][:, ::2]
+    order = np.random.default_rng(1).permutation(50)
+    comparison = Comparison(TOLERANCES["fp32"])
+    got = {name: value[:, order] for name, value in expected.items()}
+    compare_outputs(comparison, got, expected, Proposed(), (320, 480))
+    assert comparison.problem is None

@@ -183,7 +183,9 @@ void border_align(Draw& draw) {
             if (is_inside(at_x, static_cast<int>(w)) && is_inside(at_y, static_cast<int>(h))) {
                 const Neighbours u = neighbours(at_x, static_cast<int>(w)), v = neighbours(at_y, static_cast<int>(h));
                 const float *upper = plane + v.low * w, *lower = plane + v.high * w;
-                sample = bilinear(upper[u.low], upper[u.high], lower[u.low], lower[u.high], u.fraction, v.fraction);
+                const float above = upper[u.low] + (upper[u.high] - upper[u.low]) * u.fraction;
+                const float below = lower[u.low] + (lower[u.high] - lower[u.low]) * u.fraction;
+                sample = above + (below - above) * v.fraction;
             }
             expected = std::max(expected, sample);
         }

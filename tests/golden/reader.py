@@ -37,6 +37,11 @@ class Sample:
             differences[i] / (self.std or 1)
         ), f"{ours[i]:.7g} at {place}, the reference's {self.values[i]:.7g}"
 
+    def without(self, rows: NDArray[Any]) -> "Sample":
+        """The same without the values of some rows of the tensor."""
+        kept = ~np.isin(self.positions // prod(self.shape[1:]), rows)
+        return Sample(self.shape, self.std, self.positions[kept], self.values[kept])
+
     def log(self) -> "Sample":
         """The same of the tensor's logarithms, in standard deviations of these."""
         values = np.log(self.values)

@@ -30,6 +30,8 @@ OPERATORS = {
         "ops_d2det",
         [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
     ),
+    "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
+    "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -133,9 +135,14 @@ OPERATORS = {
     ),
     "displaced_poses": ("ops_spm", [f"hier_{scene}" for scene in ("three", "crowd", "occluded", "noisy")]),
     "affinity": ("ops_openpose", [f"targets_{case}" for case in ("one", "three", "crowd", "border", "occluded")]),
+    "composite_labels": ("ops_pifpaf", ["target_cif_lab1", "target_caf_lab1", "target_cif_lab2", "target_caf_lab2"]),
     "openpose": ("ops_openpose", [f"decode_{scene}" for scene in SCENES] + ["flip", "preprocess"]),
     "simplepose": ("ops_simplepose", [f"decode_{scene}" for scene in (*SCENES, "multiscale")]),
     "pifpaf": ("ops_pifpaf", [f"decode_{scene}" for scene in (*SCENES, "weak")]),
+    "gaussfit": (
+        "ops_gaussfit",
+        [f"lsq_{case}" for case in ("clean", "clean_s15", "border", "noise_05", "u8", "second", "degenerate")],
+    ),
     "head_losses": (
         "ops_head_losses",
         [f"{kind}_loss" for kind in ("retina", "atss", "gfl", "vfnet", "autoassign", "freeanchor", "pisa_retina")]
@@ -152,6 +159,7 @@ WHOLE = (
     "prroi_pool",
     "deform_roi_pool",
     "text_regions",
+    "d2det",
 )
 """Operators whose sums are over the whole batch, whose boxes name an image, or have corners."""
 
@@ -164,10 +172,15 @@ SLOW = (
     "centripetalnet_hg104",
     "pisa_faster_r50",
     *("ga_faster_r50", "sabl_faster_r50", "sabl_cascade_r50"),
+    "d2det_r50",
+    "crowddet_r50",
+    "double_head_ext_r50",
 )
 """Networks that are run on one image only."""
 LEAST = {"extremenet_hg104": 0.01}
 """Scores below which there are copies of suppressed boxes."""
+DETECTORS_OF_POSES = ("directpose_r50",)
+"""Pose networks whose keypoints are beside boxes, as those of faces."""
 UNREAD = ("f0/2", "f1/2", "f2/2")
 """Sums of maps that only ASFF's authors draw."""
 MIXED = ("hand_hrnetv2_w18_udp",)
@@ -181,7 +194,12 @@ def trim_network(source: Path, name: str) -> None:
     with np.load(source / f"{name}.npz") as file:
         full = dict(file)
     meta, state = json.loads(bytes(full["meta"])), json.loads(bytes(full["state"]))
-    (trim_pose if meta["kind"] == "pose" else trim_detector)(name, full, meta, state)
+    if name in DETECTORS_OF_POSES:
+        names = {"bboxes": "bboxes", "scores": "scores", "kps": "keypoints"}
+        full |= {f"a/det/{ours}": full[f"a/pose/{theirs}"] for ours, theirs in names.items()}
+        full["a/det/labels"] = np.zeros(len(full["a/det/scores"]), np.int64)
+    is_pose = meta["kind"] == "pose" and name not in DETECTORS_OF_POSES
+    (trim_pose if is_pose else trim_detector)(name, full, meta, state)
 
 
 def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
@@ -207,8 +225,13 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
         if case.get("flip"):
             cases[tag]["flip"] = True
         arrays |= {f"{tag}/raw/{key}": full[f"{tag}/raw/{key}"][:: STEPS[tag]] for key in case["raw"]}
+        if meta["kind"] == "text":  # without detections
+            continue
+        kept = full[f"{tag}/det/scores"] > LEAST.get(name, 0)
+        if name.startswith("crowddet"):  # which keeps boxes without area
+            kept &= (full[f"{tag}/det/bboxes"][:, 2:] > full[f"{tag}/det/bboxes"][:, :2]).all(1)
         for ours, theirs in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels")):
-            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][full[f"{tag}/det/scores"] > LEAST.get(name, 0)]
+            arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"][kept]
         if f"{tag}/det/kps" in full:
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
         if f"{tag}/proposals/bboxes" in full:

@@ -18,19 +18,24 @@ from torch import Tensor, nn
 
 from detforge.deploy.card import Card
 from detforge.deploy.contract.port import Arrays
+from detforge.deploy.results.instances import Instances
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.asff import ASFFHead
 from detforge.models.heads.associative import AssociativeHead
 from detforge.models.heads.center import CenterHead
 from detforge.models.heads.center_pose import CenterPoseHead
 from detforge.models.heads.corner import CornerHead
+from detforge.models.heads.crowd import CrowdHead
+from detforge.models.heads.d2det import D2DetRoIHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
 from detforge.models.heads.guided import GuidedRetinaHead
 from detforge.models.heads.guided_rpn import GuidedRPNHead
 from detforge.models.heads.heatmap import HeatmapHead
+from detforge.models.heads.lffd import LFFDHead
 from detforge.models.heads.mspn import MSPNHead
 from detforge.models.heads.nanodet import NanoDetHead
+from detforge.models.heads.nsrm import StructureHead
 from detforge.models.heads.picodet import AlignedHead
 from detforge.models.heads.regression import RegressionHead
 from detforge.models.heads.rtmcc import RTMCCHead
@@ -45,6 +50,7 @@ from detforge.models.heads.yolo import CellHead, YOLOv3Head
 from detforge.models.heads.yolof import YOLOFHead
 from detforge.models.heads.yolox import YOLOXHead
 from detforge.models.heads.yunet import YuNetHead
+from detforge.models.two_stage import RoIHead, Stage
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
@@ -123,6 +129,13 @@ def _(head: YuNetHead, card: Card) -> Card:
 
 
 @reference_card.register
+def _(head: LFFDHead, card: Card) -> Card:
+    """It clips boxes to the padded image."""
+    card = replace(card, form=replace(card.form, top_k=1000, clip="canvas"))
+    return replace(card, suppress=replace(card.suppress, conf=0.8, iou=0.3, max_det=10_000))
+
+
+@reference_card.register
 def _(head: ASFFHead, card: Card) -> Card:
     return replace(card, suppress=replace(card.suppress, conf=0.01))
 
@@ -130,6 +143,40 @@ def _(head: ASFFHead, card: Card) -> Card:
 @reference_card.register
 def _(head: CellHead, card: Card) -> Card:
     return replace(card, suppress=replace(card.suppress, conf=0.25))
+
+
+@reference_card.register
+def _(head: D2DetRoIHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.03))
+
+
+@reference_card.register
+def _(head: CrowdHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=0.01, max_det=10_000))
+
+
+@reference_card.register
+def _(head: RoIHead, card: Card) -> Card:
+    return reference_card(head.bbox_head, card)
+
+
+@singledispatch
+def reference_found(head: nn.Module, found: Instances, outputs: Arrays, count: int) -> Instances:
+    """The `count` detections that the reference returns, of all those that are left."""
+    return found
+
+
+@reference_found.register
+def _(head: RoIHead, found: Instances, outputs: Arrays, count: int) -> Instances:
+    return reference_found(head.bbox_head, found, outputs, count)
+
+
+@reference_found.register
+def _(head: CrowdHead, found: Instances, outputs: Arrays, count: int) -> Instances:
+    """It returns those of the first proposals, not the best."""
+    scores = outputs["scores"].reshape(-1)
+    places = [int(np.flatnonzero(scores == score)[0]) for score in found.scores]
+    return found[np.argsort(places, kind="stable")[:count]]
 
 
 @singledispatch
@@ -151,6 +198,24 @@ def head_outputs(head: nn.Module, given: Any, samples: Samples) -> Outputs:
     if isinstance(given, Mapping):
         return list(given.values())
     return [given] if isinstance(given, Tensor) and "head/0" in samples else given
+
+
+@singledispatch
+def stage_outputs(head: nn.Module, stages: Sequence[Stage], samples: Samples) -> Outputs:
+    """What the reference's second stage gives, from the stages of ours."""
+    own = head.bbox_head
+    heads = own if isinstance(own, nn.ModuleList) else [own] * len(stages)
+    return {
+        f"roi{i}": head_outputs(one, {name: x[0] for name, x in stage.logits.items()}, samples)
+        for i, (one, stage) in enumerate(zip(heads, stages, strict=True))
+    }
+
+
+@stage_outputs.register
+def _(head: D2DetRoIHead, stages: Sequence[Stage], samples: Samples) -> Outputs:
+    """The pooled features are in the scores."""
+    scores, boxes = ([x[0] for x in stage.logits.values()] for stage in stages)
+    return {"roi0": scores, "d2det": boxes, "bbox_roi_feats": None}
 
 
 @head_outputs.register
@@ -276,6 +341,13 @@ def _(head: MSPNHead, given: Tensor, samples: Samples) -> Outputs:
     """The last unit's maps; those of the others serve training alone."""
     last = sum(name.startswith("head/") for name in samples) - 1
     return dict.fromkeys(range(last)) | {last: given}
+
+
+@head_outputs.register
+def _(head: StructureHead, given: list[Tensor], samples: Samples) -> Outputs:
+    """The masks' probabilities, and the heatmaps, each of all stages together."""
+    masks, maps = (torch.stack(stages, 1) for stages in (given[: head.each], given[head.each :]))
+    return {"limb": masks.sigmoid(), "conf": maps}
 
 
 @head_outputs.register

@@ -10,7 +10,9 @@ from reference import backbone_levels, head_outputs, numbered
 from torch import Tensor, nn
 
 from detforge.models.heads.asff import ASFFHead
+from detforge.models.heads.directpose import DirectPoseHead
 from detforge.models.heads.extreme import ExtremeHead
+from detforge.models.heads.lffd import LFFDHead
 from detforge.models.heads.refinedet import RefineDetHead
 from detforge.models.heads.retina import RetinaHead
 from detforge.models.heads.saccade import SaccadeHead
@@ -65,6 +67,12 @@ def _(head: RetinaHead, model: nn.Module, case: Case, levels: Levels, features: 
         tensors[f"reg{call}"] = points_first([deltas]).reshape(1, -1, 4)
         tensors[f"cls{call}"] = points_first([classes]).reshape(1, -1, head.classes)
     return tensors
+
+
+@named.register
+def _(head: LFFDHead, model: nn.Module, case: Case, levels: Levels, features: Any, logits: Logits) -> Any:
+    """Its scores are those of the object alone."""
+    return numbered("score", [x.softmax(1)[:, :1] for x in logits["classes"]]) | numbered("bbox", logits["edges"])
 
 
 @named.register
@@ -132,6 +140,14 @@ def _(head: ASFFHead, model: nn.Module, case: Case, levels: Levels, features: An
         weights = fusion.weights(fusion.resized(maps))
         tensors |= {f"n{i}": maps[i], f"f{i}/0": x, f"f{i}/1": weights, f"fusion_weight/{i}": weights}
     return tensors
+
+
+@named.register
+def _(head: DirectPoseHead, model: nn.Module, case: Case, levels: Levels, features: Any, logits: Logits) -> Any:
+    """Its coarsest levels are not read."""
+    names = {"classes": "cls", "quality": "centerness", "keypoints": "kps"}
+    tensors = numbered("fpn", [*features, None, None])
+    return tensors | {k: v for ours, theirs in names.items() for k, v in numbered(theirs, logits[ours]).items()}
 
 
 def _by_anchor(values: Tensor, sizes: Sequence[int], anchors: int) -> Tensor:

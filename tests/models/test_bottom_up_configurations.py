@@ -4,26 +4,17 @@ import numpy as np
 import pytest
 import torch
 from golden.reader import load_ops, rng, weight
-from small_configs import bottom_up_old
+from small_configs import COCO_META, bottom_up_old
 
 from detforge.deploy.loader import assemble
 from detforge.export.bench_peer import TorchBackend
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.config.text import ConfigError, Text, read_text
 from detforge.models.config.variant import describe
-from detforge.models.skeletons import COCO_PERSON
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
 CASES = {case["name"]: case for case in load_ops("bottom_up_configurations")}
-META = {
-    "dataset_meta": {
-        "keypoint_name2id": {name: i for i, name in enumerate(COCO_PERSON.keypoints)},
-        "flip_indices": list(COCO_PERSON.mirrored()),
-        "skeleton_links": [list(link) for link in COCO_PERSON.links],
-        "sigmas": list(COCO_PERSON.sigmas),
-    }
-}
 
 
 def photo() -> np.ndarray:
@@ -34,7 +25,7 @@ def photo() -> np.ndarray:
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_people_are_those_of_the_framework(name: str) -> None:
     case = CASES[name]
-    variant = describe(read_text(case["args"]["cfg"]), META).variant
+    variant = describe(read_text(case["args"]["cfg"]), COCO_META).variant
     state = {key: torch.from_numpy(weight(key, tuple(shape), 1.0)) for key, shape in case["args"]["state"].items()}
     model = load_variant(variant, Checkpoint(state, name, None, None))
     card = variant.card(variant.labels, None)
@@ -61,7 +52,7 @@ SMALL = {"width": 8, "modules": (1, 1, 1)}
 
 @pytest.mark.parametrize("name", OLD)
 def test_models_are_what_their_configuration_of_mmpose_0x_describes(name: str) -> None:
-    variant, described = find(name), describe(Text(bottom_up_old(**OLD[name]), {}), META).variant
+    variant, described = find(name), describe(Text(bottom_up_old(**OLD[name]), {}), COCO_META).variant
     assert shapes(described) == shapes(variant)
     assert described.input.place == variant.input.place
     np.testing.assert_allclose(described.input.std, variant.input.std)
@@ -91,7 +82,7 @@ def test_keys_that_are_not_supported_are_named(part, key, value, words) -> None:
     keys = bottom_up_old(higher=True, **SMALL)
     keys["model"][part][key] = value
     with pytest.raises(ConfigError, match=words):
-        describe(Text(keys, {}), META)
+        describe(Text(keys, {}), COCO_META)
 
 
 def test_scales_and_centres_must_agree_between_transforms() -> None:
@@ -102,11 +93,11 @@ def test_scales_and_centres_must_agree_between_transforms() -> None:
         keys = bottom_up_old(higher=True, **SMALL)
         keys["data"]["test"]["pipeline"][1].update(changes)
         with pytest.raises(ConfigError, match=words):
-            describe(Text(keys, {}), META)
+            describe(Text(keys, {}), COCO_META)
     keys = bottom_up_old(udp=True, **SMALL)
     keys["model"]["test_cfg"] |= {"use_udp": False, "align_corners": False}
     with pytest.raises(ConfigError, match="use_udp"):
-        describe(Text(keys, {}), META)
+        describe(Text(keys, {}), COCO_META)
 
 
 def test_maps_larger_than_the_image_and_types_that_are_no_texts_are_refused() -> None:
@@ -115,7 +106,7 @@ def test_maps_larger_than_the_image_and_types_that_are_no_texts_are_refused() ->
         "num_deconv_layers"
     ]  # three by default, which enlarge maps of stride 4 eightfold
     with pytest.raises(ConfigError, match=r"model\.head\.deconv_out_channels is .*: maps no larger than the image"):
-        describe(Text(keys, {}), META)
+        describe(Text(keys, {}), COCO_META)
     keys["model"]["type"] = {"type": "AssociativeEmbedding"}
     with pytest.raises(ConfigError, match=r"model\.type is .*; supported: a text"):
-        describe(Text(keys, {}), META)
+        describe(Text(keys, {}), COCO_META)

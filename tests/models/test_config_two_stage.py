@@ -15,6 +15,7 @@ from detforge.models.config.text import ConfigError, Text
 from detforge.models.config.variant import describe
 from detforge.models.proposals import ProposalRule
 from detforge.models.regions import RegionFeatures
+from detforge.models.zoo import find
 
 STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
 META = {"dataset_meta": {"classes": tuple(f"class {i}" for i in range(80))}}
@@ -71,6 +72,23 @@ SIDES |= {"type": "SABLHead", "reg_class_agnostic": True, "norm_cfg": None}
 
 def by_sides(growth: float) -> dict[str, Any]:
     return SIDES | {"bbox_coder": {"type": "BucketingBBoxCoder", "num_buckets": 14, "scale_factor": growth}}
+
+
+CROWD_HEAD = box_head(type="MultiInstanceBBoxHead", with_refine=True, num_shared_fcs=2, num_classes=1)
+CROWD = {"type": "MultiInstanceRoIHead", "bbox_head": CROWD_HEAD}
+
+
+def crowd() -> dict[str, Any]:
+    """OpenMMLab's CrowdDet with refinement."""
+    rpn = {"nms_pre": 1200, "max_per_img": 1000, "nms": {"type": "nms", "iou_threshold": 0.7}, "min_bbox_size": 2}
+    keys = model(CROWD, rpn) | {"type": "CrowdDet"}
+    keys["neck"] |= {"upsample_cfg": {"mode": "bilinear", "align_corners": False}}
+    keys["rpn_head"]["loss_cls"]["use_sigmoid"] = False
+    keys["rpn_head"]["bbox_coder"] |= {"clip_border": False}
+    keys["rpn_head"]["anchor_generator"] |= {"ratios": (1.0, 2.0, 3.0), "centers": ((8, 8),) * 5}
+    layer = {"type": "RoIAlign", "output_size": 7, "sampling_ratio": -1, "aligned": True, "use_torchvision": True}
+    keys["roi_head"]["bbox_roi_extractor"] |= {"roi_layer": layer}
+    return keys
 
 
 def described(keys: dict[str, Any]) -> Any:
@@ -135,6 +153,29 @@ def test_guided_anchors() -> None:
     assert head.rule == ProposalRule(1500, 0.6, 900)
     with pytest.raises(ConfigError, match=r"loc_filter_thr is 0\.1"):
         described(keys | {"rpn_head": keys["rpn_head"] | {"loc_filter_thr": 0.1}})
+
+
+def test_a_configured_crowddet_is_the_named_one() -> None:
+    variant, named = described(crowd()), find("crowddet_r50_refine")
+    with torch.device("meta"):
+        network, expected = variant.build(1), named.build(1)
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
+    assert shapes == {key: shape for key, shape, _ in read_manifest("crowddet_r50_refine")["state"]}
+    assert network.rpn_head.rule == expected.rpn_head.rule
+    assert network.rpn_head.anchors == expected.rpn_head.anchors
+    assert network.rpn_head.softmax
+    assert network.neck.upsample == expected.neck.upsample == "bilinear"
+    assert network.roi_head.features == expected.roi_head.features
+    assert (variant.form, variant.suppress.kind) == (named.form, named.suppress.kind)
+    assert variant.classes_key == named.classes_key
+
+
+@pytest.mark.parametrize("centers", [((8, 8),) * 4, ((8, 8),) * 4 + ((16, 16),)])
+def test_centres_that_differ_by_level_are_refused(centers: tuple[tuple[int, int], ...]) -> None:
+    keys = crowd()
+    keys["rpn_head"]["anchor_generator"]["centers"] = centers
+    with pytest.raises(ConfigError, match=r"anchor_generator\.centers"):
+        described(keys)
 
 
 def test_proposals_as_written_before_mmdet_2_4() -> None:

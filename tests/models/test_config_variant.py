@@ -169,6 +169,8 @@ OLD_INFO = {
     "joint_weights": (1.0, 1.0, 1.0),
     "sigmas": (0.02, 0.03, 0.03),
 }
+CPM_TRUNK = {"type": "CPM", "in_channels": 3, "out_channels": 3, "feat_channels": 16, "middle_channels": 8}
+CPM_TRUNK |= {"num_stages": 2}
 OLD_HEAD = {"type": "TopdownHeatmapSimpleHead", "in_channels": 64, "out_channels": 3, "num_deconv_layers": 3}
 OLD_HEAD |= {"num_deconv_filters": (16, 16, 16), "num_deconv_kernels": (4, 4, 4), "extra": {"final_conv_kernel": 1}}
 OLD_HEAD |= {"loss_keypoint": {"type": "JointsMSELoss"}}
@@ -206,6 +208,44 @@ def test_a_pose_network_of_mmpose_0(test, form):
     assert skeleton.sigmas == (0.02, 0.03, 0.03)
     assert (skeleton.colors, skeleton.link_colors) == (((1, 2, 3),) * 3, ((1, 2, 3),))
     assert {key.split(".")[0] for key in variant.build(3).state_dict()} == {"backbone", "head"}
+
+
+def old_keys(network):
+    state = network.state_dict()
+    return {f"keypoint_{key}" if key.startswith("head.") else key: value for key, value in state.items()}
+
+
+def test_grouped_layers_of_mmpose_0():
+    """The head of ViPNAS, whose defaults differ from those of the simple one."""
+    model, data = mmpose0({"post_process": "default"})
+    head = {"type": "ViPNASHeatmapSimpleHead", "in_channels": 64, "out_channels": 3, "num_deconv_groups": (8, 4, 2)}
+    variant = described(model | {"keypoint_head": head}, data, {}).variant
+    layers = variant.build(3).head.deconv_layers
+    assert [tuple(layers[3 * i].weight.shape) for i in range(3)] == [(64, 18, 4, 4), (144, 36, 4, 4), (144, 72, 4, 4)]
+    assert fits(variant, Checkpoint(old_keys(variant.build(3)), "old.pth", None, None))
+
+
+@pytest.mark.parametrize("kernel", [0, 1])
+def test_stages_of_mmpose_0(kernel):
+    """A stacked hourglass with a last layer for each stack, of which the last counts, and a CPM that gives maps."""
+    model, data = mmpose0({"post_process": "default"})
+    data["data_cfg"] = {"image_size": (64, 96), "heatmap_size": (16, 24) if kernel else (8, 12), "num_joints": 3}
+    trunk = {"type": "HourglassNet", "num_stacks": 2, "feat_channel": 16} if kernel else CPM_TRUNK
+    head = {"type": "TopdownHeatmapMultiStageHead", "in_channels": 16 if kernel else 3, "out_channels": 3}
+    head |= {"num_stages": 2, "num_deconv_layers": 0, "extra": {"final_conv_kernel": kernel}}
+    head |= {"loss_keypoint": {"type": "JointsMSELoss"}}
+    if kernel:
+        trunk |= {"downsample_times": 1, "stage_channels": (16, 24), "stage_blocks": (1, 1)}
+    variant = described(model | {"backbone": trunk, "keypoint_head": head}, data, {}).variant
+    network = variant.build(3)
+    state = network.state_dict()
+    if not kernel:
+        assert not [key for key in state if key.startswith("head.")]
+        return
+    assert state["head.final_layer.weight"].shape == (3, 16, 1, 1)
+    old = {key.replace("head.final_layer", "keypoint_head.multi_final_layers.1"): value for key, value in state.items()}
+    old |= {f"keypoint_head.multi_final_layers.0.{part}": torch.zeros(3) for part in ("weight", "bias")}
+    assert fits(variant, Checkpoint(old, "old.pth", None, None))
 
 
 def test_offsets_of_mmpose_0():
@@ -273,7 +313,8 @@ def _other_pose(**changes):
         ((network({}), crops(padding=1), person()), "pipeline[2].padding is 1, which is not supported"),
         ((network({}, decoder=DECODER | {"blur_kernel_size": 10}), crops(), person()), "is 10; supported: an odd"),
         ((network({}, decoder=DECODER | {"input_size": (0, 96)}), crops(), person()), "decoder.input_size is (0, 96)"),
-        (_other_pose(output_keypoint_indices=(0, 1)), "model.test_cfg.output_keypoint_indices is (0, 1)"),
+        (_other_pose(output_keypoint_indices=(0, 9)), "output_keypoint_indices is (0, 9); supported: indices below 3"),
+        (_other_pose(output_keypoint_indices=(0, 0)), "output_keypoint_indices is (0, 0); supported: indices below 3"),
         (_other_pose(flip_mode="offset"), "model.test_cfg.flip_mode is 'offset'"),
         ((network({}, out_channels=4), crops(), person()), "model.head has 4 keypoints and meta names 3"),
         ((network({}), crops(), {}), "meta.dataset_meta is missing"),

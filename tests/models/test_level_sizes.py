@@ -6,7 +6,7 @@ import torch
 from detforge.models.zoo import find
 
 
-@pytest.mark.parametrize("name", ["fcos_hrnet_test", "nas_fpn_test", "gfl_test"])
+@pytest.mark.parametrize("name", ["fcos_hrnet_test", "nas_fpn_test", "gfl_test", "lffd_test"])
 @pytest.mark.parametrize("size", [(160, 224), (352, 256), (288, 416)])
 def test_levels_are_as_large_as_the_card_says(name, size):
     variant = find(name)

@@ -1,6 +1,7 @@
 """Pose networks against OpenMMLab's numbers, tensor by tensor and keypoint by keypoint."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.config.text import Text
 from detforge.models.config.variant import describe
+from detforge.models.heads.nsrm import StructureHead
 from detforge.models.variant import Variant
 
 TOP_DOWN = networks("heatmap", "offsets", "hough", "simcc", "coordinates")
@@ -44,12 +46,21 @@ def run(request: pytest.FixtureRequest) -> Run:
         levels = model.backbone(image)
         features = model.neck(levels)
         maps = model.head(features)
-        named = numbered("backbone", backbone_levels(levels, golden.raw))
-        if "neck/0" in golden.raw:
-            named |= numbered("neck", [x.view(golden.raw["neck/0"].shape) for x in features])
-        named |= numbered("refine" if "refine" in golden.raw else "head", head_outputs(model.head, maps, golden.raw))
-        views = model.head.decode(maps), model(image.flip(3))
+        named = names_of_reference(model, golden, levels, features, maps)
+        flips = any(case.flip for case in golden.cases.values())
+        views = [model.head.decode(maps), *([model(image.flip(3))] if flips else [])]
     return Run(golden, variant, model, named, {name: torch.cat([view[name] for view in views]) for name in views[0]})
+
+
+def names_of_reference(
+    model: nn.Module, golden: PoseGolden, levels: Any, features: Any, maps: Any
+) -> dict[str, Tensor | Logarithms | None]:
+    if isinstance(model.head, StructureHead):
+        return {"features": levels, **head_outputs(model.head, maps, golden.raw)}
+    named = numbered("backbone", backbone_levels(levels, golden.raw))
+    if "neck/0" in golden.raw:
+        named |= numbered("neck", [x.view(golden.raw["neck/0"].shape) for x in features])
+    return named | numbered("refine" if "refine" in golden.raw else "head", head_outputs(model.head, maps, golden.raw))
 
 
 def test_every_tensor_equals_the_reference(run: Run) -> None:

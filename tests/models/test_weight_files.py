@@ -1,9 +1,10 @@
-"""Weights in files that are not PyTorch's: NumPy's .npz, Paddle's .pdparams and Detectron2's .pkl."""
+"""Weights in files that are not PyTorch's: .npz, Paddle's .pdparams, Detectron2's .pkl and MXNet's .params."""
 
 import base64
 import io
 import os
 import pickle
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -36,6 +37,12 @@ PADDLE = (
     b"otZ3+qtdu882uEfAxhvaY8gy+wvEGM2y"
 )
 """A file of `paddle.save` (2.6.2) with a linear layer and a batch norm, compressed."""
+
+MXNET = (
+    b"eNoTYmRAASxQ+uSvyT9BNBMUgwAzlEbV0mAPJByACIgbgHgBEB9wgOlnRNKPZhVQ3wF7ZHXo5oP12QDNdkJWxYimig2I2dFczwulE4vSrdKS48tT"
+    b"M9MzSrhRBZMyE4uFYEKlFVZJefG5+WWZeenxuamJeRxIiotLUgsA3ugnng=="
+)
+"""A file of `mxnet.nd.save` (1.9.1), compressed."""
 
 
 def refusal(path: Path) -> str:
@@ -94,6 +101,59 @@ def test_a_file_that_paddle_wrote_is_read(tmp_path: Path) -> None:
     assert state["fc.weight"].tolist() == [[1, 2, 3], [4, 5, 6]]
     assert state["fc.bias"].tolist() == [0.5, 1.5, 2.5]
     assert state["bn._variance"].tolist() == [1, 1, 1]
+
+
+def params(arrays: dict[str, np.ndarray], magic: int = 0xF993FAC9) -> bytes:
+    """What MXNet writes: a list of arrays, then their names."""
+    kinds = {"float32": 0, "float64": 1, "float16": 2, "uint8": 3, "int32": 4, "int8": 5, "int64": 6}
+    data = struct.pack("<QQQ", 0x112, 0, len(arrays))
+    for value in arrays.values():
+        data += struct.pack("<I", magic) + (b"" if magic == 0xF993FAC8 else struct.pack("<i", 0))
+        data += struct.pack(f"<I{value.ndim}q", value.ndim, *value.shape)
+        data += struct.pack("<iii", 1, 0, kinds[value.dtype.name]) + value.tobytes()
+    data += struct.pack("<Q", len(arrays))
+    return data + b"".join(struct.pack("<Q", len(name)) + name.encode() for name in arrays)
+
+
+def test_a_file_that_mxnet_wrote_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.params").write_bytes(zlib.decompress(base64.b64decode(MXNET)))
+    state = read_checkpoint(tmp_path / "a.params").state
+    assert list(state) == ["fc_weight", "fc_bias", "bn_moving_mean", "step"]
+    assert state["fc_weight"].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert (state["fc_bias"].tolist(), state["step"].tolist()) == ([0.5, 1.5], [7])
+    assert (state["bn_moving_mean"].dtype, state["bn_moving_mean"].tolist()) == (torch.float16, [1, 2, 3])
+
+
+@pytest.mark.parametrize("magic", [0xF993FAC8, 0xF993FAC9, 0xF993FACA])
+def test_the_published_names_of_mxnet_load(tmp_path: Path, magic: int) -> None:
+    variant = find("lffd_test")
+    state = {key: value.numpy() for key, value in random_model(variant).state_dict().items()}
+    names = {key: "arg:" + key.partition(".")[2].replace(".", "_") for key in state}
+    (tmp_path / "a.params").write_bytes(params({names[key]: value for key, value in state.items()}, magic))
+    model = load_variant(variant, read_checkpoint(tmp_path / "a.params"))
+    assert all(np.array_equal(value.numpy(), state[key]) for key, value in model.state_dict().items())
+
+
+def test_damaged_files_of_mxnet_are_refused(tmp_path: Path) -> None:
+    whole = params({"arg:w": np.arange(6, dtype=np.float32).reshape(2, 3), "arg:b": np.zeros(2, np.int8)})
+    for size in range(len(whole)):
+        (tmp_path / "a.params").write_bytes(whole[:size])
+        refusal(tmp_path / "a.params")
+    shapes = {"<q": [-1, 2**62, 2**40, 7], "<i": [-1, 7, 99]}
+    places = {"<q": 36, "<i": 60}  # the first side, and the kind of number
+    for code, values in shapes.items():
+        for value in values:
+            data = bytearray(whole)
+            struct.pack_into(code, data, places[code], value)
+            (tmp_path / "a.params").write_bytes(data)
+            refusal(tmp_path / "a.params")
+    for place, message in ((16, "ends too early"), (28, "sparse"), (32, "impossible shape"), (24, "layout")):
+        data = bytearray(whole)
+        struct.pack_into("<i", data, place, 2**30)
+        (tmp_path / "a.params").write_bytes(data)
+        assert message in refusal(tmp_path / "a.params")
+    (tmp_path / "a.params").write_bytes(whole[:-1] + b"\xff")
+    assert "no text" in refusal(tmp_path / "a.params")
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.pdparams"])

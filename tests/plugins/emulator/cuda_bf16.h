@@ -21,3 +21,15 @@ inline __nv_bfloat16 __float2bfloat16_rn(float x) {
     if (x != x) return {0x7fff};
     return {static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
 }
+
+struct __nv_bfloat162 {
+    __nv_bfloat16 x, y;
+};
+
+inline __nv_bfloat16 __hmax_nan(__nv_bfloat16 a, __nv_bfloat16 b) {
+    const float left = static_cast<float>(a), right = static_cast<float>(b);
+    return right > left || right != right ? b : a;
+}
+inline __nv_bfloat162 __hmax2_nan(__nv_bfloat162 a, __nv_bfloat162 b) {
+    return {__hmax_nan(a.x, b.x), __hmax_nan(a.y, b.y)};
+}

@@ -10,3 +10,10 @@ struct __half {
 
 inline float __half2float(__half x) { return static_cast<float>(x); }
 inline __half __float2half_rn(float x) { return {static_cast<_Float16>(x)}; }
+
+struct __half2 {
+    __half x, y;
+};
+
+inline __half __hmax_nan(__half a, __half b) { return b.value > a.value || b.value != b.value ? b : a; }
+inline __half2 __hmax2_nan(__half2 a, __half2 b) { return {__hmax_nan(a.x, b.x), __hmax_nan(a.y, b.y)}; }

@@ -25,6 +25,9 @@
 struct uint3 {
     unsigned x, y, z;
 };
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
 struct dim3 {
     unsigned x, y, z;
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
@@ -112,7 +115,8 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
     return emulator::of_lane<T>(slots, emulator::lane() ^ static_cast<unsigned>(mask));
 }
 
-inline float __expf(float x) { return std::exp(x); }
+inline int __ffsll(long long x) { return __builtin_ffsll(x); }
+inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline double __dadd_rn(double a, double b) { return a + b; }

@@ -1,0 +1,144 @@
+"""Runs over a Ray cluster against plain ones: a killed worker, a stopped run, broken pictures, other sources."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from detforge.deploy import load
+from detforge.deploy.batch.run import Run, Worker
+from detforge.deploy.detinfer.cli import main
+from detforge.deploy.inputs.listing import find_items
+
+PHOTO = Path(__file__).parents[2] / "examples/photos/desk.jpg"
+PICTURES = 16
+
+pytestmark = pytest.mark.skipif(
+    None in (importlib.util.find_spec("ray"), importlib.util.find_spec("pyarrow")), reason="ray[data] is not installed"
+)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Parts of a photograph with markers, a picture that is none, and a clip."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo = cv2.imread(str(PHOTO))
+    for i in range(PICTURES):
+        cv2.imwrite(str(folder / f"{i}.png"), photo[200 + i : 440 + i, 200:520])
+    (folder / "broken.jpg").write_text("no image")
+    clip = cv2.VideoWriter(str(folder / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 5, (320, 240))
+    for i in range(3):
+        clip.write(photo[200 + i : 440 + i, 200:520])
+    clip.release()
+    return folder
+
+
+def plain(photos: Path, file: Path, *flags: str) -> Any:
+    command = [str(photos), "--model", "gfl_markers", "--no-save", "--threads", "1", "--json", str(file), *flags]
+    assert main(command) == 3  # one of them is broken
+    return json.loads(file.read_text())
+
+
+@pytest.mark.slow
+def test_a_worker_writes_what_detinfer_finds(photos: Path, tmp_path: Path) -> None:
+    model = load("gfl_markers", pose_model="corners_markers", threads=1)
+    run, items = Run(model, tmp_path / "parts", 4, 1), find_items(str(photos)).items
+    nowhere = Worker(model, "/proc/nowhere", 4, "")({"items": json.dumps([vars(items[0])])})
+    assert "cannot be written; No such file or directory; check" in nowhere["failure"]
+    worker = Worker(model, str(tmp_path / "parts"), 4, run._made_by)
+    done = json.loads(worker({"items": json.dumps([vars(item) for item in items])})["done"])
+    expected = plain(photos, tmp_path / "plain.json", "--pose-model", "corners_markers", "--batch", "4")
+    assert list(run.records(items)) == expected and len(expected[0]["keypoints"]) == 12
+    assert (done["items"], done["pictures"], done["detections"]) == (PICTURES + 2, PICTURES + 3, len(expected))
+    [error] = done["errors"]
+    assert error == f"{photos}/broken.jpg: not an image; check that it opens in a viewer"
+    assert run.left(items) == []
+    assert main([str(photos), "--ray", "local", "--parquet", str(tmp_path / "parts"), "--model", "gfl_markers"]) == 2
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--parquet", "out"],
+        ["--ray", "local"],
+        ["--ray", "local", "--json", "-"],
+        ["--ray", "local", "--json", "a.json", "--parquet", "out"],
+        ["--ray", "local", "--json", "a.json", "--track"],
+    ],
+)
+def test_flags_that_do_not_go_together(flags: list[str], photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(photos), *flags]) == 2
+    assert capsys.readouterr().err.startswith("error: --")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_and_a_stopped_run_lose_and_double_nothing(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    command = [str(Path(sys.executable).parent / "detinfer"), str(photos), "--model", "gfl_markers"]
+    command += ["--ray", "local", "--json", str(out)]
+    with subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as first:
+        try:
+            done = _after_first_part(out)
+            os.kill(_worker(first.pid), signal.SIGKILL)
+            _after_first_part(out, done)
+        finally:
+            first.send_signal(signal.SIGTERM)
+        said, complained = first.communicate()
+        assert said == "" and "the same command goes on" in complained
+        assert first.returncode == 128 + signal.SIGTERM
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 3, again.stderr
+    assert f"of {PICTURES + 2} are done already" in again.stderr
+    assert json.loads(out.read_text()) == plain(photos, tmp_path / "plain.json")
+    assert not out.with_name("out.json.parts").exists()
+
+
+def _after_first_part(out: Path, seen: int = 0) -> int:
+    """Waits until there are more parts than `seen`."""
+    deadline = time.monotonic() + 240
+    while (count := len(list(out.with_name("out.json.parts").glob("part-*")))) <= seen:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return count
+
+
+def _worker(driver: int) -> int:
+    """A process that Ray has started for the model, by its name, on behalf of this driver."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_worker = b"MapWorker" in (process / "cmdline").read_bytes()
+            if is_worker and os.getsid(int(process.name)) == os.getsid(driver):
+                return int(process.name)
+    raise AssertionError("the model has no process")
+
+
+@pytest.mark.slow
+def test_a_dataset_keeps_its_rows(photos: Path) -> None:
+    script = f"""
+import ray, logging
+ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+from detforge.deploy.batch import detect
+files = ray.data.read_binary_files({str(photos)!r}, include_paths=True, file_extensions=["png", "jpg"])
+for row in detect(files, model="gfl_markers", batch=4).take_all():
+    print(row["path"], row["width"], len(row["detections"]), row["error"], sep="|")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    rows = {Path(path).name: rest for path, *rest in (line.split("|") for line in done.stdout.splitlines())}
+    assert rows.pop("broken.jpg") == ["None", "0", "the image: not an image; check that it opens in a viewer"]
+    model = load("gfl_markers", threads=1)
+    expected = {f"{i}.png": len(model(cv2.imread(str(photos / f"{i}.png")))) for i in range(PICTURES)}
+    assert rows == {name: ["320", str(count), "None"] for name, count in expected.items()}
+    assert np.sum(list(expected.values())) > PICTURES
