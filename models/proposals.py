@@ -48,12 +48,16 @@ class ProposalRule:
 
         `image_size` (n, 2) is the height and width px of each image on its canvas.
         """
+        return self.chosen(boxes, scores, image_size)[0]
+
+    def chosen(self, boxes: Sequence[Tensor], scores: Sequence[Tensor], image_size: Tensor) -> tuple[Proposals, Tensor]:
+        """The proposals, and their places (n, count) among the boxes of all levels."""
         levels = torch.cat([torch.full_like(x, i) for i, x in enumerate(scores)], 1)
         found = torch.cat(list(boxes), 1)
         found = clipped(found, image_size, self.inclusive) if self.clips else found
         has_area = (found[..., 2:] + int(self.inclusive) - found[..., :2] > self.least).all(-1)
         ranks = torch.where(has_area, torch.cat(list(scores), 1), 0.0)
-        return suppressed(found, ranks, levels, len(scores), self.iou, self.count, self.inclusive)[0]
+        return suppressed(found, ranks, levels, len(scores), self.iou, self.count, self.inclusive)
 
 
 USUAL = ProposalRule()

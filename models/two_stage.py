@@ -71,12 +71,7 @@ class TwoStageDetector(nn.Module):
     def detect(self, features: Sequence[Tensor], image_size: Tensor) -> dict[str, Tensor]:
         """The outputs from the features of the neck."""
         proposals = self.rpn_head.propose(self.rpn_head(features), image_size)
-        outputs = {"proposals": proposals.boxes, "objectness": proposals.scores}
-        outputs |= self.roi_head.decode(self.roi_head(features, proposals.boxes, image_size))
+        decoded = self.roi_head.decode(self.roi_head(features, proposals.boxes, image_size))
+        outputs = decoded | {"proposals": proposals.boxes, "objectness": proposals.scores} | decoded
         found = outputs["objectness"][..., None] > 0
-        return {
-            **outputs,
-            "scores": torch.where(found, outputs["scores"], 0.0),
-            "proposals": outputs["proposals"],
-            "objectness": outputs["objectness"],
-        }
+        return outputs | {"scores": torch.where(found, outputs["scores"], 0.0)}

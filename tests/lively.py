@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from detforge.deploy.inputs.resize import Resize
 from detforge.export.photographs import make_up
+from detforge.models.backbones.detectors import StandardizedConv, keep_weights
 from detforge.models.blocks import ConvNorm
 from detforge.models.checkpoint import random_model
 from detforge.models.zoo import VARIANTS
@@ -76,6 +77,9 @@ def lively_weights(name: str) -> dict[str, Tensor]:
         classifiers_in_a_row = [p for name, p in model.named_parameters() if name.endswith("fc_cls.weight")]
         for weight in classifiers_in_a_row:  # whose logits' mean has that much less of a spread
             weight *= len(classifiers_in_a_row) ** 0.5
+    for module in model.modules():
+        if isinstance(module, StandardizedConv):
+            keep_weights(module)
     return model.state_dict()
 
 

@@ -15,8 +15,9 @@ from ..backends.open import default_device, ready
 from ..choose import choose_model
 from ..inputs.geometry import Geometry
 from ..loader import load
+from ..pipelines.pipeline import Pipeline
 from ..system.processors import available_processors
-from .measure import ImageFile, Timer
+from .measure import Find, ImageFile, Timer
 from .nodes import node_times
 from .peer import Peer, PeerTimer
 from .report import PEER, Case
@@ -46,8 +47,15 @@ def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: S
                 _warn_of_split_batches(name, model.card.input.place, images)
             for batch in arguments.batch:
                 case = Case(name, backend, device, batch, arguments.streams)
-                timers.append(Timer(case, model.find, images, model.card))
+                timers.append(Timer(case, _finding(model), images, model.card))
     return timers
+
+
+def _finding(model: Pipeline) -> Find:
+    """How the model looks at images; one that compares pairs gets each image twice."""
+    if model.card.form.runs_on == "pairs":
+        return lambda images: model.find_with(images, against=images)
+    return model.find
 
 
 def _backends(path: Path, arguments: argparse.Namespace) -> list[str]:

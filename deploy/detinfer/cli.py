@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,12 @@ def _parser() -> Parser:
         help="pose network for the boxes that --model finds; again, for the hands or faces of whole bodies",
     )
     add("--refine", metavar="NAME|FILE", help="network that refines the poses found, such as PoseFix")
+    add(
+        "--against",
+        type=Path,
+        metavar="DIR|FILE",
+        help="the later picture of each pair, by file name, for networks that find changes",
+    )
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
     add(
@@ -83,6 +90,7 @@ def _parser() -> Parser:
     add("--no-save", action="store_true", help="no annotated copies")
     add("--save-txt", action="store_true", help="a text file each: label cx cy w h, sizes as parts of 1")
     add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
+    add("--save-masks", action="store_true", help="the pixels of all masks of each picture as a black and white PNG")
     add("--save-icdar", action="store_true", help="a text file each as ICDAR's: x1,y1,...,xn,yn of each polygon in px")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
@@ -125,7 +133,8 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
             check_place(Path(file))
     if arguments.parquet is not None:
         check_place(arguments.parquet / "part.parquet")
-    if not arguments.no_save or arguments.save_txt or arguments.save_icdar or arguments.save_crops:
+    saves = (arguments.save_txt, arguments.save_icdar, arguments.save_masks, arguments.save_crops)
+    if not arguments.no_save or any(saves):
         check_place(arguments.out / "results", "choose another --out, or --no-save")
     codes: list[int] = []
 
@@ -152,6 +161,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
         scores=arguments.save_conf,
         icdar=arguments.save_icdar,
         crops=arguments.save_crops,
+        masks=arguments.save_masks,
     )
     with Printer(arguments.json, stream=arguments.stream) as printer:
         pictures = open_each(items, report, needed(model, arguments))
@@ -237,6 +247,13 @@ def _finding(
     model: "Pipeline", given: "GivenBoxes | None", arguments: argparse.Namespace
 ) -> "Callable[[list[Picture]], list[Instances]]":
     """How each group of pictures is looked at."""
+    from .partners import partners_for
+
+    partners = partners_for(model, arguments.against, recursive=arguments.recursive)
+    if partners is not None:
+        if arguments.tile is not None:
+            raise UsageError("--tile is for detectors that take one picture; leave it out")
+        return partial(partners.look, model)
     if given is not None:
         if arguments.tile is not None:
             raise UsageError("--tile is for detectors; leave it out")

@@ -17,8 +17,8 @@ from .model import open_model
 from .progress import progress
 
 _ALONE = (
-    *("boxes", "tile", "track", "reduced", "save_txt", "save_icdar", "save_crops"),
-    *("coco_results", "stream", "allow_fallback"),
+    *("against", "boxes", "tile", "track", "reduced", "coco_results", "stream", "allow_fallback"),
+    *("save_txt", "save_icdar", "save_masks", "save_crops"),
 )
 """Flags that a run on one machine has alone."""
 

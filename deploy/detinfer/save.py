@@ -9,11 +9,12 @@ from types import TracebackType
 
 import numpy as np
 
+from ..columns.masks import Masks
 from ..inputs.geometry import Image
 from ..inputs.image import write_image
 from ..inputs.sources import Picture
 from ..results.instances import Instances
-from ..system.errors import DetforgeError, InputError
+from ..system.errors import DetforgeError, InputError, UsageError
 from ..system.files import write_text
 from .video import VideoWriter, writing_video
 
@@ -29,11 +30,19 @@ class Saver:
     """
 
     def __init__(
-        self, folder: Path, *, annotated: bool, txt: bool, crops: bool, scores: bool = False, icdar: bool = False
+        self,
+        folder: Path,
+        *,
+        annotated: bool,
+        txt: bool,
+        crops: bool,
+        scores: bool = False,
+        icdar: bool = False,
+        masks: bool = False,
     ) -> None:
         self._folder = folder
         self._annotated, self._txt, self._crops, self._scores = annotated, txt, crops, scores
-        self._icdar = icdar
+        self._icdar, self._masks = icdar, masks
         self._too_long: set[str] = set()
         self._stems: dict[tuple[str, str], str] = {}
         self._video_item = ""
@@ -67,12 +76,18 @@ class Saver:
             raise
 
     def _save(self, picture: Picture, found: Instances) -> None:
+        masks = found.columns.get("masks")
+        if self._masks and not isinstance(masks, Masks):
+            raise UsageError("--save-masks is for networks that give masks; leave it out")
         if self._annotated:
             self._save_annotated(picture, found.draw(picture.image))
         number = "" if picture.index is None else f"_{picture.index:06d}"
         if self._txt:
             name = self._stem(picture, ".txt") + number
             write_text(self._folder / "labels" / f"{name}.txt", _yolo_lines(found, self._scores))
+        if self._masks and isinstance(masks, Masks):
+            name = self._stem(picture, "masks") + number
+            write_image(self._folder / "masks" / f"{name}.png", masks.whole().astype(np.uint8) * 255)
         if self._icdar:
             name = Path(self._stem(picture, "icdar") + number)
             write_text(self._folder / "icdar" / name.with_name(f"res_{name.name}.txt"), _icdar_lines(found))

@@ -4,6 +4,7 @@ from .affinity import Affinity
 from .body_parts import BodyParts
 from .centres import Centres
 from .centripetal import Centripetal
+from .change import Change
 from .composite import Composite
 from .coordinates import Coordinates
 from .corners import Corners
@@ -28,5 +29,5 @@ from .votes import Votes
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
     *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
-    *(Rotated, Grown, Dilated),
+    *(Rotated, Grown, Dilated, Change),
 ]

@@ -1,4 +1,4 @@
-"""Regions that grow from their kernels, as in text detection by DGST (Liu et al., arXiv 2002.12509)."""
+"""Regions that grow from their kernels, as in text detection by DGST (arXiv 2002.12509)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .. import _native
 from ..contract.parse import require
 from ..results.instances import Instances
 from .form import Contract, ImageForm, Output, Run
-from .outlines import components, found_on_map, rectangle
+from .outlines import check_sizes, components, found_on_map, rectangle
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Grown(ImageForm):
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The regions whose score is at least `suppress.conf`."""
         [run] = runs
+        check_sizes(run, ("map", "kernels"))
         [values] = run.outputs["map"].astype(np.float32, copy=False)
         labels = self._labels(values, run.outputs.get("kernels", run.outputs["map"])[0])
         shapes: list[NDArray[np.float32]] = []

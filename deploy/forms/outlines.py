@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..columns.polygons import Polygons
 from ..results.instances import Instances
+from ..system.errors import IncompatibleError
 from .boxes import in_image
 from .form import Contract, Run
 
@@ -25,6 +26,14 @@ def found_on_map(
     column = Polygons.of([in_image(shape * step, run.frame) for shape in shapes])
     labels = np.zeros(len(scores), np.int64)
     return Instances.around([column], np.array(scores, np.float32), labels, card.labels, run.frame.extent)
+
+
+def check_sizes(run: Run, names: Sequence[str]) -> None:
+    """Raise IncompatibleError if maps that belong together differ in size."""
+    sizes = {name: run.outputs[name].shape[-2:] for name in names if name in run.outputs}
+    if len(set(sizes.values())) > 1:
+        given = ", ".join(f"{name} {width}x{height}" for name, (height, width) in sizes.items())
+        raise IncompatibleError(f"the model's maps differ in size ({given}); its form needs maps of one size")
 
 
 class Component(NamedTuple):

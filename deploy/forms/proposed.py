@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..columns.column import Column
 from ..columns.proposal import Proposal
 from ..columns.quality import Quality
+from ..columns.visible import Visible
 from ..contract.fusion import fuse
 from ..contract.labels import class_numbers
 from ..contract.parse import require
@@ -26,10 +27,10 @@ class Proposed(ImageForm):
 
     Outputs are `boxes` (n, k, classes, 4) px, or (n, k, 1, 4) if the classes share a box, `scores` (n, k, classes), the
     `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding, and maybe the
-    `quality` (n, k) of the boxes. All pairs of proposal and class above the threshold are candidates; with suppression
-    in the graph, the `top_k` best of them. `clip` is where boxes are clipped. A network may find `each` objects of a
-    class in a proposal: it has as many boxes and scores for every class, those of the first object of each class before
-    those of the second.
+    `quality` (n, k) of the boxes and their `visible` parts, which are like `boxes`. All pairs of proposal and class
+    above the threshold are candidates; with suppression in the graph, the `top_k` best of them. `clip` is where boxes
+    are clipped. A network may find `each` objects of a class in a proposal: it has as many boxes and scores for every
+    class, those of the first object of each class before those of the second.
     """
 
     top_k: int = 3000
@@ -44,6 +45,7 @@ class Proposed(ImageForm):
         Output("boxes", "overlap", "px", "regions", jumps=0.02),
         Output("scores", "overlap", group="regions", jumps=0.02),
         Output("quality", "overlap", group="regions", optional=True, jumps=0.02),
+        Output("visible", "overlap", "px", "regions", jumps=0.02, optional=True),
         Output("proposals", "overlap", "px", "regions", "place", jumps=0.02),
         Output("objectness", "overlap", group="regions", role="score", jumps=0.02),
     )
@@ -77,8 +79,11 @@ class Proposed(ImageForm):
         labels = classes[labels]
         if quality is not None:
             columns.append(Quality(quality[rows // self.each]))
-        kept = boxes[rows, labels if boxes.shape[1] > 1 else 0]
-        kept = clipped(in_image(kept, run.frame), run.frame, self.clip)
+        places = labels if boxes.shape[1] > 1 else 0
+        kept = clipped(in_image(boxes[rows, places], run.frame), run.frame, self.clip)
+        if "visible" in run.outputs:
+            visible = in_image(_rows(run.outputs["visible"], self.each)[rows, places], run.frame)
+            columns.append(Visible(clipped(visible, run.frame, self.clip)))
         if card.suppress.kind == "set":
             columns.append(Proposal(rows // self.each))
         found = Instances(kept, fused[rows, labels], labels, card.labels, run.frame.extent).with_columns(*columns)

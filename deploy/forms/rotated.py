@@ -12,7 +12,7 @@ from ..contract.parse import require
 from ..inputs.geometry import Size
 from ..results.instances import Instances
 from .form import Contract, ImageForm, Output, Run
-from .outlines import found_on_map, mean_inside
+from .outlines import check_sizes, found_on_map, mean_inside
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Rotated(ImageForm):
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The candidates in the order of their pixels, or merged ones. Boxes that are not finite are dropped."""
         [run] = runs
+        check_sizes(run, ("scores", "distances", "angles"))
         rule = card.suppress
         [values] = run.outputs["scores"].astype(np.float32, copy=False)
         rows, columns = np.nonzero(values > rule.conf)

@@ -177,23 +177,35 @@ public:
 
     // One pixel of a map.
     float at(ptrdiff_t map, ptrdiff_t y, ptrdiff_t x) const {
-        double sum = 0;
+        float sum = 0;
         for (size_t i = 0; i < runs_.size(); ++i) {
             const Taps &down = rows_[i], &across = columns_[i];
             const float* corner = runs_[i].maps[map] + down.first[y] * runs_[i].w + across.first[x];
             const float *beside = &across.weights[x * across.count], *below = &down.weights[y * down.count];
-            for (ptrdiff_t v = 0; v < down.count; ++v, corner += runs_[i].w) {
-                float part = 0;
-                for (ptrdiff_t u = 0; u < across.count; ++u) part += beside[u] * corner[u];
-                sum += below[v] * part;
-            }
+            const bool is_usual = down.count == 4 && across.count == 4;  // one interpolation: a loop of known length
+            sum += is_usual ? mixed<4>(corner, runs_[i].w, below, 4, beside, 4)
+                            : mixed<Taps::most>(corner, runs_[i].w, below, down.count, beside, across.count);
         }
-        return static_cast<float>(sum / runs_.size());
+        return sum / static_cast<float>(runs_.size());
     }
 
     const ptrdiff_t h, w;
 
 private:
+    // The weighted sum of `rows` x `columns` pixels from `corner` on, at most `most` a side, and as many if that is 4.
+    template <int most>
+    static float mixed(const float* corner, ptrdiff_t width, const float* below, ptrdiff_t rows, const float* beside,
+                       ptrdiff_t columns) {
+        if (most == 4) rows = columns = most;
+        float parts[most] = {};
+        for (ptrdiff_t v = 0; v < rows; ++v, corner += width) {
+            for (ptrdiff_t u = 0; u < columns; ++u) parts[u] += below[v] * corner[u];
+        }
+        float sum = 0;
+        for (ptrdiff_t u = 0; u < columns; ++u) sum += beside[u] * parts[u];
+        return sum;
+    }
+
     // The runs of pixels with one near that may be loud.
     void find_runs(ptrdiff_t count, ptrdiff_t reach) {
         filled_.assign(h * count, 0);

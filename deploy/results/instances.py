@@ -203,7 +203,12 @@ class Instances:
                 return own
         tracks = None if self.track_id is None else self.track_id.astype(int)
         return supervision.Detections(
-            xyxy=self.boxes.copy(), mask=self.masks, confidence=scores, class_id=labels, tracker_id=tracks, data=data
+            xyxy=self.boxes.copy(),
+            mask=self.object_masks,
+            confidence=scores,
+            class_id=labels,
+            tracker_id=tracks,
+            data=data,
         )
 
     def _color(self, label: int) -> Color:

@@ -29,16 +29,19 @@ def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, 
 class ShuffleBlock(nn.Module):
     """A branch on one half of the channels; with `stride` 2, branches make both halves (figure 3, c and d).
 
-    Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)).
+    Shapes: (n, in_channels, h, w) to (n, channels, ceil(h / stride), ceil(w / stride)). `kernel` is that of the
+    depthwise convolutions.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, activation: Activation = nn.ReLU) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, activation: Activation = nn.ReLU, kernel: int = 3
+    ) -> None:
         super().__init__()
         half, self.stride = channels // 2, stride
         self.branch1 = nn.Sequential()
         if stride > 1:
             self.branch1 = nn.Sequential(
-                _conv(in_channels, in_channels, 3, stride, depthwise=True),
+                _conv(in_channels, in_channels, kernel, stride, depthwise=True),
                 nn.BatchNorm2d(in_channels),
                 _conv(in_channels, half, 1),
                 nn.BatchNorm2d(half),
@@ -48,7 +51,7 @@ class ShuffleBlock(nn.Module):
             _conv(in_channels if stride > 1 else half, half, 1),
             nn.BatchNorm2d(half),
             activation(),
-            _conv(half, half, 3, stride, depthwise=True),
+            _conv(half, half, kernel, stride, depthwise=True),
             nn.BatchNorm2d(half),
             _conv(half, half, 1),
             nn.BatchNorm2d(half),

@@ -169,6 +169,16 @@ def probabilities(logits: Tensor) -> Tensor:
     return logits.sigmoid().clamp(_LEAST, 1 - _LEAST)
 
 
+OLD_NAMES = {
+    "^head.keypoint_center_conv.": "head.iia_module.keypoint_root_conv.",
+    "^head.c_attn.": "head.gfd_module.channel_attention.",
+    "^head.s_attn.": "head.gfd_module.spatial_attention.",
+    "^head.fuse_attn.": "head.gfd_module.fuse_attention.",
+    **{f"^head.{name}.": f"head.gfd_module.{name}." for name in ("conv_down", "heatmap_conv")},
+}
+"""For `Variant.mapping`: the names before mmpose 1.0."""
+
+
 def from_config(section: Section, trunk: Trunk) -> Head:
     """OpenMMLab's CIDHead."""
     section.same("in_channels", trunk.channels[-1])
@@ -195,4 +205,4 @@ def from_config(section: Section, trunk: Trunk) -> Head:
         CIDHead, in_channels=trunk.channels[-1], order=order, channels=channels, people=people, stride=stride
     )
     key = "head.gfd_module.heatmap_conv.weight"
-    return Head(build, keypoints, key, form, size=size, mirrors=tuple(order) if flip else None)
+    return Head(build, keypoints, key, form, size=size, mapping=OLD_NAMES, mirrors=tuple(order) if flip else None)

@@ -27,9 +27,11 @@ from . import (
     cspnet,
     d2det,
     dark,
+    dasnet,
     ddod,
     deeppose,
     dekr,
+    detectors,
     dgst,
     directpose,
     double_head,
@@ -64,6 +66,7 @@ from . import (
     nsrm,
     openpose,
     paa,
+    paired_boxes,
     panet,
     picodet,
     pifpaf,
@@ -122,6 +125,8 @@ _DETECTION = (
     double_head,
     d2det,
     crowddet,
+    detectors,
+    paired_boxes,
     panet,
     pisa,
     carafe,
@@ -188,7 +193,8 @@ _TOP_DOWN = (
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT)
+_CHANGES = (dasnet,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

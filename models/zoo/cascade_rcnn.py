@@ -27,12 +27,15 @@ def build(
     channels: int = 256,
     width: int = 1024,
     rule: ProposalRule = USUAL,
+    neck: Callable[..., nn.Module] = POOLED,
+    levels: tuple[int, ...] = (0, 1, 2, 3),
 ) -> nn.Module:
-    """A Cascade R-CNN whose three box heads have layers of `width`."""
+    """A Cascade R-CNN whose three box heads have layers of `width`; `neck` takes these `levels` of the backbone."""
     trunk, features = backbone(), RegionFeatures()
     heads = [BoxHead(classes, channels, size=features.size, width=width, stds=stds, agnostic=True) for stds in _STDS]
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
-    return TwoStageDetector(trunk, POOLED(trunk.channels, channels), rpn, CascadeRoIHead(features, heads))
+    head = CascadeRoIHead(features, heads)
+    return TwoStageDetector(trunk, neck(trunk.channels, channels), rpn, head, levels)
 
 
 CASCADE_RCNN = replace(

@@ -8,9 +8,9 @@ from torch import nn
 from ...deploy.forms import People
 from ..backbones.hrnet import HRNet
 from ..backbones.resnet import TINY
-from ..heads.cid import CIDHead
+from ..heads.cid import OLD_NAMES, CIDHead
 from ..necks.feature_maps import FeatureMaps
-from ..pose import TEST_WARP, PoseNetwork, TwoViewNetwork, bottom_up, mmpose
+from ..pose import OLD_HEAD, TEST_WARP, PoseNetwork, TwoViewNetwork, bottom_up, mmpose
 from ..skeletons import COCO_PERSON
 from ..variant import Published, Variant
 
@@ -42,6 +42,7 @@ _CID = bottom_up(
     form=People(),
     classes_key="head.gfd_module.heatmap_conv.weight",
     published=_W32,
+    mapping={**OLD_HEAD, **OLD_NAMES},
 )
 
 

@@ -1,14 +1,14 @@
-// Plan: x is copied channels last (core/device.h). Then a block takes 8 boxes, 32 borders, and up to 128 channels of each
-// group; the channels of a border lie on as many lanes as they have vectors, so 64 channels in vectors of 8 put four
-// borders on a warp. Each lane of a border finds the place of one sample; by shuffles all lanes take the samples in turn,
-// and read 4 vectors of channels that are contiguous over the lanes. The results are turned in shared memory: boxes and
-// sides are contiguous in y.
+// Plan: x is copied channels last (core/device.h). Then a block takes 8 boxes, 32 borders, and up to 128 channels of
+// each group; the channels of a border lie on as many lanes as they have vectors, so 64 channels in vectors of 8 put
+// four borders on a warp. Each lane of a border finds the place of one sample; by shuffles all lanes take the samples
+// in turn, and read 4 vectors of channels that are contiguous over the lanes. The results are turned in shared memory:
+// boxes and sides are contiguous in y.
 //
 // Bytes: the copy reads and writes x; x is then read from caches, 16 bytes times the size of an element per 4 samples'
 // channel; y is written once. Floor for x (1, 256, 100, 100), 10^4 boxes, pool 10, in float: 31 MB of memory, 6.4 us at
 // 4.8 TB/s. But 4 x 11 x 4 x 64 x 10^4 values, 450 MB, pass the first-level caches: 16 us at 128 bytes a clock for each
-// of 132 processors, 8 us in half precision. Operations: 4 multiply-adds and a maximum per sample and channel, and some 40
-// instructions per sample and vector. Not measured here.
+// of 132 processors, 8 us in half precision. Operations: 4 multiply-adds and a maximum per sample and channel, and some
+// 40 instructions per sample and vector. Not measured here.
 #include <cmath>
 
 #include "../core/device.h"

@@ -7,7 +7,9 @@
 // end, and results go through shared memory so that points are written contiguously.
 //
 // Plan, float and all else (segments that are no multiples of 8 channels, fewer than 16 outputs to a group, a workspace
-// that is not aligned): a thread takes one point and 8 outputs, and samples x as it is. Simple and correct.
+// that is not aligned): a block takes 128 points and 32 outputs, and 32 channels of one tap at a time. A thread samples
+// x as it is, at one point, for all 32 outputs, whose weights lie in shared memory: 50 instructions for 32
+// multiply-adds.
 //
 // For (1, 256, 64, 64), 256 outputs, 3 x 3: 4.8 GFLOP, 6 us at 800 TFLOP/s; memory moves 8 MB in half precision, 2 us.
 // A block reads half of all weights, 75 MB together, from the second-level cache: 14 us at 5.5 TB/s; each sample is
@@ -246,53 +248,63 @@ __global__ void __launch_bounds__(kThreads, 2) convolve(const DeformConvCall cal
     }
 }
 
-constexpr int kSideBySide = 8;  // outputs of a thread of the simple kernel
+// The simple kernel: points of a block, outputs of each thread, channels whose weights are shared at a time.
+constexpr int kSimplePoints = 128, kSideBySide = 32, kShared = 32;
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) convolve_simply(const DeformConvCall call, int64_t tiles) {
+__global__ void __launch_bounds__(kSimplePoints) convolve_simply(const DeformConvCall call, const Layout layout,
+                                                                 int64_t tiles) {
+    __shared__ float weights[kShared][kSideBySide];
     const int64_t group_outputs = call.group_outputs(), points = call.points(), taps = call.taps();
     const int64_t pixels = call.height * call.width, row = call.group_channels() * taps;
     const int64_t output_tiles = divide_up<int64_t>(group_outputs, kSideBySide);
-    const int64_t point_tiles = divide_up<int64_t>(points, kThreads);
+    const int64_t point_tiles = divide_up<int64_t>(points, kSimplePoints);
     for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-        const int64_t point = tile % point_tiles * kThreads + threadIdx.x;
+        const int64_t point = tile % point_tiles * kSimplePoints + threadIdx.x;
         const int64_t first = tile / point_tiles % output_tiles * kSideBySide;
         const int64_t group = tile / point_tiles / output_tiles % call.groups;
         const int64_t image = tile / point_tiles / output_tiles / call.groups;
-        if (point >= points) continue;
         const int64_t first_output = group * group_outputs + first, first_channel = group * call.group_channels();
         const int count = static_cast<int>(group_outputs - first < kSideBySide ? group_outputs - first : kSideBySide);
         const T* weight = static_cast<const T*>(call.weight) + first_output * row;
+        const T* x = static_cast<const T*>(call.x) + (image * call.channels + first_channel) * pixels;
         float sums[kSideBySide] = {};
-        for (int64_t tap = 0; tap < taps; ++tap) {
-            int64_t offset_group = -1;
-            Tap now{};
-            for (int64_t c = 0; c < call.group_channels(); ++c) {
-                const int64_t channel = first_channel + c;
-                if (channel / call.offset_group_channels() != offset_group) {
-                    offset_group = channel / call.offset_group_channels();
-                    now = find<T>(call, image, offset_group, tap, point);
+        for (int64_t i = 0; i < layout.segments * taps; ++i) {  // the channels of a segment share their samples' places
+            const int64_t tap = i % taps, start = i / taps * layout.segment, end = start + layout.segment;
+            Tap now{{{-1, -1, -1, -1}, {0.0f, 0.0f, 0.0f, 0.0f}}, 0.0f};
+            if (point < points) {
+                now = find<T>(call, image, (first_channel + start) / call.offset_group_channels(), tap, point);
+            }
+            for (int64_t panel = start; panel < end; panel += kShared) {
+                const int channels = static_cast<int>(end - panel < kShared ? end - panel : kShared);
+                __syncthreads();
+                for (int k = threadIdx.x; k < channels * kSideBySide; k += kSimplePoints) {
+                    const int c = k / kSideBySide, output = k % kSideBySide;
+                    const int64_t place = output * row + (panel + c) * taps + tap;
+                    weights[c][output] = output < count ? to_float(weight[place]) : 0.0f;
                 }
-                const T* from = static_cast<const T*>(call.x) + (image * call.channels + channel) * pixels;
-                float value = 0.0f;
+                __syncthreads();
+#pragma unroll 4
+                for (int c = 0; c < channels; ++c) {
+                    const T* from = x + (panel + c) * pixels;
+                    float value = 0.0f;
 #pragma unroll
-                for (int i = 0; i < 4; ++i) {
-                    const int pixel = now.sample.pixel[i];
-                    if (pixel >= 0) value += now.sample.weight[i] * to_float(from[pixel]);
-                }
-                value *= now.mask;
+                    for (int corner = 0; corner < 4; ++corner) {
+                        const int pixel = now.sample.pixel[corner];
+                        if (pixel >= 0) value += now.sample.weight[corner] * to_float(from[pixel]);
+                    }
+                    value *= now.mask;
 #pragma unroll
-                for (int i = 0; i < kSideBySide; ++i) {
-                    if (i < count) sums[i] += value * to_float(weight[i * row + c * taps + tap]);
+                    for (int output = 0; output < kSideBySide; ++output) sums[output] += value * weights[c][output];
                 }
             }
         }
+        T* y = static_cast<T*>(call.y) + (image * call.outputs + first_output) * points + point;
 #pragma unroll
-        for (int i = 0; i < kSideBySide; ++i) {
-            if (i >= count) continue;
-            const float bias = to_float(static_cast<const T*>(call.bias)[first_output + i]);
-            static_cast<T*>(call.y)[(image * call.outputs + first_output + i) * points + point] =
-                from_float<T>(sums[i] + bias);
+        for (int output = 0; output < kSideBySide; ++output) {
+            if (output >= count || point >= points) continue;
+            const float bias = to_float(static_cast<const T*>(call.bias)[first_output + output]);
+            y[output * points] = from_float<T>(sums[output] + bias);
         }
     }
 }
@@ -332,8 +344,9 @@ int DeformConvBase<kModulated>::cuda(const Call& given, DType dtype, void* works
             if (fits && is_for_tensor_cores(call, dtype)) return on_tensor_cores<T>(call, workspace, stream);
         }
         const int64_t tiles = call.batch * call.groups * divide_up<int64_t>(call.group_outputs(), kSideBySide) *
-                              divide_up<int64_t>(call.points(), kThreads);
-        return launch(convolve_simply<T>, tiles, kThreads, stream, call, tiles);
+                              divide_up<int64_t>(call.points(), kSimplePoints);
+        return launch<DeformConvCall, Layout, int64_t>(convolve_simply<T>, tiles, kSimplePoints, stream, call,
+                                                       layout_of(call), tiles);
     });
 }
 

@@ -1,11 +1,11 @@
 // Plan: up to kBins bins, a block copies the logits of 128 sides, which are contiguous, to shared memory with reads of
-// 16 bytes, and each thread takes one side from there into registers: its maximum, then both sums. The loops over 16 and
-// 17 bins, the usual numbers, are unrolled for them. More bins: a warp for each side, straight from memory. Boxes are
-// finished before anything is written, and a block writes 128 contiguous values.
+// 16 bytes, and each thread takes one side from there into registers: its maximum, then both sums. The loops over 16
+// and 17 bins, the usual numbers, are unrolled for them. More bins: a warp for each side, straight from memory. Boxes
+// are finished before anything is written, and a block writes 128 contiguous values.
 //
-// Bytes: 4r logits in, 4 values out per point (3 more in for boxes). Operations: an exponential, 2 additions, 2 products
-// and a comparison per logit, 8 to 10 instructions. Floor for 8400 points of 17 bins at 4.8 TB/s: 0.5 us in float, so that
-// one image is the time of a launch. Not measured.
+// Bytes: 4r logits in, 4 values out per point (3 more in for boxes). Operations: an exponential, 2 additions, 2
+// products and a comparison per logit, 8 to 10 instructions. Floor for 8400 points of 17 bins at 4.8 TB/s: 0.5 us in
+// float, so that one image is the time of a launch. Not measured.
 #include <cmath>
 
 #include "../core/device.h"
@@ -44,7 +44,8 @@ __global__ void __launch_bounds__(kSides) expectations(const T* logits, Result<T
     constexpr int kVector = (kSpread ? 4 : 16) / static_cast<int>(sizeof(T));
     using V = Vector<T, kVector>;
     __shared__ V shared[divide_up(kSides * (kMost + kVector), kVector)];
-    const int thread = threadIdx.x, bins = kExact > 0 ? kExact : given_bins, row_size = kSpread ? kMost + kVector : bins;
+    const int thread = threadIdx.x, bins = kExact > 0 ? kExact : given_bins;
+    const int row_size = kSpread ? kMost + kVector : bins;
     const auto place = [](int i) { return kSpread ? i + i / (kMost / kVector) : i; };  // of a vector
     for (int64_t first = static_cast<int64_t>(blockIdx.x) * kSides; first < sides;
          first += static_cast<int64_t>(gridDim.x) * kSides) {

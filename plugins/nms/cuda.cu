@@ -1,9 +1,9 @@
-// Plan: three kernels. `rank`: a block for 32 scores counts the better ones of each, with 8 threads a score that read all
-// scores by tiles from shared memory; no two scores share a rank, so that nothing has to be sorted or counted atomically.
-// `compare`: a block for 64 x 64 pairs of ranks, the 64 worse boxes in shared memory; a thread makes the 64 bits of one
-// better box, in float, and in double where that is too close to tell. `gather`: a block for each image; one thread
-// settles 64 ranks by the bits among them, a step for each that stays, then all threads gather the bits of those. What
-// the next 64 ranks need is read meanwhile.
+// Plan: three kernels. `rank`: a block for 32 scores counts the better ones of each, with 8 threads a score that read
+// all scores by tiles from shared memory; no two scores share a rank, so that nothing has to be sorted or counted
+// atomically. `compare`: a block for 64 x 64 pairs of ranks, the 64 worse boxes in shared memory; a thread makes the 64
+// bits of one better box, in float, and in double where that is too close to tell. `gather`: a block for each image;
+// one thread settles 64 ranks by the bits among them, a step for each that stays, then all threads gather the bits of
+// those. What the next 64 ranks need is read meanwhile.
 //
 // Bytes: k^2 / 8 of bits, half of them written, and those of what stays read once. For k = 5000 candidates: 25 million
 // comparisons of scores, 12 million of labels, 1.6 MB of bits, and up to 79 steps of the last kernel, of which `limit`

@@ -40,6 +40,16 @@ def test_every_pair_above_the_threshold_is_found(boxes_each: int) -> None:
     np.testing.assert_allclose(rows, expected, rtol=1e-6)
 
 
+def test_visible_parts_go_with_their_boxes() -> None:
+    random = np.random.default_rng(0)
+    corner = random.uniform(0, 20, (6, 2, 2)).astype(np.float32)
+    whole, seen = np.concatenate((corner, corner + 20), -1), np.concatenate((corner, corner + 9), -1)
+    outputs = {"boxes": whole, "visible": seen, "scores": np.full((6, 2), 0.9, np.float32)}
+    found = candidates_in(outputs, CARD, FRAME)
+    assert len(found) == 12
+    np.testing.assert_array_equal(found.visible, seen.reshape(-1, 4))
+
+
 def test_no_proposal_at_all() -> None:
     outputs = {"boxes": np.zeros((5, 2, 4), np.float32), "scores": np.zeros((5, 2), np.float32)}
     assert len(candidates_in(outputs, CARD, FRAME)) == 0

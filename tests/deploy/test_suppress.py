@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import COLOR_CARD, write_color_model
 from found import detections
+from golden.reader import load_ops
 from oracles import iou, nms, soft_nms
 
 from detforge.deploy import _native, load
@@ -200,6 +202,16 @@ def test_boxes_of_one_proposal_stay_together(threshold: float, inclusive: bool) 
 def test_joined_proposals_are_different_ones() -> None:
     parts = [Proposal(np.array(values)) for values in ([1, 0, 1], [], [0, 2])]
     np.testing.assert_array_equal(Proposal.joined(parts).values, [1, 0, 1, 2, 4])
+
+
+@pytest.mark.parametrize("case", load_ops("visible_nms"), ids=lambda case: case["name"])
+def test_crowds_are_told_apart_by_what_can_be_seen(case: dict[str, Any]) -> None:
+    given, iou_limit = case["in"], case["args"]["iou_threshold"]
+    found = detections(given["full"], given["scores"], np.zeros(len(given["scores"]), np.int64))
+    for kind, expected in (("visible", "keep_r2nms"), ("hard", "keep_nms_full")):
+        spec = Suppress(kind, iou=iou_limit, max_det=1000)
+        kept = suppress(found.with_columns(Visible(given["visible"])), spec)
+        np.testing.assert_array_equal(kept.boxes, given["full"][case["out"][expected]])
 
 
 def test_two_people_behind_one_another_are_two_by_what_can_be_seen() -> None:

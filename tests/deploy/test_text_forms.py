@@ -17,6 +17,7 @@ from detforge.deploy.inputs.network_inputs import ImageInput
 from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.results.instances import Instances
 from detforge.deploy.suppress.polygons import iou
+from detforge.deploy.system.errors import IncompatibleError
 
 BOXES = {case["name"]: case for case in load_ops("rotated_boxes")}
 REGIONS = {case["name"]: case for case in load_ops("text_regions")}
@@ -165,6 +166,14 @@ def test_hostile_maps(value: float) -> None:
         with np.errstate(all="ignore"):
             ours = found({"map": spoilt, "kernels": spoilt}, card_of(form, Suppress("polygons", conf=0.0)))
         assert np.isfinite(ours.boxes).all()
+
+
+def test_maps_of_several_sizes_are_refused() -> None:
+    one, other = np.ones((1, 8, 8), np.float32), np.ones((1, 8, 16), np.float32)
+    with pytest.raises(IncompatibleError, match="map 8x8, kernels 16x8"):
+        found({"map": one, "kernels": other}, card_of(Grown(), Suppress("polygons")))
+    with pytest.raises(IncompatibleError, match="distances 16x8"):
+        found({"scores": one, "distances": np.ones((4, 8, 16), np.float32), "angles": one}, CARD)
 
 
 @pytest.mark.parametrize("form", [Rotated, Grown, Dilated])

@@ -32,6 +32,7 @@ OPERATORS = {
     ),
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
+    "visible_nms": ("ops_twostage", [f"r2nms_{scene}_{iou}" for scene in (0, 1) for iou in (0.3, 0.5)]),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -236,7 +237,7 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
         if f"{tag}/proposals/bboxes" in full:
             arrays[f"{tag}/proposals"] = full[f"{tag}/proposals/bboxes"]
-    _write(name, _manifest(meta, state, cases), arrays)
+    write(name, _manifest(meta, state, cases), arrays)
 
 
 def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list[Any]) -> None:
@@ -258,7 +259,7 @@ def trim_pose(name: str, full: dict[str, Any], meta: dict[str, Any], state: list
     if facts.get("type") == "TopdownPoseEstimator" and name not in MIXED:
         manifest["pipeline"] = facts.pop("test_pipeline")
         manifest["model"] = {key: value for key, value in facts.items() if key != "codec"}
-    _write(name, manifest, arrays)
+    write(name, manifest, arrays)
 
 
 def _manifest(meta: dict[str, Any], state: list[Any], cases: dict[str, Any]) -> dict[str, Any]:
@@ -284,7 +285,7 @@ def trim_operator(source: Path, name: str) -> None:
                     full[key].ndim == 3 and argument == "boxes"
                 )
                 arrays[key] = full[key][:1] if batched and name not in WHOLE else full[key]
-    _write(name, cases, arrays)
+    write(name, cases, arrays)
 
 
 def trim_posefix(source: Path) -> None:
@@ -305,7 +306,7 @@ def trim_posefix(source: Path) -> None:
     arrays |= {tag: full[f"{tag}/pose/keypoints"] for tag in ("a", "flip")}
     given, found = ("bias", "pose"), (*raw, "a", "flip")
     sides = {"in": {name: name for name in given}, "out": {name: name for name in found}}
-    _write("posefix", [{"name": "posefix_resnet152_384", "args": args, **sides}], arrays)
+    write("posefix", [{"name": "posefix_resnet152_384", "args": args, **sides}], arrays)
 
 
 def trim_configurations(source: Path, name: str) -> None:
@@ -317,10 +318,10 @@ def trim_configurations(source: Path, name: str) -> None:
         shapes = {key: shape for key, shape, *_ in json.loads(state)}
         args = {"cfg": text, "meta": json.loads(meta), "state": shapes}
         cases.append({"name": path.stem, "args": args, "in": {}, "out": {}})
-    _write(name, cases, {})
+    write(name, cases, {})
 
 
-def _write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
+def write(name: str, manifest: Any, arrays: dict[str, Any]) -> None:
     text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
     np.savez_compressed(FOLDER / f"{name}.npz", manifest=text, **arrays)
 

