@@ -5,22 +5,25 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..batch.run import Run
 from ..inputs.listing import STDIN, Item
+from ..options import Options
 from ..system.console import ended_by
 from ..system.errors import InputError, UsageError
 from ..system.files import replacing
 from .model import open_model
 from .progress import progress
 
-_ALONE = (
-    *("against", "boxes", "tile", "track", "reduced", "coco_results", "stream", "allow_fallback"),
-    *("save_txt", "save_icdar", "save_masks", "save_crops"),
-)
-"""Flags that a run on one machine has alone."""
+_SHARED = {
+    *("source", "recursive", "model", "pose_model", "refine", "backend", "device", "threads", "batch"),
+    *("json", "parquet", "ray", "out", "no_save", "overlap", "debug"),
+    *(field.name for field in fields(Options)),
+}
+"""Flags that have a meaning on a cluster, or a default that does no harm. All others are refused."""
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -29,8 +32,8 @@ def check(arguments: argparse.Namespace) -> None:
         if arguments.parquet is not None:
             raise UsageError("--parquet is the output of --ray; use --json, or add --ray local")
         return
-    for name in _ALONE:
-        if getattr(arguments, name):
+    for name, value in vars(arguments).items():
+        if value and name not in _SHARED:
             raise UsageError(f"--{name.replace('_', '-')} does not go with --ray; leave one of them out")
     if (arguments.json is None) == (arguments.parquet is None):
         raise UsageError("--ray writes --json FILE or --parquet DIR; give one of them")

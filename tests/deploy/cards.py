@@ -10,6 +10,7 @@ from detforge.deploy.forms import (
     BodyParts,
     Centres,
     Centripetal,
+    Change,
     Composite,
     Coordinates,
     Corners,
@@ -77,6 +78,13 @@ CARDS = [
     replace(CARD, form=Rotated(least=0.2), suppress=Suppress("locality", iou=0.2)),
     replace(CARD, form=Grown(kernel_threshold=0.6), suppress=Suppress("polygons")),
     replace(CARD, form=Dilated(grow=2.0), suppress=Suppress("polygons")),
+    replace(
+        CARD,
+        inputs=(*CARD.inputs, replace(CARD.input, second=True, name="against")),
+        form=Change(least=4),
+        suppress=Suppress("none"),
+    ),
+    replace(CARD, form=Dense((4, 8), levels_together=True, unpadded=True), suppress=Suppress("covered", iou=0.3)),
     replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),
     CROPS,
     *(

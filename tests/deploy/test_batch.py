@@ -75,6 +75,7 @@ def test_a_worker_writes_what_detinfer_finds(photos: Path, tmp_path: Path) -> No
         ["--ray", "local", "--json", "-"],
         ["--ray", "local", "--json", "a.json", "--parquet", "out"],
         ["--ray", "local", "--json", "a.json", "--track"],
+        ["--ray", "local", "--json", "a.json", "--tile", "320"],
     ],
 )
 def test_flags_that_do_not_go_together(flags: list[str], photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ def test_the_file_agrees_with_pytorch(report):
     assert comparison.detections >= 2 * per_image
     assert {shape[0] for shape in comparison.runs} == {1, 2}
     # CID's graph picks pixels: in half precision one may jump to another that is as high.
-    least = 0.998 if report.card.form.kind == "people" else 0.9999
+    least = 0.998 if report.card.form.kind == "people" else 0.999
     assert all(row.cosine > least for row in comparison.outputs.values())
     if report.card.provenance.precision == "fp32":
         assert comparison.match_rate == 1.0
