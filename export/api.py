@@ -161,7 +161,7 @@ class _Export:
             trunk = "fp32" if self._flavor == "cpu" else "fp16"
         canvas = card.input.place.canvas
         traced = prepare(network, card.inputs, trunk, canvas)
-        if card.form.suppresses:
+        if card.form.suppresses and not form.suppresses:
             traced = GraphNms(traced, form, card.fusion, card.suppress, card.labels)
         proto, ops = to_onnx(traced, card.inputs, canvas=canvas, batch=self._asked.batch)
         if missing := card.missing({output.name for output in proto.graph.output}):

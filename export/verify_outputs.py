@@ -87,7 +87,9 @@ def _compare_rows(
             distance[distance > distance.min(0)] = np.inf
         else:
             distance = np.abs(_centres(theirs[places])[:, None] - _centres(ours[places])).max(2)
-            distance[~(distance < 1) | (theirs[role["label"]][:, None] != ours[role["label"]])] = np.inf
+            distance[~(distance < 1)] = np.inf
+        if "label" in role:
+            distance[theirs[role["label"]][:, None] != ours[role["label"]]] = np.inf
         found = np.isfinite(distance).any(1) & (theirs[scores] > 0)
         if not (ours[scores] > 0).any() and not (theirs[scores] > 0).any():  # Nothing but padding, the same or not.
             found, distance = np.ones_like(found), 1.0 - np.eye(len(found))

@@ -19,8 +19,8 @@ class Stage(NamedTuple):
 class RoIHead(nn.Module):
     """Pyramid levels and proposals to class scores and boxes, in one stage: features of each region, and a box head.
 
-    `forward` gives the raw outputs of its stages, `decode` their `boxes` (n, k, classes or 1, 4) xyxy px and `scores`
-    (n, k, classes).
+    `forward` gives the raw outputs of its stages, `decode` their `boxes` (n, k, classes or 1, 4) xyxy px, `scores`
+    (n, k, classes) and maybe `quality` (n, k).
     """
 
     def __init__(self, features: RegionFeatures, bbox_head: nn.Module) -> None:
@@ -32,8 +32,14 @@ class RoIHead(nn.Module):
 
     def decode(self, stages: Sequence[Stage]) -> dict[str, Tensor]:
         [stage] = stages
-        boxes = self.bbox_head.boxes(stage.logits, stage.regions)
-        return {"boxes": boxes, "scores": self.bbox_head.scores(stage.logits)}
+        return decoded(self.bbox_head, stage)
+
+
+def decoded(head: nn.Module, stage: Stage) -> dict[str, Tensor]:
+    """A box head's `boxes`, `scores` and, if it predicts how good the boxes are, `quality` (n, k)."""
+    boxes, scores = head.boxes(stage.logits, stage.regions), head.scores(stage.logits)
+    quality = {"quality": head.quality(*stage)} if hasattr(head, "quality") else {}
+    return {"boxes": boxes, "scores": scores, **quality}
 
 
 class TwoStageDetector(nn.Module):

@@ -36,6 +36,10 @@ class Column:
         """The rows of all parts, of which there must be at least one."""
         return replace(parts[0], values=np.concatenate([part.values for part in parts]))
 
+    def read(self) -> NDArray[Any]:
+        """What Instances give as the attribute `name`: the values, by default as they are."""
+        return self.values
+
     def mapped(self, transform: Transform) -> Self:
         """The column in px of another image."""
         return self

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from ..columns.object_masks import ObjectMasks, Paste
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError
 from .beside import KEYPOINTS, keypoints_beside
@@ -18,15 +19,21 @@ class Graph(ImageForm):
     """Suppressed detections: `boxes` (n, m, 4) px, `scores` and `labels` (n, m), `num` (n,).
 
     If the Card has a skeleton, there are `keypoints` (n, m, 2k), x and y px of each, and maybe their `keypoint_scores`
-    (n, m, k). Rows from `num` to m are padding. `clip` is where boxes are clipped.
+    (n, m, k). There may be `masks` (n, m, s, s), probabilities on a grid over each box, which are pasted by the rule
+    `paste`. Rows from `num` to m are padding. `clip` is where boxes are clipped.
     """
 
     clip: Clip = "image"
+    paste: Paste = "exact"
     kind: Literal["graph"] = "graph"
 
     task: ClassVar[str] = "detection"
     outputs: ClassVar[tuple[Output, ...]] = (
-        *(Output("boxes"), Output("scores"), Output("labels"), Output("num")),
+        Output("num"),
+        Output("boxes", "overlap", group="detections", role="place"),
+        Output("scores", "overlap", group="detections", role="score"),
+        Output("labels", "overlap", group="detections", role="label"),
+        Output("masks", "overlap", group="detections", optional=True),
         *KEYPOINTS,
     )
     suppresses: ClassVar[bool] = True
@@ -42,6 +49,8 @@ class Graph(ImageForm):
         if card.skeleton is not None:
             rows = np.arange(len(scores))
             found = found.with_columns(keypoints_beside(run.outputs, rows, boxes, scores, run.frame, card.skeleton))
+        if (grids := run.outputs.get("masks")) is not None:
+            found = found.with_columns(ObjectMasks(grids[:count], boxes, run.frame.extent, self.paste))
         found = found[has_area(boxes, card.suppress.inclusive) & (scores > card.suppress.conf)]
         if (unknown := found.labels[(found.labels < 0) | (found.labels >= len(card.labels))]).size:
             raise IncompatibleError(

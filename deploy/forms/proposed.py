@@ -7,8 +7,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..columns.column import Column
 from ..columns.proposal import Proposal
+from ..columns.quality import Quality
 from ..columns.visible import Visible
+from ..contract.fusion import fuse
 from ..contract.labels import class_numbers
 from ..contract.parse import require
 from ..inputs.geometry import Size
@@ -23,11 +26,11 @@ class Proposed(ImageForm):
     """Class scores and a box of each class for every proposal of a two-stage network.
 
     Outputs are `boxes` (n, k, classes, 4) px, or (n, k, 1, 4) if the classes share a box, `scores` (n, k, classes), the
-    `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding. All pairs of proposal
-    and class above the threshold are candidates; with suppression in the graph, the `top_k` best of them. `clip` is
-    where boxes are clipped. An optional output `visible` is like `boxes`: the visible part of each. A network may find
-    `each` objects of a class in a proposal: it has as many boxes and scores for every class, those of the first object
-    of each class before those of the second.
+    `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding, and maybe the
+    `quality` (n, k) of the boxes and their `visible` parts, which are like `boxes`. All pairs of proposal and class
+    above the threshold are candidates; with suppression in the graph, the `top_k` best of them. `clip` is where boxes
+    are clipped. A network may find `each` objects of a class in a proposal: it has as many boxes and scores for every
+    class, those of the first object of each class before those of the second.
     """
 
     top_k: int = 3000
@@ -41,6 +44,7 @@ class Proposed(ImageForm):
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("boxes", "overlap", "px", "regions", jumps=0.02),
         Output("scores", "overlap", group="regions", jumps=0.02),
+        Output("quality", "overlap", group="regions", optional=True, jumps=0.02),
         Output("visible", "overlap", "px", "regions", jumps=0.02, optional=True),
         Output("proposals", "overlap", "px", "regions", "place", jumps=0.02),
         Output("objectness", "overlap", group="regions", role="score", jumps=0.02),
@@ -65,17 +69,24 @@ class Proposed(ImageForm):
         """The pairs of proposal and class whose score exceeds `suppress.conf`. NaN values are dropped."""
         [run] = runs
         boxes, scores = (_rows(run.outputs[name], self.each) for name in ("boxes", "scores"))
+        quality, fused, columns = run.outputs.get("quality"), scores, list[Column]()
+        if quality is not None:
+            repeated = np.repeat(quality, self.each * scores.shape[1])
+            fused = fuse(scores.ravel(), repeated, card.fusion).reshape(scores.shape)
         classes = class_numbers(card.labels)
-        rows, labels = np.nonzero(scores[:, classes] > card.suppress.conf)
+        limited = fused if card.fusion.threshold_by == "fused" else scores
+        rows, labels = np.nonzero(limited[:, classes] > card.suppress.conf)
         labels = classes[labels]
+        if quality is not None:
+            columns.append(Quality(quality[rows // self.each]))
         places = labels if boxes.shape[1] > 1 else 0
         kept = clipped(in_image(boxes[rows, places], run.frame), run.frame, self.clip)
-        found = Instances(kept, scores[rows, labels], labels, card.labels, run.frame.extent)
         if "visible" in run.outputs:
             visible = in_image(_rows(run.outputs["visible"], self.each)[rows, places], run.frame)
-            found = found.with_columns(Visible(clipped(visible, run.frame, self.clip)))
+            columns.append(Visible(clipped(visible, run.frame, self.clip)))
         if card.suppress.kind == "set":
-            found = found.with_columns(Proposal(rows // self.each))
+            columns.append(Proposal(rows // self.each))
+        found = Instances(kept, fused[rows, labels], labels, card.labels, run.frame.extent).with_columns(*columns)
         return found[has_area(kept, card.suppress.inclusive)]
 
 

@@ -93,7 +93,7 @@ class Instances:
         # Read from __dict__, because `columns` does not exist yet while the object is being copied.
         column = self.__dict__.get("columns", {}).get(name)
         if column is not None:
-            return column.values
+            return column.read()
         if any(known.name == name for known in COLUMNS):
             return None
         raise AttributeError(f"Instances have no attribute {name!r}")
@@ -203,7 +203,12 @@ class Instances:
                 return own
         tracks = None if self.track_id is None else self.track_id.astype(int)
         return supervision.Detections(
-            xyxy=self.boxes.copy(), confidence=scores, class_id=labels, tracker_id=tracks, data=data
+            xyxy=self.boxes.copy(),
+            mask=self.object_masks,
+            confidence=scores,
+            class_id=labels,
+            tracker_id=tracks,
+            data=data,
         )
 
     def _color(self, label: int) -> Color:

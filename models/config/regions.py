@@ -5,12 +5,16 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
+from torch import nn
+
+from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Proposed
 from ..heads.bbox import BoxHead
 from ..heads.cascade import CascadeRoIHead
 from ..heads.crowd import CrowdHead
 from ..heads.double import DoubleHead, DoubleRoIHead
+from ..heads.sabl_box import SABLBoxHead
 from ..regions import RegionFeatures
 from ..two_stage import RoIHead
 from .dense import read_deltas
@@ -25,7 +29,8 @@ def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
     features = _read_features(section, neck)
     head = _below(section, "bbox_head")
     build, classes = _read_box_head(head, neck, features)
-    return _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
+    found = _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
+    return _by_sides(found) if head.type == "SABLHead" else found
 
 
 def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
@@ -38,10 +43,15 @@ def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
     for head in heads:
         head.same("num_classes", counts[0])
 
-    def build(classes: int) -> CascadeRoIHead:
-        return CascadeRoIHead(features, [each(classes) for each in builds])
+    by_sides = heads[-1].type == "SABLHead"
+    if any((head.type == "SABLHead") != by_sides for head in heads):
+        section.refuse("bbox_head", "heads of one type")
 
-    return _head(build, counts[0], "roi_head.bbox_head.0", suppress)
+    def build(classes: int) -> CascadeRoIHead:
+        return CascadeRoIHead(features, [each(classes) for each in builds], inclusive=by_sides)
+
+    found = _head(build, counts[0], "roi_head.bbox_head.0", suppress)
+    return _by_sides(found) if by_sides else found
 
 
 def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
@@ -87,6 +97,11 @@ def _head(build: Callable[[int], RoIHead | CascadeRoIHead], classes: int, at: st
     return Head(build, classes, f"{at}.fc_cls.weight", Proposed(), beside_classes=1, suppress=suppress)
 
 
+def _by_sides(head: Head) -> Head:
+    """A head with boxes of SABL, which end at the last pixel, and whose confidence multiplies the scores."""
+    return replace(head, form=Proposed(clip="last_pixel"), fusion=Fusion(1.0, 1.0))
+
+
 def _read_features(section: Section, neck: Neck) -> RegionFeatures:
     """Read the extractor of features of regions."""
     extractor = _below(section, "bbox_roi_extractor")
@@ -111,13 +126,41 @@ def _read_features(section: Section, neck: Neck) -> RegionFeatures:
     )
 
 
-def _read_box_head(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Callable[[int], BoxHead], int]:
-    """Read a Shared2FCBBoxHead: a builder for a number of classes, and that number in the configuration."""
+def _read_box_head(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Callable[[int], nn.Module], int]:
+    """Read a Shared2FCBBoxHead or SABLHead: a builder for a number of classes, and that number in the configuration."""
+    if head.type == "SABLHead":
+        return _read_sides(head, neck, features)
     head.typed("Shared2FCBBoxHead")
     width = head.integer("fc_out_channels", 1024)
     classes, stds, agnostic = _read_boxes(head, neck, features)
     build = partial(BoxHead, channels=neck.channels, size=features.size, width=width, stds=stds, agnostic=agnostic)
     return build, classes
+
+
+def _read_sides(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Callable[[int], nn.Module], int]:
+    """Read a SABLHead."""
+    for key in ("cls_in_channels", "reg_in_channels", "reg_cls_out_channels", "reg_offset_out_channels"):
+        head.same(key, neck.channels, 256)
+    head.same("roi_feat_size", features.size, 7)
+    head.fixed(reg_feat_up_ratio=2, reg_pre_kernel=3, reg_post_kernel=3, reg_pre_num=2, reg_post_num=1, norm_cfg=None)
+    head.fixed(num_cls_fcs=1, num_reg_fcs=0, reg_class_agnostic=True)
+    head.training("loss_bbox_cls", "loss_bbox_reg")
+    _read_softmax(head)
+    coder = _below(head, "bbox_coder")
+    coder.typed("BucketingBBoxCoder")
+    coder.same("num_buckets", 2 * features.size)
+    coder.fixed(cls_ignore_neighbor=True, clip_border=True)
+    coder.training("offset_topk", "offset_upperbound")
+    width, growth = head.integer("cls_out_channels", 1024), coder.number("scale_factor")
+    build = partial(SABLBoxHead, channels=neck.channels, size=features.size, width=width, growth=growth)
+    return build, head.integer("num_classes")
+
+
+def _read_softmax(head: Section) -> None:
+    if (loss := head.section("loss_cls")) is not None:
+        loss.typed("CrossEntropyLoss")
+        loss.fixed(use_sigmoid=False)
+        loss.rest_trains()
 
 
 def _read_boxes(head: Section, neck: Neck, features: RegionFeatures) -> tuple[int, tuple[float, ...], bool]:
@@ -126,10 +169,7 @@ def _read_boxes(head: Section, neck: Neck, features: RegionFeatures) -> tuple[in
     head.same("roi_feat_size", features.size, 7)
     head.fixed(with_avg_pool=False, with_cls=True, with_reg=True, conv_cfg=None)
     head.training("loss_bbox", "reg_decoded_bbox")
-    if (loss := head.section("loss_cls")) is not None:
-        loss.typed("CrossEntropyLoss")
-        loss.fixed(use_sigmoid=False)
-        loss.rest_trains()
+    _read_softmax(head)
     return head.integer("num_classes"), read_deltas(head, _STDS), head.flag("reg_class_agnostic", False)
 
 

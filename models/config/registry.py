@@ -46,6 +46,7 @@ from ..heads import (
     fsaf,
     gfl,
     guided,
+    guided_rpn,
     heatmap,
     integral,
     regression,
@@ -110,7 +111,10 @@ NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
 }
 SECOND_NECKS: dict[str, Callable[[Section, Neck], Neck]] = {"BFP": libra.from_config}
 """Those that follow another neck."""
-RPN_HEADS: dict[str, Callable[[Section, Neck, Section], Callable[[], nn.Module]]] = {"RPNHead": rpn.from_config}
+RPN_HEADS: dict[str, Callable[[Section, Neck, Section], Callable[[], nn.Module]]] = {
+    "RPNHead": rpn.from_config,
+    "GARPNHead": guided_rpn.from_config,
+}
 ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
     "StandardRoIHead": regions.standard,
     "CascadeRoIHead": regions.cascade,

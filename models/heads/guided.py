@@ -18,9 +18,9 @@ from ..config.section import Section
 from ..points import points_first
 from .squares import SquareAnchorHead
 
-_GROUPS = 4  # of channels that share offsets
+GROUPS = 4  # of channels that share offsets
 _GROWTH = -math.log(1e-6)  # an anchor is at most a million times as wide or tall as its square, and no less
-_RARE = 0.01  # a cell less likely than this to hold an object's centre gives nothing
+RARE = 0.01  # a cell less likely than this to hold an object's centre gives nothing
 
 
 class FeatureAdaption(nn.Module):
@@ -31,12 +31,12 @@ class FeatureAdaption(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv_offset = nn.Conv2d(2, _GROUPS * 18, 1, bias=False)
+        self.conv_offset = nn.Conv2d(2, GROUPS * 18, 1, bias=False)
         self.conv_adaption = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, shape: Tensor) -> Tensor:
         offsets, weight = self.conv_offset(shape), self.conv_adaption.weight
-        return torch.relu(deform_conv(x, offsets, weight, None, None, (1, 1), (1, 1), (1, 1), 1, _GROUPS))
+        return torch.relu(deform_conv(x, offsets, weight, None, None, (1, 1), (1, 1), (1, 1), 1, GROUPS))
 
 
 class GuidedRetinaHead(SquareAnchorHead):
@@ -70,20 +70,28 @@ class GuidedRetinaHead(SquareAnchorHead):
         """`scores` (n, a, classes) and `boxes` (n, a, 4) xyxy px, in fp32."""
         flat = {name: points_first(levels).float() for name, levels in logits.items()}
         squares = self.anchors([x.shape[2:] for x in logits["shape"]], flat["shape"])
-        sides = squares[:, 2:] * flat["shape"].clamp(-_GROWTH, _GROWTH).exp()
-        guided = torch.cat((squares[:, :2].expand_as(sides), sides), -1)
-        likely = flat["centre"].sigmoid() >= _RARE
         return {
-            "boxes": deltas_to_boxes(flat["deltas"], guided),
-            "scores": torch.where(likely, flat["classes"].sigmoid(), 0.0),
+            "boxes": deltas_to_boxes(flat["deltas"], guided(squares, flat["shape"])),
+            "scores": torch.where(likely(flat["centre"]), flat["classes"].sigmoid(), 0.0),
         }
+
+
+def guided(squares: Tensor, shape: Tensor) -> Tensor:
+    """Anchors (n, a, 4) cxcywh px from squares (a, 4) and the logarithms of how much their sides grow (n, a, 2)."""
+    sides = squares[:, 2:] * shape.clamp(-_GROWTH, _GROWTH).exp()
+    return torch.cat((squares[:, :2].expand_as(sides), sides), -1)
+
+
+def likely(centre: Tensor) -> Tensor:
+    """Whether a cell may hold an object's centre, from its logit."""
+    return centre.sigmoid() >= RARE
 
 
 def from_config(section: Section, neck: Neck) -> Head:
     """OpenMMLab's GARetinaHead."""
     squares = read_squares(section, neck, "square_anchor_generator")
     section.training("approx_anchor_generator", "reg_decoded_bbox", "loss_loc", "loss_shape")
-    section.fixed(deform_groups=_GROUPS, loc_filter_thr=_RARE)
+    section.fixed(deform_groups=GROUPS, loc_filter_thr=RARE)
     for coder in ("anchor_coder", "bbox_coder"):
         if read_deltas(section, _STDS, coder) != _STDS:
             section.refuse(coder, "target_stds of 1")

@@ -84,14 +84,14 @@ def from_config(section: Section, neck: Neck, test: Section) -> Callable[[], RPN
         RPNHead,
         section.integer("feat_channels", 256),
         anchors=read_anchors(section, neck),
-        rule=replace(_read_rule(test), clips=clips),
+        rule=replace(read_rule(test), clips=clips),
         stds=read_deltas(section, (1.0, 1.0, 1.0, 1.0), clips=clips),
         in_channels=neck.channels,
         softmax=softmax,
     )
 
 
-def _read_rule(test: Section) -> ProposalRule:
+def read_rule(test: Section) -> ProposalRule:
     """The selection of proposals, also as mmdet wrote it before 2.4."""
     test.fixed(nms_across_levels=False)
     count = test.integer("max_per_img" if "max_per_img" in test else "max_num", most=20_000)

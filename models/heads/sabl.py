@@ -47,17 +47,22 @@ class SABLHead(SquareAnchorHead):
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
         """`scores` (n, a, classes), `boxes` (n, a, 4) xyxy px and `quality` (n, a), in fp32."""
         flat = {name: points_first(levels).float() for name, levels in logits.items()}
-        buckets, offsets = (flat[name].unflatten(-1, (4, _BUCKETS // 2)) for name in ("buckets", "offsets"))
-        (best, second), (bucket, other) = (x.unbind(-1) for x in buckets.softmax(-1).topk(2))
-        # A side on the border of two buckets is no less sure (section 3.3).
-        sure = best + torch.where((bucket - other).abs() == 1, second, 0.0)
-        inwards = 0.5 + bucket - _signed(offsets.gather(-1, bucket[..., None]).squeeze(-1))
         anchors = self.anchors([x.shape[2:] for x in logits["buckets"]], flat["buckets"])
-        return {
-            "boxes": _boxes(anchors, inwards),
-            "scores": flat["classes"].sigmoid(),
-            "quality": sure.mean(-1),
-        }
+        boxes, quality = sides_to_boxes(flat["buckets"], flat["offsets"], anchors, _GROWTH)
+        return {"boxes": boxes, "scores": flat["classes"].sigmoid(), "quality": quality}
+
+
+def sides_to_boxes(buckets: Tensor, offsets: Tensor, priors: Tensor, growth: float) -> tuple[Tensor, Tensor]:
+    """Boxes (n, a, 4) xyxy px and their confidence (n, a) from raw buckets and offsets (n, a, 4 * buckets per side).
+
+    The buckets are those of priors ([n,] a, 4) cxcywh px whose sides are `growth` times as long.
+    """
+    buckets, offsets = buckets.unflatten(-1, (4, -1)), offsets.unflatten(-1, (4, -1))
+    (best, second), (bucket, other) = (x.unbind(-1) for x in buckets.softmax(-1).topk(2))
+    # A side on the border of two buckets is no less sure (section 3.3).
+    sure = best + torch.where((bucket - other).abs() == 1, second, 0.0)
+    inwards = 0.5 + bucket - _signed(offsets.gather(-1, bucket[..., None]).squeeze(-1))
+    return _boxes(priors, inwards, growth, 2 * buckets.shape[-1]), sure.mean(-1)
 
 
 def _signed(offsets: Tensor) -> Tensor:
@@ -65,11 +70,11 @@ def _signed(offsets: Tensor) -> Tensor:
     return offsets * offsets.new_tensor((1.0, -1.0, 1.0, -1.0))
 
 
-def _boxes(anchors: Tensor, inwards: Tensor) -> Tensor:
-    """Boxes (n, a, 4) xyxy px whose sides lie so many buckets within grown anchors (a, 4) cxcywh px."""
-    sides = anchors[:, 2:] * _GROWTH
-    steps = inwards.unflatten(-1, (2, 2)) * (sides / _BUCKETS)[..., None]
-    low, high = anchors[:, :2] - sides / 2, anchors[:, :2] + sides / 2
+def _boxes(priors: Tensor, inwards: Tensor, growth: float, buckets: int) -> Tensor:
+    """Boxes (n, a, 4) xyxy px whose sides lie so many buckets within grown priors ([n,] a, 4) cxcywh px."""
+    sides = priors[..., 2:] * growth
+    steps = inwards.unflatten(-1, (2, 2)) * (sides / buckets)[..., None]
+    low, high = priors[..., :2] - sides / 2, priors[..., :2] + sides / 2
     return torch.cat((low + steps[..., 0], high - steps[..., 1]), -1)
 
 

@@ -59,6 +59,7 @@ from . import (
     libra,
     litehrnet,
     marker_corners,
+    mask_rcnn,
     mspn,
     nanodet,
     nas_fpn,
@@ -118,6 +119,7 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    mask_rcnn,
     torchvision_rcnn,
     cascade_rcnn,
     double_head,

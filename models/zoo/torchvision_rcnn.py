@@ -1,16 +1,20 @@
-"""Faster R-CNN (arXiv 1506.01497) as torchvision.models.detection trains it.
+"""Faster R-CNN (arXiv 1506.01497) and Mask R-CNN (arXiv 1703.06870) as torchvision.models.detection trains them.
 
 The background is the first class. A checkpoint has no settings besides its weights, so images have torchvision's usual
 size.
 """
 
 from dataclasses import replace
+from functools import partial
 
 from torch import nn
 
+from ...deploy.forms import Graph
 from ..anchors import FittedAnchors
 from ..backbones.resnet import R50, Backbone
+from ..final import USUAL as FINAL
 from ..heads.bbox import BoxHead
+from ..heads.mask import MaskedDetector, MaskHead
 from ..heads.rpn import RPNHead
 from ..labels import COCO_IDS
 from ..proposals import USUAL, ProposalRule
@@ -32,19 +36,27 @@ def build(
     width: int = 1024,
     rule: ProposalRule = USUAL,
     second: bool = False,
+    masks: bool = False,
 ) -> nn.Module:
-    """torchvision's Faster R-CNN; the `second` version has norms in its neck, and more convolutions in its heads."""
+    """torchvision's Faster R-CNN, or with `masks` its Mask R-CNN.
+
+    The `second` version has norms in its neck, and more convolutions in its heads.
+    """
     body = trunk(backbone, frozen=not second and classes == len(LABELS))
     norm = "bn" if second else None
     features = RegionFeatures(sampling=2, aligned=False)
     depth, convs = (1, 4) if second else (2, 0)
     head = BoxHead(classes, channels, size=features.size, width=width, depth=depth, convs=convs, background_first=True)
-    return TwoStageDetector(
+    parts = (
         body,
         POOLED(body.channels, channels, lateral_norm=norm, norm=norm),
         RPNHead(channels, anchors=ANCHORS, rule=rule, depth=2 if second else 1),
         RoIHead(features, head),
     )
+    if not masks:
+        return TwoStageDetector(*parts)
+    mask_head = MaskHead(classes, channels, normed=second, background_first=True)
+    return MaskedDetector(*parts, mask_head=mask_head, features=replace(features, size=14))
 
 
 _RPN = {
@@ -93,6 +105,37 @@ _FASTER = replace(
     mapping=FIRST,
 )
 
+_MASKS = {
+    "^roi_heads.mask_predictor.conv5_mask.": "mask_head.upsample.",
+    "^roi_heads.mask_predictor.mask_fcn_logits.": "mask_head.conv_logits.",
+}
+FIRST_MASKS = {
+    **FIRST,
+    **{f"^roi_heads.mask_head.{i}.0.": f"mask_head.convs.{i}.conv." for i in range(4)},
+    **{f"^roi_heads.mask_head.mask_fcn{i + 1}.": f"mask_head.convs.{i}.conv." for i in range(4)},  # before 0.13
+    **_MASKS,
+}
+SECOND_MASKS = {
+    **SECOND,
+    **{
+        f"^roi_heads.mask_head.{i}.{j}.": f"mask_head.convs.{i}.{part}."
+        for i in range(4)
+        for j, part in enumerate(("conv", "bn"))
+    },
+    **_MASKS,
+}
+_MASK = replace(
+    _FASTER,
+    name="mask_rcnn_r50_torchvision",
+    paper="arXiv 1703.06870",
+    summary="Mask R-CNN of torchvision: ResNet-50",
+    build=partial(build, masks=True),
+    form=Graph(paste="whole"),
+    suppress=replace(_FASTER.suppress, max_det=FINAL.count),
+    published=Published("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 37.9),
+    mapping=FIRST_MASKS,
+)
+
 VARIANTS = (
     _FASTER,
     _FASTER.derive(
@@ -103,5 +146,14 @@ VARIANTS = (
         mapping=SECOND,
     ),
     _FASTER.derive("faster_rcnn_torchvision_test", "tiny Faster R-CNN of torchvision for tests", build=SMALL),
+    _MASK,
+    _MASK.derive(
+        "mask_rcnn_r50_torchvision_v2",
+        "Mask R-CNN of torchvision, second version: ResNet-50",
+        Published("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", 47.4),
+        build={"second": True},
+        mapping=SECOND_MASKS,
+    ),
+    _MASK.derive("mask_rcnn_torchvision_test", "tiny Mask R-CNN of torchvision for tests", build=SMALL),
 )
 ALIASES: dict[str, str] = {}

@@ -20,7 +20,7 @@ from detforge.models.zoo import VARIANTS
 pytestmark = pytest.mark.slow
 
 FREE = ("iou_aware_retinanet_test", "vfnet_test", "borderdet_test", "faster_rcnn_test")
-KINDS = ("dense", "proposed")
+KINDS = ("dense", "proposed", "graph")
 NAMES = [n for n, v in VARIANTS.items() if n.endswith("_test") and v.form.kind in KINDS]
 CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))

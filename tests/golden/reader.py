@@ -33,7 +33,9 @@ class Sample:
         differences = np.nan_to_num(np.abs(ours - self.values), nan=np.inf)
         i = int(differences.argmax())
         place = tuple(map(int, np.unravel_index(self.positions[i], self.shape)))
-        return float(differences[i] / self.std), f"{ours[i]:.7g} at {place}, the reference's {self.values[i]:.7g}"
+        return float(
+            differences[i] / (self.std or 1)
+        ), f"{ours[i]:.7g} at {place}, the reference's {self.values[i]:.7g}"
 
     def without(self, rows: NDArray[Any]) -> "Sample":
         """The same without the values of some rows of the tensor."""
@@ -54,7 +56,7 @@ class Case:
     `offset` (top, left) where its first pixel lies.
     Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,), `labels` (n,) and maybe `keypoints` (n, k, 2) xy
     px. With `flip` they are those of the image and its mirror image together. A two-stage network has `proposals`
-    (k, 4) xyxy px.
+    (k, 4) xyxy px. One that finds masks has `masks` (n, s, s) over the boxes.
     """
 
     image: NDArray[np.float32]
@@ -67,6 +69,7 @@ class Case:
     keypoints: NDArray[np.float32] | None = None
     flip: bool = False
     proposals: NDArray[np.float32] | None = None
+    masks: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -252,8 +255,8 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
     top, left = case.get("offset", (0, 0))
     image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
     found = (arrays.get(f"{tag}/{name}") for name in ("boxes", "scores", "labels", "keypoints"))
-    flip, proposals = case.get("flip", False), arrays.get(f"{tag}/proposals")
-    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, flip, proposals)
+    flip, proposals, masks = case.get("flip", False), *(arrays.get(f"{tag}/{name}") for name in ("proposals", "masks"))
+    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, flip, proposals, masks)
 
 
 def _raw(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Sample]:

@@ -172,6 +172,7 @@ SLOW = (
     "cornernet_hg104",
     "centripetalnet_hg104",
     "pisa_faster_r50",
+    *("ga_faster_r50", "sabl_faster_r50", "sabl_cascade_r50"),
     "d2det_r50",
     "crowddet_r50",
     "double_head_ext_r50",

@@ -30,6 +30,7 @@ from detforge.models.heads.d2det import D2DetRoIHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
 from detforge.models.heads.guided import GuidedRetinaHead
+from detforge.models.heads.guided_rpn import GuidedRPNHead
 from detforge.models.heads.heatmap import HeatmapHead
 from detforge.models.heads.lffd import LFFDHead
 from detforge.models.heads.mspn import MSPNHead
@@ -40,6 +41,7 @@ from detforge.models.heads.regression import RegressionHead
 from detforge.models.heads.rtmcc import RTMCCHead
 from detforge.models.heads.rtmdet import RTMDetHead
 from detforge.models.heads.sabl import SABLHead
+from detforge.models.heads.sabl_box import SABLBoxHead
 from detforge.models.heads.saccade import SaccadeHead
 from detforge.models.heads.sepc import SEPCRetinaHead
 from detforge.models.heads.simcc import SimCCHead
@@ -201,7 +203,12 @@ def head_outputs(head: nn.Module, given: Any, samples: Samples) -> Outputs:
 @singledispatch
 def stage_outputs(head: nn.Module, stages: Sequence[Stage], samples: Samples) -> Outputs:
     """What the reference's second stage gives, from the stages of ours."""
-    return {f"roi{i}": [x[0] for x in stage.logits.values()] for i, stage in enumerate(stages)}
+    own = head.bbox_head
+    heads = own if isinstance(own, nn.ModuleList) else [own] * len(stages)
+    return {
+        f"roi{i}": head_outputs(one, {name: x[0] for name, x in stage.logits.items()}, samples)
+        for i, (one, stage) in enumerate(zip(heads, stages, strict=True))
+    }
 
 
 @stage_outputs.register
@@ -248,18 +255,26 @@ def _(head: YuNetHead, given: dict[str, list[Tensor]], samples: Samples) -> Outp
     return {theirs: given[ours] for theirs, ours in names.items()}
 
 
-@head_outputs.register
-def _(head: GuidedRetinaHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
+@head_outputs.register(GuidedRetinaHead)
+@head_outputs.register(GuidedRPNHead)
+def _(head: nn.Module, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
     """Nothing where no centre is likely."""
-    likely = [x.sigmoid() >= 0.01 for x in given["centre"]]
-    seen = [[torch.where(m, x, 0) for m, x in zip(likely, given[name], strict=True)] for name in ("classes", "deltas")]
-    return [*seen, given["shape"], given["centre"]]
+    classes, deltas, shape, centre = given.values()
+    likely = [x.sigmoid() >= 0.01 for x in centre]
+    seen = [[torch.where(m, x, 0) for m, x in zip(likely, values, strict=True)] for values in (classes, deltas)]
+    return [*seen, shape, centre]
 
 
 @head_outputs.register
 def _(head: SABLHead, given: dict[str, list[Tensor]], samples: Samples) -> Outputs:
     """Buckets and offsets in one."""
     return [given["classes"], list(zip(given["buckets"], given["offsets"], strict=True))]
+
+
+@head_outputs.register
+def _(head: SABLBoxHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    """Buckets and offsets in one."""
+    return [given["classes"], [given["buckets"], given["offsets"]]]
 
 
 @head_outputs.register

@@ -7,6 +7,7 @@ import torch
 from golden.reader import read_manifest
 from small_configs import NORM, new, resize
 
+from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.forms import Proposed
 from detforge.deploy.inputs.network_inputs import SizeInput
 from detforge.models.anchors import Anchors
@@ -63,6 +64,16 @@ DOUBLE = {"type": "DoubleHeadRoIHead", "reg_roi_scale_factor": 1.3}
 DOUBLE |= {"bbox_head": box_head(type="DoubleConvFCBBoxHead", num_convs=4, num_fcs=2, conv_out_channels=1024)}
 
 
+SIDES = {"cls_in_channels": 256, "reg_in_channels": 256, "roi_feat_size": 7, "reg_feat_up_ratio": 2, "num_classes": 80}
+SIDES |= {"reg_pre_kernel": 3, "reg_post_kernel": 3, "reg_pre_num": 2, "reg_post_num": 1, "cls_out_channels": 1024}
+SIDES |= {"reg_offset_out_channels": 256, "reg_cls_out_channels": 256, "num_cls_fcs": 1, "num_reg_fcs": 0}
+SIDES |= {"type": "SABLHead", "reg_class_agnostic": True, "norm_cfg": None}
+
+
+def by_sides(growth: float) -> dict[str, Any]:
+    return SIDES | {"bbox_coder": {"type": "BucketingBBoxCoder", "num_buckets": 14, "scale_factor": growth}}
+
+
 CROWD_HEAD = box_head(type="MultiInstanceBBoxHead", with_refine=True, num_shared_fcs=2, num_classes=1)
 CROWD = {"type": "MultiInstanceRoIHead", "bbox_head": CROWD_HEAD}
 
@@ -103,6 +114,45 @@ def test_a_configured_network_has_mmdets_weights(golden: str, roi_head: dict[str
     heads = network.roi_head.bbox_head
     stds = [head.stds for head in heads] if roi_head is CASCADE else [heads.stds]
     assert stds == list(STDS[: len(stds)])
+
+
+@pytest.mark.parametrize(
+    ("golden", "roi_head"),
+    [
+        ("sabl_faster_r50", STANDARD | {"bbox_head": by_sides(1.7)}),
+        ("sabl_cascade_r50", CASCADE | {"bbox_head": tuple(by_sides(growth) for growth in (1.7, 1.5, 1.3))}),
+    ],
+)
+def test_boxes_by_sides(golden: str, roi_head: dict[str, Any]) -> None:
+    variant = described(model(roi_head))
+    with torch.device("meta"):
+        network: Any = variant.build(80)
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
+    assert shapes == {key: shape for key, shape, _ in read_manifest(golden)["state"]}
+    assert (variant.form, variant.fusion) == (Proposed(clip="last_pixel"), Fusion(1.0, 1.0))
+    heads = network.roi_head.bbox_head
+    assert [head.growth for head in (heads if isinstance(heads, torch.nn.ModuleList) else [heads])] in (
+        [1.7],
+        [1.7, 1.5, 1.3],
+    )
+
+
+def test_guided_anchors() -> None:
+    keys = model(STANDARD)
+    squares = {"type": "AnchorGenerator", "scales": (8,), "ratios": (1.0,), "strides": (4, 8, 16, 32, 64)}
+    rpn = {"type": "GARPNHead", "in_channels": 256, "square_anchor_generator": squares, "loc_filter_thr": 0.01}
+    rpn |= {"approx_anchor_generator": {}, "anchor_coder": coder((0.07, 0.07, 0.14, 0.14))}
+    keys["rpn_head"] = rpn | {"bbox_coder": coder((0.07, 0.07, 0.11, 0.11))}
+    variant = described(keys)
+    with torch.device("meta"):
+        network: Any = variant.build(80)
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
+    assert shapes == {key: shape for key, shape, _ in read_manifest("ga_faster_r50")["state"]}
+    head = network.rpn_head
+    assert (head.stds, head.shape_stds) == ((0.07, 0.07, 0.11, 0.11), (0.07, 0.07, 0.14, 0.14))
+    assert head.rule == ProposalRule(1500, 0.6, 900)
+    with pytest.raises(ConfigError, match=r"loc_filter_thr is 0\.1"):
+        described(keys | {"rpn_head": keys["rpn_head"] | {"loc_filter_thr": 0.1}})
 
 
 def test_a_configured_crowddet_is_the_named_one() -> None:

@@ -12,6 +12,7 @@ from golden.reader import Golden, load
 from reference import (
     assert_parameters_agree,
     backbone_levels,
+    head_outputs,
     load_network,
     numbered,
     reference_card,
@@ -62,7 +63,7 @@ def run(request: pytest.FixtureRequest) -> Run:
                 "backbone": backbone_levels(levels, case.raw),
                 "body": levels,
                 "neck": features,
-                "rpn": list(model.rpn_head(features).values()),
+                "rpn": head_outputs(model.rpn_head, model.rpn_head(features), case.raw),
                 **stage_outputs(model.roi_head, stages, case.raw),
             }
             proposed = model.rpn_head.propose(model.rpn_head(features), size)
