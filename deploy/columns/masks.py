@@ -1,9 +1,10 @@
-"""The column of masks, such as the regions that changed between two images."""
+"""The column of masks, which are stretched over their boxes when they are read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,93 +12,143 @@ from .column import Column
 from .palette import color_of
 from .transform import Transform
 
+Paste = Literal["exact", "whole", "cells"]
+"""How a mask is stretched over its box: "exact" to the box's sides (OpenMMLab, Detectron2), to "whole" px after the
+mask has grown by an empty border (torchvision), both bilinearly; or by the nearest of its "cells"."""
+
 
 @dataclass(frozen=True, eq=False)
 class Masks(Column):
-    """The pixels of each detection: `values` (n,) are bool arrays (h, w), stretched over `places` (n, 4) xyxy px.
+    """Masks of n detections: `values` (n,) are arrays (rows, columns) over each of the `boxes` (n, 4) xyxy px.
 
-    `size` is the (width, height) px of the image. A pixel of the image belongs to a mask if its centre does.
+    They hold probabilities, or bools. Instances give them as `masks` (n, h, w) bool in px of an image of `image_size`
+    (width, height). A pixel belongs to a mask if its probability is at least 0.5.
     """
 
-    places: NDArray[np.float32]
-    size: tuple[int, int]
+    boxes: NDArray[np.float32]
+    image_size: tuple[int, int]
+    paste: Paste = "exact"
     name: ClassVar[str] = "masks"
 
     @classmethod
-    def of(cls, masks: Sequence[NDArray[np.bool_]], places: NDArray[np.float32], size: tuple[int, int]) -> Self:
-        """The column of these masks."""
+    def of(
+        cls, masks: Sequence[NDArray[Any]], boxes: NDArray[np.float32], image_size: tuple[int, int], paste: Paste
+    ) -> Self:
+        """The column of masks with different sides."""
         values = np.empty(len(masks), object)
-        for i, mask in enumerate(masks):
-            values[i] = mask.copy()
-            values[i].setflags(write=False)
-        return cls(values, places.reshape(-1, 4), size)
+        for row, mask in enumerate(masks):
+            values[row] = mask
+        return cls(values, boxes.reshape(-1, 4), image_size, paste)
 
     def __getitem__(self, rows: NDArray[Any] | slice) -> Self:
-        return replace(self, values=self.values[rows], places=self.places[rows])
+        return replace(self, values=self.values[rows], boxes=self.boxes[rows])
 
     @classmethod
     def joined(cls, parts: Sequence[Any]) -> Self:
-        values, places = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "places"))
-        return replace(parts[0], values=values, places=places)
+        values, boxes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "boxes"))
+        return replace(parts[0], values=values, boxes=boxes)
 
     def mapped(self, transform: Transform) -> Self:
         masks = [mask[:, ::-1] if transform.mirrors else mask for mask in self.values]
-        return self.of(masks, transform.boxes(self.places), transform.size)
+        return self.of(masks, transform.boxes(self.boxes), transform.size, self.paste)
 
     def bounds(self) -> NDArray[np.float32]:
-        return self.places
+        return self.boxes
 
-    def pixels(self, row: int) -> tuple[int, int, NDArray[np.bool_]]:
-        """The left and top px of a part of the image, and which of its pixels (h, w) belong to a mask."""
-        mask = self.values[row]
-        columns, left = _samples(self.places[row, 0::2], mask.shape[1], self.size[0])
-        rows, top = _samples(self.places[row, 1::2], mask.shape[0], self.size[1])
-        return left, top, mask[np.ix_(rows, columns)]
+    def read(self) -> NDArray[np.bool_]:
+        width, height = self.image_size
+        return np.array(list(self._whole()), np.bool_).reshape(-1, height, width)
 
-    def whole(self) -> NDArray[np.bool_]:
-        """The pixels (height, width) of the image that belong to any mask."""
-        union = np.zeros(self.size[::-1], np.bool_)
+    def union(self) -> NDArray[np.bool_]:
+        """The pixels (h, w) of the image that belong to any mask."""
+        union = np.zeros(self.image_size[::-1], np.bool_)
         for row in range(len(self)):
-            left, top, mask = self.pixels(row)
-            union[top : top + mask.shape[0], left : left + mask.shape[1]] |= mask
+            (top, left), part = self.part(row)
+            union[top : top + part.shape[0], left : left + part.shape[1]] |= part
         return union
 
+    def part(self, row: int) -> tuple[tuple[int, int], NDArray[np.bool_]]:
+        """The (top, left) px of the part of the image in which one mask lies, and the mask there."""
+        sides, mask = np.clip(np.nan_to_num(self.boxes[row]), -1e6, 1e6), self.values[row]
+        weights = _WEIGHTS[self.paste]
+        (left, columns), (top, rows) = (
+            weights(sides[axis], sides[axis + 2], self.image_size[axis], mask.shape[1 - axis]) for axis in (0, 1)
+        )
+        return (top, left), rows @ mask.astype(np.float64) @ columns.T >= 0.5
+
     def records(self) -> list[dict[str, Any]]:
-        """`segmentation` in COCO's format: the run lengths of each mask, column by column."""
-        width, height = self.size
-        records: list[dict[str, Any]] = []
-        for row in range(len(self)):
-            left, top, mask = self.pixels(row)
-            whole = np.zeros((width, height), np.bool_)
-            whole[left : left + mask.shape[1], top : top + mask.shape[0]] = mask.T
-            records.append({"segmentation": {"size": [height, width], "counts": _run_lengths(whole.ravel())}})
-        return records
+        """`segmentation` as COCO's compressed run lengths: {"size": [height, width], "counts": text}."""
+        size = list(self.image_size[::-1])
+        return [{"segmentation": {"size": size, "counts": _text(_runs(mask))}} for mask in self._whole()]
 
     def notes(self) -> list[str]:
         """The number of pixels."""
-        return [f"  {int(self.pixels(row)[2].sum())} px" for row in range(len(self))]
+        return [f"  {int(self.part(row)[1].sum())} px" for row in range(len(self))]
 
     def paint(self, canvas: NDArray[np.uint8], row: int, line: int) -> None:
-        left, top, mask = self.pixels(row)
+        (top, left), mask = self.part(row)
         part = canvas[top : top + mask.shape[0], left : left + mask.shape[1]]
-        mask = mask[: part.shape[0], : part.shape[1]]
-        part[mask] = part[mask] // 2 + np.array(color_of(1), np.uint8) // 2
+        color = np.array(color_of(row))
+        part[mask] = (part[mask] + color) // 2
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, outlines, -1, color_of(row), line, cv2.LINE_AA, offset=(left, top))
 
-    def to_supervision(self, scores: NDArray[np.float32], labels: NDArray[Any], data: dict[str, Any]) -> Any:
-        data[self.name] = [self.pixels(row) for row in range(len(self))]
-
-
-def _samples(ends: NDArray[np.float32], count: int, size: int) -> tuple[NDArray[np.int64], int]:
-    """For each px of an axis whose centre is between the `ends`, which of `count` cells it is in; and the first px."""
-    low, high = (float(end) for end in ends)
-    first = min(max(0, int(np.ceil(low - 0.5))), size)
-    last = min(max(first, int(np.ceil(high - 0.5))), size)
-    cells = (np.arange(first, last) + 0.5 - low) * (count / max(high - low, 1e-6))
-    return np.clip(np.floor(cells), 0, count - 1).astype(np.int64), first
+    def _whole(self) -> Iterator[NDArray[np.bool_]]:
+        """Each mask (h, w) in the image, one at a time: all of a large image would need much memory."""
+        for row in range(len(self)):
+            yield self[row : row + 1].union()
 
 
-def _run_lengths(flat: NDArray[np.bool_]) -> list[int]:
-    """The lengths of runs of equal values, from one of False, which may have length 0."""
-    ends = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff(np.concatenate(([0], ends, [len(flat)]))).tolist()
-    return [0, *counts] if len(flat) and flat[0] else counts
+def _exact(low: np.float32, high: np.float32, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
+    """The first pixel of one axis of an image that a mask between two sides covers, and the weights (px, cells) there.
+
+    A pixel's centre lies between the centres of two cells, which are 0 outside the mask.
+    """
+    step = max(float(high) - float(low), 1e-6) / cells
+    first, last = (int(np.clip(side, 0, size)) for side in (np.floor(low), np.ceil(high)))
+    centres = (np.arange(first, max(first, last)) + 0.5 - float(low)) / step - 0.5
+    return first, np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(cells)))
+
+
+def _whole(low: np.float32, high: np.float32, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
+    """The same with an empty cell at either end of the mask, and the sides of the larger mask cut to whole px."""
+    # In single precision, as the reference truncates there.
+    middle, reach = (low + high) * np.float32(0.5), (high - low) * np.float32(0.5) * np.float32((cells + 2) / cells)
+    start, end = int(middle - reach), int(middle + reach)
+    length = max(end - start + 1, 1)
+    first, last = max(start, 0), min(end + 1, size)
+    centres = (np.arange(first, max(first, last)) - start + 0.5) * (cells + 2) / length - 0.5
+    centres = np.clip(centres, 0, cells + 1)
+    return min(first, size), np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(1, cells + 1)))
+
+
+def _cells(low: np.float32, high: np.float32, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
+    """The same for masks of whole cells: a pixel takes the cell in which its centre lies."""
+    first, last = (int(np.clip(np.ceil(side - 0.5), 0, size)) for side in (float(low), float(high)))
+    places = np.arange(first, max(first, last)) + 0.5 - float(low)
+    nearest = np.floor(places * (cells / max(float(high) - float(low), 1e-6)))
+    return first, (np.clip(nearest, 0, cells - 1)[:, None] == np.arange(cells)).astype(np.float64)
+
+
+_WEIGHTS = {"exact": _exact, "whole": _whole, "cells": _cells}
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[int]:
+    """The lengths of runs of 0 and 1 in turns, column by column, the first of 0."""
+    pixels = np.concatenate(([False], mask.ravel("F")))
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1])
+    return np.diff(np.concatenate(([0], changes, [mask.size]))).tolist()
+
+
+def _text(runs: Sequence[int]) -> str:
+    """COCO's text of run lengths: from the third on differences to the last but one, in letters of five bits each."""
+    letters: list[str] = []
+    for i, run in enumerate(runs):
+        value = run - runs[i - 2] if i > 2 else run
+        while True:
+            bits, value = value & 31, value >> 5
+            is_last = value == (-1 if bits & 16 else 0)
+            letters.append(chr(48 + (bits if is_last else bits | 32)))
+            if is_last:
+                break
+    return "".join(letters)

@@ -87,7 +87,7 @@ class Saver:
             write_text(self._folder / "labels" / f"{name}.txt", _yolo_lines(found, self._scores))
         if self._masks and isinstance(masks, Masks):
             name = self._stem(picture, "masks") + number
-            write_image(self._folder / "masks" / f"{name}.png", masks.whole().astype(np.uint8) * 255)
+            write_image(self._folder / "masks" / f"{name}.png", masks.union().astype(np.uint8) * 255)
         if self._icdar:
             name = Path(self._stem(picture, "icdar") + number)
             write_text(self._folder / "icdar" / name.with_name(f"res_{name.name}.txt"), _icdar_lines(found))

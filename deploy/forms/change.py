@@ -43,5 +43,5 @@ class Change(ImageForm):
         height, width = run.frame.canvas_size
         step = np.array([width / distance.shape[1], height / distance.shape[0]] * 2, np.float32)
         places = in_image(np.array(cells, np.float32).reshape(-1, 4) * step, run.frame)
-        masks = Masks.of([one.mask for one in found], places, run.frame.extent)
+        masks = Masks.of([one.mask for one in found], places, run.frame.extent, "cells")
         return Instances.around([masks], scores, np.zeros(len(found), np.int64), card.labels, run.frame.extent)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ..columns.object_masks import ObjectMasks, Paste
+from ..columns.masks import Masks, Paste
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError
 from .beside import KEYPOINTS, keypoints_beside
@@ -50,7 +50,7 @@ class Graph(ImageForm):
             rows = np.arange(len(scores))
             found = found.with_columns(keypoints_beside(run.outputs, rows, boxes, scores, run.frame, card.skeleton))
         if (grids := run.outputs.get("masks")) is not None:
-            found = found.with_columns(ObjectMasks(grids[:count], boxes, run.frame.extent, self.paste))
+            found = found.with_columns(Masks(grids[:count], boxes, run.frame.extent, self.paste))
         found = found[has_area(boxes, card.suppress.inclusive) & (scores > card.suppress.conf)]
         if (unknown := found.labels[(found.labels < 0) | (found.labels >= len(card.labels))]).size:
             raise IncompatibleError(

@@ -204,7 +204,7 @@ class Instances:
         tracks = None if self.track_id is None else self.track_id.astype(int)
         return supervision.Detections(
             xyxy=self.boxes.copy(),
-            mask=self.object_masks,
+            mask=self.masks,
             confidence=scores,
             class_id=labels,
             tracker_id=tracks,

@@ -1,82 +1,122 @@
-"""Masks: their pixels, run lengths and mapping, and the regions of a map of distances."""
-
-from dataclasses import replace
+"""Masks as a column: pasted against PyTorch in float64, written against pycocotools, mirrored, joined and drawn."""
 
 import numpy as np
-from conftest import COLOR_CARD
+import pytest
+import torch
+from found import detections
+from pycocotools import mask as coco
+from torch.nn import functional as F
 
 from detforge.deploy.columns.masks import Masks
 from detforge.deploy.columns.transform import Transform
-from detforge.deploy.contract.suppression import Suppress
-from detforge.deploy.forms import Change
-from detforge.deploy.forms.form import Run
-from detforge.deploy.inputs.network_inputs import ImageInput
-from detforge.deploy.inputs.resize import ResizedFrame
 
-L = np.array([[1, 0], [1, 1]], bool)
-
-
-def column() -> Masks:
-    """An L over px 2..6 x 1..5 of an image of 10x8, and a square beside it."""
-    places = np.array([[2, 1, 6, 5], [7, 6, 9, 8]], np.float32)
-    return Masks.of([L, np.ones((1, 1), bool)], places, (10, 8))
-
-
-def drawn(masks: Masks) -> np.ndarray:
-    """Each pixel of the image, asked by its centre."""
-    width, height = masks.size
-    image = np.zeros((height, width), bool)
-    for mask, (x1, y1, x2, y2) in zip(masks.values, masks.places.astype(float), strict=True):
-        for y, x in np.ndindex(height, width):
-            if x1 <= x + 0.5 < x2 and y1 <= y + 0.5 < y2:
-                row, cell = (y + 0.5 - y1) / (y2 - y1) * mask.shape[0], (x + 0.5 - x1) / (x2 - x1) * mask.shape[1]
-                image[y, x] |= mask[int(row), int(cell)]
-    return image
+SIZE = (90, 70)  # width, height
+BOXES = np.array(
+    [
+        [10.3, 5.2, 60.8, 55.1],
+        [-12.5, 20.0, 30.25, 90.0],  # beyond two sides
+        [70.1, 60.4, 89.9, 69.9],
+        [40.0, 30.0, 41.5, 33.0],
+        [95.0, 10.0, 120.0, 40.0],  # outside
+    ],
+    np.float32,
+)
+GRIDS = np.random.default_rng(0).uniform(0, 1, (len(BOXES), 14, 14)).astype(np.float32)
 
 
-def decoded(segmentation: dict) -> np.ndarray:
-    height, width = segmentation["size"]
-    values = np.repeat(np.arange(len(segmentation["counts"])) % 2 == 1, segmentation["counts"])
-    return values.reshape(width, height).T
+def exact(grid: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """OpenMMLab's rule: sampled where each pixel's centre lies in the box, 0 outside."""
+    x1, y1, x2, y2 = box.astype(np.float64)
+    x = (torch.arange(SIZE[0], dtype=torch.float64) + 0.5 - x1) / (x2 - x1) * 2 - 1
+    y = (torch.arange(SIZE[1], dtype=torch.float64) + 0.5 - y1) / (y2 - y1) * 2 - 1
+    places = torch.stack((x.expand(len(y), -1), y[:, None].expand(-1, len(x))), -1)[None]
+    values = F.grid_sample(torch.tensor(grid).double()[None, None], places, align_corners=False)
+    return values[0, 0].numpy() >= 0.5
 
 
-def test_pixels_are_those_whose_centre_is_inside() -> None:
-    for scale, shift in (((1, 1), (0, 0)), ((2.5, 1.3), (0.4, -0.7)), ((-1, 1), (10, 0)), ((0.3, 0.4), (0, 0))):
-        masks = column().mapped(Transform((23, 17), scale, shift))
-        np.testing.assert_array_equal(masks.whole(), drawn(masks))
-        records = [decoded(record["segmentation"]) for record in masks.records()]
-        np.testing.assert_array_equal(records[0] | records[1], masks.whole())
-        assert all(record["segmentation"]["size"] == [17, 23] for record in masks.records())
+def whole(grid: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """torchvision's rule: an empty border around the mask, the box larger in proportion and cut to whole px."""
+    cells = len(grid)
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * np.float32((cells + 2) / cells)
+    x1, y1, x2, y2 = np.trunc(np.concatenate((centre - half, centre + half))).astype(int)
+    larger = F.pad(torch.tensor(grid).double(), (1, 1, 1, 1))[None, None]
+    width, height = max(x2 - x1 + 1, 1), max(y2 - y1 + 1, 1)
+    values = F.interpolate(larger, (int(height), int(width)), mode="bilinear", align_corners=False)[0, 0].numpy() >= 0.5
+    mask = np.zeros(SIZE[::-1], bool)
+    for y, x in np.argwhere(values):
+        if 0 <= y + y1 < SIZE[1] and 0 <= x + x1 < SIZE[0]:
+            mask[y + y1, x + x1] = True
+    return mask
 
 
-def test_run_lengths_start_with_what_is_outside() -> None:
-    corner = Masks.of([np.ones((1, 1), bool)], np.array([[0, 0, 2, 1]], np.float32), (3, 2))
-    assert corner.records() == [{"segmentation": {"size": [2, 3], "counts": [0, 1, 1, 1, 3]}}]
+def cells(grid: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Each pixel's centre is looked up in the mask."""
+    (x1, y1, x2, y2), (rows, columns) = box.astype(np.float64), grid.shape
+    mask = np.zeros(SIZE[::-1], bool)
+    for y, x in np.ndindex(*mask.shape):
+        if x1 <= x + 0.5 < x2 and y1 <= y + 0.5 < y2:
+            mask[y, x] = grid[int((y + 0.5 - y1) / (y2 - y1) * rows), int((x + 0.5 - x1) / (x2 - x1) * columns)] >= 0.5
+    return mask
 
 
-def test_rows_are_taken_and_joined() -> None:
-    masks = column()
-    np.testing.assert_array_equal(Masks.joined([masks[:1], masks[1:]]).whole(), masks.whole())
-    assert masks[1:].notes() == ["  4 px"]
-    canvas = np.zeros((8, 10, 3), np.uint8)
-    masks.paint(canvas, 0, 1)
-    np.testing.assert_array_equal(canvas.any(2), masks[:1].whole())
-    assert not masks[:0].whole().any()
+@pytest.mark.parametrize(("paste", "rule"), [("exact", exact), ("whole", whole), ("cells", cells)])
+def test_pasted_masks_equal_the_references_rule(paste, rule) -> None:
+    masks = Masks(GRIDS, BOXES, SIZE, paste).read()
+    assert masks.shape == (len(BOXES), SIZE[1], SIZE[0])
+    assert masks.any((1, 2)).tolist() == [True, True, True, True, False]
+    for ours, grid, box in zip(masks, GRIDS, BOXES, strict=True):
+        np.testing.assert_array_equal(ours, rule(grid, box))
 
 
-def test_regions_of_distances_become_detections() -> None:
-    distance = np.zeros((1, 6, 8), np.float32)
-    distance[0, 1:3, 1:4] = 0.5, 0.7, 0.9
-    distance[0, 4:6, 6:8] = 1.8
-    distance[0, 3, 5] = 0.6  # touches a corner only
-    second = ImageInput(COLOR_CARD.input.place, "rgb", (0,) * 3, (1,) * 3, second=True, name="against")
-    card = replace(COLOR_CARD, inputs=(*COLOR_CARD.inputs, second), form=Change(), labels=("change",))
-    card = replace(card, suppress=Suppress("none", conf=0.4))
-    frame = ResizedFrame((12, 16), (12, 16), (12, 16))
-    found = card.form.find([Run({"distance": distance}, frame)], card)
-    np.testing.assert_allclose(found.boxes, [[2, 2, 8, 6], [10, 6, 12, 8], [12, 8, 16, 12]])
-    np.testing.assert_allclose(found.scores, [0.7, 0.6, 1.0], atol=1e-6)
-    np.testing.assert_array_equal(found.columns["masks"].whole(), np.repeat(np.repeat(distance[0] > 0.4, 2, 0), 2, 1))
-    assert len(replace(card.form, least=2).find([Run({"distance": distance}, frame)], card)) == 2
-    nothing = card.form.find([Run({"distance": distance * 0}, frame)], card)
-    assert len(nothing) == 0 and not nothing.columns["masks"].whole().any()
+def test_records_are_those_of_pycocotools() -> None:
+    masks = Masks(GRIDS, BOXES, SIZE)
+    for record, mask in zip(masks.records(), masks.read(), strict=True):
+        expected = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+        assert record["segmentation"] == {"size": expected["size"], "counts": expected["counts"].decode()}
+    solid = Masks(np.ones((1, 2, 2), np.float32), np.array([[-3000, -2000, 6000, 4000]], np.float32), (3000, 2000))
+    expected = coco.encode(np.ones((2000, 3000), np.uint8, order="F"))
+    assert solid.records()[0]["segmentation"]["counts"] == expected["counts"].decode()
+
+
+def test_masks_follow_their_detections() -> None:
+    scores, labels = np.linspace(1, 0.2, len(BOXES), dtype=np.float32), np.zeros(len(BOXES), int)
+    found = detections(BOXES, scores, labels, Masks(GRIDS, BOXES, SIZE))
+    np.testing.assert_array_equal(found[[2, 0]].masks, found.masks[[2, 0]])
+    joined = type(found).joined([found[:2], found[2:]])
+    np.testing.assert_array_equal(joined.masks, found.masks)
+    mirrored = found.mapped(Transform(SIZE, (-1.0, 1.0), (float(SIZE[0]), 0.0)))
+    assert (mirrored.masks[0] != found.masks[0, :, ::-1]).mean() < 1e-3
+    twice = found.mapped(Transform((180, 140), (2.0, 2.0)))
+    assert twice.masks.shape == (len(BOXES), 140, 180)
+    assert twice.masks[0].sum() == pytest.approx(4 * found.masks[0].sum(), rel=0.1)
+    assert found.to_supervision().mask.shape == found.masks.shape
+
+
+def test_masks_are_drawn_inside_the_image() -> None:
+    column = Masks(GRIDS, BOXES, SIZE)
+    for row in range(len(BOXES)):
+        canvas = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+        column.paint(canvas, row, 1)
+        mask = column.read()[row]
+        assert canvas[mask].any(-1).all()
+        assert canvas.any() == mask.any()
+
+
+def test_boxes_that_are_no_boxes_have_empty_masks() -> None:
+    odd = np.array([[np.nan] * 4, [5, 5, 5, 5], [-np.inf, 0, np.inf, 1e9]], np.float32)
+    for paste in ("exact", "whole", "cells"):
+        assert Masks(np.zeros((3, 4, 4), np.float32), odd, SIZE, paste).read().sum() == 0
+
+
+def test_masks_may_differ_in_size() -> None:
+    ell = np.array([[1, 0], [1, 1]], bool)
+    masks = Masks.of([ell, np.ones((1, 1), bool)], np.array([[2, 1, 6, 5], [7, 6, 9, 8]], np.float32), (10, 8), "cells")
+    expected = np.zeros((8, 10), bool)
+    expected[1:5, 2:4] = expected[3:5, 4:6] = expected[6:8, 7:9] = True
+    np.testing.assert_array_equal(masks.union(), expected)
+    np.testing.assert_array_equal(masks.read().any(0), expected)
+    np.testing.assert_array_equal(Masks.joined([masks[:1], masks[1:]]).union(), expected)
+    mirrored = masks.mapped(Transform((10, 8), (-1.0, 1.0), (10.0, 0.0)))
+    np.testing.assert_array_equal(mirrored.union(), expected[:, ::-1])
+    assert masks.notes() == ["  12 px", "  4 px"]
+    assert masks[:0].read().shape == (0, 8, 10) and not masks[:0].union().any()

@@ -26,7 +26,7 @@ def test_detections_and_masks_equal_the_reference(name: str) -> None:
         found = found_in({key: value[0].numpy() for key, value in outputs.items()}, card, frame)
         assert_detections_agree(case, found)
         assert len(found) > 30
-        grids = found.columns["object_masks"].values
+        grids = found.columns["masks"].values
         for i, mask in enumerate(case.masks):
             ours = np.abs(found.boxes - case.boxes[i]).max(1) + np.where(found.labels == case.labels[i], 0, 1e3)
             np.testing.assert_allclose(grids[ours.argmin()], mask, rtol=0, atol=2e-3)  # stored in half
