@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from torch import Tensor
+
+from detforge.deploy.system.errors import InputError
+from detforge.models.checkpoint import read_checkpoint
 
 FORMATS = ("zip", "stream")
 
@@ -67,3 +72,19 @@ def weights(*items: bytes) -> bytes:
     """A whole pickle: {"state_dict": {"w": a tensor}} with more items, texts and values in turn."""
     entry = text("w") + tensor(0, (2, 2), (2, 1))
     return b"\x80\x02}(" + text("state_dict") + b"}(" + entry + b"u" + b"".join(items) + b"u."
+
+
+def refusal(path: Path) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(InputError) as caught:
+        read_checkpoint(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert message.count("; ") >= 2
+    assert "\n" not in message
+    return message
+
+
+def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    """Whether two states hold the same weights."""
+    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
