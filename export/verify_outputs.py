@@ -81,10 +81,12 @@ def _compare_rows(
     places, scores = role["place"], role["score"]
     for i in range(len(expected[scores])):
         ours, theirs = ({name: side[name][i] for name in (output.name for output in group)} for side in (got, expected))
+        if not len(ours[scores]) and not len(theirs[scores]):
+            continue
         if group[0].compare == "overlap":
             # The score tells apart rows of one region, as of two classes; a row has one partner.
             distance = same_boxes(theirs[places], ours[places]) + np.abs(theirs[scores][:, None] - ours[scores])
-            distance[distance > distance.min(0)] = np.inf
+            distance[distance > distance.min(0, initial=np.inf)] = np.inf
         else:
             distance = np.abs(_centres(theirs[places])[:, None] - _centres(ours[places])).max(2)
             distance[~(distance < 1)] = np.inf
@@ -93,7 +95,7 @@ def _compare_rows(
         found = np.isfinite(distance).any(1) & (theirs[scores] > 0)
         if not (ours[scores] > 0).any() and not (theirs[scores] > 0).any():  # Nothing but padding, the same or not.
             found, distance = np.ones_like(found), 1.0 - np.eye(len(found))
-        partners = distance[found].argmin(1)
+        partners = distance[found].argmin(1) if found.any() else np.zeros(0, np.int64)
         for output in group:
             if output.role == "label":
                 continue
@@ -108,7 +110,7 @@ def _compare_rows(
                 embedding=output.embedding,
                 jumps=output.jumps,
             )
-        last = max(ours[scores].min(), theirs[scores].min())
+        last = max(side[scores].min() if len(side[scores]) else 0.0 for side in (ours, theirs))
         safe = theirs[scores] > last * (1 + comparison.tolerance.rtol) + comparison.tolerance.atol
         comparison.detections += int(safe.sum())
         comparison.matched += int((safe & found).sum())

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs.geometry import Frame
+from ..inputs.geometry import Frame, Size
 
 Clip = Literal["image", "last_pixel", "canvas", "last_canvas_pixel", "none"]
 """Where boxes are clipped: at the size of the image or of the canvas, at the last pixel of either (as before 2020), or
@@ -34,3 +34,8 @@ def has_area(boxes: NDArray[np.float32], inclusive: bool) -> NDArray[np.bool_]:
     """Which boxes (n,) are not empty. With `inclusive`, sides are x2 - x1 + 1."""
     sides = boxes[:, 2:] - boxes[:, :2] + inclusive
     return (sides[:, 0] > 0) & (sides[:, 1] > 0)
+
+
+def largest_shift(canvas: Size) -> float:
+    """How far a side of the largest box moves by an error of 1 in its deltas: a fifth of the canvas (h, w) px."""
+    return max(canvas) / 5

@@ -7,10 +7,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ..columns.masks import Masks, Paste
+from ..inputs.geometry import Size
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError
 from .beside import KEYPOINTS, keypoints_beside
-from .boxes import Clip, clipped, has_area, in_image
+from .boxes import Clip, clipped, has_area, in_image, largest_shift
 from .form import Contract, ImageForm, Output, Run
 
 
@@ -30,7 +31,7 @@ class Graph(ImageForm):
     task: ClassVar[str] = "detection"
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("num"),
-        Output("boxes", "overlap", group="detections", role="place"),
+        Output("boxes", "overlap", "px", "detections", "place"),
         Output("scores", "overlap", group="detections", role="score"),
         Output("labels", "overlap", group="detections", role="label"),
         Output("masks", "overlap", group="detections", optional=True),
@@ -38,6 +39,9 @@ class Graph(ImageForm):
     )
     suppresses: ClassVar[bool] = True
     least_conf: ClassVar[float] = 0.05
+
+    def px(self, canvas: Size) -> float:
+        return largest_shift(canvas)
 
     def find(self, runs: Sequence[Run], card: Contract) -> Instances:
         """The first `num` rows whose score exceeds `suppress.conf`. Raises IncompatibleError for an unknown label."""

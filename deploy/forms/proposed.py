@@ -16,7 +16,7 @@ from ..contract.labels import class_numbers
 from ..contract.parse import require
 from ..inputs.geometry import Size
 from ..results.instances import Instances
-from .boxes import Clip, clipped, has_area, in_image
+from .boxes import Clip, clipped, has_area, in_image, largest_shift
 from .form import Contract, Form, ImageForm, Output, Run
 from .graph import Graph
 
@@ -55,8 +55,7 @@ class Proposed(ImageForm):
         require(1 <= self.each <= 100, "form.each", "1..100")
 
     def px(self, canvas: Size) -> float:
-        """A fifth of the canvas: how far a side of the largest box moves by an error of 1 in its deltas."""
-        return max(canvas) / 5
+        return largest_shift(canvas)
 
     def ranked_together(self, height: int, width: int) -> list[int]:
         """Empty: the pairs of all proposals share the `top_k`."""

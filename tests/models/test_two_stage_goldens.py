@@ -1,6 +1,6 @@
 """Two-stage networks against their references' numbers: every tensor, the proposals and the detections."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -51,22 +51,26 @@ def run(request: pytest.FixtureRequest) -> Run:
     golden = load(request.param)
     variant, model = load_network(request.param, golden.state)
     card = reference_card(model.roi_head, variant.card(variant.labels, Provenance(request.param, None, "fp32", {})))
+    # The last image is a padded one. Two thousand regions take long, so others are for one network alone.
+    cases = golden.cases if request.param == "faster_rcnn_r50" else dict([list(golden.cases.items())[-1]])
+    golden = replace(golden, cases=cases)
     raw, proposals, found = {}, {}, {}
-    for tag, case in golden.cases.items():
+    for tag, case in cases.items():
         image, size = torch.from_numpy(case.image), torch.tensor([case.image_size], dtype=torch.float32)
         with torch.inference_mode():
             levels = model.backbone(image)
             features = model.neck([levels[i] for i in model.levels])
             stages = model.roi_head(features, torch.from_numpy(case.proposals)[None], size)
             outputs = model.detect(features, size)
+            maps = model.rpn_head(features)
+            proposed = model.rpn_head.propose(maps, size)
             groups = {
                 "backbone": backbone_levels(levels, case.raw),
                 "body": levels,
                 "neck": features,
-                "rpn": head_outputs(model.rpn_head, model.rpn_head(features), case.raw),
+                "rpn": head_outputs(model.rpn_head, maps, case.raw),
                 **stage_outputs(model.roi_head, stages, case.raw),
             }
-            proposed = model.rpn_head.propose(model.rpn_head(features), size)
         raw[tag] = {k: v for name, group in groups.items() for k, v in numbered(name, group).items()}
         proposals[tag] = proposed.boxes[0][proposed.scores[0] > 0]
         frame = ResizedFrame(case.image_size, case.image_size, case.image.shape[2:])
