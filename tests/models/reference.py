@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from golden.agreement import Logarithms
-from golden.reader import Sample
+from golden.reader import Golden, Sample
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detforge.deploy.card import Card
 from detforge.deploy.contract.port import Arrays
+from detforge.deploy.inputs.resize import Resize
 from detforge.deploy.results.instances import Instances
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.heads.asff import ASFFHead
@@ -70,6 +71,13 @@ def load_network(name: str, state: Mapping[str, NDArray[Any]]) -> tuple[Variant,
         state = {key: state.get(RTMDET_SHARED.sub(r"\g<1>2\g<2>", key), value) for key, value in state.items()}
     weights = {key: torch.from_numpy(value) for key, value in state.items()}
     return variant, load_variant(variant, Checkpoint(weights, name, None, None))
+
+
+def shortened(golden: Golden, place: Resize) -> Golden:
+    """The golden with the last image that the network's resize makes: a padded one, which shows more than another."""
+    made = [tag for tag, case in golden.cases.items() if all(map(place.makes, case.image.shape[2:]))]
+    last = (made or list(golden.cases))[-1]
+    return replace(golden, cases={last: golden.cases[last]})
 
 
 def assert_parameters_agree(variant: Variant, model: nn.Module, state: Mapping[str, NDArray[Any]]) -> None:
