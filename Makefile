@@ -9,16 +9,19 @@ RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: demo check test lint docs wheels
+.PHONY: demo check test test-all lint docs wheels
 demo: .venv/demo
 	$(BIN)/detexport --model gfl_markers --fp16
 	$(BIN)/detinfer examples/photos --model exports/gfl_markers-fp16.onnx --pose-model corners_markers
 	$(BIN)/detbench --model exports/gfl_markers-fp16.onnx --duration 5
 
 check: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
 test: lint $(RUNTIMES)
+	$(PYTEST) -m "not long"
+
+test-all: lint $(RUNTIMES)
 	$(PYTEST)
 
 docs: .venv/dev

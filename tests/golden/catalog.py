@@ -33,7 +33,18 @@ def kind(name: str) -> str:
 def networks(*kinds: str) -> list[Any]:
     """The goldens of these kinds as parameters. Networks are slow, and what tests one of them shares a worker."""
     chosen = [name for name in names() if kind(name) in kinds]
-    return [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.xdist_group(name)]) for name in chosen]
+    return [
+        pytest.param(
+            name,
+            marks=[pytest.mark.slow, pytest.mark.xdist_group(name), *([pytest.mark.long] if _is_long(name) else [])],
+        )
+        for name in chosen
+    ]
+
+
+def _is_long(name: str) -> bool:
+    """Whether it is one of many networks of two stages, which take ten seconds or more each."""
+    return kind(name) == "proposed" and name not in ("faster_rcnn_r50", "cascade_rcnn_r50", "crowddet_r50_refine")
 
 
 @cache
