@@ -16,7 +16,7 @@ demo: .venv/demo
 	$(BIN)/detbench --model exports/gfl_markers-fp16.onnx --duration 5
 
 check: lint
-	$(PYTEST) -m "not slow and not long"
+	$(PYTEST) -m "not slow"
 
 test: lint $(RUNTIMES)
 	$(PYTEST) -m "not long"
