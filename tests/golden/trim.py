@@ -30,6 +30,7 @@ OPERATORS = {
         "ops_d2det",
         [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
     ),
+    "bezier_align": ("ops_abcnet", ["bezier_align_cuda_sr1", "bezier_align_cpu_sr1", "bezier_levels"]),
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "visible_nms": ("ops_twostage", [f"r2nms_{scene}_{iou}" for scene in (0, 1) for iou in (0.3, 0.5)]),
@@ -159,6 +160,7 @@ WHOLE = (
     "roi_align",
     "prroi_pool",
     "deform_roi_pool",
+    "bezier_align",
     "text_regions",
     "d2det",
 )
