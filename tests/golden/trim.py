@@ -55,6 +55,16 @@ OPERATORS = {
         "ops_text",
         ["satext_decode_0", "satext_decode_1", "satext_textfill_default", "satext_textfill_top7_end2", "dgst_grow"],
     ),
+    "line_votes": (
+        "ops_pvnet",
+        ["v3_128_max100", "v3_256_all", "v3_64_thr999", "voting_distribution", "degenerate_hypotheses"],
+    ),
+    "weighted_pnp": ("ops_pvnet", [f"uncertainty_pnp_{i}" for i in range(3)]),
+    "pnp": (
+        "ops_pnp",
+        [f"pnp_{case}" for case in ("kpt9_clean", "kpt9_noise", "kpt9_noise_far", "dense_noise", "dense_outliers")]
+        + ["pnp_planar", "pnp_min4"],
+    ),
     "centers": ("ops_corner", ["centernet_decode_0", "centernet_decode_4"]),
     "corners": ("ops_corner", [f"{name}_decode{b}" for name in ("cornernet", "centripetal") for b in ("", "_border")]),
     "extremes": ("ops_extreme", ["exct_decode_aggr0.1", "exct_decode_aggr0.0"]),
