@@ -57,7 +57,7 @@ class ConvNorm(nn.Module):
         out_channels: int,
         kernel: int,
         *,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         norm: Literal["bn", "gn"] | None = None,
         bias: bool | None = None,
         relu: bool = True,

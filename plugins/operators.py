@@ -11,11 +11,23 @@ from .corner_pool import op as corner_pool
 from .deform_conv import op as deform_conv
 from .deform_roi_pool import op as deform_roi_pool
 from .dfl import op as dfl
+from .lstm import op as lstm
 from .nms import op as nms
 from .prroi_pool import op as prroi_pool
 from .roi_align import op as roi_align
 
-OPERATORS = (bezier_align, border_align, corner_pool, deform_conv, deform_roi_pool, dfl, nms, prroi_pool, roi_align)
+OPERATORS = (
+    bezier_align,
+    border_align,
+    corner_pool,
+    deform_conv,
+    deform_roi_pool,
+    dfl,
+    lstm,
+    nms,
+    prroi_pool,
+    roi_align,
+)
 
 TRANSLATIONS: dict[Any, Any] = {key: value for operator in OPERATORS for key, value in operator.TRANSLATIONS.items()}
 """The exporter of each torch operator."""

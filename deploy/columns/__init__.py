@@ -7,7 +7,8 @@ from .polygons import Polygons
 from .proposal import Proposal
 from .quality import Quality
 from .rigid_poses import RigidPoses
+from .text import Text
 from .track_id import TrackId
 from .visible import Visible
 
-COLUMNS: list[type[Column]] = [Keypoints, Masks, Polygons, Proposal, Quality, RigidPoses, TrackId, Visible]
+COLUMNS: list[type[Column]] = [Keypoints, Masks, Polygons, Proposal, Quality, RigidPoses, Text, TrackId, Visible]

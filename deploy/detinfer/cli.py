@@ -93,7 +93,7 @@ def _parser() -> Parser:
     add("--save-txt", action="store_true", help="a text file each: label cx cy w h, sizes as parts of 1")
     add("--save-conf", action="store_true", help="with --save-txt: the score as a sixth column")
     add("--save-masks", action="store_true", help="the pixels of all masks of each picture as a black and white PNG")
-    add("--save-icdar", action="store_true", help="a text file each as ICDAR's: x1,y1,...,xn,yn of each polygon in px")
+    add("--save-icdar", action="store_true", help="a text file each as ICDAR's: x1,y1,...,xn,yn in px, then its text")
     add("--save-crops", action="store_true", help="the pixels of each box as an image")
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
     add("--coco-results", type=Path, metavar="FILE", help="all detections as COCO's results; with --annotations")

@@ -142,11 +142,18 @@ def _yolo_lines(found: Instances, scores: bool) -> str:
 
 
 def _icdar_lines(found: Instances) -> str:
-    """A line for each detection: x and y of the corners of its polygon, or else of its box, in whole px."""
+    """A line for each detection: x and y of the corners of its polygon, or else of its box, in whole px.
+
+    Text follows where it is recognised, as in the end-to-end tasks.
+    """
     polygons = found.polygons
     if polygons is None:
         polygons = found.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-    return "".join(",".join(map(str, np.rint(polygon).astype(int).ravel().tolist())) + "\n" for polygon in polygons)
+    texts = [""] * len(found) if found.text is None else [f",{text}" for text in found.text]
+    return "".join(
+        ",".join(map(str, np.rint(polygon).astype(int).ravel().tolist())) + f"{text}\n"
+        for polygon, text in zip(polygons, texts, strict=True)
+    )
 
 
 def _crop(image: Image, one: Instances) -> Image:

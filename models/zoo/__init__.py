@@ -5,6 +5,7 @@ import difflib
 from ...deploy.system.errors import UsageError
 from ..variant import Variant
 from . import (
+    abcnet,
     alexnet,
     ap_loss,
     asff,
@@ -193,7 +194,7 @@ _TOP_DOWN = (
 )
 _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
-_TEXT = (east, tat, sa_text, dgst)
+_TEXT = (east, tat, sa_text, dgst, abcnet)
 _CHANGES = (dasnet,)
 _RIGID = (pvnet,)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES, *_RIGID)

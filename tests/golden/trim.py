@@ -31,6 +31,7 @@ OPERATORS = {
         [f"{op}_{i}" for op in ("deform_psroi", "roi_align_v1") for i in range(4)],
     ),
     "bezier_align": ("ops_abcnet", ["bezier_align_cuda_sr1", "bezier_align_cpu_sr1", "bezier_levels"]),
+    "spotted_text": ("ops_abcnet", ["bezier_to_poly", "decode_text"]),
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "visible_nms": ("ops_twostage", [f"r2nms_{scene}_{iou}" for scene in (0, 1) for iou in (0.3, 0.5)]),
@@ -249,6 +250,9 @@ def trim_detector(name: str, full: dict[str, Any], meta: dict[str, Any], state: 
             arrays[f"{tag}/keypoints"] = full[f"{tag}/det/kps"]
         if f"{tag}/proposals/bboxes" in full:
             arrays[f"{tag}/proposals"] = full[f"{tag}/proposals/bboxes"]
+        for ours, theirs in (("curves", "beziers"), ("symbols", "recs")):
+            if f"{tag}/det/{theirs}" in full:
+                arrays[f"{tag}/{ours}"] = full[f"{tag}/det/{theirs}"]
     write(name, _manifest(meta, state, cases), arrays)
 
 
