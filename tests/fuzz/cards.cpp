@@ -67,8 +67,11 @@ void run(Draw& draw, const Card& card) {
     require(frame.top >= 0 && frame.left >= 0, "the image lies on its canvas");
     if (frame.canvas[0] * frame.canvas[1] > 1 << 16) return;
     const std::vector<uint8_t> pixels(static_cast<size_t>(3 * size[0] * size[1]), draw.byte());
-    std::vector<float> canvas(static_cast<size_t>(3 * frame.canvas[0] * frame.canvas[1]));
-    fill_canvas(card.images[0], frame, pixels.data(), canvas.data(), 1);
+    const auto fill = [&](auto value) {
+        std::vector<decltype(value)> canvas(static_cast<size_t>(3 * frame.canvas[0] * frame.canvas[1]));
+        fill_canvas(card.images[0], frame, pixels.data(), canvas.data(), 1);
+    };
+    draw.flag() ? fill(0.f) : fill(uint8_t{0});
     std::vector<std::vector<float>> kept;
     kept.reserve(8);
     const Outputs outputs = outputs_for(draw, card, kept);
