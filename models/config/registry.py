@@ -119,6 +119,7 @@ ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
     "StandardRoIHead": regions.standard,
     "CascadeRoIHead": regions.cascade,
     "DoubleHeadRoIHead": regions.double,
+    "GridRoIHead": regions.grid,
     "MultiInstanceRoIHead": regions.multi_instance,
 }
 HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}

@@ -68,6 +68,10 @@ class ClassHead(SharedLayers):
         scores = logits["classes"].float().softmax(-1)
         return scores[..., 1:] if self.background_first else scores[..., :-1]
 
+    def boxes(self, logits: dict[str, Tensor], regions: Tensor) -> Tensor:
+        """The regions (n, k, 4) as boxes (n, k, 1, 4) of all classes."""
+        return regions[:, :, None]
+
 
 class BoxHead(ClassHead):
     """Features of regions (n, k, channels, size, size) to class scores and boxes, as `ClassHead`.

@@ -166,14 +166,17 @@ WHOLE = (
 
 
 SLOW = (
-    *(f"faster_rcnn_{on}" for on in ("r50_caffe", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")),
-    *(f"faster_rcnn_{on}" for on in ("x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
+    *(
+        f"faster_rcnn_{on}"
+        for on in ("r50_caffe", "r50_caffe_c4", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")
+    ),
+    *(f"faster_rcnn_{on}" for on in ("r50_caffe_c4", "x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
     *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
     "cornernet_hg104",
     "centripetalnet_hg104",
     "pisa_faster_r50",
     *("ga_faster_r50", "sabl_faster_r50", "sabl_cascade_r50"),
-    "d2det_r50",
+    *("d2det_r50", "grid_rcnn_r50"),
     "crowddet_r50",
     "double_head_ext_r50",
 )
