@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..blocks import ConvNorm, Norm, renorm
 
@@ -17,9 +18,9 @@ NORM = Norm("gn", groups=36)
 class GridHead(nn.Module):
     """Features of regions (n, k, channels, s, s) to their boxes.
 
-    `forward` gives `points` (n, k, 9, 2s, 2s), the logits of where each point of the grid is, columns first: the left
-    column from the top down, then the middle one. Each point has `width` channels of `convs` 3x3 convolutions, and
-    takes those of its neighbours in twice (section 3.3). `norm` is that of the convolutions.
+    `forward` gives `points` (n, k, 9, 2s, 2s), the logits of where each point of the grid is, in fp32, columns first:
+    the left column from the top down, then the middle one. Each point has `width` channels of `convs` 3x3 convolutions,
+    and takes those of its neighbours in twice (section 3.3). `norm` is that of the convolutions.
     """
 
     def __init__(self, channels: int = 256, *, width: int = 64, convs: int = 8, norm: Norm = NORM) -> None:
@@ -43,15 +44,18 @@ class GridHead(nn.Module):
                 sum((move(taken[j]) for move, j in zip(moves, near, strict=True)), start=own[i])
                 for i, (moves, near) in enumerate(zip(layers, _NEIGHBOURS, strict=True))
             ]
-        x = torch.relu(self.norm1(self.deconv1(torch.cat(taken, 1))))
-        return {"points": self.deconv2(x).unflatten(0, features.shape[:2])}
+        x = torch.relu(self.norm1(self.deconv1(torch.cat(taken, 1)))).float()
+        # In half precision, neighbouring cells of a peak would be equal.
+        weight, bias = (parameter.float() for parameter in (self.deconv2.weight, self.deconv2.bias))
+        points = F.conv_transpose2d(x, weight, bias, 2, 1, groups=_POINTS)
+        return {"points": points.unflatten(0, features.shape[:2])}
 
     def boxes(self, logits: dict[str, Tensor], regions: Tensor) -> Tensor:
         """The boxes (n, k, 4) xyxy px in regions (n, k, 4) xyxy px, in fp32.
 
         A side is the mean of the three points on it, weighted by their scores (equation 4).
         """
-        points = logits["points"].float()
+        points = logits["points"]
         side = points.shape[-1]
         best, cells = points.flatten(-2).max(-1)
         scores = best.sigmoid().unflatten(-1, (SIDE, SIDE))

@@ -219,6 +219,36 @@ def test_the_last_stage_of_the_backbone_behind_the_regions() -> None:
         described(keys)
 
 
+def detectors() -> dict[str, Any]:
+    """OpenMMLab's Cascade R-CNN with DetectoRS."""
+    keys = model(CASCADE) | {"type": "CascadeRCNN"}
+    switching = {
+        "type": "DetectoRS_ResNet",
+        "conv_cfg": {"type": "ConvAWS"},
+        "sac": {"type": "SAC", "use_deform": True},
+    }
+    keys["backbone"] |= switching | {"stage_with_sac": (False, True, True, True)}
+    again = keys["backbone"] | {"rfp_inplanes": 256, "pretrained": "torchvision://resnet50"}
+    keys["neck"] |= {"type": "RFP", "rfp_steps": 2, "aspp_out_channels": 64, "aspp_dilations": (1, 3, 6, 1)}
+    keys["neck"] |= {"rfp_backbone": again}
+    keys["backbone"] |= {"output_img": True}
+    return keys
+
+
+def test_a_recursive_pyramid_of_switchable_convolutions() -> None:
+    variant, named = described(detectors()), find("detectors_cascade_r50")
+    with torch.device("meta"):
+        network, expected = variant.build(80), named.build(80)
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    assert shapes == {key: value.shape for key, value in expected.state_dict().items()}
+    assert network.levels == expected.levels
+    for part, value in (("backbone", {"stage_with_sac": (False,) * 4}), ("neck", {"rfp_steps": 3})):
+        keys = detectors()
+        keys[part] |= value
+        with pytest.raises(ConfigError, match=f"{part}.{next(iter(value))} is"):
+            described(keys)
+
+
 def assert_has_weights(variant: Any, golden: str) -> None:
     """The network has mmdet's weights, as its mapping renames them."""
     shapes = {key: tuple(shape) for key, shape, _ in read_manifest(golden)["state"]}
