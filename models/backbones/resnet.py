@@ -182,14 +182,17 @@ def averaged_shortcuts(backbone: ResNet, *, least: int = 2) -> ResNet:
     return backbone
 
 
-def atrous(backbone: ResNet, stride: int) -> ResNet:
+def atrous(backbone: ResNet, stride: int, *, early: bool = False) -> ResNet:
     """The network without levels coarser than `stride`: dilation replaces further downsampling.
 
-    Every second (fourth) pixel equals the original output (Chen et al., arXiv 1606.00915, section 3.1).
+    Every second (fourth) pixel equals the original output (Chen et al., arXiv 1606.00915, section 3.1). With `early`
+    the first convolution of a stage is dilated like the others, which changes its output.
     """
     reached, gap = 4, 1
     for stage in (backbone.layer2, backbone.layer3, backbone.layer4):
         halves = reached < stride
+        if early and not halves:
+            gap *= 2
         for i, block in enumerate(stage):
             for convolution in block.modules():
                 if isinstance(convolution, nn.Conv2d) and not halves:
@@ -197,7 +200,7 @@ def atrous(backbone: ResNet, stride: int) -> ResNet:
                     if convolution.kernel_size == (3, 3):
                         convolution.dilation = convolution.padding = (gap, gap)
             if i == 0:
-                reached, gap = (2 * reached, gap) if halves else (reached, 2 * gap)
+                reached, gap = (2 * reached, gap) if halves else (reached, gap if early else 2 * gap)
     return backbone
 
 
