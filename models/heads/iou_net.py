@@ -2,6 +2,7 @@
 1807.11590)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from ..regions import PreciseFeatures
 from ..two_stage import RoIHead, Stage
 from .bbox import BoxHead, SharedLayers
 
-STEPS, RATE = 5, 0.5
+RATE = 0.5
 STALLED, WORSE = 0.001, -0.01
 """The least change of the IoU with which a box moves on, and the least gain."""
 
@@ -20,8 +21,8 @@ STALLED, WORSE = 0.001, -0.01
 class IoUHead(SharedLayers):
     """Features of boxes (n, k, channels, size, size) to the IoU (n, k, classes) of each with its object, in fp32."""
 
-    def __init__(self, classes: int, channels: int = 256, *, size: int = 7, width: int = 1024) -> None:
-        super().__init__(channels, size, width)
+    def __init__(self, classes: int, channels: int = 256, **layers: Any) -> None:
+        super().__init__(channels, **layers)
         self.fc_iou = nn.Linear(self.width, classes)
         nn.init.normal_(self.fc_iou.weight, std=0.01)
 
@@ -48,7 +49,8 @@ class IoUNetRoIHead(RoIHead):
     """A `RoIHead` that predicts how well its boxes fit, and moves the best of them to where they fit better.
 
     IoU-guided NMS at `iou` finds these: at most `count`, whose score exceeds `conf`. The `quality` is the predicted IoU
-    (n, k, classes) of the boxes as they are then. All classes share a box.
+    (n, k, classes) of the boxes as they are then. All classes share a box. In the paper NMS comes first; here it runs a
+    second time behind the network, so that its limits can change.
     """
 
     def __init__(
@@ -59,10 +61,11 @@ class IoUNetRoIHead(RoIHead):
         conf: float = 0.05,
         iou: float = 0.5,
         count: int = 100,
+        steps: int = 5,
     ) -> None:
         super().__init__(features, bbox_head)
         self.iou_head = iou_head
-        self.conf, self.iou, self.count = conf, iou, count
+        self.conf, self.iou, self.count, self.steps = conf, iou, count, steps
 
     def forward(self, levels: Sequence[Tensor], regions: Tensor, image_size: Tensor) -> list[Stage]:
         logits = self.bbox_head(self.features(levels, regions))
@@ -88,13 +91,13 @@ class IoUNetRoIHead(RoIHead):
         return F.pad(boxes, (0, 0, 0, 1)).scatter(1, rows, moved)[:, :-1]
 
     def climb(self, levels: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
-        """The boxes (n, k, 4) after at most five steps along the gradient of their class's IoU (algorithm 2).
+        """The boxes (n, k, 4) moved at most `steps` times along the gradient of their class's IoU (algorithm 2).
 
         A step is the gradient times the side of the box. A box stops once its IoU hardly changes or falls.
         """
         stopped = torch.zeros_like(labels, dtype=torch.bool)
         before = torch.zeros_like(boxes[..., 0])
-        for step in range(STEPS):
+        for step in range(self.steps):
             features = self.features(levels, boxes)
             iou, gradient = self.iou_head.slope(features, labels)
             if step:

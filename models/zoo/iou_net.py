@@ -16,12 +16,19 @@ from .faster_rcnn import ANCHORS, FASTER_RCNN, POOLED, SMALL
 
 
 def build(
-    classes: int, *, backbone: Backbone = R50, channels: int = 256, width: int = 1024, rule: ProposalRule = USUAL
+    classes: int,
+    *,
+    backbone: Backbone = R50,
+    channels: int = 256,
+    width: int = 1024,
+    rule: ProposalRule = USUAL,
+    steps: int = 5,
 ) -> nn.Module:
-    """An IoU-Net on a feature pyramid, whose heads have layers of `width`."""
+    """An IoU-Net on a feature pyramid, whose heads have layers of `width`. Its boxes move at most `steps` times."""
     trunk, features = backbone(), PreciseFeatures()
     boxes = BoxHead(classes, channels, size=features.size, width=width, agnostic=True)
-    head = IoUNetRoIHead(features, boxes, IoUHead(classes, channels, size=features.size, width=width))
+    fits = IoUHead(classes, channels, size=features.size, width=width)
+    head = IoUNetRoIHead(features, boxes, fits, steps=steps)
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
     return TwoStageDetector(trunk, POOLED(trunk.channels, channels), rpn, head)
 
@@ -36,5 +43,5 @@ _R50 = replace(
     published=None,  # the authors have published none
 )
 
-VARIANTS = (_R50, _R50.derive("iou_net_test", "tiny IoU-Net for tests", build=SMALL))
+VARIANTS = (_R50, _R50.derive("iou_net_test", "tiny IoU-Net for tests", build=SMALL | {"steps": 2}))
 ALIASES = {"iou_net": "iou_net_r50"}
