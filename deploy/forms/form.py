@@ -70,12 +70,16 @@ class Contract(Protocol):
 
 
 class Run(NamedTuple):
-    """The outputs of a network for one image, without the batch axis, and the Frame of the image on its canvas."""
+    """The outputs of a network for one image, without the batch axis, and the Frame of the image on its canvas.
+
+    `threads` is the number of threads that may read them.
+    """
 
     outputs: Arrays
     frame: Frame
     mirrored: bool = False
     scale: float = 1.0
+    threads: int = 1
 
 
 class Form(ABC):

@@ -113,7 +113,7 @@ class Detector(NetworkPipeline):
                 with timed(timing, "infer"):
                     outputs = self._backend.run(fed)
                 for i, (own, frame) in enumerate(zip(runs, frames, strict=True)):
-                    own.append(Run(_row(outputs, i), frame, is_mirrored, scale))
+                    own.append(Run(_row(outputs, i), frame, is_mirrored, scale, self._threads))
         with timed(timing, "post"):
             found = [
                 finish(self._form.find(own, self.card)).scaled((image.shape[1], image.shape[0]), own[0].frame.factor)
