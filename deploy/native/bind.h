@@ -30,3 +30,4 @@ void bind_heatmaps(nb::module_& m);
 void bind_polygons(nb::module_& m);
 void bind_poses(nb::module_& m);
 void bind_tags(nb::module_& m);
+void bind_votes(nb::module_& m);

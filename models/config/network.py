@@ -40,7 +40,7 @@ _DENSE = (
     *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
 )
 _HEATMAP = ("CenterNet", "CornerNet")
-_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "CrowdDet", "TwoStageDetector")
+_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "CrowdDet", "GridRCNN", "TwoStageDetector")
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
 
@@ -107,7 +107,10 @@ def _two_stage(model: Section) -> Network:
     backbone, rpn_keys, roi_keys = (_below(model, key) for key in ("backbone", "rpn_head", "roi_head"))
     test = _below(model, "test_cfg")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
-    neck = _neck(model, trunk)
+    if "neck" in model or len(trunk.levels) > 1:
+        neck = _neck(model, trunk)
+    else:
+        neck = Neck(nn.Identity, trunk.levels, trunk.channels[0], trunk.strides)
     rpn = _known(RPN_HEADS, rpn_keys, "heads of proposals")(rpn_keys, neck, _below(test, "rpn"))
     rcnn = _below(test, "rcnn")
     rcnn.training("mask_thr_binary")
