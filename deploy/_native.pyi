@@ -184,6 +184,7 @@ def group_parts(
     top_k: int,
     least_peak: float,
     least_limb: float,
+    threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 def group_composite(
     heatmaps: NDArray[np.float32],

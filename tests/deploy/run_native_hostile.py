@@ -251,7 +251,7 @@ def group_parts(rng: Random) -> tuple[Any, ...]:
 
     given = [one() for _ in range(rng.integers(1, 3))]
     numbers = int(rng.choice([1, 3, 30])), float(rng.choice([0.1, 1.0])), number(rng)
-    return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers
+    return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers, int(rng.integers(0, 4))
 
 
 def group_composite(rng: Random) -> tuple[Any, ...]:
