@@ -1,13 +1,17 @@
 """Final detections of a network that looks at them once more, and so suppresses duplicates in its graph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..plugins.nms.op import nms
 from .proposals import clipped
+from .regions import RegionFeatures
+from .two_stage import TwoStageDetector
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,20 @@ class FinalRule:
 
 
 USUAL = FinalRule()
+
+
+class FinalDetector(TwoStageDetector):
+    """A two-stage network that looks at its final detections once more.
+
+    The outputs are those of the `rule`, and those that `final_head` gives for their `features` (n, count, channels, s,
+    s) and labels (n, count).
+    """
+
+    def __init__(self, *parts: Any, final_head: nn.Module, features: RegionFeatures, rule: FinalRule = USUAL) -> None:
+        super().__init__(*parts)
+        self.final_head, self.features, self.rule = final_head, features, rule
+
+    def detect(self, features: Sequence[Tensor], image_size: Tensor) -> dict[str, Tensor]:
+        outputs = super().detect(features, image_size)
+        found = self.rule(outputs["boxes"], outputs["scores"], image_size)
+        return found | self.final_head(self.features(features, found["boxes"]), found["labels"])

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 from torch import nn
 
@@ -18,6 +17,8 @@ from ..heads.sabl_box import SABLBoxHead
 from ..regions import RegionFeatures
 from ..two_stage import RoIHead
 from .dense import read_deltas
+from .extractor import read_features
+from .masks import with_mask, with_masks
 from .parts import Head, Neck
 from .section import Section
 
@@ -25,18 +26,26 @@ _STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
-    """OpenMMLab's StandardRoIHead."""
-    features = _read_features(section, neck)
-    head = _below(section, "bbox_head")
+    """OpenMMLab's StandardRoIHead and MaskScoringRoIHead."""
+    features = read_features(section, neck)
+    head = section.below("bbox_head")
     build, classes = _read_box_head(head, neck, features)
     found = _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
-    return _by_sides(found) if head.type == "SABLHead" else found
+    found = _by_sides(found) if head.type == "SABLHead" else found
+    return with_mask(section, neck, suppress, found)
 
 
-def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
-    """OpenMMLab's CascadeRoIHead."""
+def hybrid(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's HybridTaskCascadeRoIHead without semantic segmentation."""
+    section.fixed(interleaved=True, mask_info_flow=True)
+    section.training("semantic_fusion")
+    return cascade(section, neck, suppress, flow=True)
+
+
+def cascade(section: Section, neck: Neck, suppress: Suppress, *, flow: bool = False) -> Head:
+    """OpenMMLab's CascadeRoIHead; `flow` is that of `with_masks`."""
     section.training("stage_loss_weights")
-    features = _read_features(section, neck)
+    features = read_features(section, neck)
     heads = section.sections("bbox_head")
     section.same("num_stages", len(heads))
     builds, counts = zip(*(_read_box_head(head, neck, features) for head in heads), strict=True)
@@ -51,13 +60,14 @@ def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
         return CascadeRoIHead(features, [each(classes) for each in builds], inclusive=by_sides)
 
     found = _head(build, counts[0], "roi_head.bbox_head.0", suppress)
-    return _by_sides(found) if by_sides else found
+    found = _by_sides(found) if by_sides else found
+    return with_masks(section, neck, suppress, found, len(heads), flow=flow)
 
 
 def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's DoubleHeadRoIHead."""
-    features, factor = _read_features(section, neck), section.factor("reg_roi_scale_factor")
-    head = _below(section, "bbox_head")
+    features, factor = read_features(section, neck), section.factor("reg_roi_scale_factor")
+    head = section.below("bbox_head")
     head.typed("DoubleConvFCBBoxHead")
     head.fixed(num_fcs=2, norm_cfg={"type": "BN"})
     width = head.integer("conv_out_channels", 1024)
@@ -76,7 +86,7 @@ def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
 
 def multi_instance(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's MultiInstanceRoIHead."""
-    features, head = _read_features(section, neck), _below(section, "bbox_head")
+    features, head = read_features(section, neck), section.below("bbox_head")
     head.typed("MultiInstanceBBoxHead")
     head.fixed(num_instance=2, num_shared_fcs=2, num_classes=1, reg_class_agnostic=False)
     classes, stds, _ = _read_boxes(head, neck, features)
@@ -102,30 +112,6 @@ def _by_sides(head: Head) -> Head:
     return replace(head, form=Proposed(clip="last_pixel"), fusion=Fusion(1.0, 1.0))
 
 
-def _read_features(section: Section, neck: Neck) -> RegionFeatures:
-    """Read the extractor of features of regions."""
-    extractor = _below(section, "bbox_roi_extractor")
-    extractor.typed("SingleRoIExtractor")
-    extractor.same("out_channels", neck.channels)
-    strides = extractor.integers("featmap_strides")
-    if strides != neck.strides[: len(strides)] or any(b != 2 * a for a, b in pairwise(strides)):
-        extractor.refuse("featmap_strides", f"the first of {neck.strides}, each twice the one before")
-    if not 1 <= len(strides) <= 5:
-        extractor.refuse("featmap_strides", "1 to 5 strides")
-    layer = _below(extractor, "roi_layer")
-    layer.typed("RoIAlign")
-    layer.fixed(pool_mode="avg")
-    layer.training("use_torchvision")  # which does the same
-    return RegionFeatures(
-        len(strides),
-        strides[0],
-        layer.integer("output_size", most=64),
-        max(0, layer.integer("sampling_ratio", 0, least=-1, most=16)),
-        layer.flag("aligned", True),
-        extractor.integer("finest_scale", 56),
-    )
-
-
 def _read_box_head(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Callable[[int], nn.Module], int]:
     """Read a Shared2FCBBoxHead or SABLHead: a builder for a number of classes, and that number in the configuration."""
     if head.type == "SABLHead":
@@ -146,7 +132,7 @@ def _read_sides(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Ca
     head.fixed(num_cls_fcs=1, num_reg_fcs=0, reg_class_agnostic=True)
     head.training("loss_bbox_cls", "loss_bbox_reg")
     _read_softmax(head)
-    coder = _below(head, "bbox_coder")
+    coder = head.below("bbox_coder")
     coder.typed("BucketingBBoxCoder")
     coder.same("num_buckets", 2 * features.size)
     coder.fixed(cls_ignore_neighbor=True, clip_border=True)
@@ -171,7 +157,3 @@ def _read_boxes(head: Section, neck: Neck, features: RegionFeatures) -> tuple[in
     head.training("loss_bbox", "reg_decoded_bbox")
     _read_softmax(head)
     return head.integer("num_classes"), read_deltas(head, _STDS), head.flag("reg_class_agnostic", False)
-
-
-def _below(section: Section, key: str) -> Section:
-    return section.section(key) or section.refuse(key, "a dict with its type")

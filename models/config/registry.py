@@ -116,8 +116,9 @@ RPN_HEADS: dict[str, Callable[[Section, Neck, Section], Callable[[], nn.Module]]
     "GARPNHead": guided_rpn.from_config,
 }
 ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
-    "StandardRoIHead": regions.standard,
+    **dict.fromkeys(("StandardRoIHead", "MaskScoringRoIHead"), regions.standard),
     "CascadeRoIHead": regions.cascade,
+    "HybridTaskCascadeRoIHead": regions.hybrid,
     "DoubleHeadRoIHead": regions.double,
     "MultiInstanceRoIHead": regions.multi_instance,
 }

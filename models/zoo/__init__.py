@@ -60,6 +60,7 @@ from . import (
     litehrnet,
     marker_corners,
     mask_rcnn,
+    ms_rcnn,
     mspn,
     nanodet,
     nas_fpn,
@@ -120,6 +121,7 @@ from . import (
 _DETECTION = (
     faster_rcnn,
     mask_rcnn,
+    ms_rcnn,
     torchvision_rcnn,
     cascade_rcnn,
     double_head,
