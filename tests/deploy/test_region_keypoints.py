@@ -73,6 +73,8 @@ def test_files_may_give_maps_and_the_quality_of_masks() -> None:
         "masks": np.random.default_rng(2).uniform(0, 1, (n, 28, 28)).astype(np.float32),
     }  # fmt: skip
     card = replace(CARD, form=Graph(), suppress=Suppress(conf=0.05), skeleton=SKELETON, fusion=Fusion(1.0, 1.0))
+    assert card.missing(set(values)) == []
+    assert card.missing(set(values) - {"heatmaps"}) == ["keypoints"]
     found = candidates_in(values, card, ResizedFrame((220, 320), (220, 320), (224, 320)))
     np.testing.assert_allclose(found.scores, values["scores"][:4] * values["quality"][:4], rtol=1e-6)
     np.testing.assert_array_equal(found.quality, values["quality"][:4])
