@@ -39,7 +39,7 @@ class Graph(ImageForm):
         Output("scores", "overlap", group="detections", role="score"),
         Output("labels", "overlap", group="detections", role="label"),
         Output("masks", "overlap", group="detections", optional=True),
-        Output("quality", "overlap", group="detections", optional=True),
+        Output("quality", "overlap", "range", group="detections", optional=True),
         Output("heatmaps", "overlap", "range", group="detections", optional=True),
         *KEYPOINTS,
     )
