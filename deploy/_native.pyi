@@ -52,6 +52,14 @@ def locality_nms(
     quads: NDArray[np.float32], scores: NDArray[np.float32], iou: float, limit: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def grow(labels: NDArray[np.int32], mask: NDArray[np.uint8]) -> None: ...
+def vote_lines(
+    places: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    pairs: NDArray[np.int64],
+    cosine: float,
+    hypotheses: NDArray[np.float32],
+    counts: NDArray[np.int32],
+) -> None: ...
 def group_extremes(
     cells: NDArray[np.float32],
     scores: NDArray[np.float32],
@@ -180,6 +188,7 @@ def group_parts(
     top_k: int,
     least_peak: float,
     least_limb: float,
+    threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 def group_composite(
     heatmaps: NDArray[np.float32],

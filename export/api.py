@@ -27,6 +27,7 @@ from .photographs import read_folder
 from .progress import Progress
 from .quantize import Flavor, quantize
 from .reference import Agreement, check_reference, compare_reference
+from .solids import with_solid
 from .source import Source, choose, load_weights
 from .verify import compare
 from .verify_ap import annotations_beside, compare_ap
@@ -75,7 +76,7 @@ class _Export:
     """One export. The constructor checks the request before any work starts."""
 
     def __init__(self, source: Source, asked: ExportOptions, progress: Progress) -> None:
-        variant = source.variant
+        variant = with_solid(source.variant, asked.solid)
         self._source, self._variant, self._asked, self._progress = source, variant, asked, progress
         self._calibration = calibration_images(asked.precision, asked.calib, asked.calib_n)
         if asked.imgsz is not None and variant.form.one_size:

@@ -37,7 +37,8 @@ class ExportOptions:
     `batch` fix sizes that are dynamic otherwise. `images` is a folder of images for the verification; if it holds an
     annotations.json in COCO's format, the change of AP is measured for int8. int8 is calibrated on `calib_n` images
     of the folder `calib`, for the `runtime` that will run the file. `reference_json` holds another framework's
-    detections on `images`; the export counts how many of them the file finds. `output` is the ONNX file.
+    detections on `images`; the export counts how many of them the file finds. `solid` describes the rigid object whose
+    pose the network finds. `output` is the ONNX file.
     """
 
     checkpoint: str | Path | None = option(
@@ -61,6 +62,11 @@ class ExportOptions:
     )
     labels: str | Path | None = option(
         "class or keypoint names, one per line, empty for no class (default: the checkpoint's)",
+        type=Path,
+        metavar="FILE",
+    )
+    solid: str | Path | None = option(
+        "JSON of the object whose pose the network finds: corners low and high of its box, keypoints, unit",
         type=Path,
         metavar="FILE",
     )

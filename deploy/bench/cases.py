@@ -13,6 +13,7 @@ from ..backends.automatic import choose_backend
 from ..backends.node_times import NodeTime
 from ..backends.open import default_device, ready
 from ..choose import choose_model
+from ..contract.camera import Camera
 from ..inputs.geometry import Geometry
 from ..loader import load
 from ..pipelines.pipeline import Pipeline
@@ -52,9 +53,11 @@ def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: S
 
 
 def _finding(model: Pipeline) -> Find:
-    """How the model looks at images; one that compares pairs gets each image twice."""
+    """How the model looks at images; one that compares pairs gets each image twice, and others a usual camera."""
     if model.card.form.runs_on == "pairs":
         return lambda images: model.find_with(images, against=images)
+    if model.takes_camera:
+        return lambda images: model.find_with(images, camera=[Camera.usual(image.shape) for image in images])
     return model.find
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..inputs.sources import Picture
     from ..pipelines.pipeline import Pipeline
     from ..results.instances import Instances
+    from .bop_results import BopResults
     from .coco_results import CocoResults
     from .given_boxes import GivenBoxes
     from .printer import Printer
@@ -54,6 +55,7 @@ def _parser() -> Parser:
         metavar="DIR|FILE",
         help="the later picture of each pair, by file name, for networks that find changes",
     )
+    add("--camera", type=Path, metavar="FILE", help="JSON with fx fy cx cy or K in px, for poses in space; also BOP's")
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
     add(
@@ -96,6 +98,7 @@ def _parser() -> Parser:
     add("--json", metavar="FILE|-", help="all detections as one JSON document; - for stdout")
     add("--coco-results", type=Path, metavar="FILE", help="all detections as COCO's results; with --annotations")
     add("--annotations", type=Path, metavar="FILE", help="COCO annotations, with the ids for --coco-results")
+    add("--save-bop", type=Path, metavar="FILE", help="all poses in space as CSV in the BOP benchmark's format")
     add("--ray", metavar="ADDRESS|local", help="on the workers of a Ray cluster, with --json FILE or --parquet")
     add("--parquet", type=Path, metavar="DIR", help="with --ray: Parquet files, a row for each picture")
     add("--stream", action="store_true", help="with --json -: a line for each picture, as it is ready")
@@ -119,6 +122,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     from ..inputs.sources import open_each
     from ..pipelines.tracking import Tracking
     from . import cluster
+    from .bop_results import BopResults
     from .coco_results import CocoResults
     from .model import open_model
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
@@ -128,7 +132,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
 
     cluster.check(arguments)
     arguments.no_save = arguments.no_save or arguments.ray is not None
-    for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results):
+    for file in (None if arguments.json == "-" else arguments.json, arguments.coco_results, arguments.save_bop):
         if file is not None:
             check_place(Path(file))
     if arguments.parquet is not None:
@@ -151,6 +155,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     model = open_model(arguments)
     given = _given_boxes(model, arguments)
     coco = CocoResults(arguments.annotations, model.card.labels) if arguments.annotations is not None else None
+    bop = None if arguments.save_bop is None else BopResults(arguments.save_bop)
     find = _finding(model, given, arguments)
     if tracking is not None:
         find = tracking.after(find)
@@ -172,7 +177,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
                     # Ends like the source does, so that a camera's video is whole and its results are kept.
                     for picture, found in results:
                         try:
-                            _keep(picture, found, printer, saver, given, coco)
+                            _keep(picture, found, printer, saver, given, [own for own in (coco, bop) if own])
                         except InputError as error:  # the others go on
                             report(error)
                         advance()
@@ -184,6 +189,8 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
         printer.finish(arguments.out if saver.saved else None, skipped)
     if coco is not None:
         coco.write(arguments.coco_results)
+    if bop is not None:
+        bop.write()
     if given is not None and not given.used:
         report(InputError(f"{arguments.boxes}: has no box for any of these pictures; check the names of its images"))
     return codes[-1] if codes else 0
@@ -195,15 +202,15 @@ def _keep(
     printer: "Printer",
     saver: "Saver",
     given: "GivenBoxes | None",
-    coco: "CocoResults | None",
+    more: "list[CocoResults | BopResults]",
 ) -> None:
     """Print and save what was found in a picture, or raise why nothing could be."""
     if isinstance(found, InputError):
         raise found
     printer.add(picture, found, {} if given is None else given.facts(picture))
     printer.timed("save", lambda: saver.save(picture, found))
-    if coco is not None:
-        coco.add(picture, found)
+    for results in more:
+        results.add(picture, found)
 
 
 def _items(arguments: argparse.Namespace, report: Callable[[Exception], None]) -> "tuple[list[Item], list[str]]":
@@ -247,8 +254,12 @@ def _finding(
     model: "Pipeline", given: "GivenBoxes | None", arguments: argparse.Namespace
 ) -> "Callable[[list[Picture]], list[Instances]]":
     """How each group of pictures is looked at."""
+    from .cameras import cameras_for
     from .partners import partners_for
 
+    cameras = cameras_for(model, arguments.camera)
+    if cameras is not None and arguments.tile is not None:
+        raise UsageError(f"--tile has no effect on {model.card.model}, which finds poses in space; leave it out")
     partners = partners_for(model, arguments.against, recursive=arguments.recursive)
     if partners is not None:
         if arguments.tile is not None:
@@ -262,10 +273,13 @@ def _finding(
         estimator: Any = model
 
         def look(pictures: "list[Picture]") -> "list[Instances]":
-            poses = estimator.estimate([p.image for p in pictures], [given.of(p) for p in pictures])
+            own = None if cameras is None else [cameras.of(p) for p in pictures]
+            poses = estimator.estimate([p.image for p in pictures], [given.of(p) for p in pictures], own)
             return poses if as_given else [estimator.suppressed(pose) for pose in poses]
 
         return look
+    if cameras is not None:
+        return lambda pictures: model([p.image for p in pictures], camera=[cameras.of(p) for p in pictures])
     if arguments.tile is None:
         return lambda pictures: model([p.image for p in pictures])
     return lambda pictures: [model.find_tiled(p.image, arguments.tile, arguments.overlap) for p in pictures]

@@ -54,6 +54,8 @@ def infer(
     model = open_model(arguments)
     if model.takes_boxes:
         raise UsageError(f"{model.card.model} needs boxes; make it the --pose-model of a detector")
+    if model.takes_camera:
+        raise UsageError(f"{model.card.model} finds poses in space, without --ray only; leave it out")
     items = [*{item.name: _absolute(item) for item in items}.values()]
     folder = Path(arguments.parquet or f"{arguments.json}.parts")
     run = Run(model, folder, arguments.batch, arguments.threads)

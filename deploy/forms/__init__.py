@@ -24,10 +24,11 @@ from .roots import Roots
 from .rotated import Rotated
 from .simcc import Simcc
 from .tags import Tags
+from .vectors import Vectors
 from .votes import Votes
 
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
     *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
-    *(Rotated, Grown, Dilated, Change),
+    *(Rotated, Grown, Dilated, Change, Vectors),
 ]

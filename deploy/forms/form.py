@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns.column import Column
+from ..contract.camera import Camera
 from ..contract.fusion import Fusion
 from ..contract.parse import FieldError, require
 from ..contract.port import Arrays
@@ -70,12 +71,18 @@ class Contract(Protocol):
 
 
 class Run(NamedTuple):
-    """The outputs of a network for one image, without the batch axis, and the Frame of the image on its canvas."""
+    """The outputs of a network for one image, without the batch axis, and the Frame of the image on its canvas.
+
+    `camera` took the image, in px of the Instances to be found; None if it is not known.
+    `threads` is the number of threads that may read them.
+    """
 
     outputs: Arrays
     frame: Frame
     mirrored: bool = False
     scale: float = 1.0
+    camera: Camera | None = None
+    threads: int = 1
 
 
 class Form(ABC):
@@ -96,6 +103,8 @@ class Form(ABC):
     compares: ClassVar[str] = "boxes"
     has_keypoints: ClassVar[bool] = False
     """Whether the network finds poses: its channels are those of keypoints, which the Card's skeleton names."""
+    takes_camera: ClassVar[bool] = False
+    """Whether the form finds poses in space, for which it must know the camera."""
     suppresses: ClassVar[bool] = False
     """Whether suppression runs in the model file."""
     least_conf: ClassVar[float] = 0.0

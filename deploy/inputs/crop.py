@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native
+from ..contract.camera import Camera
 from ..contract.parse import require
 from ..system.errors import UsageError
 from .geometry import Frame, Geometry, Image, Normalization, Pixel, Size, check_canvas
@@ -22,7 +23,8 @@ class WarpedFrame(Frame):
     """A rectangle of the image and the canvas that it is warped onto.
 
     `centre` (x, y) and `size` (w, h) are in px of the image. The width of the rectangle corresponds to the W px of the
-    canvas, or with `spacing` to the W - 1 px between the centres of its first and last pixel.
+    canvas, or with `spacing` to the W - 1 px between the centres of its first and last pixel. `camera` took the image;
+    None if it is not known.
     """
 
     image_size: Size
@@ -30,6 +32,7 @@ class WarpedFrame(Frame):
     centre: tuple[float, float]
     size: tuple[float, float]
     spacing: bool
+    camera: Camera | None = None
 
     @property
     def content_size(self) -> Size:

@@ -31,3 +31,4 @@ void bind_masks(nb::module_& m);
 void bind_polygons(nb::module_& m);
 void bind_poses(nb::module_& m);
 void bind_tags(nb::module_& m);
+void bind_votes(nb::module_& m);

@@ -11,4 +11,5 @@ NB_MODULE(_native, m) {
     bind_polygons(m);
     bind_poses(m);
     bind_tags(m);
+    bind_votes(m);
 }

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..contract.camera import Camera
 from ..contract.fusion import fuse
 from ..contract.port import Arrays
 from ..forms.form import CropForm, Reading
@@ -47,19 +48,22 @@ class PoseEstimator(NetworkPipeline):
             raise UsageError(
                 f"{self.card.model} needs boxes; give them with `boxes`, or use it as the pose model of a detector"
             )
-        if others := given.keys() - {"boxes", "scores"}:
+        if others := given.keys() - {"boxes", "scores", *(["camera"] if self._form.takes_camera else [])}:
             return super().find_with(images, **{name: given[name] for name in others})
         scores = given.get("scores", [None] * len(images))
         found = [self._given(*each) for each in zip(images, given["boxes"], scores, strict=True)]
-        return self.estimate(images, found)
+        return self.estimate(images, found, given.get("camera"))
 
-    def estimate(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
+    def estimate(
+        self, images: Sequence[Image], found: Sequence[Instances], cameras: Sequence[Camera] | None = None
+    ) -> list[Instances]:
         """Run on the boxes of each image's detections. Scores are fused and columns added; other fields are kept."""
         timing, place = no_time(), cast(Crop, self.card.input.place)
+        each = [None] * len(images) if cameras is None else cameras
         with timed(timing, "pre"):
             views = [
-                View(image, place.of_box(box, (image.shape[0], image.shape[1])), keypoints=pose)
-                for image, one in zip(images, found, strict=True)
+                View(image, replace(place.of_box(box, (image.shape[0], image.shape[1])), camera=camera), keypoints=pose)
+                for image, one, camera in zip(images, found, each, strict=True)
                 for box, pose in zip(one.boxes, _poses(one), strict=True)
             ]
         readings = [self._read(part, timing) for part in self._parts(views)]

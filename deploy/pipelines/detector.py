@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ..contract.camera import Camera
 from ..contract.port import Arrays
 from ..forms.form import ImageForm, Run
 from ..inputs.geometry import Frame, Image, Size
@@ -38,11 +39,13 @@ class Detector(NetworkPipeline):
         return cast(ImageForm, self.card.form)
 
     def find(self, images: Sequence[Image]) -> list[Instances]:
-        return self._look(images, None, self._finished)
+        return self._look(images, self._finished)
 
     def find_with(self, images: Sequence[Image], **given: Sequence[Any]) -> list[Instances]:
         if given.keys() == {"against"} and self._form.runs_on == "pairs":
-            return self._look(images, checked(given["against"]), self._finished)
+            return self._look(images, self._finished, against=checked(given["against"]))
+        if given.keys() == {"camera"} and self._form.takes_camera:
+            return self._look(images, self._finished, cameras=given["camera"])
         return super().find_with(images, **given)
 
     def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
@@ -55,7 +58,7 @@ class Detector(NetworkPipeline):
 
     def _candidates(self, images: Sequence[Image]) -> list[Instances]:
         """The candidates in each image before suppression, in px of the image."""
-        return self._look(images, None, self._of_classes)
+        return self._look(images, self._of_classes)
 
     def _suppressed(self, found: Instances) -> Instances:
         return replace(suppress(found, self.card.suppress, self._form.compares), colors=self.card.colors)
@@ -69,8 +72,10 @@ class Detector(NetworkPipeline):
     def _look(
         self,
         images: Sequence[Image],
-        against: Sequence[Image] | None,
         finish: Callable[[Instances], Instances],
+        *,
+        against: Sequence[Image] | None = None,
+        cameras: Sequence[Camera] | None = None,
     ) -> list[Instances]:
         """The detections in each image. Images with the same canvas size run as one batch."""
         others = [None] * len(images) if against is None else against
@@ -86,7 +91,8 @@ class Detector(NetworkPipeline):
             for start in range(0, len(members), step):
                 chunk = members[start : start + step]
                 pairs = [(images[i], others[i]) for i in chunk]
-                found.update(zip(chunk, self._run(pairs, finish), strict=True))
+                own = [None if cameras is None else cameras[i] for i in chunk]
+                found.update(zip(chunk, self._run(pairs, own, finish), strict=True))
         return [found[i] for i in range(len(images))]
 
     def _most(self, canvas: Size, count: int) -> int:
@@ -99,6 +105,7 @@ class Detector(NetworkPipeline):
     def _run(
         self,
         pairs: Sequence[tuple[Image, Image | None]],
+        cameras: Sequence[Camera | None],
         finish: Callable[[Instances], Instances],
     ) -> list[Instances]:
         """Run the network on images with the same canvas size at every scale and view, and decode with the form."""
@@ -112,8 +119,9 @@ class Detector(NetworkPipeline):
                     fed = self._feeds(pairs, frames, fed, is_mirrored)
                 with timed(timing, "infer"):
                     outputs = self._backend.run(fed)
-                for i, (own, frame) in enumerate(zip(runs, frames, strict=True)):
-                    own.append(Run(_row(outputs, i), frame, is_mirrored, scale))
+                for i, (own, frame, camera) in enumerate(zip(runs, frames, cameras, strict=True)):
+                    seen = None if camera is None else camera.moved(_scale(frame))
+                    own.append(Run(_row(outputs, i), frame, is_mirrored, scale, seen, self._threads))
         with timed(timing, "post"):
             found = [
                 finish(self._form.find(own, self.card)).scaled((image.shape[1], image.shape[0]), own[0].frame.factor)
@@ -141,6 +149,12 @@ class Detector(NetworkPipeline):
             for (image, other), frame in zip(pairs, frames, strict=True)
         ]
         return feeds(self.card.inputs, views, self._ports, self._canvases, self._threads)
+
+
+def _scale(frame: Frame) -> tuple[float, float]:
+    """The px of the resized image per px of the image, in x and y."""
+    (width, height), (rows, columns) = frame.extent, frame.image_size
+    return (width / columns, height / rows) if frame.factor is None else (frame.factor, frame.factor)
 
 
 def _row(outputs: Arrays, index: int) -> Arrays:

@@ -13,6 +13,8 @@ from typing import Any, overload
 from numpy.typing import ArrayLike
 
 from ..card import Card
+from ..contract.camera import Camera
+from ..contract.parse import FieldError
 from ..contract.skeleton import Skeleton
 from ..inputs.geometry import GivenImage, Image, Size
 from ..inputs.given import checked
@@ -49,6 +51,11 @@ class Pipeline(ABC):
         """The Card of the network, or of the detector if there are two."""
 
     @property
+    def takes_camera(self) -> bool:
+        """Whether the network that looks last finds poses in space, if it knows the camera."""
+        return self.card.form.takes_camera
+
+    @property
     def skeleton(self) -> Skeleton | None:
         """The skeleton of the poses that the pipeline finds, None without poses."""
         return self.card.reported_skeleton
@@ -60,10 +67,12 @@ class Pipeline(ABC):
         return self.reopen, ()
 
     @overload
-    def __call__(self, image: GivenImage, boxes: Any = ..., scores: Any = ..., *, against: Any = ...) -> Instances: ...
+    def __call__(
+        self, image: GivenImage, boxes: Any = ..., scores: Any = ..., *, against: Any = ..., camera: Any = ...
+    ) -> Instances: ...
     @overload
     def __call__(
-        self, image: Sequence[GivenImage], boxes: Any = ..., scores: Any = ..., *, against: Any = ...
+        self, image: Sequence[GivenImage], boxes: Any = ..., scores: Any = ..., *, against: Any = ..., camera: Any = ...
     ) -> list[Instances]: ...
     def __call__(
         self,
@@ -72,25 +81,28 @@ class Pipeline(ABC):
         scores: Rows | None = None,
         *,
         against: GivenImage | Sequence[GivenImage] | None = None,
+        camera: Any = None,
     ) -> Instances | list[Instances]:
         """The detections in one image (h, w, 3) uint8 BGR, or in each of a list.
 
         A top-down pose network takes `boxes` (n, 4) xyxy px, and maybe their `scores` (n,), 1 by default; it gives one
         result for each box, in their order, with the fusion of both scores. A network that compares two images takes
-        the other image, of the same size, as `against`. With a list of images, each of these is a list too. Images of a
-        list run in batches where possible; the result does not depend on the batch. Raises UsageError for what is no
-        image or box, or not for this network.
+        the other image, of the same size, as `against`. A network that finds poses of rigid objects takes the `camera`,
+        a Camera or its matrix (3, 3) in px. With a list of images, each of these is a list too. Images of a list run in
+        batches where possible; the result does not depend on the batch. Raises UsageError for what is no image, box or
+        camera, or not for this network.
 
         >>> found = detector(image)
         >>> one, another = detector([image, image[:200]])
         >>> one.names[one.labels[0]], one.image_size, another.image_size
         ('qr_code', (320, 320), (320, 200))
         """
-        if isinstance(image, list | tuple):
-            return self.find_with(checked(image), **_lists(len(image), boxes=boxes, scores=scores, against=against))
-        given = {"boxes": boxes, "scores": scores, "against": against}
-        alone = {name: None if value is None else [value] for name, value in given.items()}
-        return self.find_with(checked([image]), **_lists(1, **alone))[0]
+        given: dict[str, Any] = {"boxes": boxes, "scores": scores, "against": against, "camera": camera}
+        is_list = isinstance(image, list | tuple)
+        images = checked(image if is_list else [image])
+        every = given if is_list else {name: None if value is None else [value] for name, value in given.items()}
+        found = self.find_with(images, **_lists(len(images), **every))
+        return found if is_list else found[0]
 
     def stream(
         self, source: str | Path | int, batch: int = 1, *, track: bool = False, smooth: bool = False
@@ -162,7 +174,18 @@ def _lists(count: int, **given: Any) -> dict[str, Sequence[Any]]:
     for name, each in given.items():
         if each is not None and len(each) != count:
             raise UsageError(f"{count} images need a list of as many {name}, not of {len(each)}")
-    return {name: each for name, each in given.items() if each is not None}
+    lists: dict[str, Sequence[Any]] = {name: each for name, each in given.items() if each is not None}
+    if "camera" in lists:
+        lists["camera"] = [_camera(one) for one in lists["camera"]]
+    return lists
+
+
+def _camera(value: Any) -> Camera:
+    """The camera that was given as such or as a matrix."""
+    try:
+        return value if isinstance(value, Camera) else Camera.of(value)
+    except FieldError as error:
+        raise UsageError(f"camera: {error}") from None
 
 
 STAGES = ("pre", "infer", "post")

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ..card import Card
+from ..contract.camera import Camera
 from ..contract.skeleton import Skeleton
 from ..inputs.geometry import Image
 from ..results.instances import Instances
@@ -40,19 +42,30 @@ class TopDown(Pipeline):
         return self.detector.card
 
     @property
+    def takes_camera(self) -> bool:
+        return self.estimator.takes_camera
+
+    @property
     def skeleton(self) -> Skeleton | None:
         return self.estimator.skeleton
 
     def find(self, images: Sequence[Image]) -> list[Instances]:
         return self.complete(images, self.detector.find(images))
 
+    def find_with(self, images: Sequence[Image], **given: Sequence[Any]) -> list[Instances]:
+        if given.keys() == {"camera"} and self.takes_camera:
+            return self.complete(images, self.detector.find(images), given["camera"])
+        return super().find_with(images, **given)
+
     def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
         return self.complete([image], [self.detector.find_tiled(image, tile, overlap)])[0]
 
-    def complete(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
+    def complete(
+        self, images: Sequence[Image], found: Sequence[Instances], cameras: Sequence[Camera] | None = None
+    ) -> list[Instances]:
         """Estimate a pose for each detection and suppress duplicates, best first. `timing` includes the detector's."""
         boxes = [self._of_interest(one) for one in found]
-        poses = self.estimator.estimate(images, boxes)
+        poses = self.estimator.estimate(images, boxes, cameras)
         extra = no_time()
         with timed(extra, "post"):
             kept = [self.estimator.suppressed(pose) for pose in poses]

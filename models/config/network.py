@@ -42,7 +42,8 @@ _DENSE = (
 )
 _HEATMAP = ("CenterNet", "CornerNet")
 _TWO_STAGES = (
-    *("FasterRCNN", "MaskRCNN", "MaskScoringRCNN", "CascadeRCNN", "HybridTaskCascade", "CrowdDet", "TwoStageDetector"),
+    *("FasterRCNN", "MaskRCNN", "MaskScoringRCNN", "CascadeRCNN", "HybridTaskCascade", "CrowdDet"),
+    *("GridRCNN", "TwoStageDetector"),
 )
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
@@ -110,7 +111,10 @@ def _two_stage(model: Section) -> Network:
     backbone, rpn_keys, roi_keys = (model.below(key) for key in ("backbone", "rpn_head", "roi_head"))
     test = model.below("test_cfg")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
-    neck = _neck(model, trunk)
+    if "neck" in model or len(trunk.levels) > 1:
+        neck = _neck(model, trunk)
+    else:
+        neck = Neck(nn.Identity, trunk.levels, trunk.channels[0], trunk.strides)
     rpn = _known(RPN_HEADS, rpn_keys, "heads of proposals")(rpn_keys, neck, test.below("rpn"))
     rcnn = test.below("rcnn")
     if "mask_head" in roi_keys:

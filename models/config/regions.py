@@ -4,23 +4,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Proposed
-from ..heads.bbox import BoxHead
+from ..backbones.resnet import last_stage_from_config
+from ..final import FinalRoIHead, FinalRule
+from ..heads.bbox import BoxHead, ClassHead
 from ..heads.cascade import CascadeRoIHead
 from ..heads.crowd import CrowdHead
 from ..heads.double import DoubleHead, DoubleRoIHead
+from ..heads.grid import NORM as GRID_NORM
+from ..heads.grid import GridHead
 from ..heads.sabl_box import SABLBoxHead
-from ..regions import RegionFeatures
+from ..regions import RegionFeatures, StageFeatures
 from ..two_stage import RoIHead
 from .dense import read_deltas
 from .extractor import read_features
 from .masks import with_mask, with_masks
+from .norms import read_norm
 from .parts import Head, Neck
 from .section import Section
+from .text import ConfigError
 
 _STDS = (0.1, 0.1, 0.2, 0.2)
 
@@ -29,10 +36,59 @@ def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's StandardRoIHead and MaskScoringRoIHead."""
     features = read_features(section, neck)
     head = section.below("bbox_head")
+    if (shared := section.section("shared_head")) is not None:
+        return _after_last_stage(shared, head, neck, features, suppress)
     build, classes = _read_box_head(head, neck, features)
     found = _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
     found = _by_sides(found) if head.type == "SABLHead" else found
     return with_mask(section, neck, suppress, found)
+
+
+def _after_last_stage(shared: Section, head: Section, neck: Neck, features: RegionFeatures, suppress: Suppress) -> Head:
+    """A head on regions that pass a ResNet's last stage first."""
+    backbone = last_stage_from_config(shared)
+    with torch.device("meta"):
+        channels = backbone().channels[-1]
+    if neck.channels * 2 != channels:
+        shared.refuse("depth", f"that of a backbone whose last level has {channels // 2} channels")
+    head.typed("BBoxHead")
+    classes, stds, agnostic = _read_boxes(head, channels, features.size // 2, averages=True)
+
+    def build(count: int) -> RoIHead:
+        own = BoxHead(count, channels, width=None, stds=stds, agnostic=agnostic)
+        return RoIHead(StageFeatures(features, backbone().layer4), own)
+
+    found = _head(build, classes, "roi_head.bbox_head", suppress)
+    return replace(found, mapping={"^roi_head.shared_head.": "roi_head.features."})
+
+
+def grid(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's GridRoIHead."""
+    features, head = read_features(section, neck), section.below("bbox_head")
+    head.typed("Shared2FCBBoxHead")
+    width = head.integer("fc_out_channels", 1024)
+    classes, _, _ = _read_boxes(head, neck.channels, features.size, regresses=False)
+    finer, points = read_features(section, neck, "grid_roi_extractor"), section.below("grid_head")
+    points.typed("GridHead")
+    points.same("in_channels", neck.channels, 256)
+    points.same("roi_feat_size", finer.size, 14)
+    points.fixed(grid_points=9, conv_kernel_size=3, deconv_kernel_size=4, class_agnostic=False, conv_cfg=None)
+    points.training("loss_grid")
+    norm = read_norm(points, GRID_NORM)
+    if norm is None or norm.kind != "gn":
+        points.refuse("norm_cfg", "GN")
+    if suppress.kind != "hard" or suppress.class_agnostic:
+        raise ConfigError("model.test_cfg.rcnn.nms is not plain NMS of each class, which a grid of points follows")
+    own = points.integer("point_feat_channels", 64), points.integer("num_convs", 8, least=1, most=64)
+
+    def build(count: int) -> FinalRoIHead:
+        first = ClassHead(count, neck.channels, size=features.size, width=width)
+        last = GridHead(neck.channels, width=own[0], convs=own[1], norm=norm)
+        rule = FinalRule(suppress.conf, suppress.iou, min(suppress.max_det, FinalRule.top_k))
+        return FinalRoIHead(features, first, finer, last, rule)
+
+    found = _head(build, classes, "roi_head.bbox_head", replace(suppress, kind="none"))
+    return replace(found, form=Proposed(clip="none"), mapping={"^roi_head.grid_head.": "roi_head.final_head."})
 
 
 def hybrid(section: Section, neck: Neck, suppress: Suppress) -> Head:
@@ -73,7 +129,7 @@ def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
     width = head.integer("conv_out_channels", 1024)
     head.same("fc_out_channels", width, 1024)
     convs = head.integer("num_convs", most=64)
-    classes, stds, agnostic = _read_boxes(head, neck, features)
+    classes, stds, agnostic = _read_boxes(head, neck.channels, features.size)
 
     def build(count: int) -> DoubleRoIHead:
         own = DoubleHead(
@@ -89,7 +145,7 @@ def multi_instance(section: Section, neck: Neck, suppress: Suppress) -> Head:
     features, head = read_features(section, neck), section.below("bbox_head")
     head.typed("MultiInstanceBBoxHead")
     head.fixed(num_instance=2, num_shared_fcs=2, num_classes=1, reg_class_agnostic=False)
-    classes, stds, _ = _read_boxes(head, neck, features)
+    classes, stds, _ = _read_boxes(head, neck.channels, features.size)
     build = partial(
         CrowdHead,
         channels=neck.channels,
@@ -103,7 +159,7 @@ def multi_instance(section: Section, neck: Neck, suppress: Suppress) -> Head:
     return replace(own, classifier="roi_head.bbox_head.fc_cls.0.weight", form=form, suppress=rule)
 
 
-def _head(build: Callable[[int], RoIHead | CascadeRoIHead], classes: int, at: str, suppress: Suppress) -> Head:
+def _head(build: Callable[[int], nn.Module], classes: int, at: str, suppress: Suppress) -> Head:
     return Head(build, classes, f"{at}.fc_cls.weight", Proposed(), beside_classes=1, suppress=suppress)
 
 
@@ -118,7 +174,7 @@ def _read_box_head(head: Section, neck: Neck, features: RegionFeatures) -> tuple
         return _read_sides(head, neck, features)
     head.typed("Shared2FCBBoxHead")
     width = head.integer("fc_out_channels", 1024)
-    classes, stds, agnostic = _read_boxes(head, neck, features)
+    classes, stds, agnostic = _read_boxes(head, neck.channels, features.size)
     build = partial(BoxHead, channels=neck.channels, size=features.size, width=width, stds=stds, agnostic=agnostic)
     return build, classes
 
@@ -149,11 +205,15 @@ def _read_softmax(head: Section) -> None:
         loss.rest_trains()
 
 
-def _read_boxes(head: Section, neck: Neck, features: RegionFeatures) -> tuple[int, tuple[float, ...], bool]:
+def _read_boxes(
+    head: Section, channels: int, size: int, *, averages: bool = False, regresses: bool = True
+) -> tuple[int, tuple[float, ...], bool]:
     """Read what all box heads share: the number of classes, the stds of deltas, and whether classes share a box."""
-    head.same("in_channels", neck.channels)
-    head.same("roi_feat_size", features.size, 7)
-    head.fixed(with_avg_pool=False, with_cls=True, with_reg=True, conv_cfg=None)
+    head.same("in_channels", channels)
+    head.same("roi_feat_size", size, 7)
+    head.same("with_avg_pool", averages, False)
+    head.same("with_reg", regresses, True)
+    head.fixed(with_cls=True, conv_cfg=None)
     head.training("loss_bbox", "reg_decoded_bbox")
     _read_softmax(head)
     return head.integer("num_classes"), read_deltas(head, _STDS), head.flag("reg_class_agnostic", False)

@@ -40,11 +40,13 @@ from . import (
     efficientnet,
     extremenet,
     faster_rcnn,
+    faster_rcnn_c4,
     fcos,
     foveabox,
     fpt,
     fsaf,
     gfl,
+    grid_rcnn,
     grmi,
     guided_anchoring,
     hands_and_faces,
@@ -74,6 +76,7 @@ from . import (
     pisa,
     posefix,
     psconv,
+    pvnet,
     pvt,
     pyconv,
     refinedet,
@@ -120,12 +123,14 @@ from . import (
 
 _DETECTION = (
     faster_rcnn,
+    faster_rcnn_c4,
     mask_rcnn,
     ms_rcnn,
     torchvision_rcnn,
     cascade_rcnn,
     double_head,
     d2det,
+    grid_rcnn,
     crowddet,
     detectors,
     paired_boxes,
@@ -196,7 +201,8 @@ _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst)
 _CHANGES = (dasnet,)
-_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES)
+_RIGID = (pvnet,)
+_PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES, *_RIGID)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}
 ALIASES: dict[str, str] = {alias: name for paper in _PAPERS for alias, name in paper.ALIASES.items()}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from detforge.deploy.card import Card, Parity, Provenance
 from detforge.deploy.contract.skeleton import Skeleton
+from detforge.deploy.contract.solid import Solid
 from detforge.deploy.contract.suppression import Suppress
 from detforge.deploy.forms import (
     Affinity,
@@ -29,6 +30,7 @@ from detforge.deploy.forms import (
     Rotated,
     Simcc,
     Tags,
+    Vectors,
     Votes,
 )
 from detforge.deploy.inputs.cover import Cover
@@ -84,6 +86,7 @@ CARDS = [
         form=Change(least=4),
         suppress=Suppress("none"),
     ),
+    replace(CARD, form=Vectors(Solid((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0), ((0.0, 0.0, 1.0),), "m"), weighted=False)),
     replace(CARD, form=Dense((4, 8), levels_together=True, unpadded=True), suppress=Suppress("covered", iou=0.3)),
     replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),
     CROPS,

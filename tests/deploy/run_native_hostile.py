@@ -97,6 +97,14 @@ def grow(rng: Random) -> tuple[Any, ...]:
     return labels.astype(np.int32), rng.integers(0, 256, shape - (rng.random() < 0.1), np.uint8, endpoint=False)
 
 
+def vote_lines(rng: Random) -> tuple[Any, ...]:
+    n, k, rounds = 1 + size(rng, 60), size(rng, 10), size(rng, 20)
+    places = rng.integers(0, 50, (n, 2)).astype(np.float32) if rng.random() < 0.7 else values(rng, n, 2)
+    pairs = rng.integers(0, n + (rng.random() < 0.1), (rounds, k, 2))
+    out = np.empty((rounds, k, 2), np.float32), np.empty((rounds, k), np.int32)
+    return places, values(rng, n, k, 2), pairs, number(rng), *out
+
+
 def group_extremes(rng: Random) -> tuple[Any, ...]:
     k, shape = size(rng, 12), rng.integers(1, 12, 3)
     cells = rng.integers(-1, 13, (4, k, 2)).astype(np.float32) if rng.random() < 0.7 else values(rng, 4, k, 2)
@@ -263,7 +271,7 @@ def group_parts(rng: Random) -> tuple[Any, ...]:
 
     given = [one() for _ in range(rng.integers(1, 3))]
     numbers = int(rng.choice([1, 3, 30])), float(rng.choice([0.1, 1.0])), number(rng)
-    return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers
+    return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers, int(rng.integers(0, 4))
 
 
 def group_composite(rng: Random) -> tuple[Any, ...]:
@@ -297,6 +305,7 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             polygon_nms,
             locality_nms,
             grow,
+            vote_lines,
             group_extremes,
             fuse,
             select,

@@ -28,6 +28,7 @@ TARGETS: dict[str, tuple[list[Path], int]] = {
     "operators": ([*sorted(SOURCES.glob("*/cpu.cpp")), SOURCES / "core" / "abi.cpp", HALF], 3_000),
     "polygons": ([], 8_000),
     "poses": ([], 8_000),
+    "votes": ([], 8_000),
 }
 
 

@@ -11,6 +11,7 @@ from detforge.deploy.contract.fusion import Fusion
 from detforge.deploy.forms import Proposed
 from detforge.deploy.inputs.network_inputs import SizeInput
 from detforge.models.anchors import Anchors
+from detforge.models.checkpoint import Checkpoint, fits
 from detforge.models.config.text import ConfigError, Text
 from detforge.models.config.variant import describe
 from detforge.models.final import FinalRule
@@ -253,6 +254,90 @@ def test_limits_that_are_not_supported_beside_masks(changes: dict[str, Any], mes
         described(keys)
 
 
+GRID = {"type": "GridRoIHead", "bbox_head": box_head(with_reg=False)}
+GRID |= {"grid_head": {"type": "GridHead", "norm_cfg": {"type": "GN", "num_groups": 36}, "loss_grid": {}}}
+
+
+def test_a_grid_of_points() -> None:
+    keys = model(GRID) | {"type": "GridRCNN"}
+    extractor = keys["roi_head"]["bbox_roi_extractor"]
+    finer = extractor | {"roi_layer": extractor["roi_layer"] | {"output_size": 14}}
+    keys["roi_head"]["grid_roi_extractor"] = finer
+    variant, named = described(keys), find("grid_rcnn_r50")
+    assert_has_weights(variant, "grid_rcnn_r50")
+    assert (variant.form, variant.suppress.kind) == (named.form, "none")
+    with torch.device("meta"):
+        head = variant.build(80).roi_head
+    assert head.rule == FinalRule(0.1, 0.45, 70)
+    assert head.final_features == RegionFeatures(size=14)
+    keys["test_cfg"]["rcnn"]["nms"] = {"type": "soft_nms", "iou_threshold": 0.5}
+    with pytest.raises(ConfigError, match=r"test_cfg\.rcnn\.nms is not plain NMS of each class"):
+        described(keys)
+
+
+def test_the_last_stage_of_the_backbone_behind_the_regions() -> None:
+    shared = {"type": "ResLayer", "depth": 50, "stage": 3, "stride": 2, "dilation": 1, "style": "caffe"}
+    shared |= {"norm_cfg": {"type": "BN", "requires_grad": False}, "norm_eval": True}
+    head = box_head(type="BBoxHead", with_avg_pool=True, in_channels=2048)
+    del head["fc_out_channels"]
+    keys = model({"type": "StandardRoIHead", "shared_head": shared, "bbox_head": head})
+    del keys["neck"]
+    stages = {"num_stages": 3, "strides": (1, 2, 2), "dilations": (1, 1, 1), "out_indices": (2,), "style": "caffe"}
+    keys["backbone"] |= stages
+    keys["rpn_head"] |= {"in_channels": 1024, "feat_channels": 1024}
+    keys["rpn_head"]["anchor_generator"] |= {"strides": (16,), "scales": (2, 4, 8, 16, 32)}
+    layer = {"type": "RoIAlign", "output_size": 14, "sampling_ratio": 0}
+    keys["roi_head"]["bbox_roi_extractor"] |= {"featmap_strides": (16,), "out_channels": 1024, "roi_layer": layer}
+    variant = described(keys)
+    assert_has_weights(variant, "faster_rcnn_r50_caffe_c4")
+    with torch.device("meta"):
+        network, named = variant.build(80), find("faster_rcnn_r50_caffe_c4").build(80)
+    assert network.rpn_head.anchors == named.rpn_head.anchors
+    assert network.roi_head.features.features == named.roi_head.features.features
+    assert network.roi_head.features.layer4[0].conv1.stride == (2, 2)
+    assert network.levels == named.levels
+    keys["roi_head"]["shared_head"] = shared | {"stage": 2}
+    with pytest.raises(ConfigError, match=r"shared_head\.stage is 2; supported: 3"):
+        described(keys)
+
+
+def detectors() -> dict[str, Any]:
+    """OpenMMLab's Cascade R-CNN with DetectoRS."""
+    keys = model(CASCADE) | {"type": "CascadeRCNN"}
+    switching = {
+        "type": "DetectoRS_ResNet",
+        "conv_cfg": {"type": "ConvAWS"},
+        "sac": {"type": "SAC", "use_deform": True},
+    }
+    keys["backbone"] |= switching | {"stage_with_sac": (False, True, True, True)}
+    again = keys["backbone"] | {"rfp_inplanes": 256, "pretrained": "torchvision://resnet50"}
+    keys["neck"] |= {"type": "RFP", "rfp_steps": 2, "aspp_out_channels": 64, "aspp_dilations": (1, 3, 6, 1)}
+    keys["neck"] |= {"rfp_backbone": again}
+    keys["backbone"] |= {"output_img": True}
+    return keys
+
+
+def test_a_recursive_pyramid_of_switchable_convolutions() -> None:
+    variant, named = described(detectors()), find("detectors_cascade_r50")
+    with torch.device("meta"):
+        network, expected = variant.build(80), named.build(80)
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    assert shapes == {key: value.shape for key, value in expected.state_dict().items()}
+    assert network.levels == expected.levels
+    for part, value in (("backbone", {"stage_with_sac": (False,) * 4}), ("neck", {"rfp_steps": 3})):
+        keys = detectors()
+        keys[part] |= value
+        with pytest.raises(ConfigError, match=f"{part}.{next(iter(value))} is"):
+            described(keys)
+
+
+def assert_has_weights(variant: Any, golden: str) -> None:
+    """The network has mmdet's weights, as its mapping renames them."""
+    shapes = {key: tuple(shape) for key, shape, _ in read_manifest(golden)["state"]}
+    state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    assert fits(variant, Checkpoint(state, golden, None, None))
+
+
 @pytest.mark.parametrize("centers", [((8, 8),) * 4, ((8, 8),) * 4 + ((16, 16),)])
 def test_centres_that_differ_by_level_are_refused(centers: tuple[tuple[int, int], ...]) -> None:
     keys = crowd()
@@ -272,7 +357,7 @@ def test_proposals_as_written_before_mmdet_2_4() -> None:
     ("changes", "message"),
     [
         ({"mask_head": {"type": "FCNMaskHead"}}, r"model\.roi_head\.mask_roi_extractor is None"),
-        ({"type": "GridRoIHead"}, r"type is 'GridRoIHead'; supported second stages: StandardRoIHead, "),
+        ({"type": "TridentRoIHead"}, r"type is 'TridentRoIHead'; supported second stages: StandardRoIHead, "),
         ({"bbox_head": box_head(type="BBoxHead")}, r"bbox_head\.type is 'BBoxHead'; supported: Shared2FCBBoxHead"),
         ({"bbox_head": box_head(loss_cls={"type": "SeesawLoss"})}, r"loss_cls\.type is 'SeesawLoss'"),
         ({"bbox_head": box_head(roi_feat_size=14)}, r"roi_feat_size is 14; supported: 7"),

@@ -1,0 +1,84 @@
+"""Cameras from JSON files, in the usual forms and those of the BOP benchmark."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ..contract.camera import Camera
+from ..contract.parse import FieldError
+from ..inputs.sources import Picture
+from ..pipelines.pipeline import Pipeline
+from ..system.errors import InputError, UsageError
+
+_MATRICES = ("K", "cam_K", "camera_matrix")
+_FORMS = "give fx, fy, cx and cy, a 3x3 matrix K, or BOP's camera.json or scene_camera.json"
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The camera of all pictures, or of each by the number that is its name."""
+
+    path: Path
+    one: Camera | None
+    each: dict[int, Camera]
+
+    def of(self, picture: Picture) -> Camera:
+        """The camera of a picture. Raises InputError if the file has none."""
+        if self.one is not None:
+            return self.one
+        stem = Path(picture.name).stem
+        camera = self.each.get(int(stem)) if re.fullmatch("[0-9]{1,18}", stem) else None
+        if camera is None:
+            raise InputError(f"{self.path}: has no camera of this picture; its cameras have numbers, as {stem} should")
+        return camera
+
+
+def read_cameras(path: Path) -> Cameras:
+    """The camera of a JSON file: {"fx", "fy", "cx", "cy"} px, {"K": matrix}, or a matrix; BOP's camera.json has these.
+
+    BOP's scene_camera.json has a matrix "cam_K" for the number of each picture. Lens distortion is not corrected.
+    Raises InputError for what is no such file.
+    """
+    try:
+        value: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: the camera cannot be read; {error.strerror}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: the camera cannot be read; not JSON ({error}); {_FORMS}") from error
+    if (
+        isinstance(value, dict)
+        and value
+        and all(re.fullmatch("[0-9]{1,18}", key) for key in cast(dict[str, Any], value))
+    ):
+        entries = cast(dict[str, Any], value)
+        return Cameras(path, None, {int(key): _camera(path, one, f"{key}: ") for key, one in entries.items()})
+    return Cameras(path, _camera(path, value, ""), {})
+
+
+def cameras_for(model: Pipeline, path: Path | None) -> Cameras | None:
+    """The cameras of --camera for a model that finds poses in space. Raises UsageError if only one of both is given."""
+    name = model.card.model
+    if path is None:
+        if model.takes_camera:
+            raise UsageError(f"{name} finds poses in space; give the camera with --camera FILE")
+        return None
+    if not model.takes_camera:
+        raise UsageError(f"--camera is for networks that find poses in space, which {name} does not; leave it out")
+    return read_cameras(path)
+
+
+def _camera(path: Path, value: Any, where: str) -> Camera:
+    try:
+        if isinstance(value, list):
+            return Camera.of(value)
+        entries = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+        for name in _MATRICES:
+            if name in entries:
+                return Camera.of(entries[name])
+        return Camera.of([[entries["fx"], 0, entries["cx"]], [0, entries["fy"], entries["cy"]], [0, 0, 1]])
+    except KeyError as error:
+        raise InputError(f"{path}: {where}no camera, {error.args[0]} is missing; {_FORMS}") from None
+    except FieldError as error:
+        raise InputError(f"{path}: {where}{error}; {_FORMS}") from None

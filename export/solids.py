@@ -1,0 +1,38 @@
+"""The rigid object of an export, from a JSON file."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..deploy.contract.parse import FieldError, parse
+from ..deploy.contract.solid import Solid
+from ..deploy.system.errors import InputError, UsageError
+from ..models.variant import Variant
+
+_EXAMPLE = 'give {"low": [x, y, z], "high": [x, y, z], "keypoints": [[x, y, z], ...], "unit": "mm"}'
+
+
+def with_solid(variant: Variant, file: str | Path | None) -> Variant:
+    """The variant whose network finds the object in a file, the fields of Solid.
+
+    Raises InputError for an unsuitable file, and UsageError if the network finds no rigid object.
+    """
+    if file is None:
+        return variant
+    if not variant.form.takes_camera:
+        raise UsageError(f"solid {file} is for networks that find a rigid object, not {variant.name}; leave it out")
+    form: Any = variant.form
+    return replace(variant, form=replace(form, solid=read_solid(Path(file))))
+
+
+def read_solid(path: Path) -> Solid:
+    """The object in a JSON file. Raises InputError if it holds none."""
+    try:
+        return parse(Solid, json.loads(path.read_text(encoding="utf-8-sig")), "")
+    except OSError as error:
+        raise InputError(f"{path}: the solid cannot be read; {error.strerror}; check the path") from error
+    except FieldError as error:
+        raise InputError(f"{path}: no solid; {error}; {_EXAMPLE}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: no solid; not JSON ({error}); {_EXAMPLE}") from error

@@ -1,0 +1,54 @@
+"""Networks that find rigid objects against their authors' numbers."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from golden.agreement import assert_tensors_agree
+from golden.reader import Sample, load_ops, picture, positions, weight
+from torch import nn
+
+from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.zoo import find
+
+pytestmark = pytest.mark.slow
+
+
+def loaded(case: dict[str, Any], name: str) -> nn.Module:
+    """The variant with the golden's weights under the authors' keys."""
+    state = {
+        key: case["in"][key] if gain is None else weight(key, tuple(shape), gain)
+        for key, shape, gain in case["args"]["state"]
+    }
+    return load_variant(
+        find(name), Checkpoint({k: torch.from_numpy(v) for k, v in state.items()}, "golden", None, None)
+    )
+
+
+def samples(case: dict[str, Any]) -> dict[str, Sample]:
+    tag = case["args"]["tag"]
+    return {
+        key: Sample(tuple(shape), std, positions(f"{tag}/raw/{key}", int(np.prod(shape)), count)[::8], case["out"][key])
+        for key, (shape, std, count) in case["args"]["raw"].items()
+    }
+
+
+def image_of(case: dict[str, Any]) -> torch.Tensor:
+    height, width = case["args"]["shape"][2:]
+    return torch.from_numpy(picture(height, width, 1)[None])
+
+
+def test_every_tensor_of_pvnet() -> None:
+    [case] = load_ops("pvnet_r18")
+    model, seen = loaded(case, "pvnet_r18"), {}
+    for name in ("fc", "conv8s", "conv4s", "conv2s"):
+        getattr(model, name).register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
+    with torch.inference_mode():
+        image = image_of(case)
+        outputs, levels = model(image), model.levels(image)
+    seen |= {f"backbone/{i}": level for i, level in enumerate([*levels, seen.pop("fc")])}
+    seen |= {"head/seg": outputs["classes"], "head/vertex": outputs["vectors"]}
+    assert_tensors_agree(samples(case), seen, 1e-3)
+    mask = outputs["classes"].argmax(1).numpy().ravel()
+    assert (mask == np.unpackbits(case["out"]["mask"])[: mask.size]).mean() > 0.999
