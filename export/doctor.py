@@ -22,6 +22,7 @@ from ..deploy.inputs.image_batch import input_kernel
 from ..deploy.inputs.network_inputs import ImageInput
 from ..deploy.inputs.resize import Pad, Resize
 from ..deploy.system.errors import AbsentError, DetforgeError, RefusedError
+from ..plugins.bezier_align.op import bezier_align
 from ..plugins.border_align.op import border_align
 from ..plugins.core.libraries import REINSTALL, WITH_NVCC, library
 from ..plugins.core.node import DOMAIN
@@ -254,7 +255,8 @@ def _regions(image: Tensor) -> Tensor:
     shifts = corners[:, :, :, None, None].expand(-1, -1, -1, 2, 2) / 10
     aligned = roi_align(levels, boxes, (2, 2), 1, finest_scale=1)
     deformed = deform_roi_pool(levels, boxes, shifts, (2, 2), 1, 2, finest_scale=1)
-    return aligned + prroi_pool(levels, boxes, (2, 2), 1, finest_scale=1) + deformed
+    between = bezier_align(levels, torch.cat([corners + side for side in range(8)], -1), (2, 2), 1, finest_scale=1)
+    return aligned + prroi_pool(levels, boxes, (2, 2), 1, finest_scale=1) + deformed + between
 
 
 # First a convolution, which every backend can run, then our operators in the precisions of exported files.

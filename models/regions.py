@@ -1,12 +1,15 @@
 """Features of regions from the levels of a pyramid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..plugins.roi_align.op import roi_align
+
+Pooling = Callable[..., Tensor]
+"""The levels of a pyramid and regions to the features of each, such as `RegionFeatures`, or a module."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,18 @@ class RegionFeatures:
             self.finest,
             pooled,
         )
+
+
+class StageFeatures(nn.Module):
+    """Regions' features behind the last stage of a backbone, `layer4`, which halves their size."""
+
+    def __init__(self, features: RegionFeatures, layer4: nn.Module) -> None:
+        super().__init__()
+        self.features, self.layer4 = features, layer4
+
+    def forward(self, levels: Sequence[Tensor], regions: Tensor) -> Tensor:
+        x = self.features(levels, regions)
+        return self.layer4(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 def enlarged(regions: Tensor, factor: float) -> Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .regions import RegionFeatures
+from .regions import Pooling
 
 
 class Stage(NamedTuple):
@@ -23,7 +23,7 @@ class RoIHead(nn.Module):
     (n, k, classes) and maybe `quality` (n, k).
     """
 
-    def __init__(self, features: RegionFeatures, bbox_head: nn.Module) -> None:
+    def __init__(self, features: Pooling, bbox_head: nn.Module) -> None:
         super().__init__()
         self.features, self.bbox_head = features, bbox_head
 

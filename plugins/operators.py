@@ -4,6 +4,7 @@ from typing import Any
 
 import onnx
 
+from .bezier_align import op as bezier_align
 from .border_align import op as border_align
 from .core.node import function
 from .corner_pool import op as corner_pool
@@ -14,7 +15,7 @@ from .nms import op as nms
 from .prroi_pool import op as prroi_pool
 from .roi_align import op as roi_align
 
-OPERATORS = (border_align, corner_pool, deform_conv, deform_roi_pool, dfl, nms, prroi_pool, roi_align)
+OPERATORS = (bezier_align, border_align, corner_pool, deform_conv, deform_roi_pool, dfl, nms, prroi_pool, roi_align)
 
 TRANSLATIONS: dict[Any, Any] = {key: value for operator in OPERATORS for key, value in operator.TRANSLATIONS.items()}
 """The exporter of each torch operator."""

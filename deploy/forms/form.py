@@ -74,6 +74,7 @@ class Run(NamedTuple):
     """The outputs of a network for one image, without the batch axis, and the Frame of the image on its canvas.
 
     `camera` took the image, in px of the Instances to be found; None if it is not known.
+    `threads` is the number of threads that may read them.
     """
 
     outputs: Arrays
@@ -81,6 +82,7 @@ class Run(NamedTuple):
     mirrored: bool = False
     scale: float = 1.0
     camera: Camera | None = None
+    threads: int = 1
 
 
 class Form(ABC):

@@ -11,8 +11,9 @@
 // which gives false where the i-th tap adds nothing. A bin's taps are in the order of their places, but for neighbours.
 // `bin` counts the rows or the columns of bins, or with `kOwnTaps` all bins, if each has its own.
 //
-// The inputs of the call are the levels (n, c, h_l, w_l), finest first, then boxes (n, k, 4) and regions (n, k, 4), which
-// are float, and what else the operator takes. The output is (n, k, c, bins), its bins row by row.
+// The inputs of the call are the levels (n, c, h_l, w_l), finest first, then boxes (n, k, 4) and regions (n, k, 4), or
+// curves (n, k, 16), which are float, and what else the operator takes. The output is (n, k, c, bins), its bins row by
+// row.
 #pragma once
 
 #include <cmath>
@@ -96,25 +97,32 @@ struct Placing {
     float stride, finest_scale;
 };
 
-// Why the inputs, the output's size, `stride` or `finest_scale` do not fit, or nullptr.
-inline const char* regions_problem(const Tensor* inputs, int levels, int64_t output_height, int64_t output_width,
+// Why the levels, the output's size, `stride` or `finest_scale` do not fit, or nullptr.
+inline const char* pyramid_problem(const Tensor* inputs, int levels, int64_t output_height, int64_t output_width,
                                    int64_t stride, int64_t finest_scale) {
-    const Tensor &finest = inputs[0], &boxes = inputs[levels], &regions = inputs[levels + 1];
     for (int i = 0; i < levels; ++i) {
         const Tensor& x = inputs[i];
-        if (x.shape.rank != 4 || x[0] != finest[0] || x[1] != finest[1]) return "the levels are not all (n, c, h, w)";
+        const bool alike = x.shape.rank == 4 && x[0] == inputs[0][0] && x[1] == inputs[0][1];
+        if (!alike) return "the levels are not all (n, c, h, w)";
         const bool fits = x[2] >= 1 && x[3] >= 1 && x[2] <= kLargestSide && x[3] <= kLargestSide;
         if (!fits) return "a level has no cells, or more than 2^24 to a side";
-    }
-    if (boxes.shape.rank != 3 || boxes[0] != finest[0] || boxes[2] != 4) return "boxes is not (n, k, 4)";
-    if (regions.shape.rank != 3 || regions[0] != boxes[0] || regions[1] != boxes[1] || regions[2] != 4) {
-        return "regions is not (n, k, 4) as boxes is";
     }
     if (stride < 1 || stride > kLargestSide >> levels) return "stride is not positive, or too large";
     if (finest_scale < 1 || finest_scale > kLargestSide) return "finest_scale is not in 1..2^24";
     const bool fits =
         output_height >= 1 && output_height <= kMostBins && output_width >= 1 && output_width <= kMostBins;
     return fits ? nullptr : "the output's height or width is not in 1..256";
+}
+
+// The same of a call with boxes and regions behind the levels.
+inline const char* regions_problem(const Tensor* inputs, int levels, int64_t output_height, int64_t output_width,
+                                   int64_t stride, int64_t finest_scale) {
+    const char* found = pyramid_problem(inputs, levels, output_height, output_width, stride, finest_scale);
+    if (found != nullptr) return found;
+    const Tensor &boxes = inputs[levels], &regions = inputs[levels + 1];
+    if (boxes.shape.rank != 3 || boxes[0] != inputs[0][0] || boxes[2] != 4) return "boxes is not (n, k, 4)";
+    const bool fits = regions.shape.rank == 3 && regions[0] == boxes[0] && regions[1] == boxes[1] && regions[2] == 4;
+    return fits ? nullptr : "regions is not (n, k, 4) as boxes is";
 }
 
 }  // namespace detforge

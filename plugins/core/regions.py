@@ -86,10 +86,25 @@ def of_levels(name: str, levels: int) -> str:
     return ", ".join(f"{name}{i}" for i in range(levels))
 
 
+CONSTANTS = """
+            number_zero = Constant <value_int = 0> ()
+            number_one = Constant <value_int = 1> ()
+            zero = Constant <value = int64[1] {0}> ()
+            one = Constant <value = int64[1] {1}> ()
+            two_axes = Constant <value = int64[1] {2}> ()
+            four_axes = Constant <value = int64[1] {4}> ()
+            nothing = Constant <value_float = 0.0> ()
+            half = Constant <value_float = 0.5> ()
+            two = Constant <value_float = 2.0> ()
+            rows_of_four = Constant <value = int64[2] {-1, 4}> ()
+            rows_of_two = Constant <value = int64[2] {-1, 2}> ()"""
+"""Nodes that every function of these operators starts with."""
+
+
 def placing(levels: int) -> str:
     """Nodes that put regions on levels, as `place` does: `level` (r,), `image` (r,), `cells` (r, 4), `sizes` (r, 2).
 
-    They read x0, ..., boxes, regions and the attributes `stride` and `finest_scale`, and leave some constants.
+    They read x0, ..., boxes, regions, the CONSTANTS, and the attributes `stride` and `finest_scale`.
     """
     doublings = ", ".join(str(2**i) for i in range(1, levels))
     choose = (
@@ -105,18 +120,6 @@ def placing(levels: int) -> str:
     )
     map_sizes = "".join(f"\n            map_size{i} = Shape <start = 2> (x{i})" for i in range(levels))
     return f"""
-            number_zero = Constant <value_int = 0> ()
-            number_one = Constant <value_int = 1> ()
-            zero = Constant <value = int64[1] {{0}}> ()
-            one = Constant <value = int64[1] {{1}}> ()
-            two_axes = Constant <value = int64[1] {{2}}> ()
-            four_axes = Constant <value = int64[1] {{4}}> ()
-            nothing = Constant <value_float = 0.0> ()
-            half = Constant <value_float = 0.5> ()
-            two = Constant <value_float = 2.0> ()
-            rows_of_four = Constant <value = int64[2] {{-1, 4}}> ()
-            rows_of_two = Constant <value = int64[2] {{-1, 2}}> ()
-
             box_rows = Reshape (boxes, rows_of_four)
             box_start = Slice (box_rows, zero, two_axes, one)
             box_end = Slice (box_rows, two_axes, four_axes, one)
@@ -168,6 +171,36 @@ def placing(levels: int) -> str:
             cells = Min (not_below, highest)"""
 
 
+def aligned_pool(levels: int, sizes: str) -> str:
+    """Nodes that pool each of `rois` (r, 4) in cells from its `level`: `pooled` (r, c, height, width).
+
+    ONNX's RoiAlign pools them in its aligned form; `sizes` are its attributes for the output and the samples. The
+    results of the levels are joined and put back into the order of the regions.
+    """
+    own = "".join(
+        f"""
+            number{i} = Constant <value_int = {i}> ()
+            is_own{i} = Equal (level, number{i})
+            found{i} = NonZero (is_own{i})
+            own{i} = Squeeze (found{i}, zero)
+            image{i} = Gather (image, own{i})
+            roi{i} = Gather (rois, own{i})
+            map{i} = Cast <to = 1> (x{i})
+            pooled{i} = RoiAlign <
+                coordinate_transformation_mode = "half_pixel", mode = "avg", spatial_scale = 1.0, {sizes}
+            > (map{i}, roi{i}, image{i})"""
+        for i in range(levels)
+    )
+    return f"""{own}
+            by_level = Concat <axis = 0> ({of_levels("pooled", levels)})
+            places = Concat <axis = 0> ({of_levels("own", levels)})
+            count = Size (places)
+            place_range = Range (number_zero, count, number_one)
+            order = ScatterElements (places, places, place_range)
+            pooled = Gather (by_level, order)
+            channels = Shape <start = 1, end = 2> (x0)"""
+
+
 def tapped(name: str, levels: int, attributes: str, taps: str, more_inputs: str = "") -> str:
     """The function of a node that sums taps, region by region.
 
@@ -188,6 +221,7 @@ def tapped(name: str, levels: int, attributes: str, taps: str, more_inputs: str 
         <domain: "detforge", opset_import: ["" : 20]>
         {name}{levels} <{attributes}, plugin_version, plugin_namespace>
             ({of_levels("x", levels)}, boxes, regions{more_inputs}) => (y) {{
+            {CONSTANTS}
             {placing(levels)}
             height = Constant <value_int: int = @output_height> ()
             width = Constant <value_int: int = @output_width> ()

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..core.node import node
-from ..core.regions import MOST_LEVELS, Taps, of_levels, place, placing, pool
+from ..core.regions import CONSTANTS, MOST_LEVELS, Taps, aligned_pool, of_levels, place, placing, pool
 
 
 @torch.library.custom_op("detforge::roi_align", mutates_args=())
@@ -75,58 +75,38 @@ def _taps(start: Tensor, end: Tensor, bins: int, ratio: int, minimum: int, size:
     return Taps(2 * samples.long(), places.flatten(2), weights.flatten(2))
 
 
-# Each level pools its own regions, whose results are joined and put back into the order of the boxes. Regions are
-# given to RoiAlign in cells, always in its aligned form, so half a cell is added where `aligned` is 0.
-def _function(levels: int) -> str:
-    pooled = "".join(
-        f"""
-            number{i} = Constant <value_int = {i}> ()
-            is_own{i} = Equal (level, number{i})
-            found{i} = NonZero (is_own{i})
-            own{i} = Squeeze (found{i}, zero)
-            image{i} = Gather (image, own{i})
-            start{i} = Gather (starts, own{i})
-            end{i} = Gather (ends, own{i})
-            least_end{i} = Add (start{i}, least_side)
-            far_end{i} = Max (end{i}, least_end{i})
-            region{i} = Concat <axis = 1> (start{i}, far_end{i})
-            moved{i} = Add (region{i}, shift)
-            map{i} = Cast <to = 1> (x{i})
-            pooled{i} = RoiAlign <
-                coordinate_transformation_mode = "half_pixel", mode = "avg", spatial_scale = 1.0,
+_SIZES = """
                 output_height: int = @output_height, output_width: int = @output_width,
-                sampling_ratio: int = @sampling_ratio
-            > (map{i}, moved{i}, image{i})"""
-        for i in range(levels)
-    )
+                sampling_ratio: int = @sampling_ratio"""
+
+
+# Half a cell is added where `aligned` is 0, as regions are pooled in the aligned form.
+def _function(levels: int) -> str:
     return f"""
         <domain: "detforge", opset_import: ["" : 20]>
         RoiAlign{levels} <
             output_height, output_width, stride, sampling_ratio, aligned, minimum, finest_scale,
             plugin_version, plugin_namespace
         > ({of_levels("x", levels)}, boxes, regions) => (y) {{
+            {CONSTANTS}
             {placing(levels)}
             starts = Slice (cells, zero, two_axes, one)
             ends = Slice (cells, two_axes, four_axes, one)
             least_number = Constant <value_int: int = @minimum> ()
             least_side = Cast <to = 1> (least_number)
+            least_ends = Add (starts, least_side)
+            far_ends = Max (ends, least_ends)
+            sided = Concat <axis = 1> (starts, far_ends)
             is_aligned = Constant <value_int: int = @aligned> ()
             aligned_float = Cast <to = 1> (is_aligned)
             aligned_half = Mul (aligned_float, half)
             shift = Sub (half, aligned_half)
-            {pooled}
-
-            by_level = Concat <axis = 0> ({of_levels("pooled", levels)})
-            places = Concat <axis = 0> ({of_levels("own", levels)})
-            count = Size (places)
-            place_range = Range (number_zero, count, number_one)
-            order = ScatterElements (places, places, place_range)
-            in_order = Gather (by_level, order)
-            channels = Shape <start = 1, end = 2> (x0)
-            map_shape = Shape <start = 2> (in_order)
+            rois = Add (sided, shift)
+            {aligned_pool(levels, _SIZES)}
+            map_shape = Shape <start = 2> (pooled)
             bins = ReduceProd (map_shape, zero)
             y_shape = Concat <axis = 0> (image_and_box, channels, bins)
-            y_float = Reshape <allowzero = 1> (in_order, y_shape)
+            y_float = Reshape <allowzero = 1> (pooled, y_shape)
             y = CastLike (y_float, x0)
         }}"""
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../../deploy/native/nms.h"
+#include "../../plugins/bezier_align/kernel.h"
 #include "../../plugins/border_align/kernel.h"
 #include "../../plugins/core/abi.h"
 #include "../../plugins/core/half.h"
@@ -265,9 +266,10 @@ void suppression(Draw& draw) {
     }
 }
 
-// Pools regions by a rule of regions.h, whose taps are summed one by one.
+// Pools regions by a rule of regions.h, whose taps are summed one by one. They are numbers of px, `sizes` for each input.
 template <class Rule>
-void regions(Draw& draw, const std::string& op, const Dims& more_attributes, bool has_shifts = false) {
+void regions(Draw& draw, const std::string& op, const Dims& sizes, const Dims& more_attributes,
+             bool has_shifts = false) {
     const int64_t levels = draw.whole(1, 5), n = draw.whole(0, 2), c = draw.whole(0, 20), k = draw.whole(0, 6);
     const int64_t h = draw.whole(1, 12), w = draw.whole(1, 12), rows = draw.whole(1, 6), columns = draw.whole(1, 6);
     Node node{op + std::to_string(levels), {}, {rows, columns, draw.whole<int64_t>(1, 4)}};
@@ -276,8 +278,8 @@ void regions(Draw& draw, const std::string& op, const Dims& more_attributes, boo
     for (int64_t l = 0; l < levels; ++l) {
         node.add(draw, {n, c, std::max<int64_t>(h >> l, 1), std::max<int64_t>(w >> l, 1)}, -1, 1);
     }
-    for (int i = 0; i < 2; ++i) {
-        node.add(draw, {n, k, 4}, -9, 50);
+    for (const int64_t size : sizes) {
+        node.add(draw, {n, k, size}, -9, 50);
         node.inputs.back().is_float = true;
     }
     if (has_shifts) {
@@ -293,6 +295,7 @@ void regions(Draw& draw, const std::string& op, const Dims& more_attributes, boo
         std::copy(input.dims.begin(), input.dims.end(), tensor.shape.dims.begin());
     }
     const Rule rule({tensors.data(), {}, node.attributes.data()}, static_cast<int>(levels));
+    constexpr bool kOwnTaps = decltype(rule.region(0).rows)::kOwnTaps;
     const int64_t bins = rows * columns;
     const auto taps_of = [](const auto& axis, int64_t bin) {
         std::vector<Tap> taps(1);
@@ -305,8 +308,8 @@ void regions(Draw& draw, const std::string& op, const Dims& more_attributes, boo
     for (int64_t i = 0; i < n * k * bins; ++i) {
         const int64_t index = i / bins, bin = i % bins;
         const auto region = rule.region(index);
-        const std::vector<Tap> row_taps = taps_of(region.rows, has_shifts ? bin : bin / columns);
-        const std::vector<Tap> column_taps = taps_of(region.columns, has_shifts ? bin : bin % columns);
+        const std::vector<Tap> row_taps = taps_of(region.rows, kOwnTaps ? bin : bin / columns);
+        const std::vector<Tap> column_taps = taps_of(region.columns, kOwnTaps ? bin : bin % columns);
         const Tensor& x = tensors[static_cast<size_t>(region.level)];
         for (int64_t channel = 0; channel < c; ++channel) {
             const float* plane = x.as<const float>() + (index / k * c + channel) * x[2] * x[3];
@@ -322,19 +325,26 @@ void regions(Draw& draw, const std::string& op, const Dims& more_attributes, boo
     }
 }
 
+const Dims kBoxes{4, 4};  // boxes and regions
+
 void roi_align(Draw& draw) {
     const int64_t ratio = draw.whole(0, 3), aligned = draw.whole(0, 1);
-    regions<RoiRule>(draw, "RoiAlign", {ratio, aligned, draw.whole<int64_t>(0, 1)});
+    regions<RoiRule>(draw, "RoiAlign", kBoxes, {ratio, aligned, draw.whole<int64_t>(0, 1)});
 }
 
-void prroi_pool(Draw& draw) { regions<PrRoiRule>(draw, "PrRoiPool", {}); }
+void prroi_pool(Draw& draw) { regions<PrRoiRule>(draw, "PrRoiPool", kBoxes, {}); }
 
-void deform_roi_pool(Draw& draw) { regions<DeformRoiRule>(draw, "DeformRoiPool", {draw.whole<int64_t>(1, 4)}, true); }
+void deform_roi_pool(Draw& draw) {
+    regions<DeformRoiRule>(draw, "DeformRoiPool", kBoxes, {draw.whole<int64_t>(1, 4)}, true);
+}
+
+void bezier_align(Draw& draw) { regions<BezierRule>(draw, "BezierAlign", {16}, {}); }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression, roi_align, prroi_pool, deform_roi_pool})(draw);
+    draw.pick({corner_pool, dfl, border_align, deform_conv, suppression, roi_align, prroi_pool, deform_roi_pool,
+               bezier_align})(draw);
     return 0;
 }

@@ -247,6 +247,31 @@ def deform_roi_pool(
     return y.reshape(*y.shape[:3], output_height * output_width)
 
 
+def bezier_align(*inputs: Array, output_height: int, output_width: int, stride: int, finest_scale: int) -> Array:
+    """The value between two curves at every bin, from the level of the distance of the first and last point."""
+    *levels, curves = inputs
+    n, k = curves.shape[:2]
+    y = np.zeros((n, k, levels[0].shape[1], output_height, output_width))
+    for image, region in np.ndindex(n, k):
+        points = curves[image, region].reshape(8, 2)
+        if not (np.abs(points) <= 2**24).all():
+            continue
+        side = math.dist(points[0], points[7])
+        level = _level(np.array([0, 0, side, side]), len(levels), finest_scale)
+        for i, j in np.ndindex(output_height, output_width):
+            top, bottom = (_curve(four, j / output_width) for four in (points[:4], points[:3:-1]))
+            px, py = (top + (bottom - top) * i / output_height) / (stride * 2**level) - 0.5
+            y[image, region, :, i, j] = [_border_sample(values, px, py) for values in levels[level][image]]
+    return y.reshape(*y.shape[:3], output_height * output_width)
+
+
+def _curve(points: Array, u: float) -> Array:
+    """A point of a Bezier curve by de Casteljau's construction."""
+    while len(points) > 1:
+        points = points[:-1] + u * (points[1:] - points[:-1])
+    return points[0]
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "TopPool": partial(corner_pool, direction="top"),
     "BottomPool": partial(corner_pool, direction="bottom"),
@@ -259,6 +284,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "ModulatedDeformConv": deform_conv,
     "Nms": nms,
     **{f"RoiAlign{levels}": roi_align for levels in range(1, 6)},
+    **{f"BezierAlign{levels}": bezier_align for levels in range(1, 6)},
     **{f"DeformRoiPool{levels}": deform_roi_pool for levels in range(1, 6)},
     **{f"PrRoiPool{levels}": prroi_pool for levels in range(1, 6)},
 }

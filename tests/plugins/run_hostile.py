@@ -85,13 +85,15 @@ def regions(rng: np.random.Generator) -> tuple[str, list[np.ndarray], dict[str, 
         "finest_scale": int(rng.choice([1, 56])),
     }
     inputs = [*maps, values(rng, n, k, 4), values(rng, n, k, 4)]
-    kind = rng.integers(3)
+    kind = rng.integers(4)
     if kind == 0:
         return f"RoiAlign{levels}", inputs, attributes
     rows, columns, stride, *_, finest_scale = attributes.values()
     sizes = {"output_height": rows, "output_width": columns, "stride": stride}
     if kind == 1:
         return f"PrRoiPool{levels}", inputs, {**sizes, "finest_scale": finest_scale}
+    if kind == 2:
+        return f"BezierAlign{levels}", [*maps, values(rng, n, k, 16)], {**sizes, "finest_scale": finest_scale}
     inputs.append(values(rng, n, k, 2, rows * columns))
     return f"DeformRoiPool{levels}", inputs, {**sizes, "samples": int(rng.integers(1, 4)), "finest_scale": finest_scale}
 
