@@ -65,6 +65,14 @@ OPERATORS = {
         "ops_pvnet",
         ["v3_128_max100", "v3_256_all", "v3_64_thr999", "voting_distribution", "degenerate_hypotheses"],
     ),
+    "surface": (
+        "ops_cdpn_g2l",
+        [
+            "cdpn_decode_0",
+            "cdpn_decode_1",
+            *(f"cdpn_zoom_{at}" for at in ("inside", "left_top", "right_bottom", "big")),
+        ],
+    ),
     "weighted_pnp": ("ops_pvnet", [f"uncertainty_pnp_{i}" for i in range(3)]),
     "pnp": (
         "ops_pnp",
