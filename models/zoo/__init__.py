@@ -15,6 +15,7 @@ from . import (
     carafe,
     cascade_rcnn,
     ccm,
+    cdpn,
     centernet,
     centernet_pose,
     centripetalnet,
@@ -63,6 +64,7 @@ from . import (
     litehrnet,
     marker_corners,
     mask_rcnn,
+    ms_rcnn,
     mspn,
     nanodet,
     nas_fpn,
@@ -125,6 +127,7 @@ _DETECTION = (
     faster_rcnn,
     faster_rcnn_c4,
     mask_rcnn,
+    ms_rcnn,
     torchvision_rcnn,
     cascade_rcnn,
     double_head,
@@ -201,7 +204,7 @@ _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst)
 _CHANGES = (dasnet,)
-_RIGID = (pvnet,)
+_RIGID = (pvnet, cdpn)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES, *_RIGID)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

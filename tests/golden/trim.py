@@ -34,6 +34,11 @@ OPERATORS = {
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "visible_nms": ("ops_twostage", [f"r2nms_{scene}_{iou}" for scene in (0, 1) for iou in (0.3, 0.5)]),
+    "em_merger": (
+        "ops_em_merger",
+        [f"em_merge_{scene}" for scene in range(4)]
+        + [f"mog_collapse_{scene}_{k}" for scene in range(4) for k in (0, 1)],
+    ),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -58,6 +63,14 @@ OPERATORS = {
     "line_votes": (
         "ops_pvnet",
         ["v3_128_max100", "v3_256_all", "v3_64_thr999", "voting_distribution", "degenerate_hypotheses"],
+    ),
+    "surface": (
+        "ops_cdpn_g2l",
+        [
+            "cdpn_decode_0",
+            "cdpn_decode_1",
+            *(f"cdpn_zoom_{at}" for at in ("inside", "left_top", "right_bottom", "big")),
+        ],
     ),
     "weighted_pnp": ("ops_pvnet", [f"uncertainty_pnp_{i}" for i in range(3)]),
     "pnp": (
