@@ -202,7 +202,7 @@ SLOW = (
     "centripetalnet_hg104",
     "pisa_faster_r50",
     *("ga_faster_r50", "sabl_faster_r50", "sabl_cascade_r50"),
-    *("d2det_r50", "grid_rcnn_r50"),
+    *("d2det_r50", "grid_rcnn_r50", "hitdet"),
     "crowddet_r50",
     "double_head_ext_r50",
 )
