@@ -18,6 +18,7 @@ from ..fit import Training
 from ..labels.heatmaps import quantised_maps, unbiased_maps
 from ..losses.heatmaps import focal_l2_loss, hard_keypoint_loss, heatmap_loss
 from ..markers.corners import STRIDE, batches, cut, draw_markers, jittered, named
+from ..pose import better_order
 from .comparison import Comparison, Reading, Settings
 
 SIDE, BATCH, RATE, SIGMA = 128, 16, 3e-3, 2.0
@@ -45,12 +46,8 @@ def losses(
     """The loss `heatmaps` of a batch of `markers.corners`; of two orders of the corners the better one counts."""
     maps = model(images)["heatmaps"]
     size = (maps.shape[2], maps.shape[3])
-    moved = (torch.arange(centres.shape[1], device=ties.device) + ties[:, None]) % centres.shape[1]
-    own = error(maps, draw(centres, size, SIGMA), weights)
-    other = error(
-        maps, draw(centres.gather(1, moved[..., None].expand_as(centres)), size, SIGMA), weights.gather(1, moved)
-    )
-    return {"heatmaps": torch.minimum(own, other).mean()}
+    found = better_order(lambda points, own: error(maps, draw(points, size, SIGMA), own), centres, weights, ties)
+    return {"heatmaps": found.mean()}
 
 
 def way(draw: Draw, error: Error, seed: int, settings: Settings, folder: Path, device: str) -> Reading:
