@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from .proposals import clipped, suppressed
 from .regions import Pooling
-from .two_stage import RoIHead, Stage
+from .two_stage import RoIHead, Stage, TwoStageDetector
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,20 @@ class FinalRoIHead(RoIHead):
             "proposals": last.regions,
             "objectness": scores,
         }
+
+
+class FinalDetector(TwoStageDetector):
+    """A two-stage network that looks at its final detections once more.
+
+    The outputs are those of the `rule`, and those that `final_head` gives for their `features` (n, count, channels, s,
+    s) and labels (n, count).
+    """
+
+    def __init__(self, *parts: Any, final_head: nn.Module, features: Pooling, rule: FinalRule = USUAL) -> None:
+        super().__init__(*parts)
+        self.final_head, self.features, self.rule = final_head, features, rule
+
+    def detect(self, features: Sequence[Tensor], image_size: Tensor) -> dict[str, Tensor]:
+        outputs = super().detect(features, image_size)
+        found = self.rule(outputs["boxes"], outputs["scores"], image_size)
+        return found | self.final_head(self.features(features, found["boxes"]), found["labels"])

@@ -23,6 +23,7 @@ from .regions import Regions
 from .roots import Roots
 from .rotated import Rotated
 from .simcc import Simcc
+from .surface import Surface
 from .tags import Tags
 from .vectors import Vectors
 from .votes import Votes
@@ -30,5 +31,5 @@ from .votes import Votes
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
     *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
-    *(Rotated, Grown, Dilated, Change, Vectors),
+    *(Rotated, Grown, Dilated, Change, Vectors, Surface),
 ]

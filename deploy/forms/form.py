@@ -97,7 +97,7 @@ class Form(ABC):
     task: ClassVar[str]
     """The task, for tables."""
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "images"
-    place: ClassVar[Literal["resize", "crop", "cover"]] = "resize"
+    place: ClassVar[Literal["resize", "crop", "cover", "zoom"]] = "resize"
     """The kind of geometry that places the image on the canvas."""
     outputs: ClassVar[tuple[Output, ...]]
     compares: ClassVar[str] = "boxes"
@@ -197,7 +197,7 @@ class CropForm(Form):
     """The base of forms of networks that run on crops of boxes."""
 
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "crops"
-    place: ClassVar[Literal["resize", "crop", "cover"]] = "crop"
+    place: ClassVar[Literal["resize", "crop", "cover", "zoom"]] = "crop"
 
     @abstractmethod
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:

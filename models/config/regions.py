@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import nn
@@ -23,6 +22,8 @@ from ..heads.sabl_box import SABLBoxHead
 from ..regions import RegionFeatures, StageFeatures
 from ..two_stage import RoIHead
 from .dense import read_deltas
+from .extractor import read_features
+from .masks import with_mask, with_masks
 from .norms import read_norm
 from .parts import Head, Neck
 from .section import Section
@@ -32,14 +33,15 @@ _STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
-    """OpenMMLab's StandardRoIHead."""
-    features = _read_features(section, neck)
-    head = _below(section, "bbox_head")
+    """OpenMMLab's StandardRoIHead and MaskScoringRoIHead."""
+    features = read_features(section, neck)
+    head = section.below("bbox_head")
     if (shared := section.section("shared_head")) is not None:
         return _after_last_stage(shared, head, neck, features, suppress)
     build, classes = _read_box_head(head, neck, features)
     found = _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
-    return _by_sides(found) if head.type == "SABLHead" else found
+    found = _by_sides(found) if head.type == "SABLHead" else found
+    return with_mask(section, neck, suppress, found)
 
 
 def _after_last_stage(shared: Section, head: Section, neck: Neck, features: RegionFeatures, suppress: Suppress) -> Head:
@@ -62,11 +64,11 @@ def _after_last_stage(shared: Section, head: Section, neck: Neck, features: Regi
 
 def grid(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's GridRoIHead."""
-    features, head = _read_features(section, neck), _below(section, "bbox_head")
+    features, head = read_features(section, neck), section.below("bbox_head")
     head.typed("Shared2FCBBoxHead")
     width = head.integer("fc_out_channels", 1024)
     classes, _, _ = _read_boxes(head, neck.channels, features.size, regresses=False)
-    finer, points = _read_features(section, neck, "grid_roi_extractor"), _below(section, "grid_head")
+    finer, points = read_features(section, neck, "grid_roi_extractor"), section.below("grid_head")
     points.typed("GridHead")
     points.same("in_channels", neck.channels, 256)
     points.same("roi_feat_size", finer.size, 14)
@@ -89,10 +91,17 @@ def grid(section: Section, neck: Neck, suppress: Suppress) -> Head:
     return replace(found, form=Proposed(clip="none"), mapping={"^roi_head.grid_head.": "roi_head.final_head."})
 
 
-def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
-    """OpenMMLab's CascadeRoIHead."""
+def hybrid(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's HybridTaskCascadeRoIHead without semantic segmentation."""
+    section.fixed(interleaved=True, mask_info_flow=True)
+    section.training("semantic_fusion")
+    return cascade(section, neck, suppress, flow=True)
+
+
+def cascade(section: Section, neck: Neck, suppress: Suppress, *, flow: bool = False) -> Head:
+    """OpenMMLab's CascadeRoIHead; `flow` is that of `with_masks`."""
     section.training("stage_loss_weights")
-    features = _read_features(section, neck)
+    features = read_features(section, neck)
     heads = section.sections("bbox_head")
     section.same("num_stages", len(heads))
     builds, counts = zip(*(_read_box_head(head, neck, features) for head in heads), strict=True)
@@ -107,13 +116,14 @@ def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
         return CascadeRoIHead(features, [each(classes) for each in builds], inclusive=by_sides)
 
     found = _head(build, counts[0], "roi_head.bbox_head.0", suppress)
-    return _by_sides(found) if by_sides else found
+    found = _by_sides(found) if by_sides else found
+    return with_masks(section, neck, suppress, found, len(heads), flow=flow)
 
 
 def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's DoubleHeadRoIHead."""
-    features, factor = _read_features(section, neck), section.factor("reg_roi_scale_factor")
-    head = _below(section, "bbox_head")
+    features, factor = read_features(section, neck), section.factor("reg_roi_scale_factor")
+    head = section.below("bbox_head")
     head.typed("DoubleConvFCBBoxHead")
     head.fixed(num_fcs=2, norm_cfg={"type": "BN"})
     width = head.integer("conv_out_channels", 1024)
@@ -132,7 +142,7 @@ def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
 
 def multi_instance(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's MultiInstanceRoIHead."""
-    features, head = _read_features(section, neck), _below(section, "bbox_head")
+    features, head = read_features(section, neck), section.below("bbox_head")
     head.typed("MultiInstanceBBoxHead")
     head.fixed(num_instance=2, num_shared_fcs=2, num_classes=1, reg_class_agnostic=False)
     classes, stds, _ = _read_boxes(head, neck.channels, features.size)
@@ -158,30 +168,6 @@ def _by_sides(head: Head) -> Head:
     return replace(head, form=Proposed(clip="last_pixel"), fusion=Fusion(1.0, 1.0))
 
 
-def _read_features(section: Section, neck: Neck, key: str = "bbox_roi_extractor") -> RegionFeatures:
-    """Read an extractor of features of regions."""
-    extractor = _below(section, key)
-    extractor.typed("SingleRoIExtractor")
-    extractor.same("out_channels", neck.channels)
-    strides = extractor.integers("featmap_strides")
-    if strides != neck.strides[: len(strides)] or any(b != 2 * a for a, b in pairwise(strides)):
-        extractor.refuse("featmap_strides", f"the first of {neck.strides}, each twice the one before")
-    if not 1 <= len(strides) <= 5:
-        extractor.refuse("featmap_strides", "1 to 5 strides")
-    layer = _below(extractor, "roi_layer")
-    layer.typed("RoIAlign")
-    layer.fixed(pool_mode="avg")
-    layer.training("use_torchvision")  # which does the same
-    return RegionFeatures(
-        len(strides),
-        strides[0],
-        layer.integer("output_size", most=64),
-        max(0, layer.integer("sampling_ratio", 0, least=-1, most=16)),
-        layer.flag("aligned", True),
-        extractor.integer("finest_scale", 56),
-    )
-
-
 def _read_box_head(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Callable[[int], nn.Module], int]:
     """Read a Shared2FCBBoxHead or SABLHead: a builder for a number of classes, and that number in the configuration."""
     if head.type == "SABLHead":
@@ -202,7 +188,7 @@ def _read_sides(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Ca
     head.fixed(num_cls_fcs=1, num_reg_fcs=0, reg_class_agnostic=True)
     head.training("loss_bbox_cls", "loss_bbox_reg")
     _read_softmax(head)
-    coder = _below(head, "bbox_coder")
+    coder = head.below("bbox_coder")
     coder.typed("BucketingBBoxCoder")
     coder.same("num_buckets", 2 * features.size)
     coder.fixed(cls_ignore_neighbor=True, clip_border=True)
@@ -231,7 +217,3 @@ def _read_boxes(
     head.training("loss_bbox", "reg_decoded_bbox")
     _read_softmax(head)
     return head.integer("num_classes"), read_deltas(head, _STDS), head.flag("reg_class_agnostic", False)
-
-
-def _below(section: Section, key: str) -> Section:
-    return section.section(key) or section.refuse(key, "a dict with its type")

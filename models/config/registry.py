@@ -119,8 +119,9 @@ RPN_HEADS: dict[str, Callable[[Section, Neck, Section], Callable[[], nn.Module]]
     "GARPNHead": guided_rpn.from_config,
 }
 ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
-    "StandardRoIHead": regions.standard,
+    **dict.fromkeys(("StandardRoIHead", "MaskScoringRoIHead"), regions.standard),
     "CascadeRoIHead": regions.cascade,
+    "HybridTaskCascadeRoIHead": regions.hybrid,
     "DoubleHeadRoIHead": regions.double,
     "GridRoIHead": regions.grid,
     "MultiInstanceRoIHead": regions.multi_instance,

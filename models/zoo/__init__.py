@@ -15,6 +15,7 @@ from . import (
     carafe,
     cascade_rcnn,
     ccm,
+    cdpn,
     centernet,
     centernet_pose,
     centripetalnet,
@@ -42,6 +43,7 @@ from . import (
     faster_rcnn,
     faster_rcnn_c4,
     fcos,
+    fitness_nms,
     foveabox,
     fpt,
     fsaf,
@@ -52,16 +54,19 @@ from . import (
     hands_and_faces,
     higherhrnet,
     hintpose,
+    hit_detector,
     hourglass,
     hrnet,
     hrnetv2,
     integral,
     iou_aware_retinanet,
+    iou_net,
     lffd,
     libra,
     litehrnet,
     marker_corners,
     mask_rcnn,
+    ms_rcnn,
     mspn,
     nanodet,
     nas_fpn,
@@ -124,6 +129,7 @@ _DETECTION = (
     faster_rcnn,
     faster_rcnn_c4,
     mask_rcnn,
+    ms_rcnn,
     torchvision_rcnn,
     cascade_rcnn,
     double_head,
@@ -132,10 +138,13 @@ _DETECTION = (
     crowddet,
     detectors,
     paired_boxes,
+    iou_net,
+    fitness_nms,
     panet,
     pisa,
     carafe,
     psconv,
+    hit_detector,
     directpose,
     dsfpn,
     retinanet,
@@ -199,7 +208,7 @@ _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst)
 _CHANGES = (dasnet,)
-_RIGID = (pvnet,)
+_RIGID = (pvnet, cdpn)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES, *_RIGID)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

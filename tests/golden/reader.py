@@ -56,7 +56,8 @@ class Case:
     `offset` (top, left) where its first pixel lies.
     Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,), `labels` (n,) and maybe `keypoints` (n, k, 2) xy
     px. With `flip` they are those of the image and its mirror image together. A two-stage network has `proposals`
-    (k, 4) xyxy px. One that finds masks has `masks` (n, s, s) over the boxes.
+    (k, 4) xyxy px. One that finds masks has `masks` (n, s, s) over the boxes, one that finds keypoints in maps has the
+    `keypoint_scores` (n, k) of these.
     """
 
     image: NDArray[np.float32]
@@ -70,6 +71,7 @@ class Case:
     flip: bool = False
     proposals: NDArray[np.float32] | None = None
     masks: NDArray[np.float32] | None = None
+    keypoint_scores: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -255,8 +257,9 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
     top, left = case.get("offset", (0, 0))
     image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
     found = (arrays.get(f"{tag}/{name}") for name in ("boxes", "scores", "labels", "keypoints"))
-    flip, proposals, masks = case.get("flip", False), *(arrays.get(f"{tag}/{name}") for name in ("proposals", "masks"))
-    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, flip, proposals, masks)
+    others = (arrays.get(f"{tag}/{name}") for name in ("proposals", "masks", "keypoint_scores"))
+    raw = _raw(tag, case, arrays)
+    return Case(image, (height, width), (top, left), raw, *found, case.get("flip", False), *others)
 
 
 def _raw(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Sample]:

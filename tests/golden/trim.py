@@ -34,6 +34,7 @@ OPERATORS = {
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "visible_nms": ("ops_twostage", [f"r2nms_{scene}_{iou}" for scene in (0, 1) for iou in (0.3, 0.5)]),
+    "fitness": ("ops_nms_variants", ["fitness_score"]),
     "em_merger": (
         "ops_em_merger",
         [f"em_merge_{scene}" for scene in range(4)]
@@ -63,6 +64,14 @@ OPERATORS = {
     "line_votes": (
         "ops_pvnet",
         ["v3_128_max100", "v3_256_all", "v3_64_thr999", "voting_distribution", "degenerate_hypotheses"],
+    ),
+    "surface": (
+        "ops_cdpn_g2l",
+        [
+            "cdpn_decode_0",
+            "cdpn_decode_1",
+            *(f"cdpn_zoom_{at}" for at in ("inside", "left_top", "right_bottom", "big")),
+        ],
     ),
     "weighted_pnp": ("ops_pvnet", [f"uncertainty_pnp_{i}" for i in range(3)]),
     "pnp": (
@@ -193,7 +202,7 @@ SLOW = (
     "centripetalnet_hg104",
     "pisa_faster_r50",
     *("ga_faster_r50", "sabl_faster_r50", "sabl_cascade_r50"),
-    *("d2det_r50", "grid_rcnn_r50"),
+    *("d2det_r50", "grid_rcnn_r50", "hitdet"),
     "crowddet_r50",
     "double_head_ext_r50",
 )

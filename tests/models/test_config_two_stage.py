@@ -172,6 +172,88 @@ def test_a_configured_crowddet_is_the_named_one() -> None:
     assert variant.classes_key == named.classes_key
 
 
+def with_masks(roi_head: dict[str, Any], masks: Any, **others: Any) -> dict[str, Any]:
+    """The model with mask heads, whose features are of 14 px."""
+    keys = model(roi_head)
+    extractor = keys["roi_head"]["bbox_roi_extractor"]
+    extractor = extractor | {"roi_layer": extractor["roi_layer"] | {"output_size": 14}}
+    keys["roi_head"] |= {"mask_roi_extractor": extractor, "mask_head": masks, **others}
+    keys["test_cfg"]["rcnn"] |= {"mask_thr_binary": 0.5}
+    return keys
+
+
+FCN = {"type": "FCNMaskHead", "num_convs": 4, "in_channels": 256, "conv_out_channels": 256, "num_classes": 80}
+FCN |= {"loss_mask": {"type": "CrossEntropyLoss", "use_mask": True, "loss_weight": 1.0}}
+IOU = {"type": "MaskIoUHead", "num_convs": 4, "num_fcs": 2, "roi_feat_size": 14, "in_channels": 256}
+IOU |= {"conv_out_channels": 256, "fc_out_channels": 1024, "num_classes": 80}
+SCORING = STANDARD | {"type": "MaskScoringRoIHead"}
+HYBRID = CASCADE | {"type": "HybridTaskCascadeRoIHead", "interleaved": True, "mask_info_flow": True}
+FLOWING = tuple(FCN | {"type": "HTCMaskHead", "with_conv_res": i > 0} for i in range(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "roi_head", "masks", "others"),
+    [
+        ("mask_rcnn_r50", STANDARD, FCN, {}),
+        ("ms_rcnn_r50_caffe", SCORING, FCN, {"mask_iou_head": IOU}),
+        ("cascade_mask_rcnn_r50", CASCADE, (FCN,) * 3, {}),
+        ("cascade_mask_rcnn_r50", CASCADE, FCN, {}),
+    ],
+)
+def test_configured_masks_are_those_of_the_named_network(name: str, roi_head: Any, masks: Any, others: Any) -> None:
+    variant, named = described(with_masks(roi_head, masks, **others)), find(name)
+    with torch.device("meta"):
+        network, expected = variant.build(80), named.build(80)
+    shapes, wanted = ({key: value.shape for key, value in each.state_dict().items()} for each in (network, expected))
+    assert shapes == wanted
+    assert network.features == expected.features == RegionFeatures(size=14)
+    assert network.rule == FinalRule(0.05, 0.45, 70)
+    assert (variant.form, variant.fusion) == (named.form, named.fusion)
+    assert named.mapping.items() <= variant.mapping.items()
+
+
+def test_mask_heads_of_a_hybrid_cascade_follow_one_another() -> None:
+    with torch.device("meta"):
+        network: Any = described(with_masks(HYBRID, FLOWING)).build(80)
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
+    boxes = {key: shape for key, shape in shapes.items() if not key.startswith("final_head.")}
+    assert boxes == {key: shape for key, shape, _ in read_manifest("htc_nosem_r50")["state"]}
+    follow = {key: shape for key, shape in shapes.items() if "conv_res.conv.weight" in key}
+    assert follow == {f"final_head.{i}.conv_res.conv.weight": [256, 256, 1, 1] for i in (1, 2)}
+    assert [shapes[f"final_head.{i}.conv_logits.weight"] for i in range(3)] == [[80, 256, 1, 1]] * 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (with_masks(STANDARD, FCN | {"type": "PointHead"}), r"mask_head\.type is 'PointHead'; supported: FCNMaskHead"),
+        (with_masks(STANDARD, FCN | {"class_agnostic": True}), r"mask_head\.class_agnostic is True; supported: False"),
+        (with_masks(CASCADE, (FCN,) * 2), r"mask_head is .*; supported: one for all stages, or 3"),
+        (with_masks(HYBRID, (FLOWING[1],) * 3), r"mask_head\[0\]\.with_conv_res is True; supported: False"),
+        (with_masks(HYBRID, FLOWING, semantic_head={"a": 1}), r"semantic_head is \{'a': 1\}, which is not supported"),
+        (with_masks(STANDARD | {"bbox_head": by_sides(1.7)}, FCN), r"supported: no mask_head beside boxes of this"),
+    ],
+)
+def test_masks_that_are_not_supported_are_refused_by_name(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        described(keys)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask_thr_binary": 0.4}, r"mask_thr_binary is 0\.4; supported: 0\.5"),
+        ({"nms": {"type": "soft_nms", "iou_threshold": 0.5}}, "nms of each class"),
+        ({"max_per_img": 2000}, "max_per_img up to 1000"),
+    ],
+)
+def test_limits_that_are_not_supported_beside_masks(changes: dict[str, Any], message: str) -> None:
+    keys = with_masks(STANDARD, FCN)
+    keys["test_cfg"]["rcnn"] |= changes
+    with pytest.raises(ConfigError, match=message):
+        described(keys)
+
+
 GRID = {"type": "GridRoIHead", "bbox_head": box_head(with_reg=False)}
 GRID |= {"grid_head": {"type": "GridHead", "norm_cfg": {"type": "GN", "num_groups": 36}, "loss_grid": {}}}
 
@@ -274,7 +356,7 @@ def test_proposals_as_written_before_mmdet_2_4() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mask_head": {"type": "FCNMaskHead"}}, r"model\.roi_head\.mask_head is"),
+        ({"mask_head": {"type": "FCNMaskHead"}}, r"model\.roi_head\.mask_roi_extractor is None"),
         ({"type": "TridentRoIHead"}, r"type is 'TridentRoIHead'; supported second stages: StandardRoIHead, "),
         ({"bbox_head": box_head(type="BBoxHead")}, r"bbox_head\.type is 'BBoxHead'; supported: Shared2FCBBoxHead"),
         ({"bbox_head": box_head(loss_cls={"type": "SeesawLoss"})}, r"loss_cls\.type is 'SeesawLoss'"),
