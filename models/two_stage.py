@@ -20,7 +20,7 @@ class RoIHead(nn.Module):
     """Pyramid levels and proposals to class scores and boxes, in one stage: features of each region, and a box head.
 
     `forward` gives the raw outputs of its stages, `decode` their `boxes` (n, k, classes or 1, 4) xyxy px, `scores`
-    (n, k, classes) and maybe `quality` (n, k).
+    (n, k, classes) and maybe `quality` (n, k) or (n, k, classes).
     """
 
     def __init__(self, features: Pooling, bbox_head: nn.Module) -> None:

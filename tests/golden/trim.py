@@ -34,6 +34,7 @@ OPERATORS = {
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "visible_nms": ("ops_twostage", [f"r2nms_{scene}_{iou}" for scene in (0, 1) for iou in (0.3, 0.5)]),
+    "fitness": ("ops_nms_variants", ["fitness_score"]),
     "em_merger": (
         "ops_em_merger",
         [f"em_merge_{scene}" for scene in range(4)]
