@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The package is installed anew when its definition or its native part changes.
-SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/native/*) \
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/native/* capi/*) \
     $(wildcard plugins/CMakeLists.txt plugins/core/*.* plugins/*/*.h plugins/*/*.cpp plugins/*/*.cu)
 # The oldest ONNX Runtime that we support, and one between it and the newest: the operators are tested in all three.
 RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27

@@ -112,6 +112,10 @@ def vote_peaks(
     offsets: NDArray[np.float32],
     radius: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def region_peaks(
+    maps: NDArray[np.float32],
+    sizes: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def bin_peaks(
     rows: NDArray[np.float32],
     blur: int | None,
@@ -184,6 +188,7 @@ def group_parts(
     top_k: int,
     least_peak: float,
     least_limb: float,
+    threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 def group_composite(
     heatmaps: NDArray[np.float32],
@@ -207,3 +212,14 @@ def blend(
     rows: tuple[float, float],
     columns: tuple[float, float],
 ) -> None: ...
+def paste_mask(
+    mask: NDArray[np.float32],
+    box: NDArray[np.float32],
+    image_size: tuple[int, int],
+    paste: str,
+) -> tuple[tuple[int, int], NDArray[np.uint8]]: ...
+def run_text(
+    part: NDArray[np.uint8],
+    top_left: tuple[int, int],
+    image_size: tuple[int, int],
+) -> str: ...

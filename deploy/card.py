@@ -117,8 +117,8 @@ class Card:
 
     def missing(self, names: set[str]) -> list[str]:
         """The outputs that the form, the suppression and the skeleton need but that are not in `names`."""
-        read = {READS.get(self.suppress.kind)}
-        if self.skeleton is not None and any(output.name == "keypoints" for output in self.form.outputs):
+        read, known = {READS.get(self.suppress.kind)}, {output.name for output in self.form.outputs}
+        if self.skeleton is not None and "keypoints" in known and "heatmaps" not in known & names:
             read.add("keypoints")
         return sorted({*self.form.missing(names), *(name for name in read if name is not None and name not in names)})
 

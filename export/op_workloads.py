@@ -74,6 +74,11 @@ def _proposals(rng: np.random.Generator) -> Arrays:
     return *levels, boxes, boxes
 
 
+def _shifted_proposals(rng: np.random.Generator) -> Arrays:
+    """The same, and the shifts of 7 x 7 bins."""
+    return *_proposals(rng), rng.standard_normal((1, 1000, 2, 7, 7), np.float32) / np.float32(10)
+
+
 def _lines_of_text(rng: np.random.Generator) -> Arrays:
     """The three finest levels of a pyramid at 800 x 1216 px, and 100 bent lines of 16 to 200 px."""
     levels = [rng.standard_normal((1, 256, 200 >> i, 304 >> i), np.float32) for i in range(3)]
@@ -85,6 +90,7 @@ def _lines_of_text(rng: np.random.Generator) -> Arrays:
 
 
 _CONVOLUTION = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 1, "offset_group": 1}
+_BINS = {"output_height": 7, "output_width": 7}
 
 WORKLOADS = (
     Workload("border_align 1x256x100x100, pool 10", "BorderAlign", _borders, {"pool_size": 10}),
@@ -113,15 +119,16 @@ WORKLOADS = (
         "roi_align 1000 boxes, 256 channels, 7x7",
         "RoiAlign4",
         _proposals,
-        {
-            "output_height": 7,
-            "output_width": 7,
-            "stride": 4,
-            "sampling_ratio": 0,
-            "aligned": 1,
-            "minimum": 0,
-            "finest_scale": 56,
-        },
+        _BINS | {"stride": 4, "sampling_ratio": 0, "aligned": 1, "minimum": 0, "finest_scale": 56},
+    ),
+    Workload(
+        "prroi_pool 1000 boxes, 256 channels, 7x7", "PrRoiPool4", _proposals, _BINS | {"stride": 4, "finest_scale": 56}
+    ),
+    Workload(
+        "deform_roi_pool 1000 boxes, 256 channels, 7x7",
+        "DeformRoiPool4",
+        _shifted_proposals,
+        _BINS | {"stride": 4, "samples": 4, "finest_scale": 56},
     ),
     Workload(
         "bezier_align 100 regions, 256 channels, 8x32",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .regions import RegionFeatures
+from .regions import Pooling
 
 
 class Stage(NamedTuple):
@@ -20,10 +20,10 @@ class RoIHead(nn.Module):
     """Pyramid levels and proposals to class scores and boxes, in one stage: features of each region, and a box head.
 
     `forward` gives the raw outputs of its stages, `decode` their `boxes` (n, k, classes or 1, 4) xyxy px, `scores`
-    (n, k, classes) and maybe `quality` (n, k).
+    (n, k, classes) and maybe `quality` (n, k) or (n, k, classes).
     """
 
-    def __init__(self, features: RegionFeatures, bbox_head: nn.Module) -> None:
+    def __init__(self, features: Pooling, bbox_head: nn.Module) -> None:
         super().__init__()
         self.features, self.bbox_head = features, bbox_head
 

@@ -114,10 +114,11 @@ class Variant:
 
     `build` takes the number of classes, which for a pose network are its keypoints; `classes_key` names the parameter
     whose first axis is that number, once for every anchor of a cell or channel of a keypoint, and `beside_classes` more
-    each time where a layer also predicts something else: a background, a box. `mapping` turns parts of a checkpoint's
-    keys into the model's, in its order ("^" stands for the start of a key), and keys with a part in `unused` are left
-    out: only training needs them. `bundled` weights come with this package. `other_inputs` are those that the network
-    takes beside the image. `colors` are the RGB colours of the labels, if these have any of their own.
+    each time where a layer also predicts something else: a background, a box. A class may have several `class_rows`.
+    `mapping` turns parts of a checkpoint's keys into the model's, in its order ("^" stands for the start of a key), and
+    keys with a part in `unused` are left out: only training needs them. `bundled` weights come with this package.
+    `other_inputs` are those that the network takes beside the image. `colors` are the RGB colours of the labels, if
+    these have any of their own.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Variant:
     unused: tuple[str, ...] = ()
     skeleton: Skeleton | None = None
     beside_classes: int = 0
+    class_rows: int = 1
     other_inputs: tuple[NetworkInput, ...] = ()
     colors: tuple[tuple[int, int, int], ...] = ()
 
@@ -158,7 +160,7 @@ class Variant:
 
     def count_classes(self, classifier: Tensor) -> int:
         """The number of classes or keypoints in the parameter of `classes_key`."""
-        return len(classifier) // self.form.channels - self.beside_classes
+        return (len(classifier) // self.form.channels - self.beside_classes) // self.class_rows
 
     def card(self, labels: tuple[str, ...], provenance: Provenance, skeleton: Skeleton | None = None) -> Card:
         """The Card of this variant with one label per class, for its own or other keypoints."""

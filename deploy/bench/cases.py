@@ -14,7 +14,7 @@ from ..backends.node_times import NodeTime
 from ..backends.open import default_device, ready
 from ..choose import choose_model
 from ..contract.camera import Camera
-from ..inputs.geometry import Geometry
+from ..inputs.geometry import Geometry, Image
 from ..loader import load
 from ..pipelines.pipeline import Pipeline
 from ..system.processors import available_processors
@@ -57,8 +57,15 @@ def _finding(model: Pipeline) -> Find:
     if model.card.form.runs_on == "pairs":
         return lambda images: model.find_with(images, against=images)
     if model.takes_camera:
-        return lambda images: model.find_with(images, camera=[Camera.usual(image.shape) for image in images])
+        return lambda images: model.find_with(images, **_whole(model, images))
     return model.find
+
+
+def _whole(model: Pipeline, images: Sequence[Image]) -> dict[str, Any]:
+    """A usual camera for each image, and the whole image as a box for a network that needs boxes."""
+    boxes = [[[0, 0, image.shape[1], image.shape[0]]] for image in images]
+    cameras = [Camera.usual(image.shape) for image in images]
+    return {"camera": cameras, "boxes": boxes} if model.takes_boxes else {"camera": cameras}
 
 
 def _backends(path: Path, arguments: argparse.Namespace) -> list[str]:

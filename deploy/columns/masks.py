@@ -1,6 +1,6 @@
 """The column of masks, which are stretched over their boxes when they are read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _native
 from .column import Column
 from .palette import color_of
 from .transform import Transform
@@ -57,7 +58,8 @@ class Masks(Column):
 
     def read(self) -> NDArray[np.bool_]:
         width, height = self.image_size
-        return np.array(list(self._whole()), np.bool_).reshape(-1, height, width)
+        whole = [self[row : row + 1].union() for row in range(len(self))]
+        return np.array(whole, np.bool_).reshape(-1, height, width)
 
     def union(self) -> NDArray[np.bool_]:
         """The pixels (h, w) of the image that belong to any mask."""
@@ -69,17 +71,18 @@ class Masks(Column):
 
     def part(self, row: int) -> tuple[tuple[int, int], NDArray[np.bool_]]:
         """The (top, left) px of the part of the image in which one mask lies, and the mask there."""
-        sides, mask = np.clip(np.nan_to_num(self.boxes[row]), -1e6, 1e6), self.values[row]
-        weights = _WEIGHTS[self.paste]
-        (left, columns), (top, rows) = (
-            weights(sides[axis], sides[axis + 2], self.image_size[axis], mask.shape[1 - axis]) for axis in (0, 1)
-        )
-        return (top, left), rows @ mask.astype(np.float64) @ columns.T >= 0.5
+        mask = np.asarray(self.values[row], np.float32)
+        place, part = _native.paste_mask(mask, self.boxes[row], self.image_size, self.paste)
+        return place, part.view(np.bool_)
 
     def records(self) -> list[dict[str, Any]]:
         """`segmentation` as COCO's compressed run lengths: {"size": [height, width], "counts": text}."""
-        size = list(self.image_size[::-1])
-        return [{"segmentation": {"size": size, "counts": _text(_runs(mask))}} for mask in self._whole()]
+        size, records = list(self.image_size[::-1]), list[dict[str, Any]]()
+        for row in range(len(self)):
+            place, part = self.part(row)
+            counts = _native.run_text(part.view(np.uint8), place, self.image_size)
+            records.append({"segmentation": {"size": size, "counts": counts}})
+        return records
 
     def notes(self) -> list[str]:
         """The number of pixels."""
@@ -92,63 +95,3 @@ class Masks(Column):
         part[mask] = (part[mask] + color) // 2
         outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(canvas, outlines, -1, color_of(row), line, cv2.LINE_AA, offset=(left, top))
-
-    def _whole(self) -> Iterator[NDArray[np.bool_]]:
-        """Each mask (h, w) in the image, one at a time: all of a large image would need much memory."""
-        for row in range(len(self)):
-            yield self[row : row + 1].union()
-
-
-def _exact(low: np.float32, high: np.float32, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
-    """The first pixel of one axis of an image that a mask between two sides covers, and the weights (px, cells) there.
-
-    A pixel's centre lies between the centres of two cells, which are 0 outside the mask.
-    """
-    step = max(float(high) - float(low), 1e-6) / cells
-    first, last = (int(np.clip(side, 0, size)) for side in (np.floor(low), np.ceil(high)))
-    centres = (np.arange(first, max(first, last)) + 0.5 - float(low)) / step - 0.5
-    return first, np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(cells)))
-
-
-def _whole(low: np.float32, high: np.float32, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
-    """The same with an empty cell at either end of the mask, and the sides of the larger mask cut to whole px."""
-    # In single precision, as the reference truncates there.
-    middle, reach = (low + high) * np.float32(0.5), (high - low) * np.float32(0.5) * np.float32((cells + 2) / cells)
-    start, end = int(middle - reach), int(middle + reach)
-    length = max(end - start + 1, 1)
-    first, last = max(start, 0), min(end + 1, size)
-    centres = (np.arange(first, max(first, last)) - start + 0.5) * (cells + 2) / length - 0.5
-    centres = np.clip(centres, 0, cells + 1)
-    return min(first, size), np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(1, cells + 1)))
-
-
-def _cells(low: np.float32, high: np.float32, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
-    """The same for masks of whole cells: a pixel takes the cell in which its centre lies."""
-    first, last = (int(np.clip(np.ceil(side - 0.5), 0, size)) for side in (float(low), float(high)))
-    places = np.arange(first, max(first, last)) + 0.5 - float(low)
-    nearest = np.floor(places * (cells / max(float(high) - float(low), 1e-6)))
-    return first, (np.clip(nearest, 0, cells - 1)[:, None] == np.arange(cells)).astype(np.float64)
-
-
-_WEIGHTS = {"exact": _exact, "whole": _whole, "cells": _cells}
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[int]:
-    """The lengths of runs of 0 and 1 in turns, column by column, the first of 0."""
-    pixels = np.concatenate(([False], mask.ravel("F")))
-    changes = np.flatnonzero(pixels[1:] != pixels[:-1])
-    return np.diff(np.concatenate(([0], changes, [mask.size]))).tolist()
-
-
-def _text(runs: Sequence[int]) -> str:
-    """COCO's text of run lengths: from the third on differences to the last but one, in letters of five bits each."""
-    letters: list[str] = []
-    for i, run in enumerate(runs):
-        value = run - runs[i - 2] if i > 2 else run
-        while True:
-            bits, value = value & 31, value >> 5
-            is_last = value == (-1 if bits & 16 else 0)
-            letters.append(chr(48 + (bits if is_last else bits | 32)))
-            if is_last:
-                break
-    return "".join(letters)

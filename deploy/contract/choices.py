@@ -11,7 +11,7 @@ HeatmapMethod = Literal[
 """The methods that decode a heatmap; `forms.heatmaps` describes them."""
 
 SUPPRESSION = {
-    "boxes": ("hard", "covered", "linear", "gaussian", "guided", "visible", "set", "none"),
+    "boxes": ("hard", "average", "covered", "linear", "gaussian", "guided", "merger", "visible", "set", "none"),
     "poses": ("oks", "oks_linear", "oks_gaussian", "none"),
     "polygons": ("polygons", "hard", "linear", "gaussian", "none"),
     "rotated boxes": ("locality", "polygons", "hard", "linear", "gaussian", "none"),

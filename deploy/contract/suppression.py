@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .choices import SUPPRESSION
 from .parse import require
 
-READS = {"guided": "quality", "visible": "visible", "set": "proposals"}
+READS = {"guided": "quality", "merger": "quality", "visible": "visible", "set": "proposals"}
 """The additional output that a kind of suppression reads."""
 
 
@@ -13,12 +13,16 @@ READS = {"guided": "quality", "visible": "visible", "set": "proposals"}
 class Suppress:
     """The rule that selects detections: a score above `conf`, no duplicates, at most `max_det` per image.
 
-    "hard" is NMS at `iou`. Soft-NMS (Bodla et al., arXiv 1704.04503) multiplies scores by a factor instead: "linear" by
+    "hard" is NMS at `iou`. "average" is NMS, and each box that is left becomes the mean of the candidates of its class
+    with an IoU of at least 0.5, weighted by their scores (box voting: Gidaris and Komodakis, arXiv 1505.01749, section
+    4). Soft-NMS (Bodla et al., arXiv 1704.04503) multiplies scores by a factor instead: "linear" by
     1 - IoU if the IoU is at least `iou`, "gaussian" by exp(-IoU^2 / `sigma`). It drops scores that are not above
     `floor`, or `conf` if `floor` is None.
     "covered" removes a box if a better one covers more than the share `iou` of it (LFFD: He et al., arXiv 1904.10633);
     what both share counts the last pixel, the box does not.
     "guided" is IoU-guided NMS (Jiang et al., arXiv 1807.11590, algorithm 1), for networks that predict a quality.
+    "merger" is the EM-Merger (Goldman et al., arXiv 1904.00853, section 4.2), for objects side by side: the best
+    detection of each hill of detections, by the mean of score and quality, a predicted IoU. The authors' `iou` is 0.3.
     "visible" is R2NMS (Huang et al., arXiv 2003.12729): NMS by the IoU of visible boxes, if the network predicts them.
     "set" is NMS that keeps all boxes of one proposal (Chu et al., arXiv 2003.09163, section 3.4).
     "polygons" is NMS by the IoU of polygons or rotated boxes, at `iou`. "locality" is locality-aware NMS (EAST: Zhou et

@@ -24,6 +24,7 @@ from .roots import Roots
 from .rotated import Rotated
 from .simcc import Simcc
 from .spotted import Spotted
+from .surface import Surface
 from .tags import Tags
 from .vectors import Vectors
 from .votes import Votes
@@ -31,5 +32,5 @@ from .votes import Votes
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
     *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
-    *(Rotated, Grown, Dilated, Spotted, Change, Vectors),
+    *(Rotated, Grown, Dilated, Spotted, Change, Vectors, Surface),
 ]

@@ -75,11 +75,13 @@ class BodyParts(ImageForm):
         """
         assert card.skeleton is not None
         [frame] = {run.frame for run in runs if run.scale == 1.0}
-        points, scores, totals = self.group(runs, frame.content_size, card.skeleton)
+        points, scores, totals = self.group(runs, frame.content_size, card.skeleton, runs[0].threads)
         totals = np.maximum(1 - 1 / totals, np.float32(1e-6))
         return poses(points + np.float32(0.5), scores, totals, card, frame.extent)
 
-    def group(self, runs: Sequence[Run], size: Size, skeleton: Skeleton) -> tuple[Floats, Floats, Floats]:
+    def group(
+        self, runs: Sequence[Run], size: Size, skeleton: Skeleton, threads: int = 1
+    ) -> tuple[Floats, Floats, Floats]:
         """Group the peaks of the maps of all runs, at the size (height, width) px, into n people.
 
         Returns the skeleton's keypoints (n, k, 2) xy px, their scores (n, k), and the sum of the scores of all
@@ -99,7 +101,7 @@ class BodyParts(ImageForm):
         ]
         limbs = np.array(self.limbs, np.int64)
         points, scores, totals = _native.group_parts(
-            given, limbs, size, self.stride, self.top_k, self.least_peak, self.least_limb
+            given, limbs, size, self.stride, self.top_k, self.least_peak, self.least_limb, threads
         )
         shown = list(self.keypoints)
         return points.reshape(-1, self.parts, 2)[:, shown], scores.reshape(-1, self.parts)[:, shown], totals

@@ -74,6 +74,7 @@ class Run(NamedTuple):
     """The outputs of a network for one image, without the batch axis, and the Frame of the image on its canvas.
 
     `camera` took the image, in px of the Instances to be found; None if it is not known.
+    `threads` is the number of threads that may read them.
     """
 
     outputs: Arrays
@@ -81,6 +82,7 @@ class Run(NamedTuple):
     mirrored: bool = False
     scale: float = 1.0
     camera: Camera | None = None
+    threads: int = 1
 
 
 class Form(ABC):
@@ -95,7 +97,7 @@ class Form(ABC):
     task: ClassVar[str]
     """The task, for tables."""
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "images"
-    place: ClassVar[Literal["resize", "crop", "cover"]] = "resize"
+    place: ClassVar[Literal["resize", "crop", "cover", "zoom"]] = "resize"
     """The kind of geometry that places the image on the canvas."""
     outputs: ClassVar[tuple[Output, ...]]
     compares: ClassVar[str] = "boxes"
@@ -195,7 +197,7 @@ class CropForm(Form):
     """The base of forms of networks that run on crops of boxes."""
 
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "crops"
-    place: ClassVar[Literal["resize", "crop", "cover"]] = "crop"
+    place: ClassVar[Literal["resize", "crop", "cover", "zoom"]] = "crop"
 
     @abstractmethod
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:

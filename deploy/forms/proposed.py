@@ -27,10 +27,10 @@ class Proposed(ImageForm):
 
     Outputs are `boxes` (n, k, classes, 4) px, or (n, k, 1, 4) if the classes share a box, `scores` (n, k, classes), the
     `proposals` (n, k, 4) px and their `objectness` (n, k), which is 0 for rows that are padding, and maybe the
-    `quality` (n, k) of the boxes and their `visible` parts, which are like `boxes`. All pairs of proposal and class
-    above the threshold are candidates; with suppression in the graph, the `top_k` best of them. `clip` is where boxes
-    are clipped. A network may find `each` objects of a class in a proposal: it has as many boxes and scores for every
-    class, those of the first object of each class before those of the second.
+    `quality` of the boxes, (n, k) or like `scores`, and their `visible` parts, which are like `boxes`. All pairs of
+    proposal and class above the threshold are candidates; with suppression in the graph, the `top_k` best of them.
+    `clip` is where boxes are clipped. A network may find `each` objects of a class in a proposal: it has as many boxes
+    and scores for every class, those of the first object of each class before those of the second.
     """
 
     top_k: int = 3000
@@ -70,14 +70,16 @@ class Proposed(ImageForm):
         boxes, scores = (_rows(run.outputs[name], self.each) for name in ("boxes", "scores"))
         quality, fused, columns = run.outputs.get("quality"), scores, list[Column]()
         if quality is not None:
-            repeated = np.repeat(quality, self.each * scores.shape[1])
-            fused = fuse(scores.ravel(), repeated, card.fusion).reshape(scores.shape)
+            if quality.ndim == 1:
+                quality = np.repeat(quality, self.each * scores.shape[1])
+            quality = quality.reshape(scores.shape)
+            fused = fuse(scores.ravel(), quality.ravel(), card.fusion).reshape(scores.shape)
         classes = class_numbers(card.labels)
         limited = fused if card.fusion.threshold_by == "fused" else scores
         rows, labels = np.nonzero(limited[:, classes] > card.suppress.conf)
         labels = classes[labels]
         if quality is not None:
-            columns.append(Quality(quality[rows // self.each]))
+            columns.append(Quality(quality[rows, labels]))
         places = labels if boxes.shape[1] > 1 else 0
         kept = clipped(in_image(boxes[rows, places], run.frame), run.frame, self.clip)
         if "visible" in run.outputs:

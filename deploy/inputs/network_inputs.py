@@ -17,6 +17,7 @@ from .crop import FARTHEST, Crop, WarpedFrame, fill_warped
 from .geometry import Frame, Image, Normalization, Size
 from .image_batch import ImageBatch
 from .resize import Resize, ResizedFrame
+from .zoom import Zoom, ZoomedFrame
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ImageInput:
     `mean` and `std` are in the channel order `color`, on the scale 0..255. `second` selects the second image of a pair.
     """
 
-    place: Resize | Crop | Cover
+    place: Resize | Crop | Cover | Zoom
     color: Literal["rgb", "bgr"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -72,7 +73,9 @@ class ImageInput:
             members = list(same)
             rows, image = batch[start : start + len(members)], self.shown(members[0])
             warped = [view.frame for view in members if isinstance(view.frame, WarpedFrame)]
-            if len(warped) == len(members):  # all of an image's crops in one call
+            if len(warped) == len(members) and not isinstance(
+                warped[0], ZoomedFrame
+            ):  # all of an image's crops in one call
                 fill_warped(rows, image, warped, self.pixels)
             else:
                 for row, view in zip(rows, members, strict=True):

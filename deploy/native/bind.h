@@ -27,6 +27,7 @@ void bind_extremes(nb::module_& m);
 void bind_fields(nb::module_& m);
 void bind_images(nb::module_& m);
 void bind_heatmaps(nb::module_& m);
+void bind_masks(nb::module_& m);
 void bind_polygons(nb::module_& m);
 void bind_poses(nb::module_& m);
 void bind_tags(nb::module_& m);

@@ -95,7 +95,7 @@ detforge::MapRun run_of(const PartRun& given, ptrdiff_t stride) {
 }
 
 nb::object group_parts(const std::vector<PartRun>& given, Limbs limbs, std::pair<ptrdiff_t, ptrdiff_t> size,
-                       ptrdiff_t stride, size_t top_k, float least_peak, float least_limb) {
+                       ptrdiff_t stride, size_t top_k, float least_peak, float least_limb, size_t threads) {
     if (given.empty()) throw std::invalid_argument("no maps");
     if (stride < 1 || stride > 64) throw std::invalid_argument("a stride that is not 1..64");
     if (!(least_peak > 0)) throw std::invalid_argument("peaks that are not above 0");
@@ -115,9 +115,9 @@ nb::object group_parts(const std::vector<PartRun>& given, Limbs limbs, std::pair
     std::vector<float> points, scores, totals;
     {
         nb::gil_scoped_release release;
-        detforge::EnlargedMaps enlarged(std::move(runs), stride, size.first, size.second);
+        const detforge::EnlargedMaps enlarged(std::move(runs), stride, size.first, size.second);
         detforge::PartGrouping grouping(enlarged, rules);
-        for (const detforge::PartPerson& person : grouping()) {
+        for (const detforge::PartPerson& person : grouping(threads)) {
             for (const detforge::PartOf& part : person.parts) {
                 const detforge::Joint joint = grouping.joint(part.peak);
                 points.insert(points.end(), {joint.x, joint.y});
@@ -188,7 +188,7 @@ void bind_fields(nb::module_& m) {
     m.def("group_affinity", &group_affinity, "heatmaps"_a, "fields"_a, "limbs"_a, "stride"_a, "top_k"_a, "starts"_a,
           "least_peak"_a, "least_field"_a, "least_parts"_a, "least_score"_a);
     m.def("group_parts", &group_parts, "runs"_a, "limbs"_a, "size"_a, "stride"_a, "top_k"_a, "least_peak"_a,
-          "least_limb"_a);
+          "least_limb"_a, "threads"_a);
     m.def("group_composite", &group_composite, "heatmaps"_a, "places"_a, "limbs"_a, "ends"_a, "links"_a, "stride"_a,
           "top_k"_a, "least_peak"_a, "least_seed"_a, "least_keypoint"_a, "least_person"_a, "views"_a);
     m.def("blend", &blend, "source"_a, "target"_a, "order"_a, "signs"_a, "rows"_a, "columns"_a);

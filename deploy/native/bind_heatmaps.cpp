@@ -13,6 +13,7 @@
 #include "heatmap.h"
 #include "mirror.h"
 #include "offsets.h"
+#include "region_peaks.h"
 #include "simcc.h"
 
 namespace {
@@ -103,6 +104,22 @@ nb::object vote_peaks(Maps maps, Fields offsets, double radius) {
     });
 }
 
+// The peaks of maps that are enlarged to the (height, width) px of each region.
+nb::object region_peaks(Maps maps, Array<const int64_t, nb::shape<-1, 2>> sizes) {
+    area(maps);
+    const size_t keypoints = maps.shape(1);
+    const auto fits = [](int64_t side) { return side >= 1 && side <= detforge::most_region_px; };
+    if (sizes.shape(0) != maps.shape(0) || !std::all_of(sizes.data(), sizes.data() + sizes.size(), fits)) {
+        throw std::invalid_argument("there is not one size of 1..32768 px for each region");
+    }
+    std::optional<detforge::RegionPeaks> peak;
+    return each(maps.shape(0) * keypoints, [&](size_t i) {
+        const int64_t* size = sizes.data() + 2 * (i / keypoints);
+        if (i % keypoints == 0) peak.emplace(maps.shape(2), maps.shape(3), size[0], size[1]);
+        return (*peak)(nth(maps.data(), maps, i));
+    });
+}
+
 // The best bin of each row and its value. With a kernel size, the bin is refined by a step of DARK.
 nb::object bin_peaks(Rows rows, std::optional<ptrdiff_t> blur) {
     const ptrdiff_t count = rows.shape(1);
@@ -149,6 +166,7 @@ void bind_heatmaps(nb::module_& m) {
           "older"_a);
     m.def("offset_peaks", &offset_peaks, "maps"_a, "offsets"_a, "radius"_a, "blur"_a, "offset_blur"_a);
     m.def("vote_peaks", &vote_peaks, "maps"_a, "offsets"_a, "radius"_a);
+    m.def("region_peaks", &region_peaks, "maps"_a, "sizes"_a);
     m.def("bin_peaks", &bin_peaks, "rows"_a, "blur"_a.none());
     m.def("average_views", &average_views, "plain"_a, "mirrored"_a, "order"_a, "shift"_a, "out"_a.noconvert());
 }

@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "enlarged_maps.h"
 #include "joint.h"
 #include "links.h"
+#include "parallel.h"
 #include "top.h"
 
 namespace detforge {
@@ -36,27 +39,36 @@ struct PartPerson {
     bool is_gone;
 };
 
-// How many values are at least `least`.
-DETFORGE_CLONES static int count_high(const float* values, ptrdiff_t count, float least) {
-    int high = 0;
-    for (ptrdiff_t i = 0; i < count; ++i) high += values[i] >= least;
-    return high;
+// Marks the pixels of a row that are at least `least`, and not below those above and below them.
+DETFORGE_CLONES static void mark_ridges(const float* row, const float* above, const float* below, ptrdiff_t count, float least,
+                                        uint8_t* out) {
+    for (ptrdiff_t i = 0; i < count; ++i) {
+        out[i] = (row[i] >= least) & (row[i] <= 1e30f) & !(above[i] > row[i]) & !(below[i] > row[i]);
+    }
 }
 
 class PartGrouping {
 public:
-    PartGrouping(EnlargedMaps& maps, const PartRules& rules) : maps_(maps), rules_(rules) {}
+    PartGrouping(const EnlargedMaps& maps, const PartRules& rules) : maps_(maps), rules_(rules) {}
 
-    // The people in the order in which they are created.
-    std::vector<PartPerson> operator()() {
-        for (ptrdiff_t keypoint = 0; keypoint < rules_.keypoints; ++keypoint) {
+    // The people in the order in which they are created, found with at most this number of threads.
+    std::vector<PartPerson> operator()(size_t threads) {
+        std::vector<std::vector<Point>> found(rules_.keypoints);
+        parallel(found.size(), threads, [&] {
+            return [&, map = FilledMap()](size_t keypoint) mutable { found[keypoint] = find_peaks(keypoint, map); };
+        });
+        for (const std::vector<Point>& peaks : found) {
             starts_.push_back(peaks_.size());
-            find_peaks(keypoint);
+            peaks_.insert(peaks_.end(), peaks.begin(), peaks.end());
         }
         starts_.push_back(peaks_.size());
+        std::vector<std::vector<Link>> links(rules_.limbs.size());
+        parallel(links.size(), threads, [&] {
+            return [&](size_t limb) { links[limb] = best_links(possible_links(limb), peaks_.size()); };
+        });
         holders_ = Holders(peaks_.size());
-        for (size_t limb = 0; limb < rules_.limbs.size(); ++limb) {
-            for (const Link& link : best_links(possible_links(limb), peaks_.size())) join(limb, link);
+        for (size_t limb = 0; limb < links.size(); ++limb) {
+            for (const Link& link : links[limb]) join(limb, link);
         }
         const auto is_poor = [](const PartPerson& person) {
             return person.is_gone || person.count < 2 || person.total / person.count < 0.45;
@@ -77,37 +89,43 @@ private:
     };
 
     // The pixels of at least `least_peak` that no neighbour exceeds, the `top_k` highest of them, row by row.
-    void find_peaks(ptrdiff_t keypoint) {
-        constexpr ptrdiff_t run = EnlargedMaps::run, reach = 2;
-        const ptrdiff_t h = maps_.h, w = maps_.w, count = (w + run - 1) / run;
-        const std::vector<uint8_t>& filled = maps_.fill(rules_.limbs.size() + keypoint, rules_.least_peak, reach, values_);
+    std::vector<Point> find_peaks(ptrdiff_t keypoint, FilledMap& map) const {
+        constexpr ptrdiff_t reach = 2;
+        const ptrdiff_t h = maps_.h, w = maps_.w;
+        maps_.fill(rules_.limbs.size() + keypoint, rules_.least_peak, reach, map);
+        std::vector<uint8_t> ridges(w);
         std::vector<Candidate> found;
         for (ptrdiff_t y = 0; y < h; ++y) {
-            const float* row = &values_[y * w];
-            for (ptrdiff_t each = 0; each < count; ++each) {  // most of a map is background
-                const ptrdiff_t start = each * run, end = std::min(start + run, w);
-                if (!filled[y * count + each] || count_high(row + start, end - start, rules_.least_peak) == 0) continue;
-                for (ptrdiff_t x = start; x < end; ++x) {
-                    const bool is_high = row[x] >= rules_.least_peak && row[x] <= 1e30f;
-                    if (is_high && is_top(y, x)) found.push_back({row[x], y * w + x});
+            const float* row = &map.values[y * w];
+            map.each_part(y, [&](ptrdiff_t start, ptrdiff_t size) {
+                const float* own = row + start;
+                mark_ridges(own, y > 0 ? own - w : own, y + 1 < h ? own + w : own, size, rules_.least_peak, ridges.data());
+                for (ptrdiff_t i = next(ridges, 0, size); i < size; i = next(ridges, i + 1, size)) {
+                    if (is_top(map.values, y, start + i)) found.push_back({own[i], y * w + start + i});
                 }
-            }
+            });
         }
         if (found.size() > rules_.top_k) {
             std::stable_sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.score > b.score; });
             found.resize(rules_.top_k);
             std::sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.pixel < b.pixel; });
         }
-        for (const Candidate& candidate : found) peaks_.push_back(refined(candidate.pixel / w, candidate.pixel % w));
+        std::vector<Point> peaks;
+        for (const Candidate& each : found) peaks.push_back(refined(map.values, each.pixel / w, each.pixel % w));
+        return peaks;
     }
 
-    bool is_top(ptrdiff_t y, ptrdiff_t x) const {
-        const float* at = &values_[y * maps_.w + x];
-        const float value = *at;
-        if ((x > 0 && at[-1] > value) || (x + 1 < maps_.w && at[1] > value)) return false;
+    // The first mark from a place on.
+    static ptrdiff_t next(const std::vector<uint8_t>& marks, ptrdiff_t from, ptrdiff_t size) {
+        const void* place = from < size ? std::memchr(&marks[from], 1, size - from) : nullptr;
+        return place == nullptr ? size : static_cast<const uint8_t*>(place) - marks.data();
+    }
+
+    bool is_top(const std::vector<float>& values, ptrdiff_t y, ptrdiff_t x) const {
+        const float value = values[y * maps_.w + x];
         for (ptrdiff_t v = std::max<ptrdiff_t>(y - 1, 0); v <= std::min(y + 1, maps_.h - 1); ++v) {
             for (ptrdiff_t u = std::max<ptrdiff_t>(x - 1, 0); u <= std::min(x + 1, maps_.w - 1); ++u) {
-                if (values_[v * maps_.w + u] > value) return false;
+                if (values[v * maps_.w + u] > value) return false;
             }
         }
         return true;
@@ -115,14 +133,14 @@ private:
 
     // The centre of gravity of the 5x5 pixels around a peak, and their mean as its score. Peculiarities: the shifts along
     // both axes are exchanged, and peaks near the border are left as they are.
-    Point refined(ptrdiff_t y, ptrdiff_t x) const {
+    Point refined(const std::vector<float>& values, ptrdiff_t y, ptrdiff_t x) const {
         constexpr ptrdiff_t reach = 2;
-        const Point raw{double(x), double(y), values_[y * maps_.w + x]};
+        const Point raw{double(x), double(y), values[y * maps_.w + x]};
         if (x < reach || y < reach || x + reach >= maps_.w || y + reach >= maps_.h) return raw;
         double sum = 0, across = 0, down = 0;
         for (ptrdiff_t v = -reach; v <= reach; ++v) {
             for (ptrdiff_t u = -reach; u <= reach; ++u) {
-                const double value = finite(values_[(y + v) * maps_.w + x + u]);
+                const double value = finite(values[(y + v) * maps_.w + x + u]);
                 sum += value;
                 across += u * value;
                 down += v * value;
@@ -134,15 +152,15 @@ private:
     }
 
     // The links of a limb whose map is high between two peaks, the best first.
-    std::vector<Link> possible_links(size_t limb) {
+    std::vector<Link> possible_links(size_t limb) const {
         const auto [first, second] = rules_.limbs[limb];
         std::vector<Link> links;
-        maps_.find_quiet(limb, rules_.least_limb);
+        const LoudCells loud = maps_.loud_cells(limb, rules_.least_limb);
         for (ptrdiff_t a = starts_[first]; a < starts_[first + 1]; ++a) {
             for (ptrdiff_t b = starts_[second]; b < starts_[second + 1]; ++b) {
                 const double x = peaks_[b].x - peaks_[a].x, y = peaks_[b].y - peaks_[a].y, length = std::sqrt(x * x + y * y);
                 if (a == b || length == 0) continue;
-                const double score = between(limb, peaks_[a], peaks_[b], length);
+                const double score = between(limb, loud, peaks_[a], peaks_[b], length);
                 const double rank = 0.5 * score + 0.25 * (peaks_[a].score + peaks_[b].score);
                 if (score > 0) links.push_back({a, b, score, length, rank});
             }
@@ -153,7 +171,7 @@ private:
 
     // The mean of a limb's map at up to 20 points, less for limbs longer than half the height. It is 0 if less than four
     // fifths of them are above `least_limb`. Half px are rounded to even ones, as in Python.
-    double between(size_t limb, const Point& from, const Point& to, double length) const {
+    double between(size_t limb, const LoudCells& loud, const Point& from, const Point& to, double length) const {
         constexpr ptrdiff_t points = 20;
         const ptrdiff_t count = static_cast<ptrdiff_t>(std::min<double>(even(length + 1), points));
         const ptrdiff_t allowed = count - (4 * count + 4) / 5;  // misses
@@ -164,7 +182,7 @@ private:
             const bool is_last = i + 1 == count && count > 1;
             rows[i] = static_cast<ptrdiff_t>(even(is_last ? to.y : i * down + from.y));
             columns[i] = static_cast<ptrdiff_t>(even(is_last ? to.x : i * across + from.x));
-            misses += !maps_.may_exceed(rows[i], columns[i]);
+            misses += !maps_.may_exceed(loud, rows[i], columns[i]);
             if (misses > allowed) return 0;
         }
         float values[points];
@@ -251,9 +269,8 @@ private:
 
     static constexpr double length_factor = 16;
 
-    EnlargedMaps& maps_;
+    const EnlargedMaps& maps_;
     const PartRules& rules_;
-    std::vector<float> values_;  // of the last map
     std::vector<Point> peaks_;
     std::vector<ptrdiff_t> starts_;  // the first peak of each keypoint, and their number
     std::vector<PartPerson> people_;

@@ -76,6 +76,14 @@ private:
 // Both write `size` pixels of a row; `stride` is the length of a whole one.
 DETFORGE_CLONES static void stretch_row(const float* row, const int32_t* first, const float* weights, ptrdiff_t count,
                                         float* out, ptrdiff_t size, ptrdiff_t stride) {
+    if (count == 4) {  // one interpolation
+        const float *second = weights + stride, *third = second + stride, *fourth = third + stride;
+        for (ptrdiff_t x = 0; x < size; ++x) {
+            const float* from = row + first[x];
+            out[x] = weights[x] * from[0] + second[x] * from[1] + third[x] * from[2] + fourth[x] * from[3];
+        }
+        return;
+    }
     for (ptrdiff_t x = 0; x < size; ++x) out[x] = weights[x] * row[first[x]];
     for (ptrdiff_t k = 1; k < count; ++k) {
         const float* weight = weights + k * stride;
@@ -105,6 +113,38 @@ DETFORGE_CLONES static void merge_marks(const uint8_t* from, uint8_t* to, ptrdif
     for (ptrdiff_t i = 0; i < count; ++i) to[i] |= from[i];
 }
 
+// The pixels of a map that matter. Others have no meaning.
+class FilledMap {
+public:
+    static constexpr ptrdiff_t run = 16;  // px of a row that are filled together
+
+    std::vector<float> values;
+
+    // Calls use(start, size) for each part of row `y` that is filled.
+    template <typename Use>
+    void each_part(ptrdiff_t y, Use use) const {
+        each_part(&filled_[y * runs_], use);
+    }
+
+private:
+    friend class EnlargedMaps;
+
+    template <typename Use>
+    void each_part(const uint8_t* marks, Use use) const {
+        for (ptrdiff_t end, start = 0; start < runs_; start = end + 1) {
+            for (end = start; end < runs_ && marks[end]; ++end) {}
+            if (end > start) use(start * run, std::min(end * run, w_) - start * run);
+        }
+    }
+
+    ptrdiff_t w_ = 0, runs_ = 0;
+    std::vector<float> stretched_;
+    std::vector<uint8_t> filled_;  // of each run
+};
+
+// Of each cell of each run's map: whether one of the cells from it on is far from 0.
+using LoudCells = std::vector<std::vector<uint8_t>>;
+
 // The mean of all runs at the size h x w.
 class EnlargedMaps {
 public:
@@ -121,56 +161,51 @@ public:
         }
     }
 
-    static constexpr ptrdiff_t run = 16;  // px of a row that are filled together
-
-    // The pixels of a map that may be at least `least`, and those at most `reach` px from them. Returns for each row and
-    // run whether it was filled; other runs have no meaning.
-    const std::vector<uint8_t>& fill(ptrdiff_t map, float least, ptrdiff_t reach, std::vector<float>& out) {
-        const ptrdiff_t count = (w + run - 1) / run;
-        find_quiet(map, least);
-        find_runs(count, reach);
-        out.resize(h * w);
-        float mixed[run];
+    // Fills the pixels of a map that may be at least `least`, and those at most `reach` px from them.
+    void fill(ptrdiff_t map, float least, ptrdiff_t reach, FilledMap& out) const {
+        out.w_ = w;
+        out.runs_ = (w + FilledMap::run - 1) / FilledMap::run;
+        out.values.resize(h * w);
+        find_runs(loud_cells(map, least), reach, out);
+        std::vector<float> mixed(w);
         for (size_t i = 0; i < runs_.size(); ++i) {
             const Taps& taps = rows_[i];
-            stretch(map, i, count);
+            stretch(map, i, out);
             for (ptrdiff_t y = 0; y < h; ++y) {
                 const float* weights = &taps.weights[y * taps.count];
-                for (ptrdiff_t each = 0; each < count; ++each) {
-                    if (!filled_[y * count + each]) continue;
-                    const ptrdiff_t start = each * run, size = std::min(run, w - start);
-                    float* own = &out[y * w + start];
-                    mix_taps(&stretched_[taps.first[y] * w + start], weights, taps.count, i == 0 ? own : mixed, size, w);
+                out.each_part(y, [&](ptrdiff_t start, ptrdiff_t size) {
+                    float* own = &out.values[y * w + start];
+                    mix_taps(&out.stretched_[taps.first[y] * w + start], weights, taps.count, i == 0 ? own : mixed.data(), size, w);
                     for (ptrdiff_t x = 0; i > 0 && x < size; ++x) own[x] += mixed[x];
                     for (ptrdiff_t x = 0; i > 0 && i + 1 == runs_.size() && x < size; ++x) own[x] /= runs_.size();
-                }
+                });
             }
         }
-        return filled_;
     }
 
-    // Prepares `may_exceed` for a map.
-    void find_quiet(ptrdiff_t map, float least) {
-        loud_.resize(runs_.size());
+    // What `may_exceed` needs to know of a map.
+    LoudCells loud_cells(ptrdiff_t map, float least) const {
+        LoudCells loud;
         for (size_t i = 0; i < runs_.size(); ++i) {
             const MapRun& run = runs_[i];
             const float limit = least / (rows_[i].gain() * columns_[i].gain());
             const ptrdiff_t size = run.h * run.w;
             std::vector<uint8_t> hot(size);
             mark(run.maps[map], limit, hot.data(), size);
-            loud_[i] = hot;
-            for (ptrdiff_t k = 1; k < columns_[i].count; ++k) merge_marks(&hot[k], loud_[i].data(), size - k);
-            hot = loud_[i];
+            loud.push_back(hot);
+            for (ptrdiff_t k = 1; k < columns_[i].count; ++k) merge_marks(&hot[k], loud[i].data(), size - k);
+            hot = loud[i];
             for (ptrdiff_t k = 1; k < rows_[i].count && k < run.h; ++k) {
-                merge_marks(&hot[k * run.w], loud_[i].data(), size - k * run.w);
+                merge_marks(&hot[k * run.w], loud[i].data(), size - k * run.w);
             }
         }
+        return loud;
     }
 
-    // Whether a pixel may be above the limit of `find_quiet`. It is not where all that it is made of is near 0.
-    bool may_exceed(ptrdiff_t y, ptrdiff_t x) const {
+    // Whether a pixel may be above the limit of the loud cells. It is not where all that it is made of is near 0.
+    bool may_exceed(const LoudCells& loud, ptrdiff_t y, ptrdiff_t x) const {
         for (size_t i = 0; i < runs_.size(); ++i) {
-            if (loud_[i][rows_[i].first[y] * runs_[i].w + columns_[i].first[x]]) return true;
+            if (loud[i][rows_[i].first[y] * runs_[i].w + columns_[i].first[x]]) return true;
         }
         return false;
     }
@@ -207,8 +242,9 @@ private:
     }
 
     // The runs of pixels with one near that may be loud.
-    void find_runs(ptrdiff_t count, ptrdiff_t reach) {
-        filled_.assign(h * count, 0);
+    void find_runs(const LoudCells& cells, ptrdiff_t reach, FilledMap& out) const {
+        const ptrdiff_t count = out.runs_, run = FilledMap::run;
+        out.filled_.assign(h * count, 0);
         for (size_t i = 0; i < runs_.size(); ++i) {
             const ptrdiff_t height = runs_[i].h, width = runs_[i].w;
             const std::vector<ptrdiff_t>&down = rows_[i].first, &across = columns_[i].first;
@@ -220,36 +256,35 @@ private:
             for (ptrdiff_t each = 0; each < count; ++each) {
                 const auto [left, right] = range(across, each * run, std::min(each * run + run, w) - 1, w);
                 for (ptrdiff_t v = 0; v < height; ++v) {
-                    const uint8_t* row = &loud_[i][v * width];
+                    const uint8_t* row = &cells[i][v * width];
                     loud[v * count + each] = std::any_of(row + left, row + right, [](uint8_t cell) { return cell; });
                 }
             }
             for (ptrdiff_t y = 0; y < h; ++y) {
                 const auto [top, bottom] = range(down, y, y, h);
-                for (ptrdiff_t v = top; v < bottom; ++v) merge_marks(&loud[v * count], &filled_[y * count], count);
+                for (ptrdiff_t v = top; v < bottom; ++v) merge_marks(&loud[v * count], &out.filled_[y * count], count);
             }
         }
     }
 
     // Enlarges the rows of a map of which runs are made.
-    void stretch(ptrdiff_t map, size_t index, ptrdiff_t count) {
+    void stretch(ptrdiff_t map, size_t index, FilledMap& out) const {
+        const ptrdiff_t count = out.runs_;
         const MapRun& own = runs_[index];
         const Taps& taps = rows_[index];
         std::vector<uint8_t> used(own.h * count);
         for (ptrdiff_t y = 0; y < h; ++y) {
             for (ptrdiff_t k = 0; k < taps.count && taps.first[y] + k < own.h; ++k) {
-                merge_marks(&filled_[y * count], &used[(taps.first[y] + k) * count], count);
+                merge_marks(&out.filled_[y * count], &used[(taps.first[y] + k) * count], count);
             }
         }
-        stretched_.resize(own.h * w);
+        out.stretched_.resize(own.h * w);
         for (ptrdiff_t v = 0; v < own.h; ++v) {
             const float* row = own.maps[map] + v * own.w;
-            for (ptrdiff_t each = 0; each < count; ++each) {
-                if (!used[v * count + each]) continue;
-                const ptrdiff_t start = each * run, size = std::min(run, w - start);
-                stretch_row(row, firsts_[index].data() + start, by_tap_[index].data() + start, columns_[index].count,
-                            &stretched_[v * w + start], size, w);
-            }
+            out.each_part(&used[v * count], [&](ptrdiff_t start, ptrdiff_t size) {
+                stretch_row(row, &firsts_[index][start], &by_tap_[index][start], columns_[index].count,
+                            &out.stretched_[v * w + start], size, w);
+            });
         }
     }
 
@@ -257,9 +292,6 @@ private:
     std::vector<Taps> rows_, columns_;
     std::vector<std::vector<int32_t>> firsts_;
     std::vector<std::vector<float>> by_tap_;  // the columns' weights, one tap after the other
-    std::vector<float> stretched_;
-    std::vector<uint8_t> filled_;
-    std::vector<std::vector<uint8_t>> loud_;  // of each cell: whether one of those from it on is far from 0
 };
 
 }  // namespace detforge

@@ -7,6 +7,7 @@ NB_MODULE(_native, m) {
     bind_fields(m);
     bind_images(m);
     bind_heatmaps(m);
+    bind_masks(m);
     bind_polygons(m);
     bind_poses(m);
     bind_tags(m);

@@ -121,7 +121,7 @@ class Detector(NetworkPipeline):
                     outputs = self._backend.run(fed)
                 for i, (own, frame, camera) in enumerate(zip(runs, frames, cameras, strict=True)):
                     seen = None if camera is None else camera.moved(_scale(frame))
-                    own.append(Run(_row(outputs, i), frame, is_mirrored, scale, seen))
+                    own.append(Run(_row(outputs, i), frame, is_mirrored, scale, seen, self._threads))
         with timed(timing, "post"):
             found = [
                 finish(self._form.find(own, self.card)).scaled((image.shape[1], image.shape[0]), own[0].frame.factor)

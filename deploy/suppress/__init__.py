@@ -20,7 +20,7 @@ RULES = {
 def suppress(found: Instances, rule: Suppress, compares: str = "boxes") -> Instances:
     """The detections left after suppression, best first, at most `max_det`. Equal scores keep their order."""
     left = RULES[compares][rule.kind](found, rule)
-    left = boxes.voted(left, found) if rule.voting else left
+    left = boxes.voted(left, found, boxes.nearness) if rule.voting else left
     left = without_ghosts(left, rule) if rule.ghosts else left
     return _clipped(left) if rule.clips else left
 

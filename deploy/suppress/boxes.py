@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from .. import _native
 from ..contract.suppression import Suppress
 from ..results.instances import Instances
+from .merger import winners
+
+Overlaps = NDArray[np.float64]
 
 
 def hard(found: Instances, rule: Suppress) -> Instances:
@@ -72,8 +75,37 @@ def guided(found: Instances, rule: Suppress) -> Instances:
     return replace(found[kept], scores=scores)
 
 
+def average(found: Instances, rule: Suppress) -> Instances:
+    """NMS, after which each box is the mean of those of its class that overlap it by at least 0.5."""
+    return voted(hard(found, rule), found, lambda overlaps: (overlaps >= _SAME).astype(np.float64))
+
+
+def merger(found: Instances, rule: Suppress) -> Instances:
+    """EM-Merger: the best detection of each hill of them, scored by the mean of its score and quality.
+
+    Of those of a class, one goes if a better one shares at least `iou` of the smaller of both.
+    """
+    confidence = 0.5 * (found.scores.astype(np.float64) + found.quality)
+    corners = np.clip(found.boxes, 0, np.tile(found.image_size, 2)).astype(np.int64)
+    labels, has_area = classes(found, rule), (corners[:, 2:] > corners[:, :2]).all(1)
+    best = [np.zeros(0, np.int64)]
+    for label in np.unique(labels):
+        rows = np.flatnonzero(has_area & (labels == label))
+        best.append(rows[winners(corners[rows], confidence[rows], found.scores[rows], found.image_size)])
+    left = np.concatenate(best)
+    left, kept = left[np.argsort(-confidence[left], kind="stable")], list[int]()
+    areas = (corners[:, 2:] - corners[:, :2]).prod(1)
+    while len(left) and len(kept) < rule.max_det:
+        first, left = int(left[0]), left[1:]
+        kept.append(first)
+        low, high = np.maximum(corners[first, :2], corners[left, :2]), np.minimum(corners[first, 2:], corners[left, 2:])
+        shared = np.clip(high - low, 0, None).prod(1) / np.minimum(areas[first], areas[left])
+        left = left[(shared < rule.iou) | (labels[left] != labels[first])]
+    return replace(found[kept], scores=confidence[kept].astype(np.float32))
+
+
 RULES: dict[str, Callable[[Instances, Suppress], Instances]] = {
-    **{rule.__name__: rule for rule in (hard, covered, linear, gaussian, guided, visible, none)},
+    **{rule.__name__: rule for rule in (hard, average, covered, linear, gaussian, guided, merger, visible, none)},
     "set": sets,
 }
 
@@ -98,21 +130,30 @@ def classes(found: Instances, rule: Suppress) -> NDArray[np.int64]:
     return np.zeros_like(found.labels) if rule.class_agnostic else found.labels
 
 
-def voted(found: Instances, candidates: Instances) -> Instances:
-    """Replaces each box by the weighted mean of all candidates of its class that overlap it by more than 0.01."""
+def voted(found: Instances, candidates: Instances, share: Callable[[Overlaps], Overlaps]) -> Instances:
+    """Replaces each box by the mean of all candidates of its class, weighted by their scores and shares of the vote.
+
+    `share` gives the latter from IoUs, with that of a box itself, 1.
+    """
     means = np.empty((len(found), 4), np.float32)
     for label in np.unique(found.labels):
         own, others = found.labels == label, candidates[candidates.labels == label]
         overlaps = _overlaps(found.boxes[own].astype(np.float64), others.boxes.astype(np.float64))
-        weights = np.exp(-((1 - overlaps) ** 2) / _SPREAD) * others.scores * (overlaps > _LEAST)
+        weights = share(overlaps) * others.scores
         means[own] = weights @ others.boxes / weights.sum(1, keepdims=True)
     return replace(found, boxes=means)
 
 
+def nearness(overlaps: Overlaps) -> Overlaps:
+    """PAA's share of the vote: it falls with the distance, to 0 where boxes hardly overlap."""
+    return np.exp(-((1 - overlaps) ** 2) / _SPREAD) * (overlaps > _LEAST)
+
+
 _SPREAD, _LEAST = 0.025, 0.01
+_SAME = 0.5  # the IoU from which boxes vote for each other
 
 
-def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> Overlaps:
     """The IoU (n, m) of each pair of boxes xyxy."""
     low = np.maximum(boxes[:, None, :2], others[:, :2])
     high = np.minimum(boxes[:, None, 2:], others[:, 2:])

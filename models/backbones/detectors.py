@@ -1,7 +1,8 @@
 """The ResNet of DetectoRS, whose convolutions choose their rate, and which sees an image twice (Qiao et al.,
 "DetectoRS: Detecting Objects with Recursive Feature Pyramid and Switchable Atrous Convolution", arXiv 2006.02334)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...plugins.deform_conv.op import deform_conv
+from ..config.norms import batch_norm
+from ..config.parts import Trunk
+from ..config.section import Section
 from .resnet import Bottleneck, ResNet
 
 _LEAST_VARIANCE = 1e-5
@@ -127,3 +131,23 @@ def _added(block: Bottleneck, x: Tensor, features: Tensor | None) -> Tensor:
     if features is None:
         return block(x)
     return torch.relu(block.residual(x) + block.downsample(x) + block.rfp_conv(features))
+
+
+def read_recursive(section: Section) -> Callable[..., RecursiveResNet]:
+    """Read a DetectoRS_ResNet whose convolutions switch in all stages but the first."""
+    section.typed("DetectoRS_ResNet")
+    section.same("conv_cfg", {"type": "ConvAWS"}, None)
+    section.same("sac", {"type": "SAC", "use_deform": True}, None)
+    section.same("stage_with_sac", (False, True, True, True), None)
+    section.fixed(in_channels=3, base_channels=64, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
+    section.fixed(out_indices=(0, 1, 2, 3), deep_stem=False, avg_down=False, dcn=None, plugins=None)
+    depth = section.choice("depth", {depth: depth for depth in (50, 101, 152)})
+    style = section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch")
+    return partial(RecursiveResNet, depth, style=style, norm_eps=batch_norm(section).eps)
+
+
+def from_config(section: Section) -> Trunk:
+    """OpenMMLab's DetectoRS_ResNet, which gives the image to the neck that runs it again."""
+    build = read_recursive(section)
+    section.same("output_img", True, False)
+    return Trunk(build, (0, 1, 2, 3), (4, 8, 16, 32))

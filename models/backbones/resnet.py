@@ -237,10 +237,11 @@ def from_config(
     """OpenMMLab's ResNet, ResNetV1c, ResNetV1d and ResNeXt, of one of the `depths`; `block` is that of ResNet."""
     depth = section.choice("depth", {depth: depth for depth in depths})
     width = section.integer("base_channels", 64)
-    section.fixed(in_channels=3, num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
-    section.fixed(contract_dilation=False, plugins=None, expansion=None, conv_cfg=None)
-    levels = read_stages(section, (0, 1, 2, 3))
-    deep_stem = section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d"))
+    stages = section.integer("num_stages", 4, least=3, most=4)
+    section.fixed(in_channels=3, contract_dilation=False, plugins=None, expansion=None, conv_cfg=None)
+    section.same("strides", (1, 2, 2, 2)[:stages], (1, 2, 2, 2))
+    section.same("dilations", (1,) * stages, (1,) * 4)
+    levels = read_stages(section, (0, 1, 2, 3), range(stages))
     averaged = section.flag("avg_down", section.type == "ResNetV1d")
     norm = trunk_norm(section)
     in_mmpose = section.text("_scope_", "mmdet") == "mmpose"
@@ -251,13 +252,15 @@ def from_config(
         style=section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch"),
         groups=_groups(section, in_mmpose),
         deformable=read_deformable(section, depth),
-        deep_stem=deep_stem,
+        deep_stem=section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d")),
         stem=section.integer("stem_channels", 64 if in_mmpose else width),
         block=block,
     )
 
     def build() -> nn.Module:
         backbone = network()
+        if stages == 3:
+            backbone.layer4 = nn.Identity()  # which is the second stage's
         return renorm(averaged_shortcuts(backbone, least=1 + in_mmpose) if averaged else backbone, norm)
 
     return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS | (MMPOSE_STEM if in_mmpose else {}))
@@ -265,7 +268,6 @@ def from_config(
 
 GROUP_NORMS = {f".gn{i}.": f".bn{i}." for i in (1, 2, 3)}
 """For `Variant.mapping`: the network has one name for every kind of normalisation."""
-
 
 MMPOSE_STEM = {
     **{f"^backbone.stem.{i}.conv.": f"backbone.stem.{3 * i}." for i in range(3)},

@@ -12,6 +12,7 @@ from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Dense, Form
 from ...deploy.inputs.network_inputs import NetworkInput, SizeInput
 from ..detector import DenseDetector, HeatmapDetector
+from ..final import FinalDetector
 from ..necks.feature_maps import only_last
 from ..pose import PoseNetwork, TwoViewNetwork
 from ..two_stage import TwoStageDetector
@@ -40,7 +41,10 @@ _DENSE = (
     *("LAD", "PAA", "RepPointsDetector", "RTMDet", "TOOD", "YOLOF", "YOLOV3", "YOLOX"),
 )
 _HEATMAP = ("CenterNet", "CornerNet")
-_TWO_STAGES = ("FasterRCNN", "CascadeRCNN", "CrowdDet", "TwoStageDetector")
+_TWO_STAGES = (
+    *("FasterRCNN", "MaskRCNN", "MaskScoringRCNN", "CascadeRCNN", "HybridTaskCascade", "CrowdDet"),
+    *("GridRCNN", "TwoStageDetector"),
+)
 _DISTILLED = "KnowledgeDistillationSingleStageDetector"
 TOP_DOWN, BOTTOM_UP = "TopdownPoseEstimator", "BottomupPoseEstimator"
 
@@ -104,18 +108,26 @@ def _dense(model: Section) -> Network:
 
 
 def _two_stage(model: Section) -> Network:
-    backbone, rpn_keys, roi_keys = (_below(model, key) for key in ("backbone", "rpn_head", "roi_head"))
-    test = _below(model, "test_cfg")
+    backbone, rpn_keys, roi_keys = (model.below(key) for key in ("backbone", "rpn_head", "roi_head"))
+    test = model.below("test_cfg")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
-    neck = _neck(model, trunk)
-    rpn = _known(RPN_HEADS, rpn_keys, "heads of proposals")(rpn_keys, neck, _below(test, "rpn"))
-    rcnn = _below(test, "rcnn")
+    if "neck" in model or len(trunk.levels) > 1:
+        neck = _neck(model, trunk)
+    else:
+        neck = Neck(nn.Identity, trunk.levels, trunk.channels[0], trunk.strides)
+    rpn = _known(RPN_HEADS, rpn_keys, "heads of proposals")(rpn_keys, neck, test.below("rpn"))
+    rcnn = test.below("rcnn")
+    if "mask_head" in roi_keys:
+        rcnn.fixed(mask_thr_binary=0.5)
     rcnn.training("mask_thr_binary")
     suppress, _ = read_thresholds(rcnn)
     head = _known(ROI_HEADS, roi_keys, "second stages")(roi_keys, neck, suppress)
 
     def build(classes: int) -> nn.Module:
-        return TwoStageDetector(trunk.build(), neck.build(), rpn(), head.build(classes), neck.levels)
+        parts = trunk.build(), neck.build(), rpn(), head.build(classes), neck.levels
+        if (final := head.final) is None:
+            return TwoStageDetector(*parts)
+        return FinalDetector(*parts, final_head=final.build(classes), features=final.features, rule=final.rule)
 
     return replace(_network(build, roi_keys, trunk, backbone, head), other_inputs=(SizeInput(),))
 
@@ -138,7 +150,7 @@ def _heatmap(model: Section) -> Network:
 
 def _parts(model: Section) -> tuple[Section, Section]:
     """The backbone and the head, which gets `test_cfg`."""
-    backbone, head = _below(model, "backbone"), _below(model, "bbox_head")
+    backbone, head = model.below("backbone"), model.below("bbox_head")
     if (test := model.section("test_cfg")) is not None:
         head.lend("test_cfg", test)
     return backbone, head
@@ -154,11 +166,11 @@ def _neck(model: Section, trunk: Trunk) -> Neck:
 
 
 def _top_down(model: Section) -> Network:
-    return _pose(model, _below(model, "head"), POSE_HEADS, "top-down heads")
+    return _pose(model, model.below("head"), POSE_HEADS, "top-down heads")
 
 
 def _bottom_up(model: Section) -> Network:
-    head = _below(model, "head")
+    head = model.below("head")
     if (test := model.section("test_cfg")) is not None:
         head.lend("test_cfg", test)
     return _pose(model, head, BOTTOM_UP_HEADS, "bottom-up heads")
@@ -167,7 +179,7 @@ def _bottom_up(model: Section) -> Network:
 def _pose(
     model: Section, head_keys: Section, heads: Mapping[str, Callable[[Section, Trunk], Head]], what: str
 ) -> Network:
-    backbone = _below(model, "backbone").with_defaults(_scope_="mmpose")
+    backbone = model.below("backbone").with_defaults(_scope_="mmpose")
     trunk = _known(BACKBONES, backbone, "backbones")(backbone)
     if (neck := model.section("neck")) is not None:
         trunk = _known(POSE_NECKS, neck, "necks of poses")(neck, trunk)
@@ -216,11 +228,6 @@ _TRAINING = ("bbox_head.loss_",)
 """Statistics of losses, such as GHM's."""
 _OLD_NAMES = {".conv2_offset.": ".conv2.conv_offset."}
 """Names of deformable layers in mmdet 1.x."""
-
-
-def _below(model: Section, key: str) -> Section:
-    part = model.section(key)
-    return model.refuse(key, "a dict with its type") if part is None else part
 
 
 def _known(table: Mapping[str, T], section: Section, what: str) -> T:

@@ -11,6 +11,8 @@ from torch import nn
 from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Form
+from ..final import FinalRule
+from ..regions import RegionFeatures
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ class Neck:
 
 
 @dataclass(frozen=True)
+class Final:
+    """What looks at final detections once more: how to build it for a number of classes, and the `features` of the
+    detections of the `rule` that it gets."""
+
+    build: Callable[[int], nn.Module]
+    features: RegionFeatures
+    rule: FinalRule
+
+
+@dataclass(frozen=True)
 class Head:
     """A head: how to build it for a number of classes or keypoints, and that number in the configuration.
 
@@ -65,7 +77,7 @@ class Head:
     `unused` are only used in training. `size` is the (height, width) px of a fixed input. `beside_classes` is that of
     `Variant`. A head that reads the thresholds of `test_cfg` has a `suppress`, and a form with its limits. `links` is
     how many links of the skeleton its weights are for, if they are. A head that also gets the mirrored image assumes
-    that keypoints change places as in `mirrors`.
+    that keypoints change places as in `mirrors`. A second stage may have a `final` one behind it.
     """
 
     build: Callable[[int], nn.Module]
@@ -80,3 +92,4 @@ class Head:
     suppress: Suppress | None = None
     links: int | None = None
     mirrors: tuple[int, ...] | None = None
+    final: Final | None = None

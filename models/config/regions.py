@@ -3,40 +3,116 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
+import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Proposed
-from ..heads.bbox import BoxHead
+from ..backbones.resnet import ResNet
+from ..blocks import renorm
+from ..final import FinalRoIHead, FinalRule
+from ..heads.bbox import BoxHead, ClassHead
 from ..heads.cascade import CascadeRoIHead
 from ..heads.crowd import CrowdHead
 from ..heads.double import DoubleHead, DoubleRoIHead
+from ..heads.grid import NORM as GRID_NORM
+from ..heads.grid import GridHead
 from ..heads.sabl_box import SABLBoxHead
-from ..regions import RegionFeatures
+from ..regions import RegionFeatures, StageFeatures
 from ..two_stage import RoIHead
 from .dense import read_deltas
+from .extractor import read_features
+from .masks import with_mask, with_masks
+from .norms import read_norm, trunk_norm
 from .parts import Head, Neck
 from .section import Section
+from .text import ConfigError
 
 _STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
-    """OpenMMLab's StandardRoIHead."""
-    features = _read_features(section, neck)
-    head = _below(section, "bbox_head")
+    """OpenMMLab's StandardRoIHead and MaskScoringRoIHead."""
+    features = read_features(section, neck)
+    head = section.below("bbox_head")
+    if (shared := section.section("shared_head")) is not None:
+        return _after_last_stage(shared, head, neck, features, suppress)
     build, classes = _read_box_head(head, neck, features)
     found = _head(lambda count: RoIHead(features, build(count)), classes, "roi_head.bbox_head", suppress)
-    return _by_sides(found) if head.type == "SABLHead" else found
+    found = _by_sides(found) if head.type == "SABLHead" else found
+    return with_mask(section, neck, suppress, found)
 
 
-def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
-    """OpenMMLab's CascadeRoIHead."""
+def _after_last_stage(shared: Section, head: Section, neck: Neck, features: RegionFeatures, suppress: Suppress) -> Head:
+    """A head on regions that pass a ResNet's last stage first."""
+    backbone = _read_last_stage(shared)
+    with torch.device("meta"):
+        channels = backbone().channels[-1]
+    if neck.channels * 2 != channels:
+        shared.refuse("depth", f"that of a backbone whose last level has {channels // 2} channels")
+    head.typed("BBoxHead")
+    classes, stds, agnostic = _read_boxes(head, channels, features.size // 2, averages=True)
+
+    def build(count: int) -> RoIHead:
+        own = BoxHead(count, channels, width=None, stds=stds, agnostic=agnostic)
+        return RoIHead(StageFeatures(features, backbone().layer4), own)
+
+    found = _head(build, classes, "roi_head.bbox_head", suppress)
+    return replace(found, mapping={"^roi_head.shared_head.": "roi_head.features."})
+
+
+def _read_last_stage(section: Section) -> Callable[[], ResNet]:
+    """Read a ResLayer that is a ResNet's last stage: a builder of a network with that stage."""
+    section.typed("ResLayer")
+    section.fixed(stage=3, stride=2, dilation=1, dcn=None)
+    depth = section.choice("depth", {depth: depth for depth in (50, 101, 152)})
+    style = section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch")
+    norm = trunk_norm(section)
+    return lambda: renorm(ResNet(depth, style=style), norm)
+
+
+def grid(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's GridRoIHead."""
+    features, head = read_features(section, neck), section.below("bbox_head")
+    head.typed("Shared2FCBBoxHead")
+    width = head.integer("fc_out_channels", 1024)
+    classes, _, _ = _read_boxes(head, neck.channels, features.size, regresses=False)
+    finer, points = read_features(section, neck, "grid_roi_extractor"), section.below("grid_head")
+    points.typed("GridHead")
+    points.same("in_channels", neck.channels, 256)
+    points.same("roi_feat_size", finer.size, 14)
+    points.fixed(grid_points=9, conv_kernel_size=3, deconv_kernel_size=4, class_agnostic=False, conv_cfg=None)
+    points.training("loss_grid")
+    norm = read_norm(points, GRID_NORM)
+    if norm is None or norm.kind != "gn":
+        points.refuse("norm_cfg", "GN")
+    if suppress.kind != "hard" or suppress.class_agnostic:
+        raise ConfigError("model.test_cfg.rcnn.nms is not plain NMS of each class, which a grid of points follows")
+    own = points.integer("point_feat_channels", 64), points.integer("num_convs", 8, least=1, most=64)
+
+    def build(count: int) -> FinalRoIHead:
+        first = ClassHead(count, neck.channels, size=features.size, width=width)
+        last = GridHead(neck.channels, width=own[0], convs=own[1], norm=norm)
+        rule = FinalRule(suppress.conf, suppress.iou, min(suppress.max_det, FinalRule.top_k))
+        return FinalRoIHead(features, first, finer, last, rule)
+
+    found = _head(build, classes, "roi_head.bbox_head", replace(suppress, kind="none"))
+    return replace(found, form=Proposed(clip="none"), mapping={"^roi_head.grid_head.": "roi_head.final_head."})
+
+
+def hybrid(section: Section, neck: Neck, suppress: Suppress) -> Head:
+    """OpenMMLab's HybridTaskCascadeRoIHead without semantic segmentation."""
+    section.fixed(interleaved=True, mask_info_flow=True)
+    section.training("semantic_fusion")
+    return cascade(section, neck, suppress, flow=True)
+
+
+def cascade(section: Section, neck: Neck, suppress: Suppress, *, flow: bool = False) -> Head:
+    """OpenMMLab's CascadeRoIHead; `flow` is that of `with_masks`."""
     section.training("stage_loss_weights")
-    features = _read_features(section, neck)
+    features = read_features(section, neck)
     heads = section.sections("bbox_head")
     section.same("num_stages", len(heads))
     builds, counts = zip(*(_read_box_head(head, neck, features) for head in heads), strict=True)
@@ -51,19 +127,20 @@ def cascade(section: Section, neck: Neck, suppress: Suppress) -> Head:
         return CascadeRoIHead(features, [each(classes) for each in builds], inclusive=by_sides)
 
     found = _head(build, counts[0], "roi_head.bbox_head.0", suppress)
-    return _by_sides(found) if by_sides else found
+    found = _by_sides(found) if by_sides else found
+    return with_masks(section, neck, suppress, found, len(heads), flow=flow)
 
 
 def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's DoubleHeadRoIHead."""
-    features, factor = _read_features(section, neck), section.factor("reg_roi_scale_factor")
-    head = _below(section, "bbox_head")
+    features, factor = read_features(section, neck), section.factor("reg_roi_scale_factor")
+    head = section.below("bbox_head")
     head.typed("DoubleConvFCBBoxHead")
     head.fixed(num_fcs=2, norm_cfg={"type": "BN"})
     width = head.integer("conv_out_channels", 1024)
     head.same("fc_out_channels", width, 1024)
     convs = head.integer("num_convs", most=64)
-    classes, stds, agnostic = _read_boxes(head, neck, features)
+    classes, stds, agnostic = _read_boxes(head, neck.channels, features.size)
 
     def build(count: int) -> DoubleRoIHead:
         own = DoubleHead(
@@ -76,10 +153,10 @@ def double(section: Section, neck: Neck, suppress: Suppress) -> Head:
 
 def multi_instance(section: Section, neck: Neck, suppress: Suppress) -> Head:
     """OpenMMLab's MultiInstanceRoIHead."""
-    features, head = _read_features(section, neck), _below(section, "bbox_head")
+    features, head = read_features(section, neck), section.below("bbox_head")
     head.typed("MultiInstanceBBoxHead")
     head.fixed(num_instance=2, num_shared_fcs=2, num_classes=1, reg_class_agnostic=False)
-    classes, stds, _ = _read_boxes(head, neck, features)
+    classes, stds, _ = _read_boxes(head, neck.channels, features.size)
     build = partial(
         CrowdHead,
         channels=neck.channels,
@@ -93,7 +170,7 @@ def multi_instance(section: Section, neck: Neck, suppress: Suppress) -> Head:
     return replace(own, classifier="roi_head.bbox_head.fc_cls.0.weight", form=form, suppress=rule)
 
 
-def _head(build: Callable[[int], RoIHead | CascadeRoIHead], classes: int, at: str, suppress: Suppress) -> Head:
+def _head(build: Callable[[int], nn.Module], classes: int, at: str, suppress: Suppress) -> Head:
     return Head(build, classes, f"{at}.fc_cls.weight", Proposed(), beside_classes=1, suppress=suppress)
 
 
@@ -102,37 +179,13 @@ def _by_sides(head: Head) -> Head:
     return replace(head, form=Proposed(clip="last_pixel"), fusion=Fusion(1.0, 1.0))
 
 
-def _read_features(section: Section, neck: Neck) -> RegionFeatures:
-    """Read the extractor of features of regions."""
-    extractor = _below(section, "bbox_roi_extractor")
-    extractor.typed("SingleRoIExtractor")
-    extractor.same("out_channels", neck.channels)
-    strides = extractor.integers("featmap_strides")
-    if strides != neck.strides[: len(strides)] or any(b != 2 * a for a, b in pairwise(strides)):
-        extractor.refuse("featmap_strides", f"the first of {neck.strides}, each twice the one before")
-    if not 1 <= len(strides) <= 5:
-        extractor.refuse("featmap_strides", "1 to 5 strides")
-    layer = _below(extractor, "roi_layer")
-    layer.typed("RoIAlign")
-    layer.fixed(pool_mode="avg")
-    layer.training("use_torchvision")  # which does the same
-    return RegionFeatures(
-        len(strides),
-        strides[0],
-        layer.integer("output_size", most=64),
-        max(0, layer.integer("sampling_ratio", 0, least=-1, most=16)),
-        layer.flag("aligned", True),
-        extractor.integer("finest_scale", 56),
-    )
-
-
 def _read_box_head(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Callable[[int], nn.Module], int]:
     """Read a Shared2FCBBoxHead or SABLHead: a builder for a number of classes, and that number in the configuration."""
     if head.type == "SABLHead":
         return _read_sides(head, neck, features)
     head.typed("Shared2FCBBoxHead")
     width = head.integer("fc_out_channels", 1024)
-    classes, stds, agnostic = _read_boxes(head, neck, features)
+    classes, stds, agnostic = _read_boxes(head, neck.channels, features.size)
     build = partial(BoxHead, channels=neck.channels, size=features.size, width=width, stds=stds, agnostic=agnostic)
     return build, classes
 
@@ -146,7 +199,7 @@ def _read_sides(head: Section, neck: Neck, features: RegionFeatures) -> tuple[Ca
     head.fixed(num_cls_fcs=1, num_reg_fcs=0, reg_class_agnostic=True)
     head.training("loss_bbox_cls", "loss_bbox_reg")
     _read_softmax(head)
-    coder = _below(head, "bbox_coder")
+    coder = head.below("bbox_coder")
     coder.typed("BucketingBBoxCoder")
     coder.same("num_buckets", 2 * features.size)
     coder.fixed(cls_ignore_neighbor=True, clip_border=True)
@@ -163,15 +216,15 @@ def _read_softmax(head: Section) -> None:
         loss.rest_trains()
 
 
-def _read_boxes(head: Section, neck: Neck, features: RegionFeatures) -> tuple[int, tuple[float, ...], bool]:
+def _read_boxes(
+    head: Section, channels: int, size: int, *, averages: bool = False, regresses: bool = True
+) -> tuple[int, tuple[float, ...], bool]:
     """Read what all box heads share: the number of classes, the stds of deltas, and whether classes share a box."""
-    head.same("in_channels", neck.channels)
-    head.same("roi_feat_size", features.size, 7)
-    head.fixed(with_avg_pool=False, with_cls=True, with_reg=True, conv_cfg=None)
+    head.same("in_channels", channels)
+    head.same("roi_feat_size", size, 7)
+    head.same("with_avg_pool", averages, False)
+    head.same("with_reg", regresses, True)
+    head.fixed(with_cls=True, conv_cfg=None)
     head.training("loss_bbox", "reg_decoded_bbox")
     _read_softmax(head)
     return head.integer("num_classes"), read_deltas(head, _STDS), head.flag("reg_class_agnostic", False)
-
-
-def _below(section: Section, key: str) -> Section:
-    return section.section(key) or section.refuse(key, "a dict with its type")

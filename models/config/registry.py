@@ -11,6 +11,7 @@ from ..backbones import (
     cpm,
     csp,
     darknet,
+    detectors,
     efficientnet,
     hourglass,
     hrnet,
@@ -65,7 +66,7 @@ from ..heads import (
     yolox,
 )
 from ..heads import mspn as mspn_head
-from ..necks import deconv, dilated, feature_maps, fpn, hrfpn, libra, nas_fpn, pan
+from ..necks import deconv, dilated, feature_maps, fpn, hrfpn, libra, nas_fpn, pan, rfp
 from ..necks import ssd as ssd_neck
 from ..necks import yolo as yolo_neck
 from . import regions
@@ -78,6 +79,7 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
     "HRNet": hrnet.from_config,
     **dict.fromkeys(("CSPNeXt", "CSPDarknet"), csp.from_config),
     "Darknet": darknet.from_config,
+    "DetectoRS_ResNet": detectors.from_config,
     "EfficientNet": efficientnet.from_config,
     "HourglassNet": hourglass.from_config,
     "MobileNetV2": mobilenetv2.from_config,
@@ -103,6 +105,7 @@ BACKBONES: dict[str, Callable[[Section], Trunk]] = {
 NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {
     **dict.fromkeys(("FPN", "PAFPN"), fpn.from_config),
     "HRFPN": hrfpn.from_config,
+    "RFP": rfp.from_config,
     "NASFPN": nas_fpn.from_config,
     "DilatedEncoder": dilated.from_config,
     "SSDNeck": ssd_neck.from_config,
@@ -116,9 +119,11 @@ RPN_HEADS: dict[str, Callable[[Section, Neck, Section], Callable[[], nn.Module]]
     "GARPNHead": guided_rpn.from_config,
 }
 ROI_HEADS: dict[str, Callable[[Section, Neck, Suppress], Head]] = {
-    "StandardRoIHead": regions.standard,
+    **dict.fromkeys(("StandardRoIHead", "MaskScoringRoIHead"), regions.standard),
     "CascadeRoIHead": regions.cascade,
+    "HybridTaskCascadeRoIHead": regions.hybrid,
     "DoubleHeadRoIHead": regions.double,
+    "GridRoIHead": regions.grid,
     "MultiInstanceRoIHead": regions.multi_instance,
 }
 HEATMAP_NECKS: dict[str, Callable[[Section, Trunk], Neck]] = {"CTResNetNeck": deconv.from_config}

@@ -139,6 +139,10 @@ class Section:
             self.refuse(key, "a dict")
         return self._child(value, f"{self.path}.{key}")
 
+    def below(self, key: str) -> "Section":
+        """The section under a key, which must be there."""
+        return self.section(key) or self.refuse(key, "a dict with its type")
+
     def sections(self, key: str) -> "list[Section]":
         """The sections in the sequence under a key."""
         values = self._take(key, ())

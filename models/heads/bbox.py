@@ -15,10 +15,12 @@ from ..coders import boxes_to_priors, deltas_to_boxes
 class SharedLayers(nn.Module):
     """What a box head begins with: `convs` 3x3 convolutions with norms, and `depth` layers of `width`.
 
-    Without a `width` the mean of a region's features takes the place of the layers.
+    Without a `width` the mean of a region's features takes the place of the layers. Features are `size` cells wide.
     """
 
-    def __init__(self, channels: int, size: int, width: int | None, depth: int = 2, convs: int = 0) -> None:
+    def __init__(
+        self, channels: int = 256, *, size: int = 7, width: int | None = 1024, depth: int = 2, convs: int = 0
+    ) -> None:
         super().__init__()
         self.shared_convs = tower(channels, convs, norm="bn")
         self.shared_fcs = nn.ModuleList()
@@ -41,21 +43,11 @@ class ClassHead(SharedLayers):
     """Features of regions (n, k, channels, size, size) to class scores.
 
     `forward` gives the raw logits `classes` (n, k, classes + 1), the last of which is the background, or with
-    `background_first` the first.
+    `background_first` the first. `layers` are the arguments of `SharedLayers`.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        channels: int = 256,
-        *,
-        size: int = 7,
-        width: int | None = 1024,
-        depth: int = 2,
-        convs: int = 0,
-        background_first: bool = False,
-    ) -> None:
-        super().__init__(channels, size, width, depth, convs)
+    def __init__(self, classes: int, channels: int = 256, *, background_first: bool = False, **layers: Any) -> None:
+        super().__init__(channels, **layers)
         self.classes, self.background_first = classes, background_first
         self.fc_cls = nn.Linear(self.width, classes + 1)
         nn.init.normal_(self.fc_cls.weight, std=0.01)
@@ -67,6 +59,10 @@ class ClassHead(SharedLayers):
         """The scores (n, k, classes) of classes, in fp32."""
         scores = logits["classes"].float().softmax(-1)
         return scores[..., 1:] if self.background_first else scores[..., :-1]
+
+    def boxes(self, logits: dict[str, Tensor], regions: Tensor) -> Tensor:
+        """The regions (n, k, 4) as boxes (n, k, 1, 4) of all classes."""
+        return regions[:, :, None]
 
 
 class BoxHead(ClassHead):
@@ -82,17 +78,13 @@ class BoxHead(ClassHead):
         classes: int,
         channels: int = 256,
         *,
-        size: int = 7,
-        width: int | None = 1024,
-        depth: int = 2,
-        convs: int = 0,
         stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         agnostic: bool = False,
         background_first: bool = False,
         legacy: bool = False,
+        **layers: Any,
     ) -> None:
-        parts = {"size": size, "width": width, "depth": depth, "convs": convs}
-        super().__init__(classes, channels, **parts, background_first=background_first or legacy)
+        super().__init__(classes, channels, background_first=background_first or legacy, **layers)
         self.stds, self.legacy = tuple(stds), legacy
         self.fc_reg = nn.Linear(self.width, 4 if agnostic else 4 * (classes + self.background_first))
         nn.init.normal_(self.fc_reg.weight, std=0.001)

@@ -2,6 +2,7 @@
 Multiple Predictions", arXiv 2003.09163)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ class CrowdHead(SharedLayers):
 
     `forward` gives the raw logits of the first object before those of the second: `classes` (n, k, 2 * (classes + 1)),
     with the background first, and `deltas` (n, k, 2 * classes * 4). With `refines` a further layer, which also takes
-    these, corrects them: `refined_classes` and `refined_deltas`.
+    these, corrects them: `refined_classes` and `refined_deltas`. `layers` are the arguments of `SharedLayers`.
     """
 
     def __init__(
@@ -25,13 +26,12 @@ class CrowdHead(SharedLayers):
         classes: int,
         channels: int = 256,
         *,
-        size: int = 7,
-        width: int = 1024,
         stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         refines: bool = False,
+        **layers: Any,
     ) -> None:
-        super().__init__(channels, size, width)
-        self.stds, self.refines = tuple(stds), refines
+        super().__init__(channels, **layers)
+        self.stds, self.refines, width = tuple(stds), refines, self.width
         self.fc_cls, self.fc_reg = (_each(width, count) for count in (classes + 1, classes * 4))
         if refines:
             # The authors repeat the few values of the first predictions, beside the many features.

@@ -2,7 +2,6 @@
 CVPR 2020): classes from deformable, weighted pooling, and boxes as the mean of what the cells of a region say."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +10,10 @@ from torch.nn import functional as F
 from ...plugins.core.regions import level_of
 from ...plugins.deform_roi_pool.op import deform_roi_pool
 from ..blocks import ConvNorm, Norm, renorm
-from ..proposals import Proposals, suppressed
 from ..regions import RegionFeatures
-from ..two_stage import Stage
-from .bbox import ClassHead
 
 _SHIFT = 0.1  # of a region's sides, for a learned offset of 1
 _SHARPNESS = 12
-_LEAST_SCORE, _MOST_PAIRS, _IOU, _KEPT = 0.03, 3000, 0.5, 125
-"""The pairs of region and class that get a box."""
 
 
 class WeightedPool(nn.Module):
@@ -139,45 +133,3 @@ class DenseBoxHead(nn.Module):
         y = y + height * (torch.arange(rows, device=y.device)[:, None] + 0.5) / rows
         boxes = torch.stack((x - left * width, y - top * height, x + right * width, y + bottom * height), -1)
         return (boxes * inside[..., None]).sum((2, 3)) / (inside.sum((2, 3)) + 1e-5)[..., None]
-
-
-class D2DetRoIHead(nn.Module):
-    """Pyramid levels and proposals to class scores, and to boxes for the best pairs of proposal and class.
-
-    `forward` gives two stages: the `classes` of all regions, and what `DenseBoxHead` says of the regions left after
-    NMS. `decode` gives these as `proposals` (n, m, 4) xyxy px with their `objectness` (n, m), their `boxes`
-    (n, m, 1, 4) and `scores` (n, m, classes), of which one is not 0.
-    """
-
-    def __init__(self, pooled: RegionFeatures, channels: int, classes: int, *, width: int, samples: int) -> None:
-        super().__init__()
-        self.bbox_roi_extractor = DeformableRegions(pooled, channels, width, samples)
-        self.bbox_head = ClassHead(classes, channels, size=pooled.size, width=width, background_first=True)
-        self.D2Det_head = DenseBoxHead(channels, width * 9 // 16)
-        self.features = replace(pooled, size=2 * pooled.size)
-
-    def forward(self, levels: Sequence[Tensor], regions: Tensor, image_size: Tensor) -> list[Stage]:
-        first = Stage(self.bbox_head(self.bbox_roi_extractor(levels, regions)), regions)
-        kept, _ = self._best(first)
-        return [first, Stage(self.D2Det_head(self.features(levels, kept.boxes)), kept.boxes)]
-
-    def decode(self, stages: Sequence[Stage]) -> dict[str, Tensor]:
-        kept, labels = self._best(stages[0])
-        boxes = self.D2Det_head.boxes(stages[1].logits, kept.boxes)
-        is_own = labels[..., None] == torch.arange(self.bbox_head.classes, device=labels.device)
-        scores = kept.scores[..., None] * is_own
-        return {"boxes": boxes[:, :, None], "scores": scores, "proposals": kept.boxes, "objectness": kept.scores}
-
-    def _best(self, stage: Stage) -> tuple[Proposals, Tensor]:
-        """The regions left after NMS among the pairs of region and class, and their labels (n, m)."""
-        is_proposal = (stage.regions > 0).any(-1, keepdim=True)
-        scores = torch.where(is_proposal, self.bbox_head.scores(stage.logits), 0.0).flatten(1)
-        values, pairs = F.pad(scores, (0, _MOST_PAIRS)).topk(_MOST_PAIRS)
-        pairs = pairs.clamp(max=scores.shape[1] - 1)
-        values, labels = torch.where(values > _LEAST_SCORE, values, 0.0), pairs % self.bbox_head.classes
-        regions = stage.regions.gather(1, (pairs // self.bbox_head.classes)[..., None].expand(-1, -1, 4))
-        inclusive = self.features.inclusive
-        kept, places = suppressed(
-            regions, values, labels.to(values.dtype), self.bbox_head.classes, _IOU, _KEPT, inclusive
-        )
-        return kept, labels.gather(1, places)

@@ -2,6 +2,7 @@
 the box."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class _Widened(nn.Module):
 class DoubleHead(BoxHead):
     """Features of regions and of the enlarged ones, (n, k, channels, size, size) each, to class scores and boxes.
 
-    The outputs are those of `BoxHead`.
+    The outputs and the arguments of `boxes` are those of `BoxHead`.
     """
 
     def __init__(
@@ -40,10 +41,9 @@ class DoubleHead(BoxHead):
         size: int = 7,
         width: int = 1024,
         convs: int = 4,
-        stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
-        agnostic: bool = False,
+        **boxes: Any,
     ) -> None:
-        super().__init__(classes, width, width=None, stds=stds, agnostic=agnostic)
+        super().__init__(classes, width, width=None, **boxes)
         self.res_block = _Widened(channels, width)
         blocks = [Bottleneck(width, width // 4, 1, "pytorch", (1, width // 4), None) for _ in range(convs)]
         self.conv_branch = nn.ModuleList(blocks)

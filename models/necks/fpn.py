@@ -1,7 +1,7 @@
 """Feature pyramids: FPN (Lin et al., arXiv 1612.03144), and with a bottom-up path that of PANet (Liu et al., arXiv
 1803.01534)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -76,8 +76,8 @@ class FPN(nn.Module):
         return outputs
 
 
-def from_config(section: Section, trunk: Trunk) -> Neck:
-    """OpenMMLab's FPN and PAFPN."""
+def from_config(section: Section, trunk: Trunk, network: Callable[..., FPN] = FPN) -> Neck:
+    """OpenMMLab's FPN and PAFPN, or another `network` with their keys."""
     count = len(trunk.levels)
     section.same("in_channels", trunk.channels)
     start, end = section.integer("start_level", 0, least=0, most=count - 1), section.integer("end_level", -1, least=-1)
@@ -94,7 +94,7 @@ def from_config(section: Section, trunk: Trunk) -> Neck:
         upsample.fixed(align_corners=False)
     kind = norm and norm.kind
     build = partial(
-        FPN,
+        network,
         trunk.channels[start : end + 1],
         channels,
         levels,

@@ -1,12 +1,20 @@
 """The recursive feature pyramid of DetectoRS (Qiao et al., arXiv 2006.02334, section 3)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..backbones.detectors import read_recursive
+from ..config.parts import Neck, Trunk
+from ..config.section import Section
+from . import fpn
 from .fpn import FPN
+
+_RATES = (1, 3, 6, 1)
 
 
 class _ASPP(nn.Module):
@@ -14,7 +22,7 @@ class _ASPP(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        layers = [nn.Conv2d(channels, channels // 4, 3, 1, rate, rate) for rate in (3, 6)]
+        layers = [nn.Conv2d(channels, channels // 4, 3, 1, rate, rate) for rate in _RATES[1:3]]
         first, last = (nn.Conv2d(channels, channels // 4, 1) for _ in range(2))
         self.aspp = nn.ModuleList([first, *layers, last])
 
@@ -51,3 +59,16 @@ class RFP(FPN):
             share = self.rfp_weight(after).sigmoid()
             fused.append(share * after + (1 - share) * before)
         return fused
+
+
+def from_config(section: Section, trunk: Trunk) -> Neck:
+    """OpenMMLab's RFP, whose backbone also gives the image."""
+    section.same("rfp_steps", 2)
+    section.same("aspp_dilations", _RATES)
+    again = section.section("rfp_backbone") or section.refuse("rfp_backbone", "a dict with its type")
+    neck = fpn.from_config(section, trunk, partial(RFP, again=read_recursive(again)))
+    again.same("rfp_inplanes", neck.channels)
+    section.same("aspp_out_channels", neck.channels // 4)
+    if neck.levels != trunk.levels or len(neck.strides) != len(neck.levels) + 1:
+        section.refuse("num_outs", f"{len(trunk.levels) + 1}, of all levels of the backbone")
+    return replace(neck, levels=(0, *(level + 1 for level in neck.levels)))

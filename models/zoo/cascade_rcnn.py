@@ -1,4 +1,4 @@
-"""Cascade R-CNN (arXiv 1712.00726), and the boxes of HTC (arXiv 1901.07518), whose masks are not read."""
+"""Cascade R-CNN (arXiv 1712.00726), with masks (arXiv 1906.09756), and the boxes of HTC (arXiv 1901.07518)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,9 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from ...deploy.forms import Graph
 from ..backbones.resnet import DCN_C3_C5, R50, R101, X101_32X4D, X101_64X4D
+from ..final import USUAL as FINAL
+from ..final import FinalDetector
 from ..heads.bbox import BoxHead
 from ..heads.cascade import CascadeRoIHead
+from ..heads.mask import MaskHead
+from ..heads.mask_cascade import MaskHeads
 from ..heads.rpn import RPNHead
 from ..proposals import USUAL, ProposalRule
 from ..regions import RegionFeatures
@@ -29,13 +34,20 @@ def build(
     rule: ProposalRule = USUAL,
     neck: Callable[..., nn.Module] = POOLED,
     levels: tuple[int, ...] = (0, 1, 2, 3),
+    masks: bool = False,
 ) -> nn.Module:
-    """A Cascade R-CNN whose three box heads have layers of `width`; `neck` takes these `levels` of the backbone."""
+    """A Cascade R-CNN whose three box heads have layers of `width`; `neck` takes these `levels` of the backbone.
+
+    With `masks` it is a Cascade Mask R-CNN.
+    """
     trunk, features = backbone(), RegionFeatures()
     heads = [BoxHead(classes, channels, size=features.size, width=width, stds=stds, agnostic=True) for stds in _STDS]
     rpn = RPNHead(channels, anchors=ANCHORS, rule=rule)
-    head = CascadeRoIHead(features, heads)
-    return TwoStageDetector(trunk, neck(trunk.channels, channels), rpn, head, levels)
+    parts = trunk, neck(trunk.channels, channels), rpn, CascadeRoIHead(features, heads), levels
+    if not masks:
+        return TwoStageDetector(*parts)
+    final_head = MaskHeads(MaskHead(classes, channels) for _ in heads)
+    return FinalDetector(*parts, final_head=final_head, features=replace(features, size=14))
 
 
 CASCADE_RCNN = replace(
@@ -46,6 +58,17 @@ CASCADE_RCNN = replace(
     build=build,
     classes_key="roi_head.bbox_head.0.fc_cls.weight",
     published=openmmlab("cascade_rcnn", "cascade_rcnn_r50_fpn_1x_coco", "_20200316-3dc56deb", 40.3),
+)
+_MASKS = replace(
+    CASCADE_RCNN,
+    name="cascade_mask_rcnn_r50",
+    paper="arXiv 1906.09756",
+    summary="Cascade R-CNN that finds a mask of each object: ResNet-50",
+    build=partial(build, masks=True),
+    form=Graph(),
+    suppress=replace(CASCADE_RCNN.suppress, max_det=FINAL.count),
+    published=openmmlab("cascade_rcnn", "cascade_mask_rcnn_r50_fpn_1x_coco", "_20200203-9d4dcb24", 41.2),
+    mapping={"^roi_head.mask_head.": "final_head."},
 )
 
 VARIANTS = (
@@ -71,5 +94,19 @@ VARIANTS = (
         "tiny Cascade R-CNN for tests",
         build=SMALL,
     ),
+    _MASKS,
+    *(
+        _MASKS.derive(
+            f"cascade_mask_rcnn_{name}",
+            f"Cascade Mask R-CNN: {words}",
+            openmmlab("cascade_rcnn", f"cascade_mask_rcnn_{name}_fpn_1x_coco", f"_{suffix}", ap),
+            build={"backbone": backbone},
+        )
+        for name, words, suffix, ap, backbone in (
+            ("r101", "ResNet-101", "20200203-befdf6ee", 42.9, R101),
+            ("x101_32x4d", "ResNeXt-101 32x4d", "20200201-0f411b1f", 44.3, X101_32X4D),
+            ("x101_64x4d", "ResNeXt-101 64x4d", "20200203-9a2db89d", 45.3, X101_64X4D),
+        )
+    ),
 )
-ALIASES = {"cascade_rcnn": "cascade_rcnn_r50"}
+ALIASES = {"cascade_rcnn": "cascade_rcnn_r50", "cascade_mask_rcnn": "cascade_mask_rcnn_r50"}

@@ -9,7 +9,9 @@ from torch import nn
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Proposed
 from ..backbones.resnet import DCN_C3_C5, R50, R101, Backbone
-from ..heads.d2det import D2DetRoIHead
+from ..final import FinalRoIHead, FinalRule
+from ..heads.bbox import ClassHead
+from ..heads.d2det import DeformableRegions, DenseBoxHead
 from ..heads.rpn import RPNHead
 from ..proposals import USUAL, ProposalRule
 from ..two_stage import TwoStageDetector
@@ -29,7 +31,13 @@ def build(
     """A D2Det whose second stage has layers of `width`, and `samples` points per side of a bin for the classes."""
     trunk = backbone()
     rpn = RPNHead(channels, anchors=LEGACY_ANCHORS, rule=replace(rule, inclusive=True))
-    head = D2DetRoIHead(LEGACY_FEATURES, channels, classes, width=width, samples=samples)
+    head = FinalRoIHead(
+        DeformableRegions(LEGACY_FEATURES, channels, width, samples),
+        ClassHead(classes, channels, size=LEGACY_FEATURES.size, width=width, background_first=True),
+        replace(LEGACY_FEATURES, size=2 * LEGACY_FEATURES.size),
+        DenseBoxHead(channels, width * 9 // 16),
+        FinalRule(conf=0.03, count=125, inclusive=True),
+    )
     return TwoStageDetector(trunk, POOLED(trunk.channels, channels), rpn, head)
 
 
@@ -43,8 +51,11 @@ _D2DET = replace(
     form=Proposed(clip="none"),
     suppress=Suppress("linear", iou=0.5, floor=1e-3, inclusive=True),
     published=Published(None, 43.7),
-    mapping={"^bbox_roi_extractor.": "roi_head.bbox_roi_extractor."}
-    | {f"^{name}.": f"roi_head.{name}." for name in ("bbox_head", "D2Det_head")},
+    mapping={
+        "^bbox_roi_extractor.": "roi_head.features.",
+        "^bbox_head.": "roi_head.bbox_head.",
+        "^D2Det_head.": "roi_head.final_head.",
+    },
 )
 _R101 = {"backbone": R101, "samples": 1}
 _R101_DCN = {"backbone": partial(R101, deformable=DCN_C3_C5), "samples": 1}

@@ -7,8 +7,8 @@ from torch import nn
 
 from ...deploy.forms import Graph
 from ..backbones.resnet import R50_CAFFE, R101, R101_CAFFE, X101_32X4D, X101_64X4D
-from ..final import USUAL
-from ..heads.mask import MaskedDetector, MaskHead
+from ..final import USUAL, FinalDetector
+from ..heads.mask import MaskHead
 from ..variant import CAFFE_2, RGB, openmmlab
 from . import faster_rcnn
 
@@ -16,14 +16,14 @@ from . import faster_rcnn
 def build(classes: int, *, channels: int = 256, **others: Any) -> nn.Module:
     """A Mask R-CNN; `others` are Faster R-CNN's."""
     boxes = faster_rcnn.build(classes, channels=channels, **others)
-    return MaskedDetector(
+    return FinalDetector(
         *(boxes.backbone, boxes.neck, boxes.rpn_head, boxes.roi_head),
-        mask_head=MaskHead(classes, channels),
+        final_head=MaskHead(classes, channels),
         features=replace(boxes.roi_head.features, size=14),
     )
 
 
-_MASK = replace(
+MASK_RCNN = replace(
     faster_rcnn.FASTER_RCNN,
     name="mask_rcnn_r50",
     paper="arXiv 1703.06870",
@@ -32,13 +32,13 @@ _MASK = replace(
     form=Graph(),
     suppress=replace(faster_rcnn.FASTER_RCNN.suppress, max_det=USUAL.count),
     published=openmmlab("mask_rcnn", "mask_rcnn_r50_fpn_1x_coco", "_20200205-d4b0c5d6", 38.2),
-    mapping={"^roi_head.mask_head.": "mask_head."},
+    mapping={"^roi_head.mask_head.": "final_head."},
 )
 
 VARIANTS = (
-    _MASK,
+    MASK_RCNN,
     *(
-        _MASK.derive(
+        MASK_RCNN.derive(
             f"mask_rcnn_{name}",
             f"Mask R-CNN: {words}",
             openmmlab("mask_rcnn", f"mask_rcnn_{stem}_coco", suffix, ap),

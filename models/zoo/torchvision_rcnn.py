@@ -13,12 +13,14 @@ from ...deploy.forms import Graph
 from ..anchors import FittedAnchors
 from ..backbones.resnet import R50, Backbone
 from ..final import USUAL as FINAL
+from ..final import FinalDetector
 from ..heads.bbox import BoxHead
-from ..heads.mask import MaskedDetector, MaskHead
+from ..heads.mask import KeypointMapHead, MaskHead
 from ..heads.rpn import RPNHead
 from ..labels import COCO_IDS
 from ..proposals import USUAL, ProposalRule
 from ..regions import RegionFeatures
+from ..skeletons import COCO_PERSON
 from ..two_stage import RoIHead, TwoStageDetector
 from ..variant import RGB, Published
 from .faster_rcnn import FASTER_RCNN, POOLED, SMALL
@@ -37,12 +39,14 @@ def build(
     rule: ProposalRule = USUAL,
     second: bool = False,
     masks: bool = False,
+    keypoints: int = 0,
+    map_width: int = 512,
 ) -> nn.Module:
-    """torchvision's Faster R-CNN, or with `masks` its Mask R-CNN.
+    """torchvision's Faster R-CNN, or with `masks` its Mask R-CNN, or with a number of `keypoints` its Keypoint R-CNN.
 
     The `second` version has norms in its neck, and more convolutions in its heads.
     """
-    body = trunk(backbone, frozen=not second and classes == len(LABELS))
+    body = trunk(backbone, frozen=not second and classes == (1 if keypoints else len(LABELS)))
     norm = "bn" if second else None
     features = RegionFeatures(sampling=2, aligned=False)
     depth, convs = (1, 4) if second else (2, 0)
@@ -53,10 +57,14 @@ def build(
         RPNHead(channels, anchors=ANCHORS, rule=rule, depth=2 if second else 1),
         RoIHead(features, head),
     )
-    if not masks:
+    if not masks and not keypoints:
         return TwoStageDetector(*parts)
-    mask_head = MaskHead(classes, channels, normed=second, background_first=True)
-    return MaskedDetector(*parts, mask_head=mask_head, features=replace(features, size=14))
+    final_head = (
+        MaskHead(classes, channels, normed=second, background_first=True)
+        if masks
+        else KeypointMapHead(keypoints, channels, width=map_width)
+    )
+    return FinalDetector(*parts, final_head=final_head, features=replace(features, size=14))
 
 
 _RPN = {
@@ -106,19 +114,19 @@ _FASTER = replace(
 )
 
 _MASKS = {
-    "^roi_heads.mask_predictor.conv5_mask.": "mask_head.upsample.",
-    "^roi_heads.mask_predictor.mask_fcn_logits.": "mask_head.conv_logits.",
+    "^roi_heads.mask_predictor.conv5_mask.": "final_head.upsample.",
+    "^roi_heads.mask_predictor.mask_fcn_logits.": "final_head.conv_logits.",
 }
 FIRST_MASKS = {
     **FIRST,
-    **{f"^roi_heads.mask_head.{i}.0.": f"mask_head.convs.{i}.conv." for i in range(4)},
-    **{f"^roi_heads.mask_head.mask_fcn{i + 1}.": f"mask_head.convs.{i}.conv." for i in range(4)},  # before 0.13
+    **{f"^roi_heads.mask_head.{i}.0.": f"final_head.convs.{i}.conv." for i in range(4)},
+    **{f"^roi_heads.mask_head.mask_fcn{i + 1}.": f"final_head.convs.{i}.conv." for i in range(4)},  # before 0.13
     **_MASKS,
 }
 SECOND_MASKS = {
     **SECOND,
     **{
-        f"^roi_heads.mask_head.{i}.{j}.": f"mask_head.convs.{i}.{part}."
+        f"^roi_heads.mask_head.{i}.{j}.": f"final_head.convs.{i}.{part}."
         for i in range(4)
         for j, part in enumerate(("conv", "bn"))
     },
@@ -134,6 +142,21 @@ _MASK = replace(
     suppress=replace(_FASTER.suppress, max_det=FINAL.count),
     published=Published("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 37.9),
     mapping=FIRST_MASKS,
+)
+_KEYPOINTS = replace(
+    _MASK,
+    name="keypoint_rcnn_r50_torchvision",
+    summary="Keypoint R-CNN of torchvision, for the keypoints of people: ResNet-50",
+    build=partial(build, keypoints=len(COCO_PERSON.keypoints)),
+    form=Graph(),
+    labels=("person",),
+    skeleton=COCO_PERSON,
+    published=Published("https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth", 54.6),
+    mapping={
+        **FIRST,
+        **{f"^roi_heads.keypoint_head.{2 * i}.": f"final_head.convs.{i}.conv." for i in range(8)},
+        "^roi_heads.keypoint_predictor.kps_score_lowres.": "final_head.upsample.",
+    },
 )
 
 VARIANTS = (
@@ -155,5 +178,11 @@ VARIANTS = (
         mapping=SECOND_MASKS,
     ),
     _MASK.derive("mask_rcnn_torchvision_test", "tiny Mask R-CNN of torchvision for tests", build=SMALL),
+    _KEYPOINTS,
+    _KEYPOINTS.derive(
+        "keypoint_rcnn_torchvision_test",
+        "tiny Keypoint R-CNN of torchvision for tests",
+        build={**SMALL, "map_width": 32},
+    ),
 )
 ALIASES: dict[str, str] = {}

@@ -14,6 +14,7 @@
 
 #include "abi.h"
 #include "ops.h"  // made by CMake: every folder's kernel.h, and AllOps
+#include "ort_calls.h"
 #include "run.h"
 
 #ifdef DETFORGE_CUDA
@@ -31,16 +32,6 @@ constexpr ONNXTensorElementDataType onnx_type(DType dtype) {
                                    : ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
 }
 
-// Calls a function of ONNX Runtime that returns a status, and throws when that is an error.
-template <class Function, class... Args>
-void invoke(const OrtApi* api, const Function& function, Args... args) {
-    OrtStatus* status = function(api, args...);
-    if (status == nullptr) return;
-    const std::string message = GetErrorMessage(api, status);
-    ReleaseStatus(api, status);
-    throw std::runtime_error(message);
-}
-
 // Calls a function that may throw, at a boundary that may not.
 template <class Body>
 OrtStatus* guarded(const OrtApi* api, const char* op, const Body& body) {
@@ -51,22 +42,6 @@ OrtStatus* guarded(const OrtApi* api, const char* op, const Body& body) {
         return CreateStatus(api, ORT_FAIL, (std::string(op) + ": " + error.what()).c_str());
     }
 }
-
-// An object that ONNX Runtime made for us, released at the end.
-template <class T, const auto& kRelease>
-class Owned {
-  public:
-    explicit Owned(const OrtApi* api) : api_(api) {}
-    Owned(const Owned&) = delete;
-    ~Owned() { kRelease(api_, object_); }
-
-    T** out() { return &object_; }
-    T* get() const { return object_; }
-
-  private:
-    const OrtApi* api_;
-    T* object_ = nullptr;
-};
 
 // One run of a kernel, and where its memory comes from.
 struct Run {

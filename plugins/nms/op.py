@@ -25,15 +25,15 @@ def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: Tensor, classes: int
     """
     rows = scores.new_zeros((*scores.shape, 2))
     for image in range(len(boxes)):
-        order = scores[image].argsort(descending=True, stable=True)
-        kept: list[int] = []
-        for i in order[scores[image][order] > 0].tolist():
-            if len(kept) == limit:
+        left = scores[image].argsort(descending=True, stable=True)
+        left = left[scores[image][left] > 0]
+        for row in rows[image, :limit]:
+            if not len(left):
                 break
-            rivals = [j for j in kept if labels[image, j] == labels[image, i]]
-            if not (_iou(boxes[image, i], boxes[image, rivals]) > iou).any():
-                rows[image, len(kept)] = torch.stack((scores[image, i], scores.new_tensor(i)))
-                kept.append(i)
+            best, left = left[0], left[1:]
+            row[0], row[1] = scores[image, best], best
+            overlaps = _iou(boxes[image, best], boxes[image, left]) > iou
+            left = left[~overlaps | (labels[image, left] != labels[image, best])]
     return rows
 
 

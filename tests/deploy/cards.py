@@ -29,6 +29,7 @@ from detforge.deploy.forms import (
     Roots,
     Rotated,
     Simcc,
+    Surface,
     Tags,
     Vectors,
     Votes,
@@ -37,6 +38,7 @@ from detforge.deploy.inputs.cover import Cover
 from detforge.deploy.inputs.crop import Crop
 from detforge.deploy.inputs.network_inputs import ImageInput, PoseInput, SizeInput
 from detforge.deploy.inputs.resize import Pad, Resize
+from detforge.deploy.inputs.zoom import Zoom
 
 PLACE = Resize((800, 1333), "edges", pad=Pad(multiple=32))
 CARD = Card(
@@ -89,6 +91,11 @@ CARDS = [
     replace(CARD, form=Vectors(Solid((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0), ((0.0, 0.0, 1.0),), "m"), weighted=False)),
     replace(CARD, form=Dense((4, 8), levels_together=True, unpadded=True), suppress=Suppress("covered", iou=0.3)),
     replace(CARD, form=Centres(flip=True, scored_by="peak"), skeleton=SKELETON, labels=("person",)),
+    replace(
+        CARD,
+        inputs=(replace(CARD.input, place=Zoom((256, 256), enlarge=(1.5, 1.5))),),
+        form=Surface(Solid((-1.0, -1.0, -2.0), (1.0, 1.0, 2.0))),
+    ),
     CROPS,
     *(
         replace(CROPS, form=form)

@@ -15,6 +15,7 @@ import numpy as np
 Random = np.random.Generator
 
 HOSTILE = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e9, -3e9, 1e-40, 0.0, -1.0, -0.5], np.float32)
+PASTES = "exact whole cells other".split()
 METHODS = "argmax quarter parabola paraboloid dark udp megvii second_peak gaussfit integral".split()
 
 
@@ -176,6 +177,25 @@ def vote_peaks(rng: Random) -> tuple[Any, ...]:
     return values(rng, n, k, h, w), values(rng, n, k, 2, h, w), float(rng.choice([1e-3, 4, 1024]))
 
 
+def region_peaks(rng: Random) -> tuple[Any, ...]:
+    n, k, h, w = maps_shape(rng)
+    sizes = rng.integers(1, 60, (n, 2)) if rng.random() < 0.9 else rng.integers(-1, 2**62, (n + 1, 2))
+    return values(rng, n, k, h, w), sizes
+
+
+def paste_mask(rng: Random) -> tuple[Any, ...]:
+    image, paste = tuple(rng.integers(0, 90, 2).tolist()), str(rng.choice(PASTES, p=[0.32, 0.32, 0.32, 0.04]))
+    box = rng.uniform(-40, 120, 4).astype(np.float32) if rng.random() < 0.7 else values(rng, 4)
+    return values(rng, size(rng, 30), size(rng, 30)), box, image, paste
+
+
+def run_text(rng: Random) -> tuple[Any, ...]:
+    h, w, top, left = rng.integers(0, 30, 4).tolist()
+    spare = rng.integers(0 if rng.random() < 0.9 else -5, 9, 2)
+    image = (int(left + w + spare[0]), int(top + h + spare[1]))
+    return (rng.random((h, w)) < rng.choice([0, 0.1, 0.5, 1])).astype(np.uint8), (top, left), image
+
+
 def bin_peaks(rng: Random) -> tuple[Any, ...]:
     return values(rng, size(rng, 30), size(rng, 90)), None if rng.random() < 0.5 else odd(rng)
 
@@ -251,7 +271,7 @@ def group_parts(rng: Random) -> tuple[Any, ...]:
 
     given = [one() for _ in range(rng.integers(1, 3))]
     numbers = int(rng.choice([1, 3, 30])), float(rng.choice([0.1, 1.0])), number(rng)
-    return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers
+    return given, ends, tuple(rng.integers(1, 40, 2).tolist()), stride, *numbers, int(rng.integers(0, 4))
 
 
 def group_composite(rng: Random) -> tuple[Any, ...]:
@@ -295,7 +315,10 @@ CASES: dict[str, Callable[[Random], tuple[Any, ...]]] = {
             heatmap_peaks,
             offset_peaks,
             vote_peaks,
+            region_peaks,
             bin_peaks,
+            paste_mask,
+            run_text,
         ),
         *(
             average_views,

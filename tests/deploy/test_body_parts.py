@@ -39,10 +39,11 @@ def runs(args: dict[str, Any]) -> list[Run]:
     return made
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", CASES)
-def test_people_equal_the_reference(name: str) -> None:
+def test_people_equal_the_reference(name: str, threads: int) -> None:
     args, out = CASES[name]["args"], CASES[name]["out"]
-    points, scores, totals = FORM.group(runs(args), (args["H"], args["W"]), COCO_PERSON)
+    points, scores, totals = FORM.group(runs(args), (args["H"], args["W"]), COCO_PERSON, threads)
     np.testing.assert_allclose(points, out["keypoints"], atol=1e-4)
     np.testing.assert_allclose(scores, out["keypoint_scores"], atol=1e-6)
     np.testing.assert_allclose(1 - 1 / totals, out["scores"], atol=1e-6)

@@ -39,6 +39,23 @@ def test_each_box_is_the_weighted_mean_of_its_class(kind):
         np.testing.assert_allclose(box, expected, atol=1e-4)
 
 
+def test_boxes_of_one_object_are_averaged():
+    draw = np.random.default_rng(1)
+    low = draw.uniform(0, 20, (60, 2))
+    boxes = np.column_stack((low, low + draw.uniform(20, 40, (60, 2)))).astype(np.float32)
+    scores, labels = draw.uniform(0.2, 1, 60).astype(np.float32), draw.integers(0, 2, 60)
+    found, rule = detections(boxes, scores, labels), Suppress("average", conf=0.1, iou=0.3)
+    still, voted = suppress(found, replace(rule, kind="hard")), suppress(found, rule)
+    assert voted.scores.tolist() == still.scores.tolist()
+    moved = 0
+    for box, kept, label in zip(voted.boxes, still.boxes, still.labels, strict=True):
+        near = [i for i in range(60) if labels[i] == label and iou(kept.astype(float), boxes[i].astype(float)) >= 0.5]
+        np.testing.assert_allclose(box, np.average(boxes[near], 0, scores[near]), atol=1e-4)
+        moved += len(near) > 1
+    assert moved >= 2
+
+
 def test_nothing_is_left_to_vote():
     empty = detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
     assert len(suppress(empty, Suppress(voting=True))) == 0
+    assert len(suppress(empty, Suppress("average"))) == 0

@@ -35,14 +35,17 @@ def with_new_parts() -> Iterator[str]:
             seen |= parts
 
 
+# Random weights make flat maps of a grid's points: rounding moves their maxima far away.
+PRECISION = {"grid_rcnn_test": "fp32"}
+FREE = ("faster_rcnn_test", "fp32")
 CASES = [
     pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
-    for case in [*((name, "fp16") for name in with_new_parts()), ("faster_rcnn_test", "fp32")]
+    for case in [*((name, PRECISION.get(name, "fp16")) for name in with_new_parts()), FREE]
 ]
 # px, score, and the share that must be found again; half precision rounds otherwise in a batch
 NEAR = {"fp32": (1e-2, 5e-5, 1), "fp16": (1, 0.02, 0.98)}
 # SpineNet is sixty layers deep: half precision rounds as often, and random boxes suppress others than before.
-LEAST = {"spinenet_test": 0.95, "cascade_rcnn_test": 0.97}
+LEAST = {"spinenet_test": 0.95, "cascade_rcnn_test": 0.97, "faster_rcnn_c4_test": 0.97}
 # Soft-NMS carries the difference of a box on to the scores of its neighbours. Where one of two nearly equal boxes that
 # stay, of one proposal or with other visible parts, gives way to a third, the other one is taken for its partner.
 SHIFT = {"d2det_test": 0.05, "crowddet_test": 0.2, "paired_boxes_test": 0.05}
@@ -69,7 +72,7 @@ def exported(request, tmp_path_factory) -> Exported:
         name,
         checkpoint=str(folder / "weights.pth"),
         precision=precision,
-        imgsz=None if precision == "fp32" else small_canvas(VARIANTS[name].input.place),
+        imgsz=None if request.param == FREE else small_canvas(VARIANTS[name].input.place),
         output=folder / "model.onnx",
     )
     place = report.card.input.place

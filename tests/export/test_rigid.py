@@ -27,6 +27,14 @@ def pvnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.path
 
 
+@pytest.fixture(scope="module")
+def cdpn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    report = export("cdpn_test", checkpoint="random", output=tmp_path_factory.mktemp("rigid") / "cdpn.onnx")
+    assert report.comparison is not None
+    assert report.comparison.problem is None
+    return report.path
+
+
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two pictures of scene 48, and a third whose name is no number."""
@@ -73,6 +81,37 @@ def test_results_for_bop(pvnet: Path, pictures: Path, capsys: pytest.CaptureFixt
         np.testing.assert_allclose([*map(float, row["t"].split())], record["translation"], atol=1e-3)
     line = Path("out/labels/000003.txt").read_text().split()
     assert len(line) == 5 + 3 * 5 + 12
+
+
+def test_boxes_get_poses(cdpn: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    boxes = [{"image": "000003.png", "bbox": box, "score": 0.5} for box in ([20, 30, 60, 50], [-30, 10, 90, 40])]
+    Path("boxes.json").write_text(json.dumps(boxes))
+    given = [str(pictures / "000003.png"), "--model", str(cdpn), "--boxes", "boxes.json", "--json", "found.json"]
+    assert detinfer([*given, "--no-save"]) == 2
+    assert "cdpn_test finds poses in space; give the camera with --camera FILE" in capsys.readouterr().err
+    assert detinfer([*given, "--camera", "camera.json", "--save-bop", "bop.csv", "--out", "out"]) == 0
+    records = json.loads(Path("found.json").read_text())
+    image = cv2.imread(str(pictures / "000003.png"))
+    found = load(cdpn)(image, [[20, 30, 80, 80], [-30, 10, 60, 50]], [0.5, 0.5], camera=K)
+    assert found.rigid_poses.shape == (2, 3, 4)
+    for record, pose, score in zip(records, found.rigid_poses, found.scores, strict=True):
+        if np.isnan(pose).any():
+            assert (record["rotation"], score) == (None, 0)
+        else:
+            np.testing.assert_allclose(record["rotation"], pose[:, :3], atol=1e-5)
+    command = [
+        "--model",
+        str(cdpn),
+        "--images",
+        str(pictures),
+        "--duration",
+        "0.05",
+        "--warmup",
+        "0",
+        "--json",
+        "b.json",
+    ]
+    assert detbench(command) == 0
 
 
 @pytest.mark.parametrize(

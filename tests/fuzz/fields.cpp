@@ -60,15 +60,21 @@ std::vector<MapRun> runs_of(Draw& draw, const std::vector<float>& values, size_t
 }
 
 // What is filled is what each pixel is alone, and what is not has nothing near it.
-void check_filled(EnlargedMaps& maps, ptrdiff_t map, float least) {
-    constexpr ptrdiff_t run = EnlargedMaps::run, reach = 2;
-    std::vector<float> values;
-    const std::vector<uint8_t> filled = maps.fill(map, least, reach, values);
-    const ptrdiff_t count = (maps.w + run - 1) / run;
+void check_filled(const EnlargedMaps& maps, ptrdiff_t map, float least) {
+    constexpr ptrdiff_t reach = 2;
+    FilledMap own_map;
+    maps.fill(map, least, reach, own_map);
+    std::vector<uint8_t> filled(maps.h * maps.w);
+    for (ptrdiff_t y = 0; y < maps.h; ++y) {
+        own_map.each_part(y, [&](ptrdiff_t start, ptrdiff_t size) {
+            require(start >= 0 && size > 0 && start + size <= maps.w, "parts are on the map");
+            std::fill_n(&filled[y * maps.w + start], size, uint8_t(1));
+        });
+    }
     for (ptrdiff_t y = 0; y < maps.h; ++y) {
         for (ptrdiff_t x = 0; x < maps.w; ++x) {
-            const float alone = maps.at(map, y, x), own = values[y * maps.w + x];
-            if (filled[y * count + x / run]) {
+            const float alone = maps.at(map, y, x), own = own_map.values[y * maps.w + x];
+            if (filled[y * maps.w + x]) {
                 // Sums in another order, of values whose signs may differ.
                 const bool comparable = std::abs(alone) < 1e3f && std::abs(own) < 1e3f;
                 require(!comparable || std::abs(own - alone) < 1e-2f, "filled pixels are those of the map");
@@ -78,7 +84,7 @@ void check_filled(EnlargedMaps& maps, ptrdiff_t map, float least) {
             if (!(alone >= least)) continue;
             for (ptrdiff_t v = std::max<ptrdiff_t>(y - reach, 0); v <= std::min(y + reach, maps.h - 1); ++v) {
                 for (ptrdiff_t u = std::max<ptrdiff_t>(x - reach, 0); u <= std::min(x + reach, maps.w - 1); ++u) {
-                    require(filled[v * count + u / run], "what is around a high pixel is filled");
+                    require(filled[v * maps.w + u], "what is around a high pixel is filled");
                 }
             }
         }
@@ -91,11 +97,11 @@ void parts(Draw& draw) {
     const Limbs limbs = limbs_of(draw, keypoints);
     const size_t maps = limbs.size() + keypoints;
     const std::vector<float> values = draw.values<float>(maps * h * w, draw.pick({0.f, -0.2f}), draw.pick({1.f, 0.12f}));
-    EnlargedMaps enlarged(runs_of(draw, values, maps, h, w, stride), stride, draw.whole(1, 40), draw.whole(1, 60));
+    const EnlargedMaps enlarged(runs_of(draw, values, maps, h, w, stride), stride, draw.whole(1, 40), draw.whole(1, 60));
     const PartRules rules{limbs, keypoints, draw.pick<size_t>({1, 5, 100}), draw.pick({0.1f, 0.5f}), draw.pick({0.1f, 0.f})};
     check_filled(enlarged, draw.whole(0, maps - 1), rules.least_peak);
     PartGrouping grouping(enlarged, rules);
-    for (const PartPerson& person : grouping()) {
+    for (const PartPerson& person : grouping(draw.whole(1, 2))) {
         require(person.parts.size() == static_cast<size_t>(keypoints), "a person has every keypoint, found or missing");
         require(person.count >= 2, "a person has two keypoints");
         for (const PartOf& part : person.parts) require_on(grouping.joint(part.peak), enlarged.h, enlarged.w);

@@ -6,6 +6,7 @@
 #include "../../deploy/native/heatmap.h"
 #include "../../deploy/native/mirror.h"
 #include "../../deploy/native/offsets.h"
+#include "../../deploy/native/region_peaks.h"
 #include "../../deploy/native/simcc.h"
 #include "fuzz.h"
 
@@ -114,6 +115,36 @@ void from_offsets(Draw& draw) {
     require(std::abs(at(smooth, x, y) - expected) < 1e-4, "a map is smoothed as its pixels are");
 }
 
+void from_regions(Draw& draw) {
+    const Maps maps(draw, 2);
+    const ptrdiff_t h = draw.whole(1, 60), w = draw.whole(1, 60);
+    RegionPeaks peak_of(maps.h, maps.w, h, w);
+    for (const ptrdiff_t i : {0, 1}) {
+        const Map map = maps.nth(i);
+        const Peak peak = peak_of(map);
+        check_numbers(peak);
+        require(is_in({nullptr, h, w}, peak, 0), "the peak of a region is in it");
+        if (!are_moderate(maps.values)) continue;
+        const auto value = [&](ptrdiff_t y, ptrdiff_t x) {
+            const double down = (y + 0.5) * map.h / h - 0.5, right = (x + 0.5) * map.w / w - 0.5;
+            double sum = 0;
+            float below[4], beside[4];
+            cubic_weights(static_cast<float>(down - std::floor(down)), below);
+            cubic_weights(static_cast<float>(right - std::floor(right)), beside);
+            for (ptrdiff_t j = 0; j < 16; ++j) {
+                const auto v = std::clamp<ptrdiff_t>(std::lround(std::floor(down)) + j / 4 - 1, 0, map.h - 1);
+                const auto u = std::clamp<ptrdiff_t>(std::lround(std::floor(right)) + j % 4 - 1, 0, map.w - 1);
+                sum += double(below[j / 4]) * beside[j % 4] * map.values[v * map.w + u];
+            }
+            return sum;
+        };
+        double most = -1e9;
+        for (ptrdiff_t j = 0; j < h * w; ++j) most = std::max(most, value(j / w, j % w));
+        require(std::abs(value(std::lround(peak.y), std::lround(peak.x)) - most) < 1e-4, "no pixel of a region is higher");
+        require(std::abs(peak.value - most) < 1e-4, "a peak has its value");
+    }
+}
+
 void from_bins(Draw& draw) {
     const std::vector<float> bins = draw.values<float>(draw.whole(1, 90), draw.pick({0.f, -1.f}), 1);
     const ptrdiff_t count = static_cast<ptrdiff_t>(bins.size());
@@ -144,6 +175,6 @@ void from_views(Draw& draw) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    draw.pick({from_heatmap, from_heatmap, from_offsets, from_bins, from_views})(draw);
+    draw.pick({from_heatmap, from_heatmap, from_offsets, from_regions, from_bins, from_views})(draw);
     return 0;
 }

@@ -1,9 +1,11 @@
-// The overlap and suppression of polygons, and the growth of regions, against plain definitions of them.
+// The overlap and suppression of polygons, the growth of regions, and masks, against plain definitions of them.
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "../../deploy/native/grow.h"
+#include "../../deploy/native/masks.h"
 #include "../../deploy/native/polygons.h"
 #include "fuzz.h"
 
@@ -154,10 +156,48 @@ void growth(Draw& draw) {
     }
 }
 
+// What a reader of COCO's run lengths makes of a text.
+std::vector<uint8_t> pixels_of(const std::string& text, ptrdiff_t height, ptrdiff_t width) {
+    std::vector<ptrdiff_t> runs;
+    for (size_t at = 0; at < text.size();) {
+        int64_t value = 0;
+        int shift = 0, bits = 32;
+        while (bits & 32) {
+            bits = text[at++] - 48;
+            value |= int64_t(bits & 31) << shift;
+            shift += 5;
+        }
+        if (bits & 16) value -= int64_t(1) << shift;
+        if (runs.size() > 2) value += runs[runs.size() - 2];
+        runs.push_back(value);
+    }
+    std::vector<uint8_t> columns, rows(height * width);
+    for (size_t i = 0; i < runs.size(); ++i) columns.insert(columns.end(), runs[i], i % 2);
+    require(columns.size() == rows.size(), "runs have as many pixels as the image");
+    for (ptrdiff_t i = 0; i < height * width; ++i) rows[i] = columns[i % width * height + i / width];
+    return rows;
+}
+
+void masks(Draw& draw) {
+    const ptrdiff_t h = draw.whole(1, 9), w = draw.whole(1, 9), height = draw.whole(0, 40), width = draw.whole(0, 40);
+    const std::vector<float> mask = draw.values<float>(h * w, 0, 1), box = draw.values<float>(4, -20, 60);
+    const auto rule = draw.pick({Paste::exact, Paste::whole, Paste::cells});
+    const PixelCells across(rule, box[0], box[2], width, w), down(rule, box[1], box[3], height, h);
+    std::vector<uint8_t> part(down.count() * across.count()), whole(height * width);
+    paste(mask.data(), h, w, down, across, part.data());
+    for (ptrdiff_t y = 0; y < down.count(); ++y) {
+        for (ptrdiff_t x = 0; x < across.count(); ++x) {
+            whole[(down.first + y) * width + across.first + x] = part[y * across.count() + x];
+        }
+    }
+    const std::string text = run_text(part.data(), down.count(), across.count(), down.first, across.first, height, width);
+    require(pixels_of(text, height, width) == whole, "run lengths give the mask back");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    draw.pick({overlap, overlap, hard, merged, growth})(draw);
+    draw.pick({overlap, overlap, hard, merged, growth, masks})(draw);
     return 0;
 }

@@ -56,8 +56,8 @@ class Case:
     `offset` (top, left) where its first pixel lies.
     Detections are `boxes` (n, 4) xyxy px of that image, `scores` (n,), `labels` (n,) and maybe `keypoints` (n, k, 2) xy
     px. With `flip` they are those of the image and its mirror image together. A two-stage network has `proposals`
-    (k, 4) xyxy px. One that finds masks has `masks` (n, s, s) over the boxes, one that reads text `curves` (n, 16) xy
-    px and `symbols` (n, s).
+    (k, 4) xyxy px. One that finds masks has `masks` (n, s, s) over the boxes, one that finds keypoints in maps has the
+    `keypoint_scores` (n, k) of these.
     """
 
     image: NDArray[np.float32]
@@ -71,6 +71,7 @@ class Case:
     flip: bool = False
     proposals: NDArray[np.float32] | None = None
     masks: NDArray[np.float32] | None = None
+    keypoint_scores: NDArray[np.float32] | None = None
     curves: NDArray[np.float32] | None = None
     symbols: NDArray[np.int16] | None = None
 
@@ -258,8 +259,9 @@ def _case(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ca
     top, left = case.get("offset", (0, 0))
     image[0, :, top : top + height, left : left + width] = picture(height, width, case["seed"])
     found = (arrays.get(f"{tag}/{name}") for name in ("boxes", "scores", "labels", "keypoints"))
-    more = (arrays.get(f"{tag}/{name}") for name in ("proposals", "masks", "curves", "symbols"))
-    return Case(image, (height, width), (top, left), _raw(tag, case, arrays), *found, case.get("flip", False), *more)
+    others = (arrays.get(f"{tag}/{name}") for name in ("proposals", "masks", "keypoint_scores", "curves", "symbols"))
+    raw = _raw(tag, case, arrays)
+    return Case(image, (height, width), (top, left), raw, *found, case.get("flip", False), *others)
 
 
 def _raw(tag: str, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Sample]:

@@ -35,6 +35,12 @@ OPERATORS = {
     "d2det": ("ops_d2det", ["awpool", "d2det_dense_avg"]),
     "double_head": ("ops_twostage", [f"double_head_mode{mode}" for mode in (2, 3)]),
     "visible_nms": ("ops_twostage", [f"r2nms_{scene}_{iou}" for scene in (0, 1) for iou in (0.3, 0.5)]),
+    "fitness": ("ops_nms_variants", ["fitness_score"]),
+    "em_merger": (
+        "ops_em_merger",
+        [f"em_merge_{scene}" for scene in range(4)]
+        + [f"mog_collapse_{scene}_{k}" for scene in range(4) for k in (0, 1)],
+    ),
     "border_align": ("ops_border", [f"border_align_{i}" for i in range(3)]),
     "nms": ("ops_mmcv", ["nms_0.3_0", "nms_0.5_0", "nms_0.7_0", "batched_nms", "batched_nms_max"]),
     "soft_nms": (
@@ -59,6 +65,14 @@ OPERATORS = {
     "line_votes": (
         "ops_pvnet",
         ["v3_128_max100", "v3_256_all", "v3_64_thr999", "voting_distribution", "degenerate_hypotheses"],
+    ),
+    "surface": (
+        "ops_cdpn_g2l",
+        [
+            "cdpn_decode_0",
+            "cdpn_decode_1",
+            *(f"cdpn_zoom_{at}" for at in ("inside", "left_top", "right_bottom", "big")),
+        ],
     ),
     "weighted_pnp": ("ops_pvnet", [f"uncertainty_pnp_{i}" for i in range(3)]),
     "pnp": (
@@ -179,14 +193,17 @@ WHOLE = (
 
 
 SLOW = (
-    *(f"faster_rcnn_{on}" for on in ("r50_caffe", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")),
-    *(f"faster_rcnn_{on}" for on in ("x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
+    *(
+        f"faster_rcnn_{on}"
+        for on in ("r50_caffe", "r50_caffe_c4", "r50_dcn", "r50_dcnv2", "r50_dcnv2_g4", "r50_softnms")
+    ),
+    *(f"faster_rcnn_{on}" for on in ("r50_caffe_c4", "x101_32x4d", "r2_101", "r50_regnet", "hrnet_w32")),
     *("cascade_rcnn_r50_dcn", "htc_nosem_r50"),
     "cornernet_hg104",
     "centripetalnet_hg104",
     "pisa_faster_r50",
     *("ga_faster_r50", "sabl_faster_r50", "sabl_cascade_r50"),
-    "d2det_r50",
+    *("d2det_r50", "grid_rcnn_r50", "hitdet"),
     "crowddet_r50",
     "double_head_ext_r50",
 )

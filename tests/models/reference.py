@@ -21,15 +21,17 @@ from detforge.deploy.contract.port import Arrays
 from detforge.deploy.inputs.resize import Resize
 from detforge.deploy.results.instances import Instances
 from detforge.models.checkpoint import Checkpoint, load_variant
+from detforge.models.final import FinalRoIHead
 from detforge.models.heads.asff import ASFFHead
 from detforge.models.heads.associative import AssociativeHead
 from detforge.models.heads.center import CenterHead
 from detforge.models.heads.center_pose import CenterPoseHead
 from detforge.models.heads.corner import CornerHead
 from detforge.models.heads.crowd import CrowdHead
-from detforge.models.heads.d2det import D2DetRoIHead
+from detforge.models.heads.d2det import DenseBoxHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
+from detforge.models.heads.grid import GridHead
 from detforge.models.heads.guided import GuidedRetinaHead
 from detforge.models.heads.guided_rpn import GuidedRPNHead
 from detforge.models.heads.heatmap import HeatmapHead
@@ -154,8 +156,8 @@ def _(head: CellHead, card: Card) -> Card:
 
 
 @reference_card.register
-def _(head: D2DetRoIHead, card: Card) -> Card:
-    return replace(card, suppress=replace(card.suppress, conf=0.03))
+def _(head: FinalRoIHead, card: Card) -> Card:
+    return replace(card, suppress=replace(card.suppress, conf=head.rule.conf))
 
 
 @reference_card.register
@@ -220,10 +222,22 @@ def stage_outputs(head: nn.Module, stages: Sequence[Stage], samples: Samples) ->
 
 
 @stage_outputs.register
-def _(head: D2DetRoIHead, stages: Sequence[Stage], samples: Samples) -> Outputs:
+def _(head: FinalRoIHead, stages: Sequence[Stage], samples: Samples) -> Outputs:
+    """The last stage's under names of their own."""
+    scores, boxes = ({name: x[0] for name, x in stage.logits.items()} for stage in stages)
+    return {"roi0": head_outputs(head.bbox_head, scores, samples), **head_outputs(head.final_head, boxes, samples)}
+
+
+@head_outputs.register
+def _(head: DenseBoxHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
     """The pooled features are in the scores."""
-    scores, boxes = ([x[0] for x in stage.logits.values()] for stage in stages)
-    return {"roi0": scores, "d2det": boxes, "bbox_roi_feats": None}
+    return {"d2det": [given["sides"], given["inside"]], "bbox_roi_feats": None}
+
+
+@head_outputs.register
+def _(head: GridHead, given: dict[str, Tensor], samples: Samples) -> Outputs:
+    """The heatmaps, which differ in training alone."""
+    return {"grid": dict.fromkeys(("fused", "unfused"), given["points"])}
 
 
 @head_outputs.register

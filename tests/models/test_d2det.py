@@ -1,14 +1,14 @@
 """The parts of D2Det's second stage, against its authors' numbers and its definition."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from golden.reader import load_ops
 from torch.nn import functional as F
 
-from detforge.models.heads.d2det import D2DetRoIHead, DenseBoxHead, WeightedPool
-from detforge.models.zoo.faster_rcnn import LEGACY_FEATURES
+from detforge.models.backbones.resnet import TINY
+from detforge.models.final import FinalRoIHead
+from detforge.models.heads.d2det import DenseBoxHead, WeightedPool
+from detforge.models.zoo import d2det
 from detforge.plugins.deform_roi_pool.op import deform_roi_pool
 
 CASES = {case["name"]: {**case["in"], **case["out"]} for case in load_ops("d2det")}
@@ -34,33 +34,33 @@ def test_mean_boxes_equal_the_authors() -> None:
 
 
 @pytest.fixture
-def head() -> D2DetRoIHead:
+def head() -> FinalRoIHead:
     torch.manual_seed(0)
-    head = D2DetRoIHead(replace(LEGACY_FEATURES, size=4), 16, 3, width=64, samples=2).eval()
+    head = d2det.build(3, backbone=TINY, channels=16, width=64).roi_head.eval()
     for weight in head.parameters():
         weight.data.copy_(torch.randn(weight.shape) * 0.1)
     return head
 
 
 @torch.inference_mode()
-def test_each_level_has_its_own_layers(head: D2DetRoIHead) -> None:
+def test_each_level_has_its_own_layers(head: FinalRoIHead) -> None:
     """Also where a level has no region."""
     levels = [torch.randn(1, 16, 128 >> i, 160 >> i) for i in range(5)]
     regions = torch.tensor([[[3.4, 5.6, 30.5, 41.0], [0.0, 0, 0, 0], [20.0, 30.0, 330.0, 300.0], [9.0, 9, 300, 40]]])
-    pooled = head.bbox_roi_extractor(levels, regions)
+    pooled = head.features(levels, regions)
     for row, level in enumerate((0, 0, 2, 0)):
         region = regions[:, row : row + 1]
         rounded = (region + 0.5).floor() + torch.tensor([0.0, 0, 1, 1])
         own, stride = levels[level : level + 1], 4 << level
-        layer = head.bbox_roi_extractor.roi_layers[level]
+        layer = head.features.roi_layers[level]
         coarse = deform_roi_pool(own, rounded, torch.zeros(1, 1, 2, 3, 3), (3, 3), stride, 2)
-        shifts = F.interpolate(layer.offset_fc(coarse.flatten(1)).view(1, 2, 4, 4), scale_factor=2) * 0.1
-        fine = deform_roi_pool(own, rounded, shifts[None], (8, 8), stride, 2)
+        shifts = F.interpolate(layer.offset_fc(coarse.flatten(1)).view(1, 2, 7, 7), scale_factor=2) * 0.1
+        fine = deform_roi_pool(own, rounded, shifts[None], (14, 14), stride, 2)
         torch.testing.assert_close(pooled[:, row], layer.awp(fine[0]), atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
-def test_nothing_likely_gives_nothing(head: D2DetRoIHead) -> None:
+def test_nothing_likely_gives_nothing(head: FinalRoIHead) -> None:
     head.bbox_head.fc_cls.bias[0] = 50.0  # the background
     levels = [torch.randn(1, 16, 32 >> i, 32 >> i) for i in range(5)]
     regions = torch.tensor([[[3.0, 5.0, 30.0, 41.0], [0.0, 0.0, 0.0, 0.0]]])

@@ -52,3 +52,18 @@ def test_every_tensor_of_pvnet() -> None:
     assert_tensors_agree(samples(case), seen, 1e-3)
     mask = outputs["classes"].argmax(1).numpy().ravel()
     assert (mask == np.unpackbits(case["out"]["mask"])[: mask.size]).mean() > 0.999
+
+
+def test_every_tensor_of_cdpn() -> None:
+    [case] = load_ops("cdpn_r34")
+    model, seen = loaded(case, "cdpn_r34"), {}
+    named = {f"rot/features{i}": model.rot_head_net.features[i] for i in (8, 17, 26)}
+    named |= {"trans/features8": model.trans_head_net.features[8], "trans/linears1": model.trans_head_net.linears[1]}
+    for name, layer in named.items():
+        layer.register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
+    with torch.inference_mode():
+        image = image_of(case)
+        outputs = model(image)
+        seen |= {"backbone": model.backbone(image)[-1]}
+    seen |= {"head/rot": outputs["surface"], "head/trans": outputs["translation"]}
+    assert_tensors_agree(samples(case), seen, 1e-3)

@@ -89,4 +89,5 @@ def test_only_torchvisions_own_weights_have_no_eps() -> None:
         eps = [torchvision.build_retinanet(classes).backbone.bn1.eps for classes in (91, 90)]
         # Its last layers have a row for the background too.
         eps += [torchvision_rcnn.build(classes).backbone.bn1.eps for classes in (90, 91)]
-    assert eps == [0.0, 1e-5] * 2
+        eps += [torchvision_rcnn.build(classes, keypoints=17).backbone.bn1.eps for classes in (1, 2)]
+    assert eps == [0.0, 1e-5] * 3

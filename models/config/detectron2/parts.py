@@ -44,8 +44,8 @@ def check(keys: Keys) -> None:
     keys.fixed(_FIXED, absent=("MODEL.BACKBONE.ANTI_ALIAS",))
 
 
-def configured(keys: Keys, model: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole configuration of a model without images."""
+def configured(keys: Keys, model: Mapping[str, Any], multiple: int = 32) -> dict[str, Any]:
+    """The whole configuration of a model without images, which are padded to a `multiple` of px."""
     short, long = keys.whole("INPUT.MIN_SIZE_TEST"), keys.whole("INPUT.MAX_SIZE_TEST")
     resize = {"type": "Resize", "scale": (long, short), "keep_ratio": True, "backend": "pillow"}
     images = ({"type": "LoadImageFromFile"}, resize, {"type": "PackDetInputs"})
@@ -54,7 +54,7 @@ def configured(keys: Keys, model: Mapping[str, Any]) -> dict[str, Any]:
         "mean": keys.numbers("MODEL.PIXEL_MEAN", 3),
         "std": keys.numbers("MODEL.PIXEL_STD", 3),
         "bgr_to_rgb": keys["INPUT.FORMAT"] == "RGB",
-        "pad_size_divisor": 32,
+        "pad_size_divisor": multiple,
     }
     dataset = {"type": "CocoDataset", "pipeline": images}
     return {"model": {"data_preprocessor": preprocessor, **model}, "test_dataloader": {"dataset": dataset}}
@@ -123,16 +123,23 @@ def coder(keys: Keys, name: str) -> dict[str, Any]:
     return {"type": "DeltaXYWHBBoxCoder", "target_stds": stds}
 
 
+def resnet_names(at: str) -> dict[str, str]:
+    """Detectron2's names of weights to ours, of a ResNet of this name."""
+    return {
+        f"^{at}.stem.conv1.norm.": "backbone.bn1.",
+        f"^{at}.stem.": "backbone.",
+        **{f"^{at}.res{i + 1}.": f"backbone.layer{i}." for i in range(1, 5)},
+        **{f".conv{i}.norm.": f".bn{i}." for i in (1, 2, 3)},
+        ".shortcut.norm.": ".downsample.1.",
+        ".shortcut.": ".downsample.0.",
+    }
+
+
 def trunk_names(first: int) -> dict[str, str]:
     """Detectron2's names of weights to ours, of the ResNet and a pyramid that starts at level `first`."""
     pyramid = range(first, 6)
     return {
-        "^backbone.bottom_up.stem.conv1.norm.": "backbone.bn1.",
-        "^backbone.bottom_up.stem.": "backbone.",
-        **{f"^backbone.bottom_up.res{i + 1}.": f"backbone.layer{i}." for i in range(1, 5)},
-        **{f".conv{i}.norm.": f".bn{i}." for i in (1, 2, 3)},
-        ".shortcut.norm.": ".downsample.1.",
-        ".shortcut.": ".downsample.0.",
+        **resnet_names("backbone.bottom_up"),
         **{f"^backbone.fpn_lateral{i}.": f"neck.lateral_convs.{i - first}.conv." for i in pyramid},
         **{f"^backbone.fpn_output{i}.": f"neck.fpn_convs.{i - first}.conv." for i in pyramid},
         **{f"^backbone.top_block.p{i}.": f"neck.fpn_convs.{i - first}.conv." for i in (6, 7)},
