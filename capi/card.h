@@ -102,7 +102,8 @@ class Fields {
     }
 
     [[noreturn]] void wrong(std::string_view name, const char* wanted) const {
-        throw std::runtime_error("its Card does not parse; " + place(name) + " is not " + wanted);
+        throw std::runtime_error("its Card does not parse; " + place(name) + " is not " + wanted +
+                                 "; export it again or update detforge");
     }
 
   private:

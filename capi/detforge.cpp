@@ -24,6 +24,9 @@ namespace {
 
 using namespace detforge;
 
+// The largest batch; its values take 16 GB.
+constexpr size_t kMostValues = size_t{1} << 32;
+
 std::string& last_error() {
     thread_local std::string text;
     return text;
@@ -68,7 +71,8 @@ std::vector<Output> rows_of(const Tensor& tensor, const std::string& name, size_
         rows[i].shape.assign(port.shape.begin() + 1, port.shape.end());
         const auto copy = [&](const auto* first) { rows[i].whole.assign(first + i * each, first + (i + 1) * each); };
         if (port.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
-            rows[i].values = static_cast<const float*>(data) + i * each;
+            static constexpr float kNone = 0;  // a tensor without values may have no data
+            rows[i].values = each == 0 ? &kNone : static_cast<const float*>(data) + i * each;
         } else if (port.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) {
             copy(static_cast<const int64_t*>(data));
         } else if (port.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32) {
@@ -148,6 +152,7 @@ struct detforge_detector {
         const ImageInput& input = card.images[0];
         const Size canvas = frames[members[0]].canvas;
         const size_t each = 3 * static_cast<size_t>(canvas[0]) * static_cast<size_t>(canvas[1]);
+        if (batch > kMostValues / each) throw std::runtime_error("the batch does not fit into memory; give fewer images at once");
         std::vector<T> pixels(batch * each);
         std::vector<float> sizes(2 * batch);
         std::vector<uint8_t> own;

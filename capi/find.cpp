@@ -15,18 +15,22 @@ namespace {
     throw std::runtime_error("the model " + what + "; the file was changed after its export; export it again");
 }
 
-// The output of this name, checked to have this many axes and, where `last` is not 0, this last one.
+// The output of this name, in floats, with this many axes and, where `last` is not 0, this last one.
 const Output& need(const Outputs& outputs, const std::string& name, size_t rank, int64_t last = 0) {
     const auto found = outputs.find(name);
     if (found == outputs.end()) misfit("lacks the output " + name);
     const Output& output = found->second;
+    if (output.values == nullptr) misfit("gives " + name + " in whole numbers");
     if (output.shape.size() != rank || (last != 0 && output.shape.back() != last)) misfit("gives " + name + " of another shape");
     return output;
 }
 
-const Output* maybe(const Outputs& outputs, const char* name) {
+// The output of this name, in whole numbers.
+const std::vector<int64_t>& need_whole(const Outputs& outputs, const std::string& name, size_t count) {
     const auto found = outputs.find(name);
-    return found == outputs.end() ? nullptr : &found->second;
+    if (found == outputs.end()) misfit("lacks the output " + name);
+    if (found->second.whole.size() != count) misfit("gives " + name + " of another number or type");
+    return found->second.whole;
 }
 
 struct Limits {
@@ -53,9 +57,9 @@ class Collector {
         if (card.keypoints == 0) return;
         const auto count = static_cast<int64_t>(card.keypoints);
         const Output& places = need(outputs, "keypoints", 2, 2 * count);
-        const Output* parts = maybe(outputs, "keypoint_scores");
+        const Output* parts = outputs.count("keypoint_scores") == 0 ? nullptr : &need(outputs, "keypoint_scores", 2, count);
         places_ = places.values;
-        parts_ = parts == nullptr ? nullptr : need(outputs, "keypoint_scores", 2, count).values;
+        parts_ = parts == nullptr ? nullptr : parts->values;
         if (places.shape[0] != static_cast<int64_t>(rows) || (parts != nullptr && parts->shape[0] != static_cast<int64_t>(rows))) {
             misfit("gives keypoints of another number");
         }
@@ -156,9 +160,11 @@ Chosen choose(const Card& card, const Output& scores, const Output* quality) {
 
 Found find_dense(const Card& card, const Frame& frame, const Outputs& outputs) {
     const Output& scores = need(outputs, "scores", 2, static_cast<int64_t>(card.labels.size()));
-    const Output* quality = maybe(outputs, "quality");
-    if (quality != nullptr && quality->shape != scores.shape && quality->shape != std::vector<int64_t>{scores.shape[0]}) {
-        misfit("gives a quality of another shape");
+    const auto named = outputs.find("quality");
+    const Output* quality = named == outputs.end() ? nullptr : &named->second;
+    if (quality != nullptr) {
+        const bool is_of_points = quality->shape == std::vector<int64_t>{scores.shape[0]};
+        if (quality->values == nullptr || (quality->shape != scores.shape && !is_of_points)) misfit("gives quality of another shape or type");
     }
     const auto points = static_cast<size_t>(scores.shape[0]);
     Collector collector(card, frame, outputs, points);
@@ -189,18 +195,13 @@ Found find_dense(const Card& card, const Frame& frame, const Outputs& outputs) {
 
 // The rows of detections that the network gives itself.
 Found find_rows(const Card& card, const Frame& frame, const Outputs& outputs) {
-    const Output &scores = need(outputs, "scores", 1), &labels = need(outputs, "labels", 1);
+    const Output& scores = need(outputs, "scores", 1);
     const int64_t rows = scores.shape[0];
-    if (labels.shape[0] != rows || static_cast<int64_t>(labels.whole.size()) != rows) misfit("gives labels of another number or type");
-    int64_t count = rows;
-    if (card.form.kind == "graph") {
-        const Output& num = need(outputs, "num", 0);
-        if (num.whole.size() != 1) misfit("gives a num that is no whole number");
-        count = std::clamp<int64_t>(num.whole[0], 0, rows);
-    }
+    const std::vector<int64_t>& labels = need_whole(outputs, "labels", static_cast<size_t>(rows));
+    const int64_t count = card.form.kind == "graph" ? std::clamp<int64_t>(need_whole(outputs, "num", 1)[0], 0, rows) : rows;
     Collector collector(card, frame, outputs, static_cast<size_t>(rows));
     for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-        if (scores.values[i] > static_cast<float>(card.suppress.conf)) collector.add(i, scores.values[i], labels.whole[i], nullptr);
+        if (scores.values[i] > static_cast<float>(card.suppress.conf)) collector.add(i, scores.values[i], labels[i], nullptr);
     }
     return std::move(collector.found);
 }

@@ -43,7 +43,9 @@ class JsonReader {
 
     explicit JsonReader(std::string_view text) : text_(text) {}
 
-    [[noreturn]] void fail() const { throw std::runtime_error("not JSON at byte " + std::to_string(at_)); }
+    [[noreturn]] void fail() const {
+        throw std::runtime_error("its Card is not JSON at byte " + std::to_string(at_) + "; export it again with detexport");
+    }
 
     // The next byte that is no space; 0 at the end.
     char peek() {

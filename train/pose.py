@@ -1,6 +1,7 @@
 """The loss of a heatmap network for one batch (Tompson et al., arXiv 1406.2984; Xiao et al., arXiv 1804.06208)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +22,15 @@ def heatmap_losses(
     """
     with torch.autocast(images.device.type, torch.bfloat16):  # Takes half the time on processors with bfloat16.
         maps = model(images)["heatmaps"]
-    named = _errors(maps, centres, weights)
+    errors = better_order(lambda *given: _errors(maps, *given), centres, weights, ties)
+    return {"heatmaps": errors.sum() / weights.sum().clamp(min=1)}
+
+
+def better_order(error: Callable[[Tensor, Tensor], Tensor], centres: Tensor, weights: Tensor, ties: Tensor) -> Tensor:
+    """The smaller error (n,) of both orders of the corners, from centres (n, k, 2), weights (n, k) and ties (n,)."""
     moved = (torch.arange(centres.shape[1], device=ties.device) + ties[:, None]) % centres.shape[1]
-    other = _errors(maps, centres.gather(1, moved[..., None].expand_as(centres)), weights.gather(1, moved))
-    return {"heatmaps": torch.minimum(named, other).sum() / weights.sum().clamp(min=1)}
+    other = error(centres.gather(1, moved[..., None].expand_as(centres)), weights.gather(1, moved))
+    return torch.minimum(error(centres, weights), other)
 
 
 def _errors(maps: Tensor, centres: Tensor, weights: Tensor) -> Tensor:

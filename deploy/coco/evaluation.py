@@ -67,6 +67,11 @@ class Evaluation:
         }
         return Accuracy(*_means(precision), self.of, classes)
 
+    def by_overlap(self) -> dict[float, float]:
+        """The AP in percent of all detections so far at each threshold of IoU or OKS, 0.50 to 0.95."""
+        _, precision = self._precision()
+        return {(50 + 5 * i) / 100: _mean(part) for i, part in enumerate(precision)}
+
     def _precision(self) -> tuple[list[int], NDArray[np.float64]]:
         """The ids of the categories, and the precision (threshold, recall, category); -1 without objects."""
         try:
@@ -168,9 +173,13 @@ def _as_row(one: Object, of: str) -> dict[str, Any]:
 
 
 def _means(precision: NDArray[np.float64]) -> tuple[float, float, float]:
-    """AP, AP50 and AP75 in percent; 0 where nothing was to be found."""
-    parts = (precision, precision[0], precision[5])
-    return tuple(100 * float(part[part > -1].mean()) if (part > -1).any() else 0.0 for part in parts)  # pyright: ignore
+    """AP, AP50 and AP75 in percent."""
+    return _mean(precision), _mean(precision[0]), _mean(precision[5])
+
+
+def _mean(precision: NDArray[np.float64]) -> float:
+    """In percent; 0 where nothing was to be found."""
+    return 100 * float(precision[precision > -1].mean()) if (precision > -1).any() else 0.0
 
 
 def _say_nothing(*_: Any, **__: Any) -> None:

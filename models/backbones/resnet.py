@@ -242,7 +242,6 @@ def from_config(
     section.same("strides", (1, 2, 2, 2)[:stages], (1, 2, 2, 2))
     section.same("dilations", (1,) * stages, (1,) * 4)
     levels = read_stages(section, (0, 1, 2, 3), range(stages))
-    deep_stem = section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d"))
     averaged = section.flag("avg_down", section.type == "ResNetV1d")
     norm = trunk_norm(section)
     in_mmpose = section.text("_scope_", "mmdet") == "mmpose"
@@ -253,7 +252,7 @@ def from_config(
         style=section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch"),
         groups=_groups(section, in_mmpose),
         deformable=read_deformable(section, depth),
-        deep_stem=deep_stem,
+        deep_stem=section.flag("deep_stem", section.type in ("ResNetV1c", "ResNetV1d")),
         stem=section.integer("stem_channels", 64 if in_mmpose else width),
         block=block,
     )
@@ -267,19 +266,8 @@ def from_config(
     return Trunk(build, levels, tuple(4 << level for level in levels), GROUP_NORMS | (MMPOSE_STEM if in_mmpose else {}))
 
 
-def last_stage_from_config(section: Section) -> Callable[[], ResNet]:
-    """OpenMMLab's ResLayer where it is a ResNet's last stage: a network with that stage, `layer4`."""
-    section.typed("ResLayer")
-    section.fixed(stage=3, stride=2, dilation=1, dcn=None)
-    depth = section.choice("depth", {depth: depth for depth in (50, 101, 152)})
-    style = section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch")
-    norm = trunk_norm(section)
-    return lambda: renorm(ResNet(depth, style=style), norm)
-
-
 GROUP_NORMS = {f".gn{i}.": f".bn{i}." for i in (1, 2, 3)}
 """For `Variant.mapping`: the network has one name for every kind of normalisation."""
-
 
 MMPOSE_STEM = {
     **{f"^backbone.stem.{i}.conv.": f"backbone.stem.{3 * i}." for i in range(3)},

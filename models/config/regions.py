@@ -10,7 +10,8 @@ from torch import nn
 from ...deploy.contract.fusion import Fusion
 from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Proposed
-from ..backbones.resnet import last_stage_from_config
+from ..backbones.resnet import ResNet
+from ..blocks import renorm
 from ..final import FinalRoIHead, FinalRule
 from ..heads.bbox import BoxHead, ClassHead
 from ..heads.cascade import CascadeRoIHead
@@ -24,7 +25,7 @@ from ..two_stage import RoIHead
 from .dense import read_deltas
 from .extractor import read_features
 from .masks import with_mask, with_masks
-from .norms import read_norm
+from .norms import read_norm, trunk_norm
 from .parts import Head, Neck
 from .section import Section
 from .text import ConfigError
@@ -46,7 +47,7 @@ def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
 
 def _after_last_stage(shared: Section, head: Section, neck: Neck, features: RegionFeatures, suppress: Suppress) -> Head:
     """A head on regions that pass a ResNet's last stage first."""
-    backbone = last_stage_from_config(shared)
+    backbone = _read_last_stage(shared)
     with torch.device("meta"):
         channels = backbone().channels[-1]
     if neck.channels * 2 != channels:
@@ -60,6 +61,16 @@ def _after_last_stage(shared: Section, head: Section, neck: Neck, features: Regi
 
     found = _head(build, classes, "roi_head.bbox_head", suppress)
     return replace(found, mapping={"^roi_head.shared_head.": "roi_head.features."})
+
+
+def _read_last_stage(section: Section) -> Callable[[], ResNet]:
+    """Read a ResLayer that is a ResNet's last stage: a builder of a network with that stage."""
+    section.typed("ResLayer")
+    section.fixed(stage=3, stride=2, dilation=1, dcn=None)
+    depth = section.choice("depth", {depth: depth for depth in (50, 101, 152)})
+    style = section.choice("style", {"pytorch": "pytorch", "caffe": "caffe"}, "pytorch")
+    norm = trunk_norm(section)
+    return lambda: renorm(ResNet(depth, style=style), norm)
 
 
 def grid(section: Section, neck: Neck, suppress: Suppress) -> Head:

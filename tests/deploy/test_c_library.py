@@ -170,7 +170,7 @@ def test_pixels_are_those_of_python(place: Resize, library: Library, opened: Any
     assert assert_same(library, opened(path), path, images) > 100
 
 
-def test_what_it_cannot_run_is_refused_in_one_line(library: Library, tmp_path: Path) -> None:
+def test_what_it_cannot_run_is_refused_in_one_line(library: Library, opened: Any, tmp_path: Path) -> None:
     outputs = random_outputs(np.random.default_rng(0), POINTS, 2, final=False)
 
     def refusal(text: str) -> str:
@@ -195,6 +195,14 @@ def test_what_it_cannot_run_is_refused_in_one_line(library: Library, tmp_path: P
     assert "holds no Card" in refusal("")
     labels = json.dumps(json.loads(replace(CARD, ops=(), labels=("a", "b")).to_json()))
     assert "not a field" in refusal(labels.replace('"rounding"', '"roundings"'))
+    outputs["scores"] = np.ones((1, POINTS, 2), np.int64)
+    path = write_network(
+        tmp_path / "whole.onnx",
+        replace(CARD, form=DENSE, ops=(), inputs=(replace(CARD.input, place=PLACES[1]),)).to_json(),
+        outputs,
+    )
+    with pytest.raises(RuntimeError, match="scores in whole numbers"):
+        library.detect(opened(path), [np.zeros((9, 9, 3), np.uint8)])
     for path in (tmp_path / "absent.onnx", ROOT / "README.md"):
         with pytest.raises(RuntimeError, match=r"can open; .*; export one with detexport"):
             library.open(path)

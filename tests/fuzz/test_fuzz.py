@@ -19,9 +19,11 @@ SANITIZE = "-fsanitize=fuzzer,address,undefined,float-cast-overflow -fno-sanitiz
 WARN = "-Wall -Wextra -Werror -Wno-deprecated-declarations".split()
 FLAGS = [*"-std=c++17 -O1 -g1 -D_GLIBCXX_ASSERTIONS -pthread".split(), *WARN]
 HALF = SOURCES / "core" / "half.cpp"
+C_LIBRARY = HERE.parents[1] / "capi"
 # The other sources of each, and how many inputs take some seconds.
 TARGETS: dict[str, tuple[list[Path], int]] = {
     "boxes": ([], 8_000),
+    "cards": ([C_LIBRARY / "card.cpp", C_LIBRARY / "find.cpp", HALF], 8_000),
     "fields": ([], 500),
     "heatmaps": ([], 25_000),
     "images": ([HALF], 3_000),

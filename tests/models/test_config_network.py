@@ -255,7 +255,7 @@ def test_bins_are_smoothed_as_their_sigma_says() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (dense("GFLHead") | {"type": "MaskRCNN"}, "model.type is 'MaskRCNN'; supported networks: SingleStage"),
+        (dense("GFLHead") | {"type": "PointRend"}, "model.type is 'PointRend'; supported networks: SingleStage"),
         (dense("GFLHead", backbone={"type": "Mine"}), "model.backbone.type is 'Mine'; supported backbones: ResNet"),
         (dense("GFLHead", backbone={"type": "mmpretrain.ResNet"}), "type is 'mmpretrain.ResNet'; supported"),
         (dense("GFLHead", neck={"type": "BiFPN"}), "model.neck.type is 'BiFPN'; supported necks: FPN"),
