@@ -75,8 +75,8 @@ def _proposals(rng: np.random.Generator) -> Arrays:
 
 
 def _shifted_proposals(rng: np.random.Generator) -> Arrays:
-    """The same, and the shifts of 7 x 7 bins."""
-    return *_proposals(rng), rng.standard_normal((1, 1000, 2, 7, 7), np.float32) / np.float32(10)
+    """The same, and the shifts of 49 bins."""
+    return *_proposals(rng), rng.standard_normal((1, 1000, 2, 49), np.float32) / np.float32(10)
 
 
 def _lines_of_text(rng: np.random.Generator) -> Arrays:
