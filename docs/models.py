@@ -5,6 +5,7 @@ docs/models.json, which the table shows. These results do not depend on the weig
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -34,8 +35,8 @@ Tiny `_test` variants are left out.
   maps, raw outputs, over four inputs. "rejected" marks a file whose difference `detexport` does not accept. Random
   weights say little about int8: its error depends on the values that training makes. It is calibrated on {SCENES}
   generated images.
-- CPU: the network alone, batch 1, a {CANVAS[0]}x{CANVAS[1]} canvas or one crop, ONNX Runtime on {THREADS} threads,
-  best of {RUNS}.
+- CPU: the network alone, batch 1, ONNX Runtime on {THREADS} threads, best of {RUNS}. The input is one crop, or a
+  canvas of {CANVAS[0]}x{CANVAS[1]} px or the next size that the network takes.
 - RTX: whether `detexport --fp16 --format engine --runtime tensorrt-rtx --sm 89` builds, our operators as
   plugins; built without a GPU and not run. `--nms graph` builds with our plugin alone: it lacks NonMaxSuppression.
 - Parity, time and size are measured on random weights by `docs/models.py --measure`. Times come from a busy machine
@@ -107,7 +108,8 @@ def measure(name: str) -> dict[str, Any]:
         figures["megabytes"] = round(path.stat().st_size / 1e6, 1)
         backend = OrtBackend(str(path), threads=THREADS)
         card = cards["fp32"]
-        canvas = card.input.place.canvas or CANVAS
+        place = card.input.place
+        canvas = place.canvas or tuple(next(n for n in itertools.count(side) if place.makes(n)) for side in CANVAS)
         random = np.random.default_rng(0)
         image = {each.name: random.standard_normal((1, *each.shape(canvas)), np.float32) for each in card.inputs}
         image |= {each.name: np.float32([canvas]) for each in card.inputs if each.kind == "size"}

@@ -17,7 +17,7 @@ from ..deploy.card import METADATA_KEY, Card, Precision
 from ..deploy.inputs.network_inputs import NetworkInput
 from ..deploy.system.errors import ExportError
 from ..plugins.core.node import DOMAIN
-from ..plugins.operators import FUNCTIONS, TRANSLATIONS
+from ..plugins.operators import FUNCTIONS, OWN, TRANSLATIONS
 from .fold import fold_batch_norms
 
 OPSET, IR_VERSION = 20, 10
@@ -84,7 +84,7 @@ def to_onnx(
         proto.functions.extend(_in_opset(FUNCTIONS[name], opset) for name in sorted(used))
         _CHECKER.check_model(proto, full_check=True)
     nodes = program.exported_program.graph.nodes
-    return proto, tuple(sorted({n.target.name().split("::")[1] for n in nodes if n.target in TRANSLATIONS}))
+    return proto, tuple(sorted({n.target.name().split("::")[1] for n in nodes if n.target in OWN}))
 
 
 def _zeros(inputs: Sequence[NetworkInput], batch: int, canvas: tuple[int, int]) -> tuple[Tensor, ...]:

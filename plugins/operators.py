@@ -32,6 +32,9 @@ OPERATORS = (
 TRANSLATIONS: dict[Any, Any] = {key: value for operator in OPERATORS for key, value in operator.TRANSLATIONS.items()}
 """The exporter of each torch operator."""
 
+OWN = {key for operator in OPERATORS if hasattr(operator, "FUNCTIONS") for key in operator.TRANSLATIONS}
+"""The torch operators that become nodes of ours, and not of the standard."""
+
 FUNCTIONS: dict[str, onnx.FunctionProto] = {
     (made := function(text)).name: made for operator in OPERATORS for text in getattr(operator, "FUNCTIONS", ())
 }
