@@ -16,7 +16,7 @@ from ..contract.port import Arrays
 from ..contract.skeleton import Skeleton
 from ..contract.suppression import Suppress
 from ..inputs.crop import WarpedFrame
-from ..inputs.geometry import Frame, Size
+from ..inputs.geometry import Frame, Place, Size
 from ..results.instances import Instances
 
 
@@ -97,7 +97,7 @@ class Form(ABC):
     task: ClassVar[str]
     """The task, for tables."""
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "images"
-    place: ClassVar[Literal["resize", "crop", "cover", "zoom"]] = "resize"
+    place: ClassVar[Place] = "resize"
     """The kind of geometry that places the image on the canvas."""
     outputs: ClassVar[tuple[Output, ...]]
     compares: ClassVar[str] = "boxes"
@@ -197,7 +197,7 @@ class CropForm(Form):
     """The base of forms of networks that run on crops of boxes."""
 
     runs_on: ClassVar[Literal["images", "pairs", "crops"]] = "crops"
-    place: ClassVar[Literal["resize", "crop", "cover", "zoom"]] = "crop"
+    place: ClassVar[Place] = "crop"
 
     @abstractmethod
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:

@@ -10,7 +10,7 @@ from ..columns.keypoints import Keypoints
 from ..contract.parse import require
 from ..contract.skeleton import Skeleton
 from ..inputs.crop import WarpedFrame
-from ..inputs.geometry import Size
+from ..inputs.geometry import Place, Size
 from ..results.instances import Instances
 from ..system.errors import IncompatibleError
 from .form import Contract, ImageForm, Output, Run
@@ -29,7 +29,7 @@ class People(ImageForm):
     kind: Literal["people"] = "people"
 
     task: ClassVar[str] = "pose"
-    place: ClassVar[Literal["resize", "crop", "cover"]] = "cover"
+    place: ClassVar[Place] = "cover"
     compares: ClassVar[str] = "poses"
     has_keypoints: ClassVar[bool] = True
     outputs: ClassVar[tuple[Output, ...]] = (

@@ -12,6 +12,7 @@ from ..contract.parse import require
 from ..contract.port import Arrays
 from ..contract.skeleton import Skeleton
 from ..inputs.crop import WarpedFrame
+from ..inputs.geometry import Place
 from ..results.instances import Instances
 from .form import Contract, Mirror, Output, Run
 from .single_stage import Floats, SingleStage, at_cells, peaks, positions
@@ -49,7 +50,7 @@ class Roots(SingleStage):
     shift_displacements: float = 0.0
     kind: Literal["roots"] = "roots"
 
-    place: ClassVar[Literal["resize", "crop", "cover"]] = "cover"
+    place: ClassVar[Place] = "cover"
     compares: ClassVar[str] = "poses"
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("centres", "map", "range", mirror=Mirror(swaps=False)),

@@ -14,6 +14,7 @@ from ..contract.parse import require
 from ..contract.port import Arrays
 from ..contract.solid import Solid
 from ..inputs.crop import WarpedFrame
+from ..inputs.geometry import Place
 from ..inputs.zoom import ZoomedFrame
 from ..system.errors import IncompatibleError
 from .form import Contract, CropForm, Output, Reading
@@ -38,7 +39,7 @@ class Surface(CropForm):
     kind: Literal["surface"] = "surface"
 
     task: ClassVar[str] = "6-D pose"
-    place: ClassVar[Literal["resize", "crop", "cover", "zoom"]] = "zoom"
+    place: ClassVar[Place] = "zoom"
     takes_camera: ClassVar[bool] = True
     one_size: ClassVar[bool] = True
     outputs: ClassVar[tuple[Output, ...]] = (Output("surface"), Output("translation"))

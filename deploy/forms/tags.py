@@ -11,6 +11,7 @@ from .. import _native
 from ..contract.parse import require
 from ..contract.skeleton import Skeleton
 from ..inputs.crop import WarpedFrame
+from ..inputs.geometry import Place
 from ..results.instances import Instances
 from .form import Contract, ImageForm, Mirror, Output, Run
 from .limbs import poses
@@ -44,7 +45,7 @@ class Tags(ImageForm):
 
     task: ClassVar[str] = "pose"
     mirrors_canvas: ClassVar[bool] = True
-    place: ClassVar[Literal["resize", "crop", "cover"]] = "cover"
+    place: ClassVar[Place] = "cover"
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("heatmaps", "map", "range", mirror=Mirror()),
         Output("tags", unit="range", mirror=Mirror()),

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Pixel = np.float32 | np.float16 | np.uint8
 
 Size = tuple[int, int]
 """Height and width in px."""
+
+Place = Literal["resize", "crop", "cover", "zoom"]
+"""The kinds of geometry."""
 
 USUAL_IMAGE = (480, 640)
 """The image size to assume if none is known."""
