@@ -8,6 +8,7 @@ import numpy as np
 
 from ..card import Card
 from ..columns.keypoints import DRAWN
+from ..contract.camera import Camera
 from ..contract.skeleton import Skeleton
 from ..inputs.geometry import Image
 from ..results.instances import Instances
@@ -52,11 +53,13 @@ class Parts(Pipeline):
     def find_with(self, images: Sequence[Image], **given: Sequence[Any]) -> list[Instances]:
         return self._looked_at(images, self.first.find_with(images, **given))
 
-    def estimate(self, images: Sequence[Image], found: Sequence[Instances]) -> list[Instances]:
+    def estimate(
+        self, images: Sequence[Image], found: Sequence[Instances], cameras: Sequence[Camera] | None = None
+    ) -> list[Instances]:
         """The parts in the boxes of each image's detections, of a first network that takes boxes."""
         if not isinstance(self.first, PoseEstimator | Parts):
             raise UsageError(f"{self.first.card.model} finds people itself; leave out the boxes")
-        return self._looked_at(images, self.first.estimate(images, found))
+        return self._looked_at(images, self.first.estimate(images, found, cameras))
 
     def suppressed(self, found: Instances) -> Instances:
         """The results after the suppression of the second network's Card, best first."""

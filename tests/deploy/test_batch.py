@@ -84,6 +84,7 @@ def test_flags_that_do_not_go_together(flags: list[str], photos: Path, capsys: p
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_worker_and_a_stopped_run_lose_and_double_nothing(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     command = [str(Path(sys.executable).parent / "detinfer"), str(photos), "--model", "gfl_markers"]

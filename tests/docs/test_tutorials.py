@@ -18,7 +18,11 @@ from foreign_files import write_foreign
 from own_checkpoints import save
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs/tutorials").glob("*.md"))
+LONG = ("int8", "many_images", "own_checkpoint", "tensorrt")
+PAGES = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.long] if page.stem in LONG else [])
+    for page in sorted((ROOT / "docs/tutorials").glob("*.md"))
+]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -43,7 +47,7 @@ def _write_clip(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES)
 def test_everything_on_the_page_runs(page: Path, folder: Path) -> None:
     programs = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     blocks = BLOCK.findall(page.read_text())

@@ -278,7 +278,7 @@ def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
 @rtx
 @pytest.mark.skipif(plugin_library() is None, reason="libdetforge_trt was not built: no nvcc")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("shape", ["--imgsz 128 128 --batch 1", "--max-batch 2"])
+@pytest.mark.parametrize("shape", ["--imgsz 128 128 --batch 1", pytest.param("--max-batch 2", marks=pytest.mark.long)])
 def test_a_real_engine_that_suppresses(shape: str, precision: str, tmp_path: Path) -> None:
     flags = f"--precision {precision} --nms graph --max-det 5 --runtime tensorrt-rtx --sm 89 {shape}"
     engine, described = run(tmp_path, flags)

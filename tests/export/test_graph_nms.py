@@ -109,6 +109,7 @@ def runtime_card(fusion) -> Card:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_version_2_at_any_size_and_batch(tmp_path):
     fusion = Fusion(1.0, 1.0, threshold_by="fused", rank_by="fused")
     model = network(16)

@@ -26,10 +26,18 @@ NAMES = [
     for name, variant in VARIANTS.items()
     if name.endswith("_test") and variant.form.has_keypoints and not variant.other_inputs
 ]
-# All in half precision, and in single precision the first of each form.
+# All in half precision, and in single precision the first of each form, most of them as long tests.
 SINGLE = {VARIANTS[name].form.kind: name for name in reversed(NAMES)}.values()
+LONG = {("fp32", name) for name in SINGLE} - {("fp32", NAMES[0])} | {("fp16", "simplepose_test")}
+
+
+def marks(name: str, precision: str) -> list[pytest.MarkDecorator]:
+    group = pytest.mark.xdist_group(f"{name}-{precision}")
+    return [group, pytest.mark.long] if (precision, name) in LONG else [group]
+
+
 CASES = [
-    pytest.param((name, precision), marks=pytest.mark.xdist_group(f"{name}-{precision}"))
+    pytest.param((name, precision), marks=marks(name, precision))
     for precision, names in (("fp32", SINGLE), ("fp16", NAMES))
     for name in names
 ]

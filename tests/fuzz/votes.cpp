@@ -12,7 +12,7 @@ using fuzz::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Draw draw(data, size);
-    const size_t pixels = draw.whole(1, 40), points = draw.whole(1, 4), rounds = draw.whole(0, 12);
+    const size_t pixels = draw.whole(1, 40), points = draw.whole(1, 4), rounds = draw.whole(1, 12);
     const std::vector<float> places = draw.values<float>(2 * pixels, -20, 20);
     const std::vector<float> vectors = draw.values<float>(2 * pixels * points, -2, 2);
     std::vector<int64_t> pairs(2 * rounds * points);

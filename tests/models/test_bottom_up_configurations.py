@@ -32,7 +32,7 @@ def test_people_are_those_of_the_framework(name: str) -> None:
     found = assemble(TorchBackend(model, card, "cpu"), card)(photo())
     theirs = np.argsort(-case["out"]["totals"], kind="stable")  # The framework does not sort.
     np.testing.assert_allclose(found.scores, case["out"]["totals"][theirs], atol=1e-5)
-    np.testing.assert_allclose(found.keypoints[..., 2], case["out"]["scores"][theirs], atol=1e-4)
+    np.testing.assert_allclose(found.keypoints[..., 2], case["out"]["scores"][theirs], atol=1e-3)
     np.testing.assert_allclose(found.keypoints[..., :2], case["out"]["keypoints"][theirs], atol=0.02)
 
 

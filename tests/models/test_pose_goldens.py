@@ -78,7 +78,7 @@ def test_keypoints_equal_the_reference(run: Run) -> None:
         # Where a map is nearly flat a Newton step leads far away, and rounding with it.
         inside = ((case.keypoints >= 0) & (case.keypoints <= size[::-1])).all(-1, keepdims=True)
         assert_near(f"keypoint of case {tag}", parts * size[::-1], case.keypoints, np.where(inside, 0.03, 0.3))
-        assert_near(f"score of case {tag}", scores, case.scores, 1e-5)
+        assert_near(f"score of case {tag}", scores, case.scores, 1e-4)
 
 
 def test_parameters_are_those_of_the_reference(run: Run) -> None:
