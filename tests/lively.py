@@ -1,6 +1,6 @@
 """Weights for networks without any, so that they find something."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -17,6 +17,19 @@ from detforge.models.zoo import VARIANTS
 def small_canvas(place: Resize) -> tuple[int, int]:
     """One that the network takes; some are made for a single size."""
     return place.size if place.pad.multiple == 1 and place.size else place.pad.size_for((128, 160))
+
+
+def with_new_parts(names: Iterable[str]) -> Iterator[str]:
+    """The networks that have a class of module beside the backbone that none before them has."""
+    seen: set[type] = set()
+    for name in names:
+        variant = VARIANTS[name]
+        with torch.device("meta"):
+            modules = variant.build(variant.classes).modules()
+        parts = {type(module) for module in modules if ".backbones." not in type(module).__module__}
+        if parts - seen:
+            yield name
+        seen |= parts
 
 
 def lively_weights(name: str) -> dict[str, Tensor]:

@@ -3,13 +3,12 @@
 In fp16 on a fixed canvas those with a part that no other has, and in fp32 with every axis free one of two stages.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
-from lively import lively_weights, small_canvas
+from lively import lively_weights, small_canvas, with_new_parts
 
 from detforge.deploy import Detector
 from detforge.deploy.backends.ort import OrtBackend
@@ -20,27 +19,23 @@ from detforge.models.zoo import VARIANTS
 pytestmark = pytest.mark.slow
 
 KINDS = ("dense", "proposed", "graph")
-
-
-def with_new_parts() -> Iterator[str]:
-    """The tiny networks that have a class of module beside the backbone that none before them has."""
-    seen: set[type] = set()
-    for name, variant in VARIANTS.items():
-        if name.endswith("_test") and variant.form.kind in KINDS:
-            with torch.device("meta"):
-                modules = variant.build(variant.classes).modules()
-            parts = {type(module) for module in modules if ".backbones." not in type(module).__module__}
-            if parts - seen:
-                yield name
-            seen |= parts
-
-
+NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") and variant.form.kind in KINDS]
 # Random weights make flat maps of a grid's points: rounding moves their maxima far away.
 PRECISION = {"grid_rcnn_test": "fp32"}
 FREE = ("faster_rcnn_test", "fp32")
+# Networks of two stages take long; these stand for them.
+SHORT = {("faster_rcnn_test", "fp16"), ("grid_rcnn_test", "fp32"), ("crowddet_test", "fp16")}
+
+
+def marks(name: str, precision: str) -> list[pytest.MarkDecorator]:
+    group = pytest.mark.xdist_group(f"{name}-{precision}")
+    is_short = VARIANTS[name].form.kind == "dense" or (name, precision) in SHORT
+    return [group] if is_short else [group, pytest.mark.long]
+
+
 CASES = [
-    pytest.param(case, marks=pytest.mark.xdist_group("-".join(case)))
-    for case in [*((name, PRECISION.get(name, "fp16")) for name in with_new_parts()), FREE]
+    pytest.param(case, marks=marks(*case))
+    for case in [*((name, PRECISION.get(name, "fp16")) for name in with_new_parts(NAMES)), FREE]
 ]
 # px, score, and the share that must be found again; half precision rounds otherwise in a batch
 NEAR = {"fp32": (1e-2, 5e-5, 1), "fp16": (1, 0.02, 0.98)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lively import with_new_parts
 
 from detforge.deploy import load
 from detforge.deploy.backends.ort import OrtBackend
@@ -26,14 +27,15 @@ NAMES = [
     for name, variant in VARIANTS.items()
     if name.endswith("_test") and variant.form.has_keypoints and not variant.other_inputs
 ]
-# All in half precision, and in single precision the first of each form, most of them as long tests.
+# All in half precision, and in single precision the first of each form. Long tests are those in single precision but
+# one, and those of networks whose backbone alone is new.
 SINGLE = {VARIANTS[name].form.kind: name for name in reversed(NAMES)}.values()
-LONG = {("fp32", name) for name in SINGLE} - {("fp32", NAMES[0])} | {("fp16", "simplepose_test")}
+SHORT = {("fp32", NAMES[0]), *(("fp16", name) for name in with_new_parts(NAMES))} - {("fp16", "simplepose_test")}
 
 
 def marks(name: str, precision: str) -> list[pytest.MarkDecorator]:
     group = pytest.mark.xdist_group(f"{name}-{precision}")
-    return [group, pytest.mark.long] if (precision, name) in LONG else [group]
+    return [group] if (precision, name) in SHORT else [group, pytest.mark.long]
 
 
 CASES = [
