@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .proposals import clipped, suppressed
+from .proposals import clipped, rows_at, suppressed
 from .regions import Pooling
 from .two_stage import RoIHead, Stage, TwoStageDetector
 
@@ -39,8 +39,7 @@ class FinalRule:
         pairs = torch.where(best > 0, pairs, 0)
         labels = pairs % classes
         every = boxes.expand(-1, -1, classes, -1).flatten(1, 2)
-        every = every.gather(1, pairs[..., None].expand(-1, -1, 4))
-        candidates = clipped(every, image_size, self.inclusive)
+        candidates = clipped(rows_at(every, pairs), image_size, self.inclusive)
         has_area = (candidates[..., 2:] + int(self.inclusive) > candidates[..., :2]).all(-1)
         ranks = torch.where(has_area, best, 0.0)
         kept, places = suppressed(

@@ -63,6 +63,11 @@ class ProposalRule:
 USUAL = ProposalRule()
 
 
+def rows_at(values: Tensor, places: Tensor) -> Tensor:
+    """Some rows (n, k, c) of values (n, a, c), at places (n, k)."""
+    return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
+
+
 def clipped(boxes: Tensor, image_size: Tensor, inclusive: bool = False) -> Tensor:
     """Boxes (n, k, 4) xyxy px clipped to the images of (height, width) px (n, 2), or to their last pixels."""
     sides = image_size.flip(1).repeat(1, 2)[:, None].to(boxes.dtype) - int(inclusive)
@@ -83,5 +88,5 @@ def suppressed(
     rows = F.pad(rows, (0, 0, 0, max(0, count - rows.shape[1])))[:, :count]
     kept, found = rows.unbind(-1)
     places = found.long()
-    regions = boxes.gather(1, places[..., None].expand(-1, -1, 4))
+    regions = rows_at(boxes, places)
     return Proposals(torch.where(kept[..., None] > 0, regions, 0.0), kept), places

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ...plugins.bezier_align.op import bezier_align
 from ...plugins.lstm.op import lstm
 from ..blocks import ConvNorm, tower
-from ..points import grid_points
-from ..proposals import ProposalRule, suppressed
+from ..points import grid_points, points_first
+from ..proposals import ProposalRule, rows_at, suppressed
 from .fcos import FCOSHead
 
 
@@ -31,7 +31,7 @@ class BezierHead(FCOSHead):
         return {**super().forward(levels), "curves": [self.conv_curves(self.reg_convs(x)) for x in levels]}
 
     def decode(self, logits: dict[str, list[Tensor]]) -> dict[str, Tensor]:
-        shifts = torch.cat([x.flatten(2).transpose(1, 2) for x in logits["curves"]], 1).float()
+        shifts = points_first(logits["curves"]).float()
         points, strides = grid_points([x.shape[2:] for x in logits["curves"]], self.strides, shifts, self.offset)
         return {**super().decode(logits), "curves": points.repeat(1, 8) + shifts * strides}
 
@@ -110,9 +110,9 @@ class TextSpotter(nn.Module):
         every = self.bbox_head.decode(self.bbox_head(levels[1:]))
         classes = every["scores"][..., 0]
         ranks, best = self.rule.best(torch.where(classes > self.conf, (classes * every["quality"]).sqrt(), 0.0))
-        boxes, curves = (_rows(every[name], best) for name in ("boxes", "curves"))
+        boxes, curves = (rows_at(every[name], best) for name in ("boxes", "curves"))
         kept, places = suppressed(boxes, ranks, torch.zeros_like(ranks), 1, self.rule.iou, self.rule.count)
-        curves = torch.where(kept.scores[..., None] > 0, _rows(curves, places), 0.0)
+        curves = torch.where(kept.scores[..., None] > 0, rows_at(curves, places), 0.0)
         read = self.recognizer(self.features(levels, curves).flatten(0, 1))
         symbols, chances = (each.unflatten(0, kept.scores.shape) for each in read)
         return {
@@ -127,11 +127,6 @@ class TextSpotter(nn.Module):
     def features(self, levels: Sequence[Tensor], curves: Tensor) -> Tensor:
         """The features (n, k, c, 8, columns) between curves (n, k, 16) px."""
         return bezier_align(list(levels[:3]), curves, (8, self.columns), 4, 48)
-
-
-def _rows(values: Tensor, places: Tensor) -> Tensor:
-    """Some rows (n, k, c) of values (n, a, c), at places (n, k)."""
-    return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ..config.dense import read_deltas, read_squares
 from ..config.parts import Neck
 from ..config.section import Section
 from ..points import points_first
-from ..proposals import USUAL, ProposalRule, Proposals
+from ..proposals import USUAL, ProposalRule, Proposals, rows_at
 from .guided import GROUPS, RARE, FeatureAdaption, guided, likely
 from .rpn import read_rule
 
@@ -68,9 +68,7 @@ class GuidedRPNHead(nn.Module):
             objects, deltas, shape, centre = (points_first([x]).float() for x in level)
             best, places = self.rule.best(torch.where(likely(centre), objects.sigmoid(), 0.0).flatten(1))
             growth = shape * shape.new_tensor(self.shape_stds[2:])
-            rows, priors = (
-                values.gather(1, places[..., None].expand(-1, -1, 4)) for values in (deltas, guided(squares, growth))
-            )
+            rows, priors = (rows_at(values, places) for values in (deltas, guided(squares, growth)))
             boxes.append(deltas_to_boxes(rows, priors, self.stds))
             scores.append(best)
         return self.rule(boxes, scores, image_size)

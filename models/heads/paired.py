@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..coders import boxes_to_priors, deltas_to_boxes
 from ..points import points_first
-from ..proposals import Proposals, clipped
+from ..proposals import Proposals, clipped, rows_at
 from ..two_stage import RoIHead, Stage
 from .bbox import BoxHead
 from .rpn import RPNHead
@@ -34,12 +34,11 @@ class PairedRPNHead(RPNHead):
         for priors, objects, deltas in zip(anchors, logits["objects"], logits["deltas"], strict=True):
             best, places = self.rule.best(points_first([objects]).float().sigmoid().flatten(1))
             rows = points_first([deltas]).float().unflatten(-1, (-1, 8)).flatten(1, 2)
-            rows = rows.gather(1, places[..., None].expand(-1, -1, 8))
-            for boxes, own in zip((whole, visible), rows.split(4, -1), strict=True):
+            for boxes, own in zip((whole, visible), rows_at(rows, places).split(4, -1), strict=True):
                 boxes.append(deltas_to_boxes(own, priors[places], self.stds))
             scores.append(best)
         kept, places = self.rule.chosen(whole, scores, image_size)
-        seen = clipped(torch.cat(visible, 1), image_size).gather(1, places[..., None].expand(-1, -1, 4))
+        seen = rows_at(clipped(torch.cat(visible, 1), image_size), places)
         return Proposals(torch.cat((kept.boxes, torch.where(kept.scores[..., None] > 0, seen, 0.0)), -1), kept.scores)
 
 

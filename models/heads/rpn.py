@@ -14,7 +14,7 @@ from ..config.dense import read_anchors, read_deltas
 from ..config.parts import Neck
 from ..config.section import Section
 from ..points import points_first
-from ..proposals import USUAL, ProposalRule, Proposals
+from ..proposals import USUAL, ProposalRule, Proposals, rows_at
 
 
 class RPNHead(nn.Module):
@@ -64,8 +64,7 @@ class RPNHead(nn.Module):
             found = found.unflatten(-1, (-1, 2)).softmax(-1)[..., 0] if self.softmax else found.sigmoid()
             best, places = self.rule.best(found.flatten(1))
             rows = points_first([deltas]).float().unflatten(-1, (-1, 4)).flatten(1, 2)
-            rows = rows.gather(1, places[..., None].expand(-1, -1, 4))
-            boxes.append(deltas_to_boxes(rows, priors[places], self.stds, self.anchors.inclusive))
+            boxes.append(deltas_to_boxes(rows_at(rows, places), priors[places], self.stds, self.anchors.inclusive))
             scores.append(best)
         return self.rule(boxes, scores, image_size)
 
