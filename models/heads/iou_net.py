@@ -70,25 +70,27 @@ class IoUNetRoIHead(RoIHead):
     def forward(self, levels: Sequence[Tensor], regions: Tensor, image_size: Tensor) -> list[Stage]:
         logits = self.bbox_head(self.features(levels, regions))
         boxes = clipped(self.bbox_head.boxes(logits, regions)[:, :, 0], image_size)
-        boxes = self._refined(levels, boxes, self.bbox_head.scores(logits))
-        return [Stage(logits | {"boxes": boxes, "iou": self.iou_head(self.features(levels, boxes))}, regions)]
+        boxes, fit = self._refined(levels, boxes, self.bbox_head.scores(logits))
+        return [Stage(logits | {"boxes": boxes, "iou": fit}, regions)]
 
     def decode(self, stages: Sequence[Stage]) -> dict[str, Tensor]:
         [(logits, _)] = stages
         scores = self.bbox_head.scores(logits)
         return {"boxes": logits["boxes"][:, :, None], "scores": scores, "quality": logits["iou"]}
 
-    def _refined(self, levels: Sequence[Tensor], boxes: Tensor, scores: Tensor) -> Tensor:
-        """The boxes (n, k, 4), of which those that IoU-guided NMS leaves have moved."""
+    def _refined(self, levels: Sequence[Tensor], boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The boxes (n, k, 4), of which those that IoU-guided NMS leaves have moved, and their IoU (n, k, classes)."""
         best, labels = scores.max(-1)
-        fit = self.iou_head(self.features(levels, boxes)).gather(2, labels[..., None])[..., 0]
+        every = self.iou_head(self.features(levels, boxes))
+        fit = every.gather(2, labels[..., None])[..., 0]
         may_move = (best > self.conf) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
         kinds, classes = labels.to(boxes.dtype), scores.shape[2]
         kept, places = suppressed(boxes, torch.where(may_move, fit, 0.0), kinds, classes, self.iou, self.count)
         moved = self.climb(levels, kept.boxes, labels.gather(1, places))
         # Rows without a box go to one behind the others.
-        rows = torch.where(kept.scores > 0, places, boxes.shape[1])[..., None].expand(-1, -1, 4)
-        return F.pad(boxes, (0, 0, 0, 1)).scatter(1, rows, moved)[:, :-1]
+        rows = torch.where(kept.scores > 0, places, boxes.shape[1])
+        again = self.iou_head(self.features(levels, moved))
+        return _replaced(boxes, rows, moved), _replaced(every, rows, again)
 
     def climb(self, levels: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
         """The boxes (n, k, 4) moved at most `steps` times along the gradient of their class's IoU (algorithm 2).
@@ -107,6 +109,12 @@ class IoUNetRoIHead(RoIHead):
             moved = boxes + RATE * self.features.slope(levels, boxes, features, gradient)
             boxes = torch.where(stopped[..., None], boxes, moved)
         return boxes
+
+
+def _replaced(values: Tensor, rows: Tensor, others: Tensor) -> Tensor:
+    """Values (n, k, c) with others (n, m, c) in their rows (n, m), of which k is none."""
+    places = rows[..., None].expand(-1, -1, values.shape[2])
+    return F.pad(values, (0, 0, 0, 1)).scatter(1, places, others)[:, :-1]
 
 
 def _from_label(x: Tensor) -> Tensor:

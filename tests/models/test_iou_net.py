@@ -80,6 +80,8 @@ def test_only_boxes_that_nms_leaves_move() -> None:
     scores = torch.tensor([[[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.1], [0.9, 0.0]]])
     with torch.inference_mode():
         fit = head.iou_head(features(levels, boxes))
-        moved = (head._refined(levels, boxes, scores) != boxes).any(-1)[0].tolist()
+        refined, iou = head._refined(levels, boxes, scores)
+        moved = (refined != boxes).any(-1)[0].tolist()
+        torch.testing.assert_close(iou, head.iou_head(features(levels, refined)))
     best = int(fit[0, 1, 0] > fit[0, 0, 0])  # of the two that overlap
     assert moved == [best == 0, best == 1, True, False, False]
