@@ -156,6 +156,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     given = _given_boxes(model, arguments)
     coco = CocoResults(arguments.annotations, model.card.labels) if arguments.annotations is not None else None
     bop = None if arguments.save_bop is None else BopResults(arguments.save_bop)
+    more = [own for own in (coco, bop) if own is not None]
     find = _finding(model, given, arguments)
     if tracking is not None:
         find = tracking.after(find)
@@ -177,7 +178,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
                     # Ends like the source does, so that a camera's video is whole and its results are kept.
                     for picture, found in results:
                         try:
-                            _keep(picture, found, printer, saver, given, [own for own in (coco, bop) if own])
+                            _keep(picture, found, printer, saver, given, more)
                         except InputError as error:  # the others go on
                             report(error)
                         advance()

@@ -50,11 +50,10 @@ class Surface(CropForm):
 
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:
         """The pose of the object in each crop."""
-        count = len(frames)
-        if self.solid is None or frames[0].camera is None:
-            if frames[0].camera is not None:
-                raise IncompatibleError("its Card has no object; export it again with detexport --solid FILE")
-            return Reading((), np.ones(count, np.float32))
+        if frames[0].camera is None:
+            return Reading((), np.ones(len(frames), np.float32))
+        if self.solid is None:
+            raise IncompatibleError("its Card has no object; export it again with detexport --solid FILE")
         poses = np.array(
             [
                 pose_of(surface, move, frame, self.solid, frame.camera, self.least)

@@ -17,7 +17,7 @@ from .crop import FARTHEST, Crop, WarpedFrame, fill_warped
 from .geometry import Frame, Image, Normalization, Size
 from .image_batch import ImageBatch
 from .resize import Resize, ResizedFrame
-from .zoom import Zoom, ZoomedFrame
+from .zoom import Zoom
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,9 @@ class ImageInput:
         for _, same in groupby(views, lambda view: id(self.shown(view))):
             members = list(same)
             rows, image = batch[start : start + len(members)], self.shown(members[0])
-            warped = [view.frame for view in members if isinstance(view.frame, WarpedFrame)]
-            if len(warped) == len(members) and not isinstance(
-                warped[0], ZoomedFrame
-            ):  # all of an image's crops in one call
+            # Frames of a derived class are filled in another way.
+            warped = [view.frame for view in members if type(view.frame) is WarpedFrame]
+            if len(warped) == len(members):  # all of an image's crops in one call
                 fill_warped(rows, image, warped, self.pixels)
             else:
                 for row, view in zip(rows, members, strict=True):
