@@ -1,8 +1,10 @@
 """Weights for networks without any, so that they find something."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +32,16 @@ def with_new_parts(names: Iterable[str]) -> Iterator[str]:
         if parts - seen:
             yield name
         seen |= parts
+
+
+def cases(every: Iterable[tuple[str, str]], short: Collection[tuple[str, str]]) -> list[Any]:
+    """Parameters of exports (name, precision), which may run on different workers. Those not in `short` are long."""
+    return [
+        pytest.param(
+            case, marks=[pytest.mark.xdist_group("-".join(case)), *([] if case in short else [pytest.mark.long])]
+        )
+        for case in every
+    ]
 
 
 def lively_weights(name: str) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from lively import lively_weights, small_canvas, with_new_parts
+from lively import cases, lively_weights, small_canvas, with_new_parts
 
 from detforge.deploy import Detector
 from detforge.deploy.backends.ort import OrtBackend
@@ -23,20 +23,10 @@ NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") an
 # Random weights make flat maps of a grid's points: rounding moves their maxima far away.
 PRECISION = {"grid_rcnn_test": "fp32"}
 FREE = ("faster_rcnn_test", "fp32")
+EVERY = [*((name, PRECISION.get(name, "fp16")) for name in with_new_parts(NAMES)), FREE]
 # Networks of two stages take long; these stand for them.
 SHORT = {("faster_rcnn_test", "fp16"), ("grid_rcnn_test", "fp32"), ("crowddet_test", "fp16")}
-
-
-def marks(name: str, precision: str) -> list[pytest.MarkDecorator]:
-    group = pytest.mark.xdist_group(f"{name}-{precision}")
-    is_short = VARIANTS[name].form.kind == "dense" or (name, precision) in SHORT
-    return [group] if is_short else [group, pytest.mark.long]
-
-
-CASES = [
-    pytest.param(case, marks=marks(*case))
-    for case in [*((name, PRECISION.get(name, "fp16")) for name in with_new_parts(NAMES)), FREE]
-]
+CASES = cases(EVERY, SHORT | {case for case in EVERY if VARIANTS[case[0]].form.kind == "dense"})
 # px, score, and the share that must be found again; half precision rounds otherwise in a batch
 NEAR = {"fp32": (1e-2, 5e-5, 1), "fp16": (1, 0.02, 0.98)}
 # SpineNet is sixty layers deep: half precision rounds as often, and random boxes suppress others than before.

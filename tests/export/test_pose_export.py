@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lively import with_new_parts
+from lively import cases, with_new_parts
 
 from detforge.deploy import load
 from detforge.deploy.backends.ort import OrtBackend
@@ -30,19 +30,8 @@ NAMES = [
 # All in half precision, and in single precision the first of each form. Long tests are those in single precision but
 # one, and those of networks whose backbone alone is new.
 SINGLE = {VARIANTS[name].form.kind: name for name in reversed(NAMES)}.values()
-SHORT = {("fp32", NAMES[0]), *(("fp16", name) for name in with_new_parts(NAMES))} - {("fp16", "simplepose_test")}
-
-
-def marks(name: str, precision: str) -> list[pytest.MarkDecorator]:
-    group = pytest.mark.xdist_group(f"{name}-{precision}")
-    return [group] if (precision, name) in SHORT else [group, pytest.mark.long]
-
-
-CASES = [
-    pytest.param((name, precision), marks=marks(name, precision))
-    for precision, names in (("fp32", SINGLE), ("fp16", NAMES))
-    for name in names
-]
+SHORT = {(NAMES[0], "fp32"), *((name, "fp16") for name in with_new_parts(NAMES))} - {("simplepose_test", "fp16")}
+CASES = cases([*((name, "fp32") for name in SINGLE), *((name, "fp16") for name in NAMES)], SHORT)
 IMAGE = make_up((120, 160), 3)
 BOXES = np.array([[20, 10, 90, 115], [-30, 40, 50, 150]], np.float32)
 

@@ -19,20 +19,27 @@ K = [[300.0, 0.0, 80.0], [0.0, 310.0, 60.0], [0.0, 0.0, 1.0]]
 PLAIN = {"fx": 300, "fy": 310, "cx": 80, "cy": 60}
 
 
-@pytest.fixture(scope="module")
-def pvnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = export("pvnet_test", checkpoint="random", output=tmp_path_factory.mktemp("rigid") / "pvnet.onnx")
+def exported(name: str, folder: Path) -> Path:
+    report = export(name, checkpoint="random", output=folder / f"{name}.onnx")
     assert report.comparison is not None
     assert report.comparison.problem is None
     return report.path
+
+
+@pytest.fixture(scope="module")
+def pvnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return exported("pvnet_test", tmp_path_factory.mktemp("rigid"))
 
 
 @pytest.fixture(scope="module")
 def cdpn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = export("cdpn_test", checkpoint="random", output=tmp_path_factory.mktemp("rigid") / "cdpn.onnx")
-    assert report.comparison is not None
-    assert report.comparison.problem is None
-    return report.path
+    return exported("cdpn_test", tmp_path_factory.mktemp("rigid"))
+
+
+def timed(model: Path, pictures: Path) -> int:
+    """The exit code of a short detbench, which writes b.json."""
+    options = "--duration 0.05 --warmup 0 --json b.json".split()
+    return detbench(["--model", str(model), "--images", str(pictures), *options])
 
 
 @pytest.fixture
@@ -99,19 +106,7 @@ def test_boxes_get_poses(cdpn: Path, pictures: Path, capsys: pytest.CaptureFixtu
             assert (record["rotation"], score) == (None, 0)
         else:
             np.testing.assert_allclose(record["rotation"], pose[:, :3], atol=1e-5)
-    command = [
-        "--model",
-        str(cdpn),
-        "--images",
-        str(pictures),
-        "--duration",
-        "0.05",
-        "--warmup",
-        "0",
-        "--json",
-        "b.json",
-    ]
-    assert detbench(command) == 0
+    assert timed(cdpn, pictures) == 0
 
 
 @pytest.mark.parametrize(
@@ -151,19 +146,7 @@ def test_half_of_model_and_camera_is_refused(pvnet: Path, pictures: Path, capsys
 
 
 def test_it_is_timed_with_a_camera(pvnet: Path, pictures: Path) -> None:
-    command = [
-        "--model",
-        str(pvnet),
-        "--images",
-        str(pictures),
-        "--duration",
-        "0.05",
-        "--warmup",
-        "0",
-        "--json",
-        "b.json",
-    ]
-    assert detbench(command) == 0
+    assert timed(pvnet, pictures) == 0
     assert json.loads(Path("b.json").read_text())["results"]
 
 
