@@ -72,17 +72,11 @@ constexpr const char* kBezierAlignNames[] = {"BezierAlign1", "BezierAlign2", "Be
                                              "BezierAlign5"};
 
 template <int kLevels>
-struct BezierAlign {
+struct BezierAlign : OnPyramid<kLevels, 1> {  // the levels, curves
     static constexpr const char* name = kBezierAlignNames[kLevels - 1];
-    static constexpr int inputs = kLevels + 1;  // the levels, curves
-    static constexpr unsigned float_inputs = 1u << kLevels;
     static constexpr std::array<Field, 4> fields{
         {{"output_height", 1}, {"output_width", 1}, {"stride", 1}, {"finest_scale", 1}}};
 
-    template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t* attributes) {
-        return {{inputs[kLevels][0], inputs[kLevels][1], inputs[0][1], attributes[0] * attributes[1]}, 4};
-    }
     static const char* problem(const Call& call, DType) {
         const int64_t* given = call.attributes;
         const char* found = pyramid_problem(call.inputs, kLevels, given[0], given[1], given[2], given[3]);
@@ -92,7 +86,6 @@ struct BezierAlign {
         return fits ? nullptr : "curves is not (n, k, 16)";
     }
     static void cpu(const Call& call, Context& context) { bezier_align_cpu(call, kLevels, context); }
-    static size_t workspace(const Call& call, DType dtype) { return regions_workspace(call, kLevels, dtype); }
     static int cuda(const Call& call, DType dtype, void* workspace, void* stream) {
         return bezier_align_cuda(call, kLevels, dtype, workspace, stream);
     }

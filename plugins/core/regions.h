@@ -125,4 +125,18 @@ inline const char* regions_problem(const Tensor* inputs, int levels, int64_t out
     return fits ? nullptr : "regions is not (n, k, 4) as boxes is";
 }
 
+// What the traits of these operators share: the inputs are the levels, then `kOthers` (n, k, ...), the regions and more.
+// The first attributes are the numbers of rows and columns of bins.
+template <int kLevels, int kOthers>
+struct OnPyramid {
+    static constexpr int inputs = kLevels + kOthers;
+    static constexpr unsigned float_inputs = ((1u << kOthers) - 1) << kLevels;
+
+    template <class Dim>
+    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t* attributes) {
+        return {{inputs[kLevels][0], inputs[kLevels][1], inputs[0][1], attributes[0] * attributes[1]}, 4};
+    }
+    static size_t workspace(const Call& call, DType dtype) { return regions_workspace(call, kLevels, dtype); }
+};
+
 }  // namespace detforge

@@ -79,17 +79,11 @@ constexpr const char* kDeformRoiPoolNames[] = {"DeformRoiPool1", "DeformRoiPool2
                                                "DeformRoiPool5"};
 
 template <int kLevels>
-struct DeformRoiPool {
+struct DeformRoiPool : OnPyramid<kLevels, 3> {  // the levels, boxes, regions, shifts
     static constexpr const char* name = kDeformRoiPoolNames[kLevels - 1];
-    static constexpr int inputs = kLevels + 3;  // the levels, boxes, regions, shifts
-    static constexpr unsigned float_inputs = 7u << kLevels;
     static constexpr std::array<Field, 5> fields{
         {{"output_height", 1}, {"output_width", 1}, {"stride", 1}, {"samples", 1}, {"finest_scale", 1}}};
 
-    template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t* attributes) {
-        return {{inputs[kLevels][0], inputs[kLevels][1], inputs[0][1], attributes[0] * attributes[1]}, 4};
-    }
     static const char* problem(const Call& call, DType) {
         const int64_t* given = call.attributes;
         const char* found = regions_problem(call.inputs, kLevels, given[0], given[1], given[2], given[4]);
@@ -101,7 +95,6 @@ struct DeformRoiPool {
         return fits ? nullptr : "shifts is not (n, k, 2, output_height * output_width)";
     }
     static void cpu(const Call& call, Context& context) { deform_roi_pool_cpu(call, kLevels, context); }
-    static size_t workspace(const Call& call, DType dtype) { return regions_workspace(call, kLevels, dtype); }
     static int cuda(const Call& call, DType dtype, void* workspace, void* stream) {
         return deform_roi_pool_cuda(call, kLevels, dtype, workspace, stream);
     }

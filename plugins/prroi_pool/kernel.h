@@ -54,23 +54,16 @@ int prroi_pool_cuda(const Call& call, int levels, DType dtype, void* workspace, 
 constexpr const char* kPrRoiPoolNames[] = {"PrRoiPool1", "PrRoiPool2", "PrRoiPool3", "PrRoiPool4", "PrRoiPool5"};
 
 template <int kLevels>
-struct PrRoiPool {
+struct PrRoiPool : OnPyramid<kLevels, 2> {  // the levels, boxes, regions
     static constexpr const char* name = kPrRoiPoolNames[kLevels - 1];
-    static constexpr int inputs = kLevels + 2;  // the levels, boxes, regions
-    static constexpr unsigned float_inputs = 3u << kLevels;
     static constexpr std::array<Field, 4> fields{
         {{"output_height", 1}, {"output_width", 1}, {"stride", 1}, {"finest_scale", 1}}};
 
-    template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t* attributes) {
-        return {{inputs[kLevels][0], inputs[kLevels][1], inputs[0][1], attributes[0] * attributes[1]}, 4};
-    }
     static const char* problem(const Call& call, DType) {
         const int64_t* given = call.attributes;
         return regions_problem(call.inputs, kLevels, given[0], given[1], given[2], given[3]);
     }
     static void cpu(const Call& call, Context& context) { prroi_pool_cpu(call, kLevels, context); }
-    static size_t workspace(const Call& call, DType dtype) { return regions_workspace(call, kLevels, dtype); }
     static int cuda(const Call& call, DType dtype, void* workspace, void* stream) {
         return prroi_pool_cuda(call, kLevels, dtype, workspace, stream);
     }

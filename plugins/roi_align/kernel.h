@@ -69,10 +69,8 @@ void roi_align_cpu(const Call& call, int levels, Context& context);
 constexpr const char* kRoiAlignNames[] = {"RoiAlign1", "RoiAlign2", "RoiAlign3", "RoiAlign4", "RoiAlign5"};
 
 template <int kLevels>
-struct RoiAlign {
+struct RoiAlign : OnPyramid<kLevels, 2> {  // the levels, boxes, regions
     static constexpr const char* name = kRoiAlignNames[kLevels - 1];
-    static constexpr int inputs = kLevels + 2;  // the levels, boxes, regions
-    static constexpr unsigned float_inputs = 3u << kLevels;
     static constexpr std::array<Field, 7> fields{{{"output_height", 1},
                                                   {"output_width", 1},
                                                   {"stride", 1},
@@ -81,10 +79,6 @@ struct RoiAlign {
                                                   {"minimum", 1},
                                                   {"finest_scale", 1}}};
 
-    template <class Dim>
-    static Shape<Dim> shape(const Shape<Dim>* inputs, const int64_t* attributes) {
-        return {{inputs[kLevels][0], inputs[kLevels][1], inputs[0][1], attributes[0] * attributes[1]}, 4};
-    }
     static const char* problem(const Call& call, DType) {
         const int64_t* given = call.attributes;
         if (given[3] < 0 || given[3] > 256) return "sampling_ratio is not in 0..256";
@@ -93,7 +87,6 @@ struct RoiAlign {
         return regions_problem(call.inputs, kLevels, given[0], given[1], given[2], given[6]);
     }
     static void cpu(const Call& call, Context& context) { roi_align_cpu(call, kLevels, context); }
-    static size_t workspace(const Call& call, DType dtype) { return regions_workspace(call, kLevels, dtype); }
     static int cuda(const Call& call, DType dtype, void* workspace, void* stream) {
         return roi_align_cuda(call, kLevels, dtype, workspace, stream);
     }
