@@ -55,7 +55,7 @@ def infer(
     if model.takes_boxes:
         raise UsageError(f"{model.card.model} needs boxes; make it the --pose-model of a detector")
     if model.takes_camera:
-        raise UsageError(f"{model.card.model} finds poses in space, without --ray only; leave it out")
+        raise UsageError(f"{model.card.model} finds poses in space, which --ray does not run; leave out --ray")
     items = [*{item.name: _absolute(item) for item in items}.values()]
     folder = Path(arguments.parquet or f"{arguments.json}.parts")
     run = Run(model, folder, arguments.batch, arguments.threads)
