@@ -17,7 +17,7 @@ from .contract.parse import FieldError, parse, require
 from .contract.skeleton import Skeleton
 from .contract.suppression import READS, Suppress
 from .forms.form import Form
-from .inputs.network_inputs import ImageInput, NetworkInput
+from .inputs.network_inputs import ImageInput, NetworkInput, PlacedInput
 from .system.errors import IncompatibleError
 
 SCHEMA = 2
@@ -82,9 +82,9 @@ class Card:
         require(all(0 <= part <= 255 for color in self.colors for part in color), "colors", "0..255")
         names = [each.name for each in self.inputs]
         require(len(set(names)) == len(names), "inputs", "unique names")
-        images = [each for each in self.inputs if isinstance(each, ImageInput)]
-        seconds = [each for each in images if each.second]
-        require(len(images) - len(seconds) == 1, "inputs", "one image that is not the second of a pair")
+        placed = [each for each in self.inputs if isinstance(each, PlacedInput)]
+        seconds = [each for each in placed if isinstance(each, ImageInput) and each.second]
+        require(len(placed) - len(seconds) == 1, "inputs", "one image that is not the second of a pair, or points")
         require((self.form.runs_on == "pairs") == bool(seconds), "inputs", "a second image only if the form needs it")
         place = self.form.place
         require(self.input.place.kind == place, "inputs.place.kind", f"{place}, as form '{self.form.kind}' needs")
@@ -96,9 +96,10 @@ class Card:
         require(read is None or read in outputs, "suppress.kind", "a kind whose output this network has")
 
     @property
-    def input(self) -> ImageInput:
-        """The image input in whose coordinates boxes and keypoints are."""
-        return next(each for each in self.inputs if isinstance(each, ImageInput) and not each.second)
+    def input(self) -> PlacedInput:
+        """The input with the geometry in whose coordinates boxes and keypoints are."""
+        placed = (each for each in self.inputs if isinstance(each, PlacedInput))
+        return next(each for each in placed if not (isinstance(each, ImageInput) and each.second))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,8 +107,8 @@ class Card:
         return self.skeleton.keypoints if self.skeleton is not None and self.form.has_keypoints else self.labels
 
     def with_place(self, place: Any) -> "Card":
-        """A copy of the Card in which every image input has this geometry."""
-        inputs = tuple(replace(each, place=place) if isinstance(each, ImageInput) else each for each in self.inputs)
+        """A copy of the Card in which every input with a geometry has this one."""
+        inputs = tuple(replace(each, place=place) if isinstance(each, PlacedInput) else each for each in self.inputs)
         return replace(self, inputs=inputs)
 
     @property

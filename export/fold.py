@@ -7,9 +7,11 @@ from torch import Tensor, nn
 
 from ..plugins.deform_conv.op import DeformConv
 
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
 
 def fold_batch_norms(model: nn.Module, *inputs: Tensor) -> None:
-    """Fold, in place, every BatchNorm2d whose only input is the result of one convolution.
+    """Fold, in place, every BatchNorm1d and BatchNorm2d whose only input is the result of one convolution.
 
     A run on `inputs` shows which layer feeds which. Layers that run more than once, such as heads shared by several
     levels, are left unchanged: their convolution may feed several normalisations.
@@ -30,7 +32,7 @@ def _of_weights(scale: Tensor, convolution: Any) -> Tensor:
     Those of a transposed convolution have the input channels of all groups first, then the output channels of one.
     """
     if not isinstance(convolution, nn.ConvTranspose2d):
-        return scale.reshape(-1, 1, 1, 1)
+        return scale.reshape(-1, *[1] * (convolution.weight.ndim - 1))
     inputs = convolution.in_channels // convolution.groups
     return scale.reshape(convolution.groups, -1, 1, 1).repeat_interleave(inputs, 0)
 
@@ -50,14 +52,14 @@ def _pairs(model: Any, given: tuple[Tensor, ...]) -> list[tuple[Any, str]]:
 
     def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         runs[module] = runs.get(module, 0) + 1
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, _NORMS):
             if maker := makers.get(id(inputs[0])):
                 found.append((maker, module))
         else:
             makers[id(output)] = module
             alive.append(output)
 
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, DeformConv, nn.BatchNorm2d)
+    kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, DeformConv, *_NORMS)
     hooks = [m.register_forward_hook(watch) for m in model.modules() if isinstance(m, kinds)]
     try:
         with torch.inference_mode():

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..deploy.contract.parse import FieldError, parse
 from ..deploy.contract.solid import Solid
+from ..deploy.inputs.network_inputs import PointsInput
 from ..deploy.system.errors import InputError, UsageError
 from ..models.variant import Variant
 
@@ -14,7 +15,7 @@ _EXAMPLE = 'give {"low": [x, y, z], "high": [x, y, z], "keypoints": [[x, y, z], 
 
 
 def with_solid(variant: Variant, file: str | Path | None) -> Variant:
-    """The variant whose network finds the object in a file, the fields of Solid.
+    """The variant whose network finds the object in a file, the fields of Solid, and looks at points so far apart.
 
     Raises InputError for an unsuitable file, and UsageError if the network finds no rigid object.
     """
@@ -23,7 +24,11 @@ def with_solid(variant: Variant, file: str | Path | None) -> Variant:
     if not variant.form.takes_camera:
         raise UsageError(f"solid {file} is for networks that find a rigid object, not {variant.name}; leave it out")
     form: Any = variant.form
-    return replace(variant, form=replace(form, solid=read_solid(Path(file))))
+    solid = read_solid(Path(file))
+    fitted = replace(variant, form=replace(form, solid=solid))
+    if isinstance(variant.input, PointsInput):  # the object's points are no farther apart than it is wide
+        fitted = replace(fitted, input=variant.input.placed(reach=solid.span))
+    return fitted
 
 
 def read_solid(path: Path) -> Solid:

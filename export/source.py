@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from ..deploy.inputs.network_inputs import ImageInput
 from ..deploy.system.errors import InputError, UsageError
 from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, fitting, load_variant, random_model, read_checkpoint
 from ..models.config.detectron2 import describe_yaml
@@ -122,7 +123,10 @@ def _own_weights(variant: Variant) -> str:
 
 def _check_normalisation(variant: Variant, checkpoint: Checkpoint, asked: ExportOptions) -> None:
     """Refuse weights that were saved with another normalisation of images than the variant's."""
-    for name, ours in (("mean", variant.input.mean), ("std", variant.input.std)):
+    images = variant.input
+    if not isinstance(images, ImageInput):
+        return
+    for name, ours in (("mean", images.mean), ("std", images.std)):
         saved = checkpoint.state.get(f"data_preprocessor.{name}")
         if saved is None or asked.ignore_config:
             continue

@@ -13,7 +13,7 @@ from ..deploy.contract.fusion import Fusion
 from ..deploy.contract.skeleton import Skeleton
 from ..deploy.contract.suppression import Suppress
 from ..deploy.forms import Form
-from ..deploy.inputs.network_inputs import ImageInput, NetworkInput
+from ..deploy.inputs.network_inputs import ImageInput, NetworkInput, PlacedInput
 from ..deploy.inputs.resize import Pad, Resize
 
 RGB = ImageInput(
@@ -127,7 +127,7 @@ class Variant:
     build: Callable[[int], nn.Module]
     form: Form
     classes_key: str
-    input: ImageInput = RGB
+    input: PlacedInput = RGB
     fusion: Fusion = Fusion()
     suppress: Suppress = Suppress()
     labels: tuple[str, ...] = ()

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..backends.automatic import choose_backend
 from ..backends.node_times import NodeTime
 from ..backends.open import default_device, ready
@@ -53,7 +55,11 @@ def own_timers(arguments: argparse.Namespace, models: dict[str, Path], images: S
 
 
 def _finding(model: Pipeline) -> Find:
-    """How the model looks at images; one that compares pairs gets each image twice, and others a usual camera."""
+    """How the model looks at images.
+
+    One that compares pairs gets each image twice. One that finds poses in space gets a usual camera, and the whole
+    image at a depth of 1 m.
+    """
     if model.card.form.runs_on == "pairs":
         return lambda images: model.find_with(images, against=images)
     if model.takes_camera:
@@ -62,10 +68,13 @@ def _finding(model: Pipeline) -> Find:
 
 
 def _whole(model: Pipeline, images: Sequence[Image]) -> dict[str, Any]:
-    """A usual camera for each image, and the whole image as a box for a network that needs boxes."""
-    boxes = [[[0, 0, image.shape[1], image.shape[0]]] for image in images]
-    cameras = [Camera.usual(image.shape) for image in images]
-    return {"camera": cameras, "boxes": boxes} if model.takes_boxes else {"camera": cameras}
+    """A usual camera for each image, a depth, and the whole image as a box, as far as the model takes them."""
+    given: dict[str, Any] = {"camera": [Camera.usual(image.shape) for image in images]}
+    if model.takes_boxes:
+        given["boxes"] = [[[0, 0, image.shape[1], image.shape[0]]] for image in images]
+    if model.takes_depth:
+        given["depth"] = [np.full(image.shape[:2], 1000, np.uint16) for image in images]
+    return given
 
 
 def _backends(path: Path, arguments: argparse.Namespace) -> list[str]:

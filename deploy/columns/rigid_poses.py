@@ -39,12 +39,15 @@ class RigidPoses(Column):
         return np.concatenate((corners.min(1), corners.max(1)), 1).astype(np.float32)
 
     def distances(self, other: Any) -> NDArray[np.float32]:
-        """The distances (n, 8) in px between the corners of the object's projected box."""
+        """The distances (n, 8) in px between the corners of the object's projected box; 0 where both have no pose."""
         ours, theirs = (
             np.array([one.camera.project(one._placed(row, one.solid.corners)) for row in range(len(one))])
             for one in (self, other)
         )
-        return np.abs(ours - theirs).reshape(-1, 8, 2).max(2).astype(np.float32)
+        apart = np.abs(ours - theirs).reshape(-1, 8, 2).max(2)
+        lacking = [np.isnan(one.values).reshape(len(one), -1).any(1) for one in (self, other)]
+        apart[lacking[0] & lacking[1]] = 0
+        return apart.astype(np.float32)
 
     def records(self) -> list[dict[str, Any]]:
         """`rotation`, three rows of three, `translation` [x, y, z] and its `unit`; null where there is no pose."""

@@ -59,7 +59,7 @@ def read_cameras(path: Path) -> Cameras:
 
 def cameras_for(model: Pipeline, path: Path | None) -> Cameras | None:
     """The cameras of --camera for a model that finds poses in space. Raises UsageError if only one of both is given."""
-    name = model.card.model
+    name = model.last_card.model
     if path is None:
         if model.takes_camera:
             raise UsageError(f"{name} finds poses in space; give the camera with --camera FILE")

@@ -56,6 +56,12 @@ def _parser() -> Parser:
         help="the later picture of each pair, by file name, for networks that find changes",
     )
     add("--camera", type=Path, metavar="FILE", help="JSON with fx fy cx cy or K in px, for poses in space; also BOP's")
+    add(
+        "--depth",
+        type=Path,
+        metavar="DIR|FILE",
+        help="16-bit PNG with the depth in mm of each picture's px, by file name, for networks that look at points",
+    )
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")
     add(
@@ -256,11 +262,13 @@ def _finding(
 ) -> "Callable[[list[Picture]], list[Instances]]":
     """How each group of pictures is looked at."""
     from .cameras import cameras_for
+    from .depths import depths_for
     from .partners import partners_for
 
     cameras = cameras_for(model, arguments.camera)
     if cameras is not None and arguments.tile is not None:
         raise UsageError(f"--tile has no effect on {model.card.model}, which finds poses in space; leave it out")
+    depths = depths_for(model, arguments.depth, recursive=arguments.recursive)
     partners = partners_for(model, arguments.against, recursive=arguments.recursive)
     if partners is not None:
         if arguments.tile is not None:
@@ -275,12 +283,17 @@ def _finding(
 
         def look(pictures: "list[Picture]") -> "list[Instances]":
             own = None if cameras is None else [cameras.of(p) for p in pictures]
-            poses = estimator.estimate([p.image for p in pictures], [given.of(p) for p in pictures], own)
+            seen = None if depths is None else [depths.of(p) for p in pictures]
+            poses = estimator.estimate([p.image for p in pictures], [given.of(p) for p in pictures], own, seen)
             return poses if as_given else [estimator.suppressed(pose) for pose in poses]
 
         return look
     if cameras is not None:
-        return lambda pictures: model([p.image for p in pictures], camera=[cameras.of(p) for p in pictures])
+        return lambda pictures: model(
+            [p.image for p in pictures],
+            camera=[cameras.of(p) for p in pictures],
+            depth=None if depths is None else [depths.of(p) for p in pictures],
+        )
     if arguments.tile is None:
         return lambda pictures: model([p.image for p in pictures])
     return lambda pictures: [model.find_tiled(p.image, arguments.tile, arguments.overlap) for p in pictures]

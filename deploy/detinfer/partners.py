@@ -4,26 +4,18 @@ from pathlib import Path
 
 from ..inputs.geometry import Image
 from ..inputs.image import read_image
-from ..inputs.listing import find_items
 from ..inputs.sources import Picture
 from ..pipelines.pipeline import Pipeline
 from ..results.instances import Instances
 from ..system.errors import InputError, UsageError
+from .beside import FilesBeside
 
 
 class Partners:
-    """The pictures of --against: one file for all pictures, or a folder with a file of each picture's name.
+    """The pictures of --against."""
 
-    A name with another suffix will do where no other file of the folder has it. Raises InputError if there is none.
-    """
-
-    def __init__(self, path: Path, *, recursive: bool = False) -> None:
-        self._path = path
-        items = [] if path.is_file() else find_items(str(path), recursive).items
-        self._names = {item.name: Path(item.path) for item in items if not item.is_video}
-        self._stems: dict[Path, list[Path]] = {}
-        for name, file in self._names.items():
-            self._stems.setdefault(Path(name).with_suffix(""), []).append(file)
+    def __init__(self, files: FilesBeside) -> None:
+        self._files = files
 
     def look(self, model: Pipeline, pictures: list[Picture]) -> list[Instances]:
         """What has changed between each picture and its partner."""
@@ -31,25 +23,12 @@ class Partners:
 
     def of(self, picture: Picture) -> Image:
         """The partner of a picture. Raises InputError if it is missing or has another size."""
-        if picture.is_frame:
-            raise InputError("a frame of a video; --against compares pictures; give the frames as files")
-        file = self._file(picture.name)
+        file = self._files.of(picture)
         image = read_image(file)
         if image.shape != picture.image.shape:
             sizes = " and ".join(f"{one.shape[1]}x{one.shape[0]}" for one in (picture.image, image))
             raise InputError(f"compared with {file}, but they have {sizes} px; give pairs of one size")
         return image
-
-    def _file(self, name: str) -> Path:
-        if self._path.is_file():
-            return self._path
-        if name in self._names:
-            return self._names[name]
-        others = self._stems.get(Path(name).with_suffix(""), [])
-        if len(others) == 1:
-            return others[0]
-        why = f"several files there have its name, such as {others[0].name}" if others else "no file there has its name"
-        raise InputError(f"has no partner in {self._path}; {why}; name the pictures of a pair alike")
 
 
 def partners_for(model: Pipeline, against: Path | None, *, recursive: bool) -> Partners | None:
@@ -61,4 +40,4 @@ def partners_for(model: Pipeline, against: Path | None, *, recursive: bool) -> P
         return None
     if not compares:
         raise UsageError(f"--against is for networks that compare two pictures, {model.card.model} takes one; omit it")
-    return Partners(against, recursive=recursive)
+    return Partners(FilesBeside(against, "--against", "partner", recursive=recursive))

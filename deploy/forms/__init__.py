@@ -23,6 +23,7 @@ from .regions import Regions
 from .roots import Roots
 from .rotated import Rotated
 from .simcc import Simcc
+from .solid_corners import SolidCorners
 from .spotted import Spotted
 from .surface import Surface
 from .tags import Tags
@@ -32,5 +33,5 @@ from .votes import Votes
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
     *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
-    *(Rotated, Grown, Dilated, Spotted, Change, Vectors, Surface),
+    *(Rotated, Grown, Dilated, Spotted, Change, Vectors, Surface, SolidCorners),
 ]

@@ -105,6 +105,8 @@ class Form(ABC):
     """Whether the network finds poses: its channels are those of keypoints, which the Card's skeleton names."""
     takes_camera: ClassVar[bool] = False
     """Whether the form finds poses in space, for which it must know the camera."""
+    takes_depth: ClassVar[bool] = False
+    """Whether the network looks at points in space, for which it must also know the depth of the image's px."""
     suppresses: ClassVar[bool] = False
     """Whether suppression runs in the model file."""
     least_conf: ClassVar[float] = 0.0

@@ -18,10 +18,9 @@ from ..inputs.geometry import Place
 from ..inputs.zoom import ZoomedFrame
 from ..system.errors import IncompatibleError
 from .form import Contract, CropForm, Output, Reading
-from .pnp import Pose, solve_pnp_ransac
+from .pnp import NOWHERE, Pose, solve_pnp_ransac
 
 _ORIGIN = 1e-3  # of the object's extent; points as near to its origin on all axes are background
-_NOWHERE = Camera(1.0, 1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Surface(CropForm):
         return Reading((RigidPoses(poses, frames[0].camera, self.solid),), quality)
 
     def nothing(self, card: Contract) -> tuple[Column, ...]:
-        return () if self.solid is None else (RigidPoses(np.empty((0, 3, 4)), _NOWHERE, self.solid),)
+        return () if self.solid is None else (RigidPoses(np.empty((0, 3, 4)), NOWHERE, self.solid),)
 
 
 def pose_of(

@@ -94,7 +94,7 @@ class Crop(Geometry):
     enlarge: tuple[float, float] = (1.0, 1.0)
     spacing: bool = False
     multiple: int = 1
-    kind: Literal["crop", "zoom"] = "crop"
+    kind: Literal["crop", "zoom", "frustum"] = "crop"
 
     def __post_init__(self) -> None:
         require(all(1 <= side <= LONGEST for side in self.size), "place.size", f"sides of 1..{LONGEST} px")

@@ -22,7 +22,7 @@ Pixel = np.float32 | np.float16 | np.uint8
 Size = tuple[int, int]
 """Height and width in px."""
 
-Place = Literal["resize", "crop", "cover", "zoom"]
+Place = Literal["resize", "crop", "cover", "zoom", "frustum"]
 """The kinds of geometry."""
 
 USUAL_IMAGE = (480, 640)

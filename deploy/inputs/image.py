@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..system.errors import DetforgeError, InputError
 from ..system.files import replacing
@@ -74,6 +75,16 @@ def decode_pages(data: bytes, name: str) -> Iterator[Image]:
     yield first
     if has_pages(data, kind):
         yield from more_pages(data, name, first)
+
+
+def read_depth(path: str | Path) -> NDArray[np.uint16]:
+    """A depth picture (h, w) in mm, of one channel of 16 bits; InputError when it is missing, truncated or another."""
+    data = np.frombuffer(_bytes(path), np.uint8)
+    image: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None or image.ndim != 2 or image.dtype != np.uint16:
+        what = "no picture" if image is None else f"a picture of shape {image.shape} {image.dtype}"
+        raise InputError(f"{path}: no depth picture but {what}; give a PNG of one channel of 16 bits, in mm")
+    return image
 
 
 def _decoded(data: bytes, name: str, kind: str | None) -> Image:

@@ -8,12 +8,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract.camera import Camera
 from ..contract.parse import require
 from ..contract.port import Port
 from ..system.errors import UsageError
 from .canvases import Canvases
 from .cover import Cover
 from .crop import FARTHEST, Crop, WarpedFrame, fill_warped
+from .frustum import Depth, Frustum, FrustumFrame
 from .geometry import Frame, Image, Normalization, Size
 from .image_batch import ImageBatch
 from .resize import Resize, ResizedFrame
@@ -25,13 +27,14 @@ class View:
     """One image (h, w, 3) uint8 BGR for a network, and its Frame.
 
     `other` is the second image of a pair, which has the same Frame. `keypoints` (k, 3), x, y in px of the image and a
-    score, are the given pose for networks that refine poses.
+    score, are the given pose for networks that refine poses. `depth` (h, w) has the depth in mm of the image's px.
     """
 
     image: Image
     frame: Frame
     other: Image | None = None
     keypoints: NDArray[np.float32] | None = None
+    depth: Depth | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,49 @@ class PoseInput:
         return replace(view, keypoints=np.concatenate((places, np.ones((len(places), 1))), 1).astype(np.float32))
 
 
-NetworkInput = ImageInput | SizeInput | PoseInput
+@dataclass(frozen=True)
+class PointsInput:
+    """Points in space (n, 3, 1, p), x, y and z in mm of the camera, which `place` chooses of a depth picture.
+
+    Where there are fewer than p, the others are 0.
+    """
+
+    place: Frustum
+    name: str = "points"
+    kind: Literal["points"] = "points"
+
+    def placed(self, **changes: Any) -> "PointsInput":
+        """The same input with changed fields of its geometry."""
+        return replace(self, place=replace(self.place, **changes))
+
+    def shape(self, canvas: Size) -> tuple[int, ...]:
+        """The shape for one view, whose canvas is (1, p)."""
+        return (3, *canvas)
+
+    def fill(self, batch: NDArray[Any], views: Sequence[View], threads: int) -> None:
+        """Write the points of each view to its row of a batch. Raises UsageError without a depth picture or camera."""
+        batch[...] = 0
+        for row, view in zip(batch, views, strict=True):
+            frame = view.frame
+            if view.depth is None or not isinstance(frame, FrustumFrame) or frame.camera is None:
+                raise UsageError("this network looks at points in space; give `depth` and `camera`")
+            points = frame.points(view.depth, frame.camera)
+            row[:, 0, : points.shape[1]] = points
+
+    def mirrored(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The points mirrored left to right."""
+        return batch * np.array([-1, 1, 1], batch.dtype)[:, None, None]
+
+    def typical(self, view: View, seed: int) -> View:
+        """The view with a usual camera, and its brightness as depth."""
+        assert isinstance(view.frame, FrustumFrame)
+        frame = replace(view.frame, camera=Camera.usual(view.image.shape))
+        return replace(view, frame=frame, depth=view.image.mean(2) + 700)
+
+
+NetworkInput = ImageInput | SizeInput | PoseInput | PointsInput
+PlacedInput = ImageInput | PointsInput
+"""The inputs with a geometry."""
 
 
 def feeds(

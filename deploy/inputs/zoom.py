@@ -47,7 +47,7 @@ class Zoom(Crop):
     The middle and the side are cut down to whole px (CDPN: Li et al., ICCV 2019, section 3.1).
     """
 
-    kind: Literal["crop", "zoom"] = "zoom"
+    kind: Literal["crop", "zoom", "frustum"] = "zoom"
 
     def of_box(self, box: NDArray[Any], image_size: Size) -> ZoomedFrame:
         plain = super().of_box(box, image_size)

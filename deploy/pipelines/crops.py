@@ -13,6 +13,7 @@ from ..contract.fusion import fuse
 from ..contract.port import Arrays
 from ..forms.form import CropForm, Reading
 from ..inputs.crop import Crop, WarpedFrame
+from ..inputs.frustum import Depth
 from ..inputs.geometry import Image
 from ..inputs.network_inputs import View, feeds, mirrored
 from ..results.instances import Instances
@@ -48,22 +49,37 @@ class PoseEstimator(NetworkPipeline):
             raise UsageError(
                 f"{self.card.model} needs boxes; give them with `boxes`, or use it as the pose model of a detector"
             )
-        if others := given.keys() - {"boxes", "scores", *(["camera"] if self._form.takes_camera else [])}:
+        taken = {"boxes", "scores"}
+        taken |= {name for name in ("camera", "depth") if getattr(self, f"takes_{name}")}
+        if others := given.keys() - taken:
             return super().find_with(images, **{name: given[name] for name in others})
         scores = given.get("scores", [None] * len(images))
         found = [self._given(*each) for each in zip(images, given["boxes"], scores, strict=True)]
-        return self.estimate(images, found, given.get("camera"))
+        return self.estimate(images, found, given.get("camera"), given.get("depth"))
 
     def estimate(
-        self, images: Sequence[Image], found: Sequence[Instances], cameras: Sequence[Camera] | None = None
+        self,
+        images: Sequence[Image],
+        found: Sequence[Instances],
+        cameras: Sequence[Camera] | None = None,
+        depths: Sequence[Any] | None = None,
     ) -> list[Instances]:
-        """Run on the boxes of each image's detections. Scores are fused and columns added; other fields are kept."""
+        """Run on the boxes of each image's detections. Scores are fused and columns added; other fields are kept.
+
+        Raises UsageError if a depth picture is none, or has not the size of its image.
+        """
         timing, place = no_time(), cast(Crop, self.card.input.place)
         each = [None] * len(images) if cameras is None else cameras
+        measured = [None] * len(images) if depths is None else list(map(_depth, depths, images))
         with timed(timing, "pre"):
             views = [
-                View(image, replace(place.of_box(box, (image.shape[0], image.shape[1])), camera=camera), keypoints=pose)
-                for image, one, camera in zip(images, found, each, strict=True)
+                View(
+                    image,
+                    replace(place.of_box(box, (image.shape[0], image.shape[1])), camera=camera),
+                    keypoints=pose,
+                    depth=depth,
+                )
+                for image, one, camera, depth in zip(images, found, each, measured, strict=True)
                 for box, pose in zip(one.boxes, _poses(one), strict=True)
             ]
         readings = [self._read(part, timing) for part in self._parts(views)]
@@ -128,6 +144,16 @@ def _floats(values: ArrayLike, name: str) -> NDArray[np.float32]:
         return np.array(values, np.float32)
     except (TypeError, ValueError):
         raise UsageError(f"{name} must be an array of numbers; check that all rows have the same length") from None
+
+
+def _depth(values: Any, image: Image) -> Depth:
+    """The depth picture of an image. Raises UsageError if it is none, or of another size."""
+    depth = np.asarray(values)
+    if depth.ndim != 2 or depth.dtype.kind not in "uif" or depth.shape != image.shape[:2]:
+        raise UsageError(
+            f"depth must be an array {image.shape[:2]} of mm, the size of the image, not {depth.shape} {depth.dtype}"
+        )
+    return depth
 
 
 def _poses(found: Instances) -> Sequence[NDArray[np.float32] | None]:

@@ -54,12 +54,16 @@ class Parts(Pipeline):
         return self._looked_at(images, self.first.find_with(images, **given))
 
     def estimate(
-        self, images: Sequence[Image], found: Sequence[Instances], cameras: Sequence[Camera] | None = None
+        self,
+        images: Sequence[Image],
+        found: Sequence[Instances],
+        cameras: Sequence[Camera] | None = None,
+        depths: Sequence[Any] | None = None,
     ) -> list[Instances]:
         """The parts in the boxes of each image's detections, of a first network that takes boxes."""
         if not isinstance(self.first, PoseEstimator | Parts):
             raise UsageError(f"{self.first.card.model} finds people itself; leave out the boxes")
-        return self._looked_at(images, self.first.estimate(images, found, cameras))
+        return self._looked_at(images, self.first.estimate(images, found, cameras, depths))
 
     def suppressed(self, found: Instances) -> Instances:
         """The results after the suppression of the second network's Card, best first."""

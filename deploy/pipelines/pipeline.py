@@ -51,9 +51,19 @@ class Pipeline(ABC):
         """The Card of the network, or of the detector if there are two."""
 
     @property
+    def last_card(self) -> Card:
+        """The Card of the network that looks last: of two, that of the poses."""
+        return self.card
+
+    @property
     def takes_camera(self) -> bool:
         """Whether the network that looks last finds poses in space, if it knows the camera."""
-        return self.card.form.takes_camera
+        return self.last_card.form.takes_camera
+
+    @property
+    def takes_depth(self) -> bool:
+        """Whether that network looks at points in space, which a depth picture shows."""
+        return self.last_card.form.takes_depth
 
     @property
     def skeleton(self) -> Skeleton | None:
@@ -68,11 +78,25 @@ class Pipeline(ABC):
 
     @overload
     def __call__(
-        self, image: GivenImage, boxes: Any = ..., scores: Any = ..., *, against: Any = ..., camera: Any = ...
+        self,
+        image: GivenImage,
+        boxes: Any = ...,
+        scores: Any = ...,
+        *,
+        against: Any = ...,
+        camera: Any = ...,
+        depth: Any = ...,
     ) -> Instances: ...
     @overload
     def __call__(
-        self, image: Sequence[GivenImage], boxes: Any = ..., scores: Any = ..., *, against: Any = ..., camera: Any = ...
+        self,
+        image: Sequence[GivenImage],
+        boxes: Any = ...,
+        scores: Any = ...,
+        *,
+        against: Any = ...,
+        camera: Any = ...,
+        depth: Any = ...,
     ) -> list[Instances]: ...
     def __call__(
         self,
@@ -82,22 +106,25 @@ class Pipeline(ABC):
         *,
         against: GivenImage | Sequence[GivenImage] | None = None,
         camera: Any = None,
+        depth: Any = None,
     ) -> Instances | list[Instances]:
         """The detections in one image (h, w, 3) uint8 BGR, or in each of a list.
 
         A top-down pose network takes `boxes` (n, 4) xyxy px, and maybe their `scores` (n,), 1 by default; it gives one
         result for each box, in their order, with the fusion of both scores. A network that compares two images takes
         the other image, of the same size, as `against`. A network that finds poses of rigid objects takes the `camera`,
-        a Camera or its matrix (3, 3) in px. With a list of images, each of these is a list too. Images of a list run in
-        batches where possible; the result does not depend on the batch. Raises UsageError for what is no image, box or
-        camera, or not for this network.
+        a Camera or its matrix (3, 3) in px, and one that looks at points in space also the `depth` (h, w) of the
+        image's px in mm, 0 where it is not known. With a list of images, each of these is a list too. Images of a list
+        run in batches where possible; the result does not depend on the batch. Raises UsageError for what is no image,
+        box, camera or depth, or not for this network.
 
         >>> found = detector(image)
         >>> one, another = detector([image, image[:200]])
         >>> one.names[one.labels[0]], one.image_size, another.image_size
         ('qr_code', (320, 320), (320, 200))
         """
-        given: dict[str, Any] = {"boxes": boxes, "scores": scores, "against": against, "camera": camera}
+        given: dict[str, Any] = {"boxes": boxes, "scores": scores, "against": against}
+        given |= {"camera": camera, "depth": depth}
         is_list = isinstance(image, list | tuple)
         images = checked(image if is_list else [image])
         every = given if is_list else {name: None if value is None else [value] for name, value in given.items()}

@@ -42,8 +42,8 @@ class TopDown(Pipeline):
         return self.detector.card
 
     @property
-    def takes_camera(self) -> bool:
-        return self.estimator.takes_camera
+    def last_card(self) -> Card:
+        return self.estimator.card
 
     @property
     def skeleton(self) -> Skeleton | None:
@@ -53,19 +53,23 @@ class TopDown(Pipeline):
         return self.complete(images, self.detector.find(images))
 
     def find_with(self, images: Sequence[Image], **given: Sequence[Any]) -> list[Instances]:
-        if given.keys() == {"camera"} and self.takes_camera:
-            return self.complete(images, self.detector.find(images), given["camera"])
-        return super().find_with(images, **given)
+        if others := {name for name in given if not getattr(self, f"takes_{name}", False)}:
+            return super().find_with(images, **{name: given[name] for name in others})
+        return self.complete(images, self.detector.find(images), given.get("camera"), given.get("depth"))
 
     def find_tiled(self, image: Image, tile: int, overlap: float) -> Instances:
         return self.complete([image], [self.detector.find_tiled(image, tile, overlap)])[0]
 
     def complete(
-        self, images: Sequence[Image], found: Sequence[Instances], cameras: Sequence[Camera] | None = None
+        self,
+        images: Sequence[Image],
+        found: Sequence[Instances],
+        cameras: Sequence[Camera] | None = None,
+        depths: Sequence[Any] | None = None,
     ) -> list[Instances]:
         """Estimate a pose for each detection and suppress duplicates, best first. `timing` includes the detector's."""
         boxes = [self._of_interest(one) for one in found]
-        poses = self.estimator.estimate(images, boxes, cameras)
+        poses = self.estimator.estimate(images, boxes, cameras, depths)
         extra = no_time()
         with timed(extra, "post"):
             kept = [self.estimator.suppressed(pose) for pose in poses]

@@ -48,6 +48,7 @@ from . import (
     foveabox,
     fpt,
     fsaf,
+    g2l,
     gfl,
     grid_rcnn,
     grmi,
@@ -209,7 +210,7 @@ _BOTTOM_UP = (associative_embedding, higherhrnet, openpose, simplepose, pifpaf)
 _SINGLE_STAGE = (centernet_pose, directpose, dekr, cid, spm)
 _TEXT = (east, tat, sa_text, dgst, abcnet)
 _CHANGES = (dasnet,)
-_RIGID = (pvnet, cdpn)
+_RIGID = (pvnet, cdpn, g2l)
 _PAPERS = (*_DETECTION, *_TOP_DOWN, *_BOTTOM_UP, *_SINGLE_STAGE, *_TEXT, *_CHANGES, *_RIGID)
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for paper in _PAPERS for variant in paper.VARIANTS}

@@ -29,6 +29,7 @@ from detforge.deploy.forms import (
     Roots,
     Rotated,
     Simcc,
+    SolidCorners,
     Spotted,
     Surface,
     Tags,
@@ -37,7 +38,8 @@ from detforge.deploy.forms import (
 )
 from detforge.deploy.inputs.cover import Cover
 from detforge.deploy.inputs.crop import Crop
-from detforge.deploy.inputs.network_inputs import ImageInput, PoseInput, SizeInput
+from detforge.deploy.inputs.frustum import Frustum
+from detforge.deploy.inputs.network_inputs import ImageInput, PointsInput, PoseInput, SizeInput
 from detforge.deploy.inputs.resize import Pad, Resize
 from detforge.deploy.inputs.zoom import Zoom
 
@@ -97,6 +99,11 @@ CARDS = [
         CARD,
         inputs=(replace(CARD.input, place=Zoom((256, 256), enlarge=(1.5, 1.5))),),
         form=Surface(Solid((-1.0, -1.0, -2.0), (1.0, 1.0, 2.0))),
+    ),
+    replace(
+        CARD,
+        inputs=(PointsInput(Frustum((1, 500), reach=150.0)),),
+        form=SolidCorners(Solid((-1.0, -1.0, -2.0), (1.0, 1.0, 2.0), diameter=4.5), least=5),
     ),
     CROPS,
     *(

@@ -43,10 +43,7 @@ def test_pairs_are_found_by_name(model: Path, folders: Path, capsys: pytest.Capt
     given = ["before", "--against", "after", "--model", str(model), "--conf", "0.01"]
     assert detinfer([*given, "--json", "found.json", "--out", "out", "--save-masks"]) == 3
     said = capsys.readouterr().err.splitlines()
-    assert (
-        "error: alone.png: has no partner in after; no file there has its name; name the pictures of a pair alike"
-        in said
-    )
+    assert "error: alone.png: has no partner in after; no file there has its name; name both alike" in said
     assert (
         "error: cut.png: compared with after/cut.png, but they have 180x120 and 180x60 px; give pairs of one size"
         in said

@@ -14,7 +14,7 @@ def lively(model: nn.Module) -> nn.Module:
     """The model with normalisations that do something, in eval mode."""
     torch.manual_seed(1)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
             module.running_mean.normal_()
@@ -23,7 +23,7 @@ def lively(model: nn.Module) -> nn.Module:
 
 
 def norms(model: nn.Module) -> int:
-    return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    return sum(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
 
 
 @pytest.mark.parametrize("style", ["pytorch", "caffe"])
@@ -51,6 +51,16 @@ def test_transposed_convolutions_fold(groups):
         fold_batch_norms(folded, image)
         assert norms(folded) == 0
         torch.testing.assert_close(folded(image), model(image), rtol=1e-4, atol=1e-4)
+
+
+def test_convolutions_of_rows_fold():
+    model = lively(nn.Sequential(nn.Conv1d(3, 5, 1), nn.BatchNorm1d(5)))
+    folded = copy.deepcopy(model)
+    rows = torch.randn(2, 3, 7)
+    with torch.inference_mode():
+        fold_batch_norms(folded, rows)
+        assert norms(folded) == 0
+        torch.testing.assert_close(folded(rows), model(rows), rtol=1e-4, atol=1e-4)
 
 
 class Shared(nn.Module):

@@ -3,24 +3,34 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+import torch
 
 from detforge.deploy import load
 from detforge.deploy.bench.cli import main as detbench
+from detforge.deploy.card import Provenance
+from detforge.deploy.contract.camera import Camera
 from detforge.deploy.detinfer.cli import main as detinfer
+from detforge.deploy.forms.solid_corners import pose_of
 from detforge.export import cli, export
+from detforge.export.convert import attach
 from detforge.export.photographs import make_up
+from detforge.models.checkpoint import random_model
+from detforge.models.zoo import find
+from detforge.train.markers import symbols
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rigid")]
 K = [[300.0, 0.0, 80.0], [0.0, 310.0, 60.0], [0.0, 0.0, 1.0]]
 PLAIN = {"fx": 300, "fy": 310, "cx": 80, "cy": 60}
 
 
-def exported(name: str, folder: Path) -> Path:
-    report = export(name, checkpoint="random", output=folder / f"{name}.onnx")
+def exported(name: str, folder: Path, **options: Any) -> Path:
+    report = export(name, **{"checkpoint": "random", **options}, output=folder / f"{name}.onnx")
     assert report.comparison is not None
     assert report.comparison.problem is None
     return report.path
@@ -33,7 +43,78 @@ def pvnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cdpn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return exported("cdpn_test", tmp_path_factory.mktemp("rigid"))
+    folder = tmp_path_factory.mktemp("rigid")
+    return exported("cdpn_test", folder, labels=of_a_marker(folder))
+
+
+TURN = cv2.Rodrigues(np.array([0.4, -0.9, 0.3]))[0]
+POINTS = """
+<ir_version: 10, opset_import: ["": 20]>
+network (float[batch, 3, 1, 96] points)
+    => (float[batch, 1] count, float[batch, 3] centre, float[batch, 24] corners, float[batch, 24] residual)
+{
+    places = Constant <value_ints = [2, 3]> ()
+    last = Constant <value_ints = [2]> ()
+    depth = Constant <value_int = 2> ()
+    zero = Constant <value_float = 0.0> ()
+    one = Constant <value_float = 1.0> ()
+    z = Gather <axis = 1> (points, depth)
+    seen = Sign (z)
+    count = ReduceSum <keepdims = 0> (seen, last)
+    total = ReduceSum <keepdims = 0> (points, places)
+    some = Max (count, one)
+    centre = Div (total, some)
+    nothing = Mul (count, zero)
+    corners = Add (nothing, turned)
+    residual = Add (nothing, none)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def g2l(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in place of G2L-Net, for which the object is at the mean of its points, with the rotation TURN."""
+    folder = tmp_path_factory.mktemp("rigid")
+    variant = find("g2l_test")
+    signs = ("--+", "-++", "-+-", "---", "+--", "+-+", "++-", "+++")  # the authors' order
+    corners = np.where(
+        [[sign == "+" for sign in row] for row in signs], variant.form.solid.high, variant.form.solid.low
+    )
+    network = onnx.parser.parse_model(POINTS)
+    for name, values in (("turned", corners @ TURN.T), ("none", np.zeros(24))):
+        network.graph.initializer.append(onnx.numpy_helper.from_array(values.ravel().astype(np.float32), name))
+    attach(network, variant.card(("qr_code",), Provenance("random", None, "fp32", {})))
+    onnx.save(network, folder / "g2l.onnx")
+    return folder / "g2l.onnx"
+
+
+@pytest.mark.long
+def test_points_are_exported(tmp_path: Path) -> None:
+    """With weights that take about half of the points for the object's."""
+    model = random_model(find("g2l_test"))
+    depth = np.random.default_rng(0).normal(800, 60, (120, 160))
+    frame = find("g2l_test").input.place.of_box(np.array([20, 10, 120, 100]), (120, 160))
+    points = torch.from_numpy(frame.points(depth, Camera.of(K)))[None, :, None]
+    seen: list[torch.Tensor] = []
+    model.Seg3D.register_forward_hook(lambda _, __, out: seen.append(out[0][:, 1] - out[0][:, 0]))
+    with torch.no_grad():
+        model.Seg3D.conv5.weight *= 30
+        model(points)
+        model.Seg3D.conv5.bias[1] -= seen[0].median()
+        assert 30 < model(points)["count"] < 60
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    file = exported("g2l_test", tmp_path, checkpoint=str(tmp_path / "weights.pth"))
+    found = load(file)(np.zeros((120, 160, 3), np.uint8), [[20, 10, 120, 100]], camera=K, depth=depth)
+    with torch.inference_mode():
+        outputs = model(points)
+    expected = pose_of(find("g2l_test").form.solid, *(outputs[n][0].numpy() for n in ("centre", "corners", "residual")))
+    np.testing.assert_allclose(found.rigid_poses[0], expected, rtol=1e-2, atol=2e-3)
+
+
+def of_a_marker(folder: Path) -> Path:
+    """The label of an object that the bundled detector finds."""
+    (folder / "labels.txt").write_text("qr_code\n")
+    return folder / "labels.txt"
 
 
 def timed(model: Path, pictures: Path) -> int:
@@ -173,3 +254,90 @@ def test_a_file_that_is_no_solid(
     given = ["--model", model, "--checkpoint", "random", "--solid", str(file), "-o", str(tmp_path / "m.onnx")]
     assert cli.main(given) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def marker(pictures: Path) -> np.ndarray:
+    """A picture with a QR code, 000007.png beside the others, with its depth in depth/."""
+    code = symbols.qr_code(np.random.default_rng(2)).image
+    image = np.full((240, 320, 3), 200, np.uint8)
+    side = 120
+    code = cv2.resize(code, (side, side), interpolation=cv2.INTER_NEAREST)
+    image[60 : 60 + side, 90 : 90 + side] = code if code.ndim == 3 else code[..., None]
+    cv2.imwrite(str(pictures / "000007.png"), image)
+    rows, columns = np.mgrid[:240, :320]
+    Path("depth").mkdir()
+    cv2.imwrite("depth/000007.png", (600 + 0.3 * rows + 0.2 * columns).astype(np.uint16))
+    return image
+
+
+def mean_of_points(box: list[float], depth: np.ndarray) -> np.ndarray:
+    """The mean of 96 points of the box, taken at equal steps."""
+    x1, y1, width, height = map(int, box)
+    x2, y2 = x1 + width, y1 + height
+    places = [(x, y) for y in range(y1, min(y2, 240)) for x in range(x1, min(x2, 320))]
+    chosen = [places[i * len(places) // 96] for i in range(96)]
+    z = np.array([float(depth[y, x]) for x, y in chosen])
+    x, y = np.array(chosen).T
+    return np.stack(((x - 80) / 300 * z, (y - 60) / 310 * z, z)).mean(1)
+
+
+def test_a_detector_finds_the_boxes(cdpn: Path, g2l: Path, pictures: Path, marker: np.ndarray) -> None:
+    given = [str(pictures / "000007.png"), "--model", "gfl_markers", "--camera", "camera.json", "--json", "found.json"]
+    depth = cv2.imread("depth/000007.png", cv2.IMREAD_UNCHANGED)
+    [box] = load("gfl_markers")(marker).boxes
+    for model, own, options in ((cdpn, [], {}), (g2l, ["--depth", "depth"], {"depth": depth})):
+        assert detinfer([*given, "--pose-model", str(model), *own, "--save-bop", "bop.csv", "--out", "out"]) == 0
+        [record] = json.loads(Path("found.json").read_text())
+        assert record["category"] == "qr_code"
+        np.testing.assert_allclose(record["bbox"], [*box[:2], *(box[2:] - box[:2])], atol=0.01)
+        [pose] = load(model)(marker, [box], camera=K, **options).rigid_poses
+        both = load("gfl_markers", pose_model=str(model))(marker, camera=K, **options)
+        np.testing.assert_allclose(both.rigid_poses[0], pose, atol=1e-4)
+        if np.isnan(pose).any():  # random weights of CDPN may fit none
+            assert record["rotation"] is None
+        else:
+            np.testing.assert_allclose(record["rotation"], pose[:, :3], atol=1e-4)
+            np.testing.assert_allclose(record["translation"], pose[:, 3], atol=1e-3)
+        assert Path("out/000007.png").is_file()
+    np.testing.assert_allclose(record["rotation"], TURN, atol=1e-5)
+    np.testing.assert_allclose(record["translation"], mean_of_points(record["bbox"], depth), rtol=1e-4)
+    assert len(Path("bop.csv").read_text().splitlines()) == 2
+
+
+def test_points_in_given_boxes(g2l: Path, pictures: Path, marker: np.ndarray) -> None:
+    boxes = [{"image": "000007.png", "bbox": box} for box in ([90, 60, 120, 120], [300, 220, 30, 30], [400, 20, 9, 9])]
+    Path("boxes.json").write_text(json.dumps(boxes))
+    given = [str(pictures / "000007.png"), "--model", str(g2l), "--boxes", "boxes.json", "--camera", "camera.json"]
+    assert detinfer([*given, "--depth", "depth/000007.png", "--json", "found.json", "--no-save"]) == 0
+    *inside, outside = json.loads(Path("found.json").read_text())
+    assert (outside["rotation"], outside["score"]) == (None, 0)
+    depth = cv2.imread("depth/000007.png", cv2.IMREAD_UNCHANGED)
+    for record in inside:
+        np.testing.assert_allclose(record["translation"], mean_of_points(record["bbox"], depth), rtol=1e-4)
+    found = load(g2l)([marker, marker], [[[90, 60, 210, 180]]] * 2, camera=[K, K], depth=[depth, depth - 100])
+    nearer = [one.rigid_poses[0, 2, 3] for one in found]
+    assert nearer[0] - nearer[1] == pytest.approx(100, abs=0.01)
+    assert timed(g2l, pictures) == 0
+
+
+def test_depth_that_does_not_fit(
+    g2l: Path, cdpn: Path, pictures: Path, marker: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite("grey.png", np.zeros((240, 320), np.uint8))
+    cv2.imwrite("small.png", np.zeros((240, 319), np.uint16))
+    Path("text.png").write_text("no picture")
+    Path("empty").mkdir()
+    Path("empty/other.png").write_bytes(Path("small.png").read_bytes())
+    given = [str(pictures / "000007.png"), "--camera", "camera.json", "--no-save", "--model", "gfl_markers"]
+    for model, rest, code, said in (
+        (g2l, [], 2, "g2l_test looks at points in space; give a depth picture, or a folder, with --depth"),
+        (cdpn, ["--depth", "depth"], 2, "--depth is for networks that look at points in space, which"),
+        (g2l, ["--depth", "grey.png"], 3, "no depth picture but a picture of shape (240, 320) uint8; give a PNG"),
+        (g2l, ["--depth", "text.png"], 3, "text.png: no depth picture but no picture; give a PNG"),
+        (g2l, ["--depth", "small.png"], 3, "its depth is small.png, but they have 320x240 and 319x240 px"),
+        (g2l, ["--depth", "empty"], 3, "has no depth picture in empty; no file there has its name; name both alike"),
+        (g2l, ["--depth", "nowhere"], 3, "nowhere"),
+    ):
+        assert detinfer([*given, "--pose-model", str(model), *rest]) == code
+        assert said in capsys.readouterr().err

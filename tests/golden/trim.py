@@ -74,6 +74,7 @@ OPERATORS = {
             *(f"cdpn_zoom_{at}" for at in ("inside", "left_top", "right_bottom", "big")),
         ],
     ),
+    "rotations": ("ops_cdpn_g2l", [f"g2l_kabsch_{case}" for case in ("noise", "reflected", "flat")]),
     "weighted_pnp": ("ops_pvnet", [f"uncertainty_pnp_{i}" for i in range(3)]),
     "pnp": (
         "ops_pnp",

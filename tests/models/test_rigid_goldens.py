@@ -9,6 +9,8 @@ from golden.agreement import assert_tensors_agree
 from golden.reader import Sample, load_ops, picture, positions, weight
 from torch import nn
 
+from detforge.deploy.contract.solid import Solid
+from detforge.deploy.forms.solid_corners import pose_of
 from detforge.models.checkpoint import Checkpoint, load_variant
 from detforge.models.zoo import find
 
@@ -67,3 +69,26 @@ def test_every_tensor_of_cdpn() -> None:
         seen |= {"backbone": model.backbone(image)[-1]}
     seen |= {"head/rot": outputs["surface"], "head/trans": outputs["translation"]}
     assert_tensors_agree(samples(case), seen, 1e-3)
+
+
+def test_every_tensor_of_g2l() -> None:
+    [case] = load_ops("g2l_linemod")
+    model, seen = loaded(case, "g2l_linemod"), {}
+    for name in ("Seg3D", "Tres", "EVF"):
+        getattr(model, name).register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
+    points = torch.from_numpy(case["in"]["points"]).T
+    with torch.inference_mode():
+        # what a box with fewer points than the input has room for looks like
+        outputs = model(nn.functional.pad(points, (0, 100))[None, :, None])
+    classes = seen["Seg3D"][0][0, :, 0, : points.shape[1]]
+    chosen = classes.argmax(0) == 1
+    assert torch.equal(chosen, torch.from_numpy(np.unpackbits(case["out"]["segment"])[: points.shape[1]] == 1))
+    assert outputs["count"].item() == chosen.sum()
+    vectors, features = (part[0, :, 0, : points.shape[1]][:, chosen] for part in seen["EVF"])
+    tensors = {"seg": torch.log_softmax(classes, 0).T, "vectors": vectors.T, "features": features}
+    tensors |= {"center_residual": seen["Tres"][0, :, 0], **{key: outputs[key][0] for key in ("corners", "residual")}}
+    assert_tensors_agree(samples(case), tensors, 1e-3)
+    solid = Solid((-37.93, -38.8, -45.89), (37.93, 38.8, 45.89))
+    pose = pose_of(solid, *(outputs[name][0].numpy() for name in ("centre", "corners", "residual")))
+    np.testing.assert_allclose(pose[:, :3], case["out"]["R_final"], atol=2e-5)
+    np.testing.assert_allclose(pose[:, 3], case["out"]["T"], atol=1e-3)
