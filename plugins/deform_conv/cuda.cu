@@ -109,11 +109,16 @@ int64_t tiles_of(const DeformConvCall& call, int tall) {
            divide_up<int64_t>(call.points(), kPoints);
 }
 
+int tallest(const DeformConvCall& call, DType dtype) {
+    const int most = dtype == DType::kFloat ? 2 : 4;
+    int tall = 1;
+    while (tall < most && 64 * tall < call.group_outputs()) tall *= 2;
+    return tall;
+}
+
 template <class T>
-Plan plan_of(const DeformConvCall& call, const Layout& layout, int shared) {
-    const int most = sizeof(T) == 2 ? 4 : 2;
-    Plan plan{1, 1, 1, 0};
-    while (plan.tall < most && 64 * plan.tall < call.group_outputs()) plan.tall *= 2;
+Plan plan_of(const DeformConvCall& call, const Layout& layout, DType dtype, int shared) {
+    Plan plan{tallest(call, dtype), 1, 1, 0};
     while (plan.tall > 1 && bytes_of_panels<T>(plan.tall) + bytes_of_tap<T>() > shared) plan.tall /= 2;
     plan.taps_at_once = (shared - bytes_of_panels<T>(plan.tall)) / bytes_of_tap<T>();
     if (plan.taps_at_once > kMostTaps) plan.taps_at_once = kMostTaps;
@@ -145,13 +150,12 @@ struct Workspace {
 Workspace workspace_of(const DeformConvCall& call, DType dtype) {
     const auto aligned = [](int64_t bytes) { return divide_up(bytes, kAlignment) * kAlignment; };
     const int vector = static_cast<int>(16 / size_of(dtype));
-    const int64_t sums = tiles_of(call, 1) * kMostSplits * 64 * kPoints * 4;
-    const int64_t most = kFewItems * (call.group_outputs() > 128 ? 4 : call.group_outputs() > 64 ? 2 : 1);
-    const int64_t bound = most * 64 * kPoints * 4;
+    const int tall = tallest(call, dtype);
+    const int64_t items = tiles_of(call, tall) * kMostSplits, tile = 64 * tall * kPoints * 4;
     Workspace made{};
     made.weight = aligned(chunks_of_x(call, vector) * 16);
     made.partial = made.weight + aligned(call.outputs * layout_of(call, vector).row() * 16);
-    made.arrivals = made.partial + (sums < bound ? sums : bound);
+    made.arrivals = made.partial + (items < kFewItems ? items : kFewItems) * tile;
     made.size = made.arrivals + kFewItems * 4;
     return made;
 }
@@ -242,10 +246,12 @@ __device__ void find(const Places<T>& places, const DeformConvCall& call, const 
         const int tap = static_cast<int>(threadIdx.x) / kPoints + i * kApart;
         const bool is_here = tap < taps && point < points;
         const T* offset = static_cast<const T*>(call.offset) + 2 * (start + tap) * points + point;
-        const T* masks = static_cast<const T*>(call.mask) + (start + tap) * points + point;
         y[i] = is_here ? to_float(offset[0]) : 0.0f;
         x[i] = is_here ? to_float(offset[points]) : 0.0f;
-        mask[i] = is_here && call.mask != nullptr ? to_float(*masks) : 1.0f;
+        mask[i] = 1.0f;
+        if (is_here && call.mask != nullptr) {
+            mask[i] = to_float(static_cast<const T*>(call.mask)[(start + tap) * points + point]);
+        }
     }
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
@@ -645,7 +651,7 @@ int in_panels(const DeformConvCall& call, DType dtype, void* memory, void* strea
     }
     if (error != cudaSuccess) return error;
     const Layout layout = layout_of(call, kVector<T>);
-    const Plan plan = plan_of<T>(call, layout, shared - 64);  // `is_last` and what it is aligned to
+    const Plan plan = plan_of<T>(call, layout, dtype, shared - 64);  // `is_last` and what it is aligned to
     const Workspace workspace = workspace_of(call, dtype);
     char* bytes = static_cast<char*>(memory);
     error = launch_channels_last<T>(call.x, memory, call.batch, call.channels, call.height * call.width, stream);
