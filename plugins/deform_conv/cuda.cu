@@ -85,13 +85,14 @@ bool is_for_panels(const DeformConvCall& call, DType dtype) {
     const int64_t vector = 16 / size_of(dtype), segment = segment_of(call);
     if (segment == 0 || segment % vector != 0 || call.group_outputs() < 16) return false;
     const int64_t row = call.group_channels() / segment * call.taps() * (segment + kChunks * vector) / vector;
-    return chunks_of_x(call, static_cast<int>(vector)) < kMost && call.outputs * row < kMost;
+    return chunks_of_x(call, static_cast<int>(vector)) < kMost && call.outputs * row * (vector / 2) < kMost;
 }
 
 // What a call's blocks do: items of 64 * tall outputs, kPoints points and one of `splits` parts of the inner dimension.
 struct Plan {
     int tall, taps_at_once, splits;
     int64_t tiles;
+    bool has_vectors;  // y is written in chunks
 };
 
 // Shared memory: two stages of a panel of weights and one of samples, then the samples' places.
@@ -118,7 +119,7 @@ int tallest(const DeformConvCall& call, DType dtype) {
 
 template <class T>
 Plan plan_of(const DeformConvCall& call, const Layout& layout, DType dtype, int shared) {
-    Plan plan{tallest(call, dtype), 1, 1, 0};
+    Plan plan{tallest(call, dtype), 1, 1, 0, call.points() % kVector<T> == 0 && is_aligned<T, kVector<T>>(call.y)};
     while (plan.tall > 1 && bytes_of_panels<T>(plan.tall) + bytes_of_tap<T>() > shared) plan.tall /= 2;
     plan.taps_at_once = (shared - bytes_of_panels<T>(plan.tall)) / bytes_of_tap<T>();
     if (plan.taps_at_once > kMostTaps) plan.taps_at_once = kMostTaps;
@@ -162,23 +163,20 @@ Workspace workspace_of(const DeformConvCall& call, DType dtype) {
 
 // Lays out the weights, and sets to zero the pixel of zeros behind x and the counts of parts that are done.
 template <class T>
-__global__ void __launch_bounds__(kThreads) pack(DeformConvCall call, Layout layout, uint4* packed, uint4* zeros,
+__global__ void __launch_bounds__(kThreads) pack(DeformConvCall call, Layout layout, Vector<T, 2>* packed, uint4* zeros,
                                                  int* arrivals, int64_t count) {
     const unsigned stride = gridDim.x * kThreads, first = blockIdx.x * kThreads + threadIdx.x;
-    const unsigned taps = static_cast<unsigned>(layout.taps), chunks = static_cast<unsigned>(layout.chunks);
-    const unsigned segments = static_cast<unsigned>(layout.segments);
-    for (unsigned i = first; i < count; i += stride) {
-        const unsigned tap = i % taps, chunk = i / taps % chunks, segment = i / taps / chunks % segments;
-        const unsigned output = i / taps / chunks / segments;
-        const int64_t channel = static_cast<int64_t>(chunk) * kVector<T>;
-        const int64_t from = output * call.group_channels() + segment * layout.segment + channel;
+    const unsigned taps = static_cast<unsigned>(layout.taps), segments = static_cast<unsigned>(layout.segments);
+    const unsigned width = static_cast<unsigned>(layout.chunks * kVector<T>) / 2;
+    const unsigned segment_channels = static_cast<unsigned>(layout.segment);
+    for (unsigned i = first; i < count; i += stride) {  // two channels
+        const unsigned channel = i % width * 2, tap = i / width % taps, segment = i / width / taps % segments;
+        const unsigned output = i / width / taps / segments;
+        const int64_t from = output * call.group_channels() + segment * segment_channels + channel;
         const T* weight = static_cast<const T*>(call.weight) + from * taps + tap;
-        Vector<T, kVector<T>> values;
-#pragma unroll
-        for (int v = 0; v < kVector<T>; ++v) {
-            values.values[v] = channel < layout.segment ? weight[v * taps] : from_float<T>(0.0f);
-        }
-        std::memcpy(&packed[((output * segments + segment) * taps + tap) * chunks + chunk], &values, 16);
+        Vector<T, 2> values{{from_float<T>(0.0f), from_float<T>(0.0f)}};
+        if (channel < segment_channels) values = {{weight[0], weight[taps]}};
+        packed[i] = values;
     }
     for (unsigned i = first; i < call.channels / kVector<T>; i += stride) zeros[i] = {};
     if (first < kFewItems) arrivals[first] = 0;
@@ -453,26 +451,19 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
             }
         };
         Sums<kTall> sums = {};
-        copy_weights(memory);
-        find(places, call, layout, tile, step, step.taps_from(layout, plan.taps_at_once));
-        __syncthreads();
-        sampler.go_to(layout, tile, step);
-#pragma unroll
-        for (int i = 0; i < Sampler<T>::kEach; ++i) {
-            sampler.fetch(i);
-            sampler.store(memory + kOutputs * kChunks, i);
-        }
-        for (int i = 0; i < count; ++i) {
-            uint4 *now = memory + i % 2 * kRows * kChunks, *next = memory + (i + 1) % 2 * kRows * kChunks;
+        bool is_elsewhere = true;
+        for (int i = -1; i < count; ++i) {  // multiplies step i and brings step i + 1
+            uint4 *now = memory + (i & 1) * kRows * kChunks, *next = memory + (~i & 1) * kRows * kChunks;
             const bool goes_on = i + 1 < count;
             wait_for_copies();
             __syncthreads();
             if (goes_on) {
-                if (step.advance(layout, plan.taps_at_once)) {
+                if (i >= 0) is_elsewhere = step.advance(layout, plan.taps_at_once);
+                copy_weights(next);
+                if (is_elsewhere) {
                     find(places, call, layout, tile, step, step.taps_from(layout, plan.taps_at_once));
                     __syncthreads();
                 }
-                copy_weights(next);
                 sampler.go_to(layout, tile, step);
             }
 #pragma unroll
@@ -480,7 +471,7 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
                 static_assert(Sampler<T>::kEach == 4, "one for each quarter of a step");
                 if (goes_on) sampler.fetch(quarter);
                 __syncwarp();  // matrices are loaded by whole warps, and fetch() branches
-                if (works) {
+                if (works && i >= 0) {
                     multiply_panels<T, kTall>(now + warp_output * kChunks, now + (kOutputs + warp_point) * kChunks,
                                               sums, quarter, lane);
                 }
@@ -531,12 +522,22 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
             }
         }
         __syncthreads();
-        const int point = thread % kPoints;
         T* y = static_cast<T*>(call.y) +
                ((tile.image * call.groups + tile.group) * call.group_outputs() + tile.first_output) * call.points() +
                tile.first_point;
-        for (int output = thread / kPoints; output <= last_output; output += kThreads / kPoints) {
-            if (point < points) y[output * call.points() + point] = results[output * kStride + point];
+        if (plan.has_vectors) {
+            constexpr int kVectors = kPoints / kVector<T>;
+            const int point = thread % kVectors * kVector<T>;
+            for (int output = thread / kVectors; output <= last_output; output += kThreads / kVectors) {
+                if (point >= points) continue;
+                *reinterpret_cast<uint4*>(y + output * call.points() + point) =
+                    *reinterpret_cast<const uint4*>(results + output * kStride + point);
+            }
+        } else {
+            const int point = thread % kPoints;
+            for (int output = thread / kPoints; output <= last_output; output += kThreads / kPoints) {
+                if (point < points) y[output * call.points() + point] = results[output * kStride + point];
+            }
         }
         __syncthreads();
     }
@@ -656,10 +657,10 @@ int in_panels(const DeformConvCall& call, DType dtype, void* memory, void* strea
     char* bytes = static_cast<char*>(memory);
     error = launch_channels_last<T>(call.x, memory, call.batch, call.channels, call.height * call.width, stream);
     if (error != cudaSuccess) return error;
-    const int64_t count = call.outputs * layout.row();
+    const int64_t count = call.outputs * layout.row() * (kVector<T> / 2);  // of pairs
     uint4* x = static_cast<uint4*>(memory);
     error = launch(pack<T>, divide_up<int64_t>(count, kThreads), kThreads, stream, call, layout,
-                   reinterpret_cast<uint4*>(bytes + workspace.weight),
+                   reinterpret_cast<Vector<T, 2>*>(bytes + workspace.weight),
                    x + call.batch * call.height * call.width * (call.channels / kVector<T>),
                    reinterpret_cast<int*>(bytes + workspace.arrivals), count);
     if (error != cudaSuccess) return error;
