@@ -78,14 +78,21 @@ int64_t chunks_of_x(const DeformConvCall& call, int vector) {  // and a pixel of
     return (call.batch * call.height * call.width + 1) * (call.channels / vector);
 }
 
+int64_t tiles_of(const DeformConvCall& call, int tall) {
+    return call.batch * call.groups * divide_up<int64_t>(call.group_outputs(), 64 * tall) *
+           divide_up<int64_t>(call.points(), kPoints);
+}
+
 int64_t size_of(DType dtype) { return dtype == DType::kFloat ? 4 : 2; }
 
+// What the panels' kernels count is counted in 32 bits.
 bool is_for_panels(const DeformConvCall& call, DType dtype) {
     constexpr int64_t kMost = int64_t{1} << 31;
     const int64_t vector = 16 / size_of(dtype), segment = segment_of(call);
     if (segment == 0 || segment % vector != 0 || call.group_outputs() < 16) return false;
     const int64_t row = call.group_channels() / segment * call.taps() * (segment + kChunks * vector) / vector;
-    return chunks_of_x(call, static_cast<int>(vector)) < kMost && call.outputs * row * (vector / 2) < kMost;
+    return chunks_of_x(call, static_cast<int>(vector)) < kMost && call.outputs * row * (vector / 2) < kMost &&
+           tiles_of(call, 1) < kMost && call.points() < kMost;
 }
 
 // What a call's blocks do: items of 64 * tall outputs, kPoints points and one of `splits` parts of the inner dimension.
@@ -105,11 +112,6 @@ constexpr DETFORGE_HD int bytes_of_tap() {
     return kPoints * static_cast<int>(sizeof(uint4) + sizeof(Vector<T, 4>) + sizeof(T));
 }
 
-int64_t tiles_of(const DeformConvCall& call, int tall) {
-    return call.batch * call.groups * divide_up<int64_t>(call.group_outputs(), 64 * tall) *
-           divide_up<int64_t>(call.points(), kPoints);
-}
-
 int tallest(const DeformConvCall& call, DType dtype) {
     const int most = dtype == DType::kFloat ? 2 : 4;
     int tall = 1;
@@ -121,6 +123,7 @@ template <class T>
 Plan plan_of(const DeformConvCall& call, const Layout& layout, DType dtype, int shared) {
     Plan plan{tallest(call, dtype), 1, 1, 0, call.points() % kVector<T> == 0 && is_aligned<T, kVector<T>>(call.y)};
     while (plan.tall > 1 && bytes_of_panels<T>(plan.tall) + bytes_of_tap<T>() > shared) plan.tall /= 2;
+    while (plan.tall > 2 && 2 * tiles_of(call, plan.tall) <= kFewItems) plan.tall /= 2;
     plan.taps_at_once = (shared - bytes_of_panels<T>(plan.tall)) / bytes_of_tap<T>();
     if (plan.taps_at_once > kMostTaps) plan.taps_at_once = kMostTaps;
     if (plan.taps_at_once > layout.taps) plan.taps_at_once = layout.taps;
@@ -233,7 +236,8 @@ __device__ void find(const Places<T>& places, const DeformConvCall& call, const 
     const int64_t channel = tile.group * call.group_channels() + step.segment * layout.segment;
     const int64_t offset_group = channel / call.offset_group_channels();
     const int64_t start = (tile.image * call.offset_groups + offset_group) * layout.taps + step.first_tap;
-    const int64_t row = point / call.out_width, column = point % call.out_width;
+    const unsigned row = static_cast<unsigned>(point) / static_cast<unsigned>(call.out_width);
+    const unsigned column = static_cast<unsigned>(point) % static_cast<unsigned>(call.out_width);
     const unsigned pixel_chunks = static_cast<unsigned>(call.channels / kVector<T>);
     const unsigned pixels = static_cast<unsigned>(call.height * call.width);
     const unsigned image = static_cast<unsigned>(tile.image) * pixels;
@@ -255,9 +259,9 @@ __device__ void find(const Places<T>& places, const DeformConvCall& call, const 
     for (int i = 0; i < kEach; ++i) {
         const int place = static_cast<int>(threadIdx.x) / kPoints + i * kApart, tap = step.first_tap + place;
         if (place >= taps) continue;
-        const int kernel_width = static_cast<int>(call.kernel_width);
-        y[i] += tap_position(row, tap / kernel_width, call.stride[0], call.pad[0], call.dilation[0]);
-        x[i] += tap_position(column, tap % kernel_width, call.stride[1], call.pad[1], call.dilation[1]);
+        const unsigned kernel_width = static_cast<unsigned>(call.kernel_width), number = static_cast<unsigned>(tap);
+        y[i] += tap_position(row, number / kernel_width, call.stride[0], call.pad[0], call.dilation[0]);
+        x[i] += tap_position(column, number % kernel_width, call.stride[1], call.pad[1], call.dilation[1]);
         BilinearSample sample{{-1, -1, -1, -1}, {0.0f, 0.0f, 0.0f, 0.0f}};
         if (point < points) {
             sample = bilinear_sample(y[i], x[i], static_cast<int>(call.height), static_cast<int>(call.width));
@@ -357,12 +361,13 @@ __device__ int point_of(int j, int k, int lane) {
     return sizeof(T) == 2 ? j * 8 + lane % 4 * 2 + k % 2 : j * 8 + lane % 8;
 }
 
-// A quarter of a step: 2 chunks. Chunk c of a row r lies at c ^ r % 8, so that 8 rows that are read at a time lie on
-// different banks.
+// What the tensor cores multiply in a quarter of a step, 2 chunks. Chunk c of a row r lies at c ^ r % 8, so that 8 rows
+// that are read at a time lie on different banks.
 template <class T, int kTall>
-__device__ void multiply_panels(const uint4* weights, const uint4* samples, Sums<kTall>& sums, int quarter, int lane) {
-    if constexpr (sizeof(T) == 2) {
-        uint32_t a[kTall][4], b[4][4];
+struct Fragments {
+    uint32_t a[kTall][4], b[4][4];
+
+    __device__ void load(const uint4* weights, const uint4* samples, int quarter, int lane) {
 #pragma unroll
         for (int i = 0; i < kTall; ++i) {
             const int row = i * 16 + lane % 16, chunk = (lane / 16 ^ lane % kChunks) ^ 2 * quarter;
@@ -373,6 +378,8 @@ __device__ void multiply_panels(const uint4* weights, const uint4* samples, Sums
             const int row = j * 16 + lane / 16 * 8 + lane % 8, chunk = (lane / 8 % 2 ^ lane % kChunks) ^ 2 * quarter;
             load_matrices(b[j], &samples[row * kChunks + chunk]);
         }
+    }
+    __device__ void multiply_to(Sums<kTall>& sums) const {
 #pragma unroll
         for (int i = 0; i < kTall; ++i) {
 #pragma unroll
@@ -381,24 +388,28 @@ __device__ void multiply_panels(const uint4* weights, const uint4* samples, Sums
                 multiply<T>(sums[i][j], a[i], column);
             }
         }
-    } else {
+    }
+};
+
+// The same on plain multiply-adds.
+template <int kTall>
+__device__ void multiply_quarter(const uint4* weights, const uint4* samples, Sums<kTall>& sums, int quarter, int lane) {
 #pragma unroll
-        for (int chunk = 2 * quarter; chunk < 2 * quarter + 2; ++chunk) {
-            Vector<float, 4> points[8];
+    for (int chunk = 2 * quarter; chunk < 2 * quarter + 2; ++chunk) {
+        Vector<float, 4> points[8];
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            std::memcpy(&points[j], &samples[(j * 8 + lane % 8) * kChunks + (chunk ^ lane % 8)], 16);
+        }
+#pragma unroll
+        for (int i = 0; i < 4 * kTall; ++i) {
+            const int row = i * 4 + lane / 8;
+            Vector<float, 4> output;
+            std::memcpy(&output, &weights[row * kChunks + (chunk ^ row % 8)], 16);
 #pragma unroll
             for (int j = 0; j < 8; ++j) {
-                std::memcpy(&points[j], &samples[(j * 8 + lane % 8) * kChunks + (chunk ^ lane % 8)], 16);
-            }
 #pragma unroll
-            for (int i = 0; i < 4 * kTall; ++i) {
-                const int row = i * 4 + lane / 8;
-                Vector<float, 4> output;
-                std::memcpy(&output, &weights[row * kChunks + (chunk ^ row % 8)], 16);
-#pragma unroll
-                for (int j = 0; j < 8; ++j) {
-#pragma unroll
-                    for (int v = 0; v < 4; ++v) sums[i / 4][j][i % 4] += output.values[v] * points[j].values[v];
-                }
+                for (int v = 0; v < 4; ++v) sums[i / 4][j][i % 4] += output.values[v] * points[j].values[v];
             }
         }
     }
@@ -409,6 +420,7 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
                                                      const uint4* x, const uint4* weight, Vector<float, 4>* partial,
                                                      int* arrivals) {
     constexpr int kOutputs = 64 * kTall, kRows = kOutputs + kPoints;
+    constexpr bool kAhead = sizeof(T) == 2 && kTall <= 2;  // matrices of two quarters fit the registers
     constexpr int kStride = kPoints + kVector<T>;  // of results
     static_assert(kOutputs * kStride * static_cast<int>(sizeof(T)) <= bytes_of_panels<T>(kTall) + bytes_of_tap<T>(),
                   "the results do not fit");
@@ -420,15 +432,16 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
     places.masks = reinterpret_cast<T*>(places.weights + plan.taps_at_once * kPoints);
     const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp, warp = thread / kWarp;
     const int warp_output = warp / 2 * 16 * kTall, warp_point = warp % 2 * 64;
-    const int64_t output_tiles = divide_up<int64_t>(call.group_outputs(), kOutputs);
-    const int64_t point_tiles = divide_up<int64_t>(call.points(), kPoints);
-    for (int64_t item = blockIdx.x; item < plan.tiles * plan.splits; item += gridDim.x) {
-        const int64_t number = item / plan.splits;
-        const int split = static_cast<int>(item % plan.splits);
+    const unsigned output_tiles = divide_up(static_cast<unsigned>(call.group_outputs()), unsigned{kOutputs});
+    const unsigned point_tiles = divide_up(static_cast<unsigned>(call.points()), unsigned{kPoints});
+    const unsigned groups = static_cast<unsigned>(call.groups), splits = static_cast<unsigned>(plan.splits);
+    {
+        const unsigned item = blockIdx.x, number = item / splits;
+        const int split = static_cast<int>(item % splits);
         Tile tile;
-        tile.first_output = number % output_tiles * kOutputs, tile.group = number / output_tiles % call.groups;
-        tile.first_point = number / output_tiles / call.groups % point_tiles * kPoints;
-        tile.image = number / output_tiles / call.groups / point_tiles;
+        tile.first_output = number % output_tiles * kOutputs, tile.group = number / output_tiles % groups;
+        tile.first_point = number / output_tiles / groups % point_tiles * kPoints;
+        tile.image = number / output_tiles / groups / point_tiles;
         const int64_t outputs = call.group_outputs() - tile.first_output, points = call.points() - tile.first_point;
         const bool works = warp_output < outputs && warp_point < points;
         const int last_output = static_cast<int>(outputs < kOutputs ? outputs : kOutputs) - 1;
@@ -466,14 +479,28 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
                 }
                 sampler.go_to(layout, tile, step);
             }
+            const bool multiplies = works && i >= 0;
+            const uint4 *rows = now + warp_output * kChunks, *columns = now + (kOutputs + warp_point) * kChunks;
+            Fragments<T, kTall> fragments[2];
+            __syncwarp();  // matrices are loaded by whole warps
+            if constexpr (kAhead) {
+                if (multiplies) fragments[0].load(rows, columns, 0, lane);
+            }
 #pragma unroll
             for (int quarter = 0; quarter < 4; ++quarter) {
                 static_assert(Sampler<T>::kEach == 4, "one for each quarter of a step");
                 if (goes_on) sampler.fetch(quarter);
-                __syncwarp();  // matrices are loaded by whole warps, and fetch() branches
-                if (works && i >= 0) {
-                    multiply_panels<T, kTall>(now + warp_output * kChunks, now + (kOutputs + warp_point) * kChunks,
-                                              sums, quarter, lane);
+                __syncwarp();  // fetch() branches
+                if (multiplies) {
+                    if constexpr (sizeof(T) == 4) {
+                        multiply_quarter<kTall>(rows, columns, sums, quarter, lane);
+                    } else if constexpr (kAhead) {
+                        if (quarter < 3) fragments[(quarter + 1) % 2].load(rows, columns, quarter + 1, lane);
+                        fragments[quarter % 2].multiply_to(sums);
+                    } else {
+                        fragments[0].load(rows, columns, quarter, lane);
+                        fragments[0].multiply_to(sums);
+                    }
                 }
                 if (goes_on) sampler.store(next + kOutputs * kChunks, quarter);
             }
@@ -484,15 +511,17 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
             for (int i = 0; i < kTall * 8; ++i) {
                 Vector<float, 4> sum;
                 std::memcpy(&sum, &sums[i / 8][i % 8], sizeof(sum));
-                partial[item * kSums + i * kThreads + thread] = sum;
+                partial[int64_t{item} * kSums + i * kThreads + thread] = sum;
             }
-            __threadfence();
             __syncthreads();
-            if (thread == 0) is_last = atomicAdd(&arrivals[number], 1) == plan.splits - 1;
+            if (thread == 0) {
+                __threadfence();
+                is_last = atomicAdd(&arrivals[number], 1) == plan.splits - 1;
+                __threadfence();
+            }
             __syncthreads();
-            if (!is_last) continue;
-            __threadfence();
-            const Vector<float, 4>* parts = partial + number * plan.splits * kSums + thread;
+            if (!is_last) return;
+            const Vector<float, 4>* parts = partial + int64_t{number} * plan.splits * kSums + thread;
 #pragma unroll 1
             for (int part = 0; part < plan.splits; ++part, parts += kSums) {
 #pragma unroll
@@ -539,7 +568,6 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
                 if (point < points) y[output * call.points() + point] = results[output * kStride + point];
             }
         }
-        __syncthreads();
     }
 }
 
@@ -633,8 +661,7 @@ int start(const DeformConvCall& call, const Layout& layout, const Plan& plan, co
     const uint4 *x = reinterpret_cast<uint4*>(memory), *weight = reinterpret_cast<uint4*>(memory + workspace.weight);
     auto* partial = reinterpret_cast<Vector<float, 4>*>(memory + workspace.partial);
     auto* arrivals = reinterpret_cast<int*>(memory + workspace.arrivals);
-    const int64_t items = plan.tiles * plan.splits, most = 0x7fffffff;
-    const dim3 grid(static_cast<unsigned>(items < most ? items : most));
+    const dim3 grid(static_cast<unsigned>(plan.tiles * plan.splits));
     DeformConvCall first = call;
     Layout second = layout;
     Plan third = plan;
