@@ -56,12 +56,26 @@ struct Layout {
     int64_t segment;             // channels
     int segments, chunks, taps;  // of a group; of a tap, filled up to whole steps; of the kernel
     int64_t given, given_group;  // chunks of a segment and of a group, in x
+    int outputs;                 // of a group, filled up to whole tiles
 
     DETFORGE_HD int row() const { return segments * taps * chunks; }  // chunks of an output
 };
 
 int64_t segment_of(const DeformConvCall& call) {
     return common_divisor(call.group_channels(), call.offset_group_channels());
+}
+
+// How many times 64 outputs a tile has at most.
+int tallest(const DeformConvCall& call, int vector) {
+    const int most = vector == 4 ? 2 : 4;
+    int tall = 1;
+    while (tall < most && 64 * tall < call.group_outputs()) tall *= 2;
+    return tall;
+}
+
+int64_t filled_outputs(const DeformConvCall& call, int vector) {
+    const int64_t tile = 64 * tallest(call, vector);
+    return divide_up(call.group_outputs(), tile) * tile;
 }
 
 Layout layout_of(const DeformConvCall& call, int vector) {
@@ -71,7 +85,8 @@ Layout layout_of(const DeformConvCall& call, int vector) {
             static_cast<int>(chunks),
             static_cast<int>(call.taps()),
             segment / vector,
-            call.group_channels() / vector};
+            call.group_channels() / vector,
+            static_cast<int>(filled_outputs(call, vector))};
 }
 
 int64_t chunks_of_x(const DeformConvCall& call, int vector) {  // and a pixel of zeros
@@ -83,15 +98,16 @@ int64_t tiles_of(const DeformConvCall& call, int tall) {
            divide_up<int64_t>(call.points(), kPoints);
 }
 
-int64_t size_of(DType dtype) { return dtype == DType::kFloat ? 4 : 2; }
+int vector_of(DType dtype) { return dtype == DType::kFloat ? 4 : 8; }
 
 // What the panels' kernels count is counted in 32 bits.
 bool is_for_panels(const DeformConvCall& call, DType dtype) {
     constexpr int64_t kMost = int64_t{1} << 31;
-    const int64_t vector = 16 / size_of(dtype), segment = segment_of(call);
+    const int vector = vector_of(dtype);
+    const int64_t segment = segment_of(call);
     if (segment == 0 || segment % vector != 0 || call.group_outputs() < 16) return false;
-    const int64_t row = call.group_channels() / segment * call.taps() * (segment + kChunks * vector) / vector;
-    return chunks_of_x(call, static_cast<int>(vector)) < kMost && call.outputs * row * (vector / 2) < kMost &&
+    const int64_t row = call.group_channels() / segment * call.taps() * (segment + kChunks * vector);  // or less
+    return chunks_of_x(call, vector) < kMost && call.groups * filled_outputs(call, vector) * row < kMost &&
            tiles_of(call, 1) < kMost && call.points() < kMost;
 }
 
@@ -112,16 +128,9 @@ constexpr DETFORGE_HD int bytes_of_tap() {
     return kPoints * static_cast<int>(sizeof(uint4) + sizeof(Vector<T, 4>) + sizeof(T));
 }
 
-int tallest(const DeformConvCall& call, DType dtype) {
-    const int most = dtype == DType::kFloat ? 2 : 4;
-    int tall = 1;
-    while (tall < most && 64 * tall < call.group_outputs()) tall *= 2;
-    return tall;
-}
-
 template <class T>
-Plan plan_of(const DeformConvCall& call, const Layout& layout, DType dtype, int shared) {
-    Plan plan{tallest(call, dtype), 1, 1, 0, call.points() % kVector<T> == 0 && is_aligned<T, kVector<T>>(call.y)};
+Plan plan_of(const DeformConvCall& call, const Layout& layout, int shared) {
+    Plan plan{tallest(call, kVector<T>), 1, 1, 0, call.points() % kVector<T> == 0 && is_aligned<T, kVector<T>>(call.y)};
     while (plan.tall > 1 && bytes_of_panels<T>(plan.tall) + bytes_of_tap<T>() > shared) plan.tall /= 2;
     while (plan.tall > 2 && 2 * tiles_of(call, plan.tall) <= kFewItems) plan.tall /= 2;
     plan.taps_at_once = (shared - bytes_of_panels<T>(plan.tall)) / bytes_of_tap<T>();
@@ -153,12 +162,13 @@ struct Workspace {
 
 Workspace workspace_of(const DeformConvCall& call, DType dtype) {
     const auto aligned = [](int64_t bytes) { return divide_up(bytes, kAlignment) * kAlignment; };
-    const int vector = static_cast<int>(16 / size_of(dtype));
-    const int tall = tallest(call, dtype);
+    const int vector = vector_of(dtype);
+    const int tall = tallest(call, vector);
+    const Layout layout = layout_of(call, vector);
     const int64_t items = tiles_of(call, tall) * kMostSplits, tile = 64 * tall * kPoints * 4;
     Workspace made{};
     made.weight = aligned(chunks_of_x(call, vector) * 16);
-    made.partial = made.weight + aligned(call.outputs * layout_of(call, vector).row() * 16);
+    made.partial = made.weight + aligned(call.groups * layout.outputs * layout.row() * 16);
     made.arrivals = made.partial + (items < kFewItems ? items : kFewItems) * tile;
     made.size = made.arrivals + kFewItems * 4;
     return made;
@@ -171,14 +181,15 @@ __global__ void __launch_bounds__(kThreads) pack(DeformConvCall call, Layout lay
     const unsigned stride = gridDim.x * kThreads, first = blockIdx.x * kThreads + threadIdx.x;
     const unsigned taps = static_cast<unsigned>(layout.taps), segments = static_cast<unsigned>(layout.segments);
     const unsigned width = static_cast<unsigned>(layout.chunks * kVector<T>) / 2;
+    const unsigned outputs = static_cast<unsigned>(layout.outputs);
     const unsigned segment_channels = static_cast<unsigned>(layout.segment);
     for (unsigned i = first; i < count; i += stride) {  // two channels
         const unsigned channel = i % width * 2, tap = i / width % taps, segment = i / width / taps % segments;
-        const unsigned output = i / width / taps / segments;
-        const int64_t from = output * call.group_channels() + segment * segment_channels + channel;
+        const unsigned filled = i / width / taps / segments, output = filled % outputs;
+        const int64_t from = (filled / outputs * call.group_outputs() + output) * call.group_channels() + segment * segment_channels + channel;
         const T* weight = static_cast<const T*>(call.weight) + from * taps + tap;
         Vector<T, 2> values{{from_float<T>(0.0f), from_float<T>(0.0f)}};
-        if (channel < segment_channels) values = {{weight[0], weight[taps]}};
+        if (channel < segment_channels && output < call.group_outputs()) values = {{weight[0], weight[taps]}};
         packed[i] = values;
     }
     for (unsigned i = first; i < call.channels / kVector<T>; i += stride) zeros[i] = {};
@@ -445,22 +456,20 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
         const int64_t outputs = call.group_outputs() - tile.first_output, points = call.points() - tile.first_point;
         const bool works = warp_output < outputs && warp_point < points;
         const int last_output = static_cast<int>(outputs < kOutputs ? outputs : kOutputs) - 1;
-        const uint4* weights = weight + (tile.group * call.group_outputs() + tile.first_output) * layout.row();
+        const uint4* weights = weight + (tile.group * layout.outputs + tile.first_output) * layout.row();
         const int steps = layout.row() / kChunks, first = static_cast<int>(int64_t{steps} * split / plan.splits);
         const int count = static_cast<int>(int64_t{steps} * (split + 1) / plan.splits) - first;
 
         Step step(layout, plan.taps_at_once, first);
         Sampler<T> sampler(places, x);
-        // Rows of no output repeat the last one.
         const auto copy_weights = [&](uint4* panel) {
-            const int chunk = thread % kChunks, first_row = thread / kChunks;
-            const uint4* from = weights + ((step.segment * layout.taps + step.tap) * layout.chunks + step.chunk + chunk);
-            const unsigned length = static_cast<unsigned>(layout.row());
-            uint4* to = panel + first_row * kChunks + (chunk ^ first_row % kChunks);
+            const int chunk = thread % kChunks, row = thread / kChunks;
+            const int start = (step.segment * layout.taps + step.tap) * layout.chunks + step.chunk + chunk;
+            const uint4* from = weights + (row * layout.row() + start);
+            uint4* to = panel + row * kChunks + (chunk ^ row % kChunks);
 #pragma unroll
             for (int i = 0; i < kOutputs * kChunks / kThreads; ++i) {
-                const int row = first_row + i * kThreads / kChunks;
-                copy_async(&to[i * kThreads], from + static_cast<unsigned>(row < last_output ? row : last_output) * length);
+                copy_async(&to[i * kThreads], from + i * (kThreads / kChunks) * layout.row());
             }
         };
         Sums<kTall> sums = {};
@@ -679,12 +688,12 @@ int in_panels(const DeformConvCall& call, DType dtype, void* memory, void* strea
     }
     if (error != cudaSuccess) return error;
     const Layout layout = layout_of(call, kVector<T>);
-    const Plan plan = plan_of<T>(call, layout, dtype, shared - 64);  // `is_last` and what it is aligned to
+    const Plan plan = plan_of<T>(call, layout, shared - 64);  // `is_last` and what it is aligned to
     const Workspace workspace = workspace_of(call, dtype);
     char* bytes = static_cast<char*>(memory);
     error = launch_channels_last<T>(call.x, memory, call.batch, call.channels, call.height * call.width, stream);
     if (error != cudaSuccess) return error;
-    const int64_t count = call.outputs * layout.row() * (kVector<T> / 2);  // of pairs
+    const int64_t count = call.groups * layout.outputs * layout.row() * (kVector<T> / 2);  // of pairs
     uint4* x = static_cast<uint4*>(memory);
     error = launch(pack<T>, divide_up<int64_t>(count, kThreads), kThreads, stream, call, layout,
                    reinterpret_cast<Vector<T, 2>*>(bytes + workspace.weight),
