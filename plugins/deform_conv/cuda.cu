@@ -1,21 +1,23 @@
-// Plan, half precision: an implicit GEMM on tensor cores, of 128 outputs x 64 points a block. x is copied channels last
-// and the weights are laid out (group, output, segment, tap, channel) in the workspace, where a segment is the most
-// channels that share their group and offset group, filled up with zeros to a multiple of 32. So each step of 32 values
-// lies in one tap: a thread samples 8 channels of one point, straight into the panel in shared memory that ldmatrix
-// reads. Its place and weights are found once for a tap and serve all steps of the tap. While the tensor cores work on
-// one panel, the pixels and weights of the next are on their way to registers. Sums are float, the bias is added at the
-// end, and results go through shared memory so that points are written contiguously.
+// Plan: an implicit GEMM. x is copied channels last and the weights are laid out (group, output, segment, tap, channel)
+// in the workspace, where a segment is the most channels that share their group and offset group, filled up with zeros
+// to whole steps. A block makes a tile of 64, 128 or 256 outputs x 128 points, in steps of 128 bytes of channels (64
+// values, 32 of float) at one tap: a panel of weights comes by asynchronous copies, a panel of samples is interpolated
+// from 4 pixels in the precision of the call, while the panels before are multiplied. Half and bfloat16 multiply on
+// tensor cores, float by plain multiply-adds of up to 8 x 8 outputs and points a thread; sums are float. Where the
+// samples lie at 9 taps of the tile is found once and kept in shared memory. Taps follow each other fastest, so that
+// the pixels that they share stay in the first-level cache; a pixel outside is a pixel of zeros behind x. Where tiles
+// are few, several blocks make a part of the inner dimension each, and the one that comes last adds their sums in the
+// order of the parts: results do not depend on chance.
 //
-// Plan, float and all else (segments that are no multiples of 8 channels, fewer than 16 outputs to a group, a workspace
-// that is not aligned): a block takes 128 points and 32 outputs, and 32 channels of one tap at a time. A thread samples
-// x as it is, at one point, for all 32 outputs, whose weights lie in shared memory: 50 instructions for 32
-// multiply-adds.
+// All else (segments that are no whole vectors of 16 bytes, fewer than 16 outputs to a group, a workspace that is not
+// aligned) is for a simple kernel: a block takes 128 points and 32 outputs, and 32 channels of one tap at a time. A
+// thread samples x as it is, at one point, for all 32 outputs, whose weights lie in shared memory.
 //
-// For (1, 256, 64, 64), 256 outputs, 3 x 3: 4.8 GFLOP, 6 us at 800 TFLOP/s; memory moves 8 MB in half precision, 2 us.
-// A block reads half of all weights, 75 MB together, from the second-level cache: 14 us at 5.5 TB/s; each sample is
-// made twice, for both tiles of outputs, 150 MB from the first-level caches (5 us) and about 6 us of instructions. The
-// cache's rate is expected to set the pace: 2 to 4 times the tensor cores' floor. Not measured here.
-#include <cstdlib>
+// For (1, 256, 64, 64), 256 outputs, 3 x 3: 4.8 GFLOP, 7.5 us at the 650 TFLOP/s of a large product on an H200 in half
+// precision, 95 us at 51 in float. In half precision with tiles of 256 outputs, a step of a block reads 64 KB of pixels
+// and 32 KB of weights and loads 128 KB of matrices from shared memory: 2000 cycles at 128 bytes a cycle, against 1650
+// of the tensor cores. Measured there, profiled before the places were found at one point of the code: 8 warps are too
+// few to hide the latencies, the tensor cores wait for matrices.
 #include <cstring>
 
 #include "../core/device.h"
@@ -24,20 +26,10 @@
 namespace detforge {
 namespace {
 
-#ifndef TRY_BLOCKS
-#define TRY_BLOCKS 1
-#endif
-#ifdef DETFORGE_TRY
-
-#endif
 constexpr int kThreads = 256, kPoints = 128;  // of a block
 constexpr int kChunks = 8;                    // of 16 bytes, in a row of a panel
 constexpr int kMostTaps = 9;                  // whose samples' places are kept at a time
-#ifdef DETFORGE_TRY
-constexpr int kFewItems = 512, kMostSplits = 8;
-#else
-constexpr int kFewItems = 128, kMostSplits = 8;
-#endif
+constexpr int kFewItems = 128, kMostSplits = 8;  // the inner dimension is split while there are few items
 constexpr int64_t kAlignment = 256;
 
 template <class T>
@@ -138,17 +130,6 @@ Plan plan_of(const DeformConvCall& call, const Layout& layout, int shared) {
     if (plan.taps_at_once > layout.taps) plan.taps_at_once = layout.taps;
     plan.tiles = tiles_of(call, plan.tall);
     const int steps = layout.row() / kChunks;
-#ifdef DETFORGE_TRY
-    const auto tried = [](const char* name, int value) { return getenv(name) ? atoi(getenv(name)) : value; };
-    plan.tall = tried("TALL", plan.tall);
-    plan.taps_at_once = (shared - bytes_of_panels<T>(plan.tall)) / bytes_of_tap<T>();
-    if (plan.taps_at_once > kMostTaps) plan.taps_at_once = kMostTaps;
-    if (plan.taps_at_once > layout.taps) plan.taps_at_once = layout.taps;
-    plan.tiles = tiles_of(call, plan.tall);
-    plan.splits = tried("SPLITS", 0);
-    if (plan.splits > 0) return plan;
-    plan.splits = 1;
-#endif
     while (plan.splits < kMostSplits && plan.tiles * plan.splits * 2 <= kFewItems && steps >= plan.splits * 8) {
         plan.splits *= 2;
     }
@@ -186,7 +167,8 @@ __global__ void __launch_bounds__(kThreads) pack(DeformConvCall call, Layout lay
     for (unsigned i = first; i < count; i += stride) {  // two channels
         const unsigned channel = i % width * 2, tap = i / width % taps, segment = i / width / taps % segments;
         const unsigned filled = i / width / taps / segments, output = filled % outputs;
-        const int64_t from = (filled / outputs * call.group_outputs() + output) * call.group_channels() + segment * segment_channels + channel;
+        const int64_t row = (filled / outputs * call.group_outputs() + output) * call.group_channels();
+        const int64_t from = row + segment * segment_channels + channel;
         const T* weight = static_cast<const T*>(call.weight) + from * taps + tap;
         Vector<T, 2> values{{from_float<T>(0.0f), from_float<T>(0.0f)}};
         if (channel < segment_channels && output < call.group_outputs()) values = {{weight[0], weight[taps]}};
@@ -427,7 +409,7 @@ __device__ void multiply_quarter(const uint4* weights, const uint4* samples, Sum
 }
 
 template <class T, int kTall>
-__global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolve(const DeformConvCall call, const Layout layout, const Plan plan,
+__global__ void __launch_bounds__(kThreads) convolve(const DeformConvCall call, const Layout layout, const Plan plan,
                                                      const uint4* x, const uint4* weight, Vector<float, 4>* partial,
                                                      int* arrivals) {
     constexpr int kOutputs = 64 * kTall, kRows = kOutputs + kPoints;
@@ -446,136 +428,135 @@ __global__ void __launch_bounds__(kThreads, kTall == 4 ? 1 : TRY_BLOCKS) convolv
     const unsigned output_tiles = divide_up(static_cast<unsigned>(call.group_outputs()), unsigned{kOutputs});
     const unsigned point_tiles = divide_up(static_cast<unsigned>(call.points()), unsigned{kPoints});
     const unsigned groups = static_cast<unsigned>(call.groups), splits = static_cast<unsigned>(plan.splits);
-    {
-        const unsigned item = blockIdx.x, number = item / splits;
-        const int split = static_cast<int>(item % splits);
-        Tile tile;
-        tile.first_output = number % output_tiles * kOutputs, tile.group = number / output_tiles % groups;
-        tile.first_point = number / output_tiles / groups % point_tiles * kPoints;
-        tile.image = number / output_tiles / groups / point_tiles;
-        const int64_t outputs = call.group_outputs() - tile.first_output, points = call.points() - tile.first_point;
-        const bool works = warp_output < outputs && warp_point < points;
-        const int last_output = static_cast<int>(outputs < kOutputs ? outputs : kOutputs) - 1;
-        const uint4* weights = weight + (tile.group * layout.outputs + tile.first_output) * layout.row();
-        const int steps = layout.row() / kChunks, first = static_cast<int>(int64_t{steps} * split / plan.splits);
-        const int count = static_cast<int>(int64_t{steps} * (split + 1) / plan.splits) - first;
+    const unsigned item = blockIdx.x, number = item / splits;
+    const int split = static_cast<int>(item % splits);
+    Tile tile;
+    tile.first_output = number % output_tiles * kOutputs, tile.group = number / output_tiles % groups;
+    tile.first_point = number / output_tiles / groups % point_tiles * kPoints;
+    tile.image = number / output_tiles / groups / point_tiles;
+    const int64_t outputs = call.group_outputs() - tile.first_output, points = call.points() - tile.first_point;
+    const bool works = warp_output < outputs && warp_point < points;
+    const int last_output = static_cast<int>(outputs < kOutputs ? outputs : kOutputs) - 1;
+    const uint4* weights = weight + (tile.group * layout.outputs + tile.first_output) * layout.row();
+    const int steps = layout.row() / kChunks, first = static_cast<int>(int64_t{steps} * split / plan.splits);
+    const int count = static_cast<int>(int64_t{steps} * (split + 1) / plan.splits) - first;
 
-        Step step(layout, plan.taps_at_once, first);
-        Sampler<T> sampler(places, x);
-        const auto copy_weights = [&](uint4* panel) {
-            const int chunk = thread % kChunks, row = thread / kChunks;
-            const int start = (step.segment * layout.taps + step.tap) * layout.chunks + step.chunk + chunk;
-            const uint4* from = weights + (row * layout.row() + start);
-            uint4* to = panel + row * kChunks + (chunk ^ row % kChunks);
+    Step step(layout, plan.taps_at_once, first);
+    Sampler<T> sampler(places, x);
+    const auto copy_weights = [&](uint4* panel) {
+        const int chunk = thread % kChunks, row = thread / kChunks;
+        const int start = (step.segment * layout.taps + step.tap) * layout.chunks + step.chunk + chunk;
+        const uint4* from = weights + (row * layout.row() + start);
+        uint4* to = panel + row * kChunks + (chunk ^ row % kChunks);
 #pragma unroll
-            for (int i = 0; i < kOutputs * kChunks / kThreads; ++i) {
-                copy_async(&to[i * kThreads], from + i * (kThreads / kChunks) * layout.row());
-            }
-        };
-        Sums<kTall> sums = {};
-        bool is_elsewhere = true;
-        for (int i = -1; i < count; ++i) {  // multiplies step i and brings step i + 1
-            uint4 *now = memory + (i & 1) * kRows * kChunks, *next = memory + (~i & 1) * kRows * kChunks;
-            const bool goes_on = i + 1 < count;
-            wait_for_copies();
-            __syncthreads();
-            if (goes_on) {
-                if (i >= 0) is_elsewhere = step.advance(layout, plan.taps_at_once);
-                copy_weights(next);
-                if (is_elsewhere) {
-                    find(places, call, layout, tile, step, step.taps_from(layout, plan.taps_at_once));
-                    __syncthreads();
-                }
-                sampler.go_to(layout, tile, step);
-            }
-            const bool multiplies = works && i >= 0;
-            const uint4 *rows = now + warp_output * kChunks, *columns = now + (kOutputs + warp_point) * kChunks;
-            Fragments<T, kTall> fragments[2];
-            __syncwarp();  // matrices are loaded by whole warps
-            if constexpr (kAhead) {
-                if (multiplies) fragments[0].load(rows, columns, 0, lane);
-            }
-#pragma unroll
-            for (int quarter = 0; quarter < 4; ++quarter) {
-                static_assert(Sampler<T>::kEach == 4, "one for each quarter of a step");
-                if (goes_on) sampler.fetch(quarter);
-                __syncwarp();  // fetch() branches
-                if (multiplies) {
-                    if constexpr (sizeof(T) == 4) {
-                        multiply_quarter<kTall>(rows, columns, sums, quarter, lane);
-                    } else if constexpr (kAhead) {
-                        if (quarter < 3) fragments[(quarter + 1) % 2].load(rows, columns, quarter + 1, lane);
-                        fragments[quarter % 2].multiply_to(sums);
-                    } else {
-                        fragments[0].load(rows, columns, quarter, lane);
-                        fragments[0].multiply_to(sums);
-                    }
-                }
-                if (goes_on) sampler.store(next + kOutputs * kChunks, quarter);
-            }
+        for (int i = 0; i < kOutputs * kChunks / kThreads; ++i) {
+            copy_async(&to[i * kThreads], from);
+            from += kThreads / kChunks * layout.row();
         }
-        if (plan.splits > 1) {  // the block that comes last adds the sums of all, in their order
-            constexpr int64_t kSums = kTall * 8 * kThreads;
+    };
+    Sums<kTall> sums = {};
+    bool is_elsewhere = true;
+    for (int i = -1; i < count; ++i) {  // multiplies step i and brings step i + 1
+        uint4 *now = memory + (i & 1) * kRows * kChunks, *next = memory + (~i & 1) * kRows * kChunks;
+        const bool goes_on = i + 1 < count;
+        wait_for_copies();
+        __syncthreads();
+        if (goes_on) {
+            if (i >= 0) is_elsewhere = step.advance(layout, plan.taps_at_once);
+            copy_weights(next);
+            if (is_elsewhere) {
+                find(places, call, layout, tile, step, step.taps_from(layout, plan.taps_at_once));
+                __syncthreads();
+            }
+            sampler.go_to(layout, tile, step);
+        }
+        const bool multiplies = works && i >= 0;
+        const uint4 *rows = now + warp_output * kChunks, *columns = now + (kOutputs + warp_point) * kChunks;
+        Fragments<T, kTall> fragments[2];
+        __syncwarp();  // matrices are loaded by whole warps
+        if constexpr (kAhead) {
+            if (multiplies) fragments[0].load(rows, columns, 0, lane);
+        }
+#pragma unroll
+        for (int quarter = 0; quarter < 4; ++quarter) {
+            static_assert(Sampler<T>::kEach == 4, "one for each quarter of a step");
+            if (goes_on) sampler.fetch(quarter);
+            __syncwarp();  // fetch() branches
+            if (multiplies) {
+                if constexpr (sizeof(T) == 4) {
+                    multiply_quarter<kTall>(rows, columns, sums, quarter, lane);
+                } else if constexpr (kAhead) {
+                    if (quarter < 3) fragments[(quarter + 1) % 2].load(rows, columns, quarter + 1, lane);
+                    fragments[quarter % 2].multiply_to(sums);
+                } else {
+                    fragments[0].load(rows, columns, quarter, lane);
+                    fragments[0].multiply_to(sums);
+                }
+            }
+            if (goes_on) sampler.store(next + kOutputs * kChunks, quarter);
+        }
+    }
+    if (plan.splits > 1) {  // the block that comes last adds the sums of all, in their order
+        constexpr int64_t kSums = kTall * 8 * kThreads;
+#pragma unroll
+        for (int i = 0; i < kTall * 8; ++i) {
+            Vector<float, 4> sum;
+            std::memcpy(&sum, &sums[i / 8][i % 8], sizeof(sum));
+            partial[int64_t{item} * kSums + i * kThreads + thread] = sum;
+        }
+        __syncthreads();
+        if (thread == 0) {
+            __threadfence();
+            is_last = atomicAdd(&arrivals[number], 1) == plan.splits - 1;
+            __threadfence();
+        }
+        __syncthreads();
+        if (!is_last) return;
+        const Vector<float, 4>* parts = partial + int64_t{number} * plan.splits * kSums + thread;
+#pragma unroll 1
+        for (int part = 0; part < plan.splits; ++part, parts += kSums) {
 #pragma unroll
             for (int i = 0; i < kTall * 8; ++i) {
-                Vector<float, 4> sum;
-                std::memcpy(&sum, &sums[i / 8][i % 8], sizeof(sum));
-                partial[int64_t{item} * kSums + i * kThreads + thread] = sum;
-            }
-            __syncthreads();
-            if (thread == 0) {
-                __threadfence();
-                is_last = atomicAdd(&arrivals[number], 1) == plan.splits - 1;
-                __threadfence();
-            }
-            __syncthreads();
-            if (!is_last) return;
-            const Vector<float, 4>* parts = partial + int64_t{number} * plan.splits * kSums + thread;
-#pragma unroll 1
-            for (int part = 0; part < plan.splits; ++part, parts += kSums) {
+                const Vector<float, 4> more = parts[i * kThreads];
 #pragma unroll
-                for (int i = 0; i < kTall * 8; ++i) {
-                    const Vector<float, 4> more = parts[i * kThreads];
-#pragma unroll
-                    for (int k = 0; k < 4; ++k) {
-                        sums[i / 8][i % 8][k] = part == 0 ? more.values[k] : sums[i / 8][i % 8][k] + more.values[k];
-                    }
+                for (int k = 0; k < 4; ++k) {
+                    sums[i / 8][i % 8][k] = part == 0 ? more.values[k] : sums[i / 8][i % 8][k] + more.values[k];
                 }
             }
         }
-        __syncthreads();
-        const T* bias = static_cast<const T*>(call.bias) + tile.group * call.group_outputs() + tile.first_output;
-        T* results = reinterpret_cast<T*>(memory);
+    }
+    __syncthreads();
+    const T* bias = static_cast<const T*>(call.bias) + tile.group * call.group_outputs() + tile.first_output;
+    T* results = reinterpret_cast<T*>(memory);
 #pragma unroll
-        for (int i = 0; i < kTall; ++i) {
+    for (int i = 0; i < kTall; ++i) {
 #pragma unroll
-            for (int k = 0; k < 4; ++k) {
-                const int output = warp_output + output_of<T>(i, k, lane);
-                const float add = output < outputs ? to_float(bias[output]) : 0.0f;
+        for (int k = 0; k < 4; ++k) {
+            const int output = warp_output + output_of<T>(i, k, lane);
+            const float add = output < outputs ? to_float(bias[output]) : 0.0f;
 #pragma unroll
-                for (int j = 0; j < 8; ++j) {
-                    const int point = warp_point + point_of<T>(j, k, lane);
-                    results[output * kStride + point] = from_float<T>(sums[i][j][k] + add);
-                }
+            for (int j = 0; j < 8; ++j) {
+                const int point = warp_point + point_of<T>(j, k, lane);
+                results[output * kStride + point] = from_float<T>(sums[i][j][k] + add);
             }
         }
-        __syncthreads();
-        T* y = static_cast<T*>(call.y) +
-               ((tile.image * call.groups + tile.group) * call.group_outputs() + tile.first_output) * call.points() +
-               tile.first_point;
-        if (plan.has_vectors) {
-            constexpr int kVectors = kPoints / kVector<T>;
-            const int point = thread % kVectors * kVector<T>;
-            for (int output = thread / kVectors; output <= last_output; output += kThreads / kVectors) {
-                if (point >= points) continue;
-                *reinterpret_cast<uint4*>(y + output * call.points() + point) =
-                    *reinterpret_cast<const uint4*>(results + output * kStride + point);
-            }
-        } else {
-            const int point = thread % kPoints;
-            for (int output = thread / kPoints; output <= last_output; output += kThreads / kPoints) {
-                if (point < points) y[output * call.points() + point] = results[output * kStride + point];
-            }
+    }
+    __syncthreads();
+    T* y = static_cast<T*>(call.y) +
+           ((tile.image * call.groups + tile.group) * call.group_outputs() + tile.first_output) * call.points() +
+           tile.first_point;
+    if (plan.has_vectors) {
+        constexpr int kVectors = kPoints / kVector<T>;
+        const int point = thread % kVectors * kVector<T>;
+        for (int output = thread / kVectors; output <= last_output; output += kThreads / kVectors) {
+            if (point >= points) continue;
+            *reinterpret_cast<uint4*>(y + output * call.points() + point) =
+                *reinterpret_cast<const uint4*>(results + output * kStride + point);
+        }
+    } else {
+        const int point = thread % kPoints;
+        for (int output = thread / kPoints; output <= last_output; output += kThreads / kPoints) {
+            if (point < points) y[output * call.points() + point] = results[output * kStride + point];
         }
     }
 }
@@ -590,7 +571,7 @@ struct Tap {
 };
 
 template <class T>
-__device__ Tap find_one(const DeformConvCall& call, int64_t image, int64_t offset_group, int64_t tap, int64_t point) {
+__device__ Tap find_tap(const DeformConvCall& call, int64_t image, int64_t offset_group, int64_t tap, int64_t point) {
     const int64_t points = call.points(), index = (image * call.offset_groups + offset_group) * call.taps() + tap;
     const T* offset = static_cast<const T*>(call.offset) + 2 * index * points + point;
     const int64_t row = point / call.out_width, column = point % call.out_width;
@@ -620,11 +601,12 @@ __global__ void __launch_bounds__(kSimplePoints) convolve_simply(const DeformCon
         const T* weight = static_cast<const T*>(call.weight) + first_output * row;
         const T* x = static_cast<const T*>(call.x) + (image * call.channels + first_channel) * pixels;
         float sums[kSideBySide] = {};
-        for (int64_t i = 0; i < call.group_channels() / segment * taps; ++i) {  // the channels of a segment share their samples' places
+        // The channels of a segment share their samples' places.
+        for (int64_t i = 0; i < call.group_channels() / segment * taps; ++i) {
             const int64_t tap = i % taps, start = i / taps * segment, end = start + segment;
             Tap now{{{-1, -1, -1, -1}, {0.0f, 0.0f, 0.0f, 0.0f}}, 0.0f};
             if (point < points) {
-                now = find_one<T>(call, image, (first_channel + start) / call.offset_group_channels(), tap, point);
+                now = find_tap<T>(call, image, (first_channel + start) / call.offset_group_channels(), tap, point);
             }
             for (int64_t panel = start; panel < end; panel += kShared) {
                 const int channels = static_cast<int>(end - panel < kShared ? end - panel : kShared);
