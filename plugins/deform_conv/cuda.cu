@@ -279,7 +279,12 @@ __device__ inline float times(float a, float b) { return a * b; }
 __device__ inline __half2 multiply_add(__half2 a, __half2 b, __half2 c) { return __hfma2(a, b, c); }
 __device__ inline __half2 times(__half2 a, __half2 b) { return __hmul2(a, b); }
 __device__ inline __nv_bfloat162 multiply_add(__nv_bfloat162 a, __nv_bfloat162 b, __nv_bfloat162 c) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800  // no such instruction
+    return {from_float<__nv_bfloat16>(to_float(a.x) * to_float(b.x) + to_float(c.x)),
+            from_float<__nv_bfloat16>(to_float(a.y) * to_float(b.y) + to_float(c.y))};
+#else
     return __hfma2(a, b, c);
+#endif
 }
 __device__ inline __nv_bfloat162 times(__nv_bfloat162 a, __nv_bfloat162 b) { return __hmul2(a, b); }
 __device__ inline float in_word(float x) { return x; }
