@@ -122,14 +122,14 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
     return emulator::of_lane<T>(slots, emulator::lane() ^ static_cast<unsigned>(mask));
 }
 
-inline void __threadfence() {}
-inline int atomicAdd(int* target, int value) { return std::exchange(*target, *target + value); }
 inline int __ffsll(long long x) { return __builtin_ffsll(x); }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline double __dadd_rn(double a, double b) { return a + b; }
 inline double __dmul_rn(double a, double b) { return a * b; }
+inline void __threadfence() {}
+inline int atomicAdd(int* target, int value) { return std::exchange(*target, *target + value); }
 
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
     return *value = emulator::kSharedMemory, cudaSuccess;
