@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen = ["build", *(name for name in chosen if name != "build")]
         else:
             chosen = [name for name in chosen if name != "build"]
-        return run_all(chosen, arguments.library or Path(folder), arguments.json)
+        return run_all(chosen, (arguments.library or Path(folder)).resolve(), arguments.json)
 
 
 def run_all(names: Sequence[str], library: Path, target: Path) -> int:

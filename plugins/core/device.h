@@ -17,18 +17,19 @@ __device__ inline float to_float(float x) { return x; }
 __device__ inline float to_float(__half x) { return __half2float(x); }
 __device__ inline float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
 
+// For the host too, which passes constants to kernels. A device function that the host calls would end the process.
 template <class T>
-__device__ T from_float(float x);
+DETFORGE_HD T from_float(float x);
 template <>
-__device__ inline float from_float<float>(float x) {
+DETFORGE_HD float from_float<float>(float x) {
     return x;
 }
 template <>
-__device__ inline __half from_float<__half>(float x) {
+DETFORGE_HD __half from_float<__half>(float x) {
     return __float2half_rn(x);
 }
 template <>
-__device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
+DETFORGE_HD __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
     return __float2bfloat16_rn(x);
 }
 

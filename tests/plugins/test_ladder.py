@@ -1,6 +1,7 @@
 """Every way to run an operator gives the float64 oracle's answer, on every case."""
 
 import ctypes
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,14 @@ def test_cuda_kernel(name: str, dtype: str) -> None:
     path = library("detforge_cuda")
     assert path is not None
     assert_equals_oracle(run_cuda(Library(path), name, dtype, "cuda"), name, dtype)
+
+
+@pytest.mark.skipif(library("detforge_cuda") is None, reason="libdetforge_cuda was not built: no nvcc")
+def test_a_cuda_kernel_without_a_gpu_tells_so() -> None:
+    script, path = Path(__file__).with_name("run_without_gpu.py"), library("detforge_cuda")
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, script, str(path)], env=hidden, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "no call ended the process\n"), done.stderr
 
 
 @pytest.fixture(scope="module")
