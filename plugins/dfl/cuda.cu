@@ -35,6 +35,19 @@ struct Result {
     }
 };
 
+// exp(x - y). Of 16-bit values it may be off by 2^-23 times x.
+template <class T>
+__device__ float exp_of_difference(float x, float y) {
+#if !defined(DETFORGE_EMULATOR)
+    if constexpr (sizeof(T) == 2) {
+        constexpr float kLog2E = 1.44269504f;
+        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(fmaf(x, kLog2E, -y * kLog2E)));
+        return x;
+    }
+#endif
+    return fast_exp(x - y);
+}
+
 // A side's bins lie in registers: kExact of them, or if that is 0 any number up to kBins.
 template <class T, int kExact>
 __global__ void __launch_bounds__(kSides) expectations(const T* logits, Result<T> result, int64_t sides,
@@ -52,7 +65,13 @@ __global__ void __launch_bounds__(kSides) expectations(const T* logits, Result<T
         const int count = static_cast<int>(sides - first < kSides ? sides - first : kSides);
         const T* from = logits + first * bins;  // first is a multiple of 128: as well aligned as logits
         const int vectors = is_vector ? count * bins / kVector : 0;
-        for (int i = thread; i < vectors; i += kSides) shared[place(i)] = reinterpret_cast<const V*>(from)[i];
+        constexpr int kCopied = divide_up(kMost, kVector);  // by a thread, at most
+#pragma unroll
+        for (int k = 0; k < kCopied; ++k) {
+            const int i = k * kSides + thread;
+            if (i < vectors) shared[place(i)] = reinterpret_cast<const V*>(from)[i];
+        }
+#pragma unroll 1
         for (int i = vectors * kVector + thread; i < count * bins; i += kSides) {
             shared[place(i / kVector)].values[i % kVector] = from[i];
         }
@@ -68,7 +87,7 @@ __global__ void __launch_bounds__(kSides) expectations(const T* logits, Result<T
             Expectation expectation;
 #pragma unroll
             for (int bin = 0; bin < kMost; ++bin) {
-                if (bin < bins) expectation.add(fast_exp(row[bin] - maximum), static_cast<float>(bin));
+                if (bin < bins) expectation.add(exp_of_difference<T>(row[bin], maximum), static_cast<float>(bin));
             }
             result.write(first + thread, expectation.value());
         }
