@@ -35,31 +35,33 @@ struct alignas(16) Places {
 struct alignas(16) Weights {
     float upper_left, upper_right, lower_left, lower_right;
 };
+struct Sample {
+    Places places;
+    Weights weights;
+};
 constexpr unsigned kOutside = ~0u;  // all of a sample outside of the image
 
-__device__ void find_sample(const Border& border, int t, const Sizes& sizes, unsigned pixel_vectors, Places& places,
-                            Weights& weights) {
+__device__ void find_sample(const Border& border, int t, const Sizes& sizes, unsigned pixel_vectors, Sample& sample) {
     const float step = static_cast<float>(t) / static_cast<float>(sizes.pool_size);
     const float px = along_border(border.start_x, border.run_x, step);
     const float py = along_border(border.start_y, border.run_y, step);
     if (!is_inside(px, sizes.width) || !is_inside(py, sizes.height)) {
-        places.upper_left = kOutside;
+        sample.places.upper_left = kOutside;
         return;
     }
     const Neighbours x = neighbours(px, sizes.width), y = neighbours(py, sizes.height);
     const unsigned row = sizes.width * pixel_vectors, left = x.low * pixel_vectors, right = x.high * pixel_vectors;
-    places = {y.low * row + left, y.low * row + right, y.high * row + left, y.high * row + right};
+    sample.places = {y.low * row + left, y.low * row + right, y.high * row + left, y.high * row + right};
     const float of_lower = y.fraction, of_upper = 1.0f - of_lower;
     const float upper_right = x.fraction * of_upper, lower_right = x.fraction * of_lower;
-    weights = {of_upper - upper_right, upper_right, of_lower - lower_right, lower_right};
+    sample.weights = {of_upper - upper_right, upper_right, of_lower - lower_right, lower_right};
 }
 
 template <class T, int kVector>
 __global__ void __launch_bounds__(kThreads, 4) pool(const T* x, const T* boxes, T* y, Sizes sizes) {
     using V = Vector<T, kVector>;
     constexpr int kChannels = kLanes * kVector;
-    __shared__ Places places[kSamples][kBorders];
-    __shared__ Weights weights[kSamples][kBorders];
+    __shared__ Sample samples[kSamples + 1][kBorders];  // the last is read and not used
     __shared__ V results[kBorders][kLanes + 1];
     const int thread = threadIdx.x, lane = thread % kLanes, own = thread / kLanes;
     const int made = thread % kBorders, side = made % kBorderSides;  // the border whose samples the thread makes
@@ -87,26 +89,29 @@ __global__ void __launch_bounds__(kThreads, 4) pool(const T* x, const T* boxes, 
                     __syncthreads();
 #pragma unroll 1
                     for (int s = thread / kBorders; s < count; s += kThreads / kBorders) {
-                        find_sample(border, start + s, sizes, sizes.channels / kVector, places[s][made],
-                                    weights[s][made]);
+                        find_sample(border, start + s, sizes, sizes.channels / kVector, samples[s][made]);
                     }
                     __syncthreads();
-                    for (int s = 0; s < count && channel < sizes.channels; ++s) {
-                        const Places at = places[s][own];
-                        const Weights of = weights[s][own];
+                    if (channel >= sizes.channels) continue;
+                    const Sample *sample = &samples[0][own], *end = &samples[count][own];
+                    Places at = sample->places;
+                    for (; sample != end; sample += kBorders) {
+                        const Weights of = sample->weights;
+                        const Places next = sample[kBorders].places;  // early, as addresses depend on it
                         if (at.upper_left == kOutside) {
                             for (float& value : maxima) value = nan_max(value, 0.0f);
-                            continue;
-                        }
-                        const V a = from[at.upper_left], b = from[at.upper_right];
-                        const V c = from[at.lower_left], d = from[at.lower_right];
+                        } else {
+                            const V a = from[at.upper_left], b = from[at.upper_right];
+                            const V c = from[at.lower_left], d = from[at.lower_right];
 #pragma unroll
-                        for (int v = 0; v < kVector; ++v) {
-                            const float value =
-                                of.upper_left * to_float(a.values[v]) + of.upper_right * to_float(b.values[v]) +
-                                of.lower_left * to_float(c.values[v]) + of.lower_right * to_float(d.values[v]);
-                            maxima[v] = nan_max(maxima[v], value);
+                            for (int v = 0; v < kVector; ++v) {
+                                const float value =
+                                    of.upper_left * to_float(a.values[v]) + of.upper_right * to_float(b.values[v]) +
+                                    of.lower_left * to_float(c.values[v]) + of.lower_right * to_float(d.values[v]);
+                                maxima[v] = nan_max(maxima[v], value);
+                            }
                         }
+                        at = next;
                     }
                 }
                 V result;
