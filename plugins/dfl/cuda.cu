@@ -5,7 +5,8 @@
 //
 // Bytes: 4r logits in, 4 values out per point (3 more in for boxes). Operations: an exponential, 2 additions, 2
 // products and a comparison per logit, 8 to 10 instructions. Floor for 8400 points of 17 bins at 4.8 TB/s: 0.5 us in
-// float, so that one image is the time of a launch. Not measured.
+// float, so that one image is the time of a launch. 128 images of 17 bins on an H200, before the copy had a fixed
+// number of reads: 98 % of a copy's speed in float, 69 % in half precision, where instructions bind it.
 #include <cmath>
 
 #include "../core/device.h"
@@ -35,7 +36,8 @@ struct Result {
     }
 };
 
-// exp(x - y), and a quotient. Of 16-bit values they take fewer instructions, and are off by some 2^-23 times x, or 2^-22.
+// exp(x - y), and a quotient. Of 16-bit values they take fewer instructions: the exponential is off by 2^-23 times x,
+// the quotient by 2^-22.
 template <class T>
 __device__ float exp_of_difference(float x, float y) {
 #if !defined(DETFORGE_EMULATOR)
