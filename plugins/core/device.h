@@ -192,7 +192,6 @@ static __global__ void __launch_bounds__(256) channels_last(const T* x, T* y, in
                                                             int64_t pixels) {
     using V = Vector<T, kVector>;
     constexpr int kSide = kTransposed<T>, kVectors = kSide / kVector, kThreads = 256;
-    constexpr int kEach = kSide * kVectors / kThreads, kAtOnce = kEach < 4 ? kEach : 4;
     constexpr int kPad = kVector == 1 ? 4 / static_cast<int>(sizeof(T)) : 0;  // single values: a bank further each row
     __shared__ V tile[kSide][kVectors + kPad];
     const auto exchanged = [](int vector, int row) { return kVector == 1 ? vector : vector ^ row / kVector; };
@@ -203,8 +202,8 @@ static __global__ void __launch_bounds__(256) channels_last(const T* x, T* y, in
                  pixel += static_cast<int64_t>(gridDim.x) * kSide) {
                 const T* from = x + (group * channels + channel) * pixels + pixel;
                 T* to = y + (group * pixels + pixel) * channels + channel;
-#pragma unroll kAtOnce
-                for (int k = 0; k < kEach; ++k) {
+#pragma unroll 4
+                for (int k = 0; k < kSide * kVectors / kThreads; ++k) {
                     const int i = k * kThreads + threadIdx.x, row = i / kVectors, vector = i % kVectors;
                     if (channel + row < channels && pixel + vector * kVector < pixels) {
                         tile[row][exchanged(vector, row)] =
@@ -212,8 +211,8 @@ static __global__ void __launch_bounds__(256) channels_last(const T* x, T* y, in
                     }
                 }
                 __syncthreads();
-#pragma unroll kAtOnce
-                for (int k = 0; k < kEach; ++k) {
+#pragma unroll 4
+                for (int k = 0; k < kSide * kVectors / kThreads; ++k) {
                     const int i = k * kThreads + threadIdx.x, column = i / kVectors, vector = i % kVectors;
                     if (channel + vector * kVector >= channels || pixel + column >= pixels) continue;
                     V values;
