@@ -1,6 +1,5 @@
 """Load checkpoints into networks. Files are untrusted: weights are read and checked, and no code in them runs."""
 
-import re
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from .layers import Layer, may_fit, name_layers
 from .mxnet import read_params
 from .npz import ordered_layers, read_npz
 from .pickled import is_pickle, read_arrays
+from .tensorflow import index_of, read_tensorflow
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
 from .wrapped import shown_keys, unwrapped
@@ -51,16 +51,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read the weights in a file.
 
     A .pth may have the usual wrappers of training programs around its weights, see `wrapped`. Other files are
-    .safetensors, .npz, pickles of arrays (Paddle's .pdparams, Detectron2's .pkl), MXNet's .params, Darknet's .weights
-    and .onnx, of which only the convolutions are read. Raises InputError when the file is missing, corrupt, renamed or
-    of another kind.
+    .safetensors, .npz, pickles of arrays (Paddle's .pdparams, Detectron2's .pkl), MXNet's .params, Darknet's .weights,
+    TensorFlow's .ckpt, and .onnx, of which only the convolutions are read. Raises InputError when the file is missing,
+    corrupt, renamed or of another kind.
     """
     try:
-        if _TENSORFLOW.search(path.name) or path.with_name(f"{path.name}.index").is_file():
-            raise InputError(
-                f"{path}: a TensorFlow checkpoint, which is not read; "
-                "save its variables as .npz, as docs/checkpoints.md shows"
-            )
+        path = index_of(path) or path
         if not path.is_file():
             what = "it is a folder" if path.is_dir() else "there is no such file"
             raise InputError(f"{path}: cannot be read; {what}; check the path")
@@ -81,9 +77,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
     meta = meta if isinstance(meta, dict) else {}
     return Checkpoint(unwrapped(state), path.name, digest, read_labels(meta), meta, layers)
 
-
-_TENSORFLOW = re.compile(r"\.ckpt.*\.(index|meta|data-\d{5}-of-\d{5})$")
-"""The names of the files that make up a checkpoint of TensorFlow."""
 
 BY_NAME = "choose the model that it belongs to with --model"
 """Remedy for weights that do not fit a variant chosen by name."""
@@ -212,6 +205,7 @@ def _read_onnx(path: Path) -> _Content:
 _READERS: dict[str, Callable[[Path], _Content]] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
+    ".index": lambda path: (read_tensorflow(path), (), None),
     ".onnx": _read_onnx,
     ".params": lambda path: (read_params(path), (), None),
     ".pdparams": lambda path: (read_arrays(path), (), None),

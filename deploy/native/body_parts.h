@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -64,7 +63,7 @@ public:
         starts_.push_back(peaks_.size());
         std::vector<std::vector<Link>> links(rules_.limbs.size());
         parallel(links.size(), threads, [&] {
-            return [&](size_t limb) { links[limb] = best_links(possible_links(limb), peaks_.size()); };
+            return [&, map = TallMap()](size_t limb) mutable { links[limb] = best_links(possible_links(limb, map), peaks_.size()); };
         });
         holders_ = Holders(peaks_.size());
         for (size_t limb = 0; limb < links.size(); ++limb) {
@@ -95,15 +94,12 @@ private:
         maps_.fill(rules_.limbs.size() + keypoint, rules_.least_peak, reach, map);
         std::vector<uint8_t> ridges(w);
         std::vector<Candidate> found;
-        for (ptrdiff_t y = 0; y < h; ++y) {
-            const float* row = &map.values[y * w];
-            map.each_part(y, [&](ptrdiff_t start, ptrdiff_t size) {
-                const float* own = row + start;
-                mark_ridges(own, y > 0 ? own - w : own, y + 1 < h ? own + w : own, size, rules_.least_peak, ridges.data());
-                for (ptrdiff_t i = next(ridges, 0, size); i < size; i = next(ridges, i + 1, size)) {
-                    if (is_top(map.values, y, start + i)) found.push_back({own[i], y * w + start + i});
-                }
-            });
+        for (const auto& [y, x, size] : map.parts) {
+            const float* own = &map.values[y * w + x];
+            mark_ridges(own, y > 0 ? own - w : own, y + 1 < h ? own + w : own, size, rules_.least_peak, ridges.data());
+            for (ptrdiff_t i = next_mark(ridges.data(), 1, 0, size); i < size; i = next_mark(ridges.data(), 1, i + 1, size)) {
+                if (is_top(map.values, y, x + i)) found.push_back({own[i], y * w + x + i});
+            }
         }
         if (found.size() > rules_.top_k) {
             std::stable_sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.score > b.score; });
@@ -113,12 +109,6 @@ private:
         std::vector<Point> peaks;
         for (const Candidate& each : found) peaks.push_back(refined(map.values, each.pixel / w, each.pixel % w));
         return peaks;
-    }
-
-    // The first mark from a place on.
-    static ptrdiff_t next(const std::vector<uint8_t>& marks, ptrdiff_t from, ptrdiff_t size) {
-        const void* place = from < size ? std::memchr(&marks[from], 1, size - from) : nullptr;
-        return place == nullptr ? size : static_cast<const uint8_t*>(place) - marks.data();
     }
 
     bool is_top(const std::vector<float>& values, ptrdiff_t y, ptrdiff_t x) const {
@@ -152,15 +142,22 @@ private:
     }
 
     // The links of a limb whose map is high between two peaks, the best first.
-    std::vector<Link> possible_links(size_t limb) const {
+    std::vector<Link> possible_links(size_t limb, TallMap& map) const {
         const auto [first, second] = rules_.limbs[limb];
+        double top = maps_.h - 1, bottom = 0;  // between which all links are
+        for (const ptrdiff_t keypoint : {first, second}) {
+            for (ptrdiff_t i = starts_[keypoint]; i < starts_[keypoint + 1]; ++i) {
+                top = std::min(top, std::floor(peaks_[i].y));
+                bottom = std::max(bottom, std::ceil(peaks_[i].y));
+            }
+        }
+        maps_.heighten(limb, static_cast<ptrdiff_t>(top), static_cast<ptrdiff_t>(bottom), map);
         std::vector<Link> links;
-        const LoudCells loud = maps_.loud_cells(limb, rules_.least_limb);
         for (ptrdiff_t a = starts_[first]; a < starts_[first + 1]; ++a) {
             for (ptrdiff_t b = starts_[second]; b < starts_[second + 1]; ++b) {
                 const double x = peaks_[b].x - peaks_[a].x, y = peaks_[b].y - peaks_[a].y, length = std::sqrt(x * x + y * y);
                 if (a == b || length == 0) continue;
-                const double score = between(limb, loud, peaks_[a], peaks_[b], length);
+                const double score = between(map, peaks_[a], peaks_[b], length);
                 const double rank = 0.5 * score + 0.25 * (peaks_[a].score + peaks_[b].score);
                 if (score > 0) links.push_back({a, b, score, length, rank});
             }
@@ -171,29 +168,32 @@ private:
 
     // The mean of a limb's map at up to 20 points, less for limbs longer than half the height. It is 0 if less than four
     // fifths of them are above `least_limb`. Half px are rounded to even ones, as in Python.
-    double between(size_t limb, const LoudCells& loud, const Point& from, const Point& to, double length) const {
-        constexpr ptrdiff_t points = 20;
+    double between(const TallMap& map, const Point& from, const Point& to, double length) const {
+        constexpr ptrdiff_t points = 20, together = 5;
         const ptrdiff_t count = static_cast<ptrdiff_t>(std::min<double>(even(length + 1), points));
         const ptrdiff_t allowed = count - (4 * count + 4) / 5;  // misses
         const double steps = std::max<ptrdiff_t>(count - 1, 1), down = (to.y - from.y) / steps, across = (to.x - from.x) / steps;
-        ptrdiff_t rows[points], columns[points], misses = 0;
+        int32_t rows[points], columns[points];
+        for (int32_t i = 0; i < points; ++i) {
+            rows[i] = static_cast<int32_t>(even(i * down + from.y));
+            columns[i] = static_cast<int32_t>(even(i * across + from.x));
+        }
+        if (count > 1) rows[count - 1] = static_cast<int32_t>(even(to.y));
+        if (count > 1) columns[count - 1] = static_cast<int32_t>(even(to.x));
         // Most pairs are not linked, and have nothing between them: the points in the middle come first.
-        for (ptrdiff_t j = 0, i = count / 3; j < count; ++j, i = i + 1 < count ? i + 1 : 0) {
-            const bool is_last = i + 1 == count && count > 1;
-            rows[i] = static_cast<ptrdiff_t>(even(is_last ? to.y : i * down + from.y));
-            columns[i] = static_cast<ptrdiff_t>(even(is_last ? to.x : i * across + from.x));
-            misses += !maps_.may_exceed(loud, rows[i], columns[i]);
-            if (misses > allowed) return 0;
-        }
-        float values[points];
-        misses = 0;
-        for (ptrdiff_t j = 0, i = count / 3; j < count; ++j, i = i + 1 < count ? i + 1 : 0) {
-            values[i] = maps_.at(limb, rows[i], columns[i]);
-            misses += !(values[i] > rules_.least_limb);
-            if (misses > allowed) return 0;
-        }
+        const ptrdiff_t groups = (count + together - 1) / together;
+        ptrdiff_t misses = 0;
         double sum = 0;
-        for (ptrdiff_t i = 0; i < count; ++i) sum += finite(values[i]);
+        for (ptrdiff_t done = 0, group = groups / 3; done < groups; ++done, group = group + 1 < groups ? group + 1 : 0) {
+            float values[together];
+            const ptrdiff_t first = group * together, size = std::min(together, count - first);
+            maps_.at(map, rows + first, columns + first, size, values);
+            for (ptrdiff_t i = 0; i < size; ++i) {
+                misses += !(values[i] > rules_.least_limb);
+                sum += finite(values[i]);
+            }
+            if (misses > allowed) return 0;
+        }
         return sum / count + std::min(0.5 * maps_.h / length - 1, 0.0);
     }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -113,42 +114,44 @@ DETFORGE_CLONES static void merge_marks(const uint8_t* from, uint8_t* to, ptrdif
     for (ptrdiff_t i = 0; i < count; ++i) to[i] |= from[i];
 }
 
-// The pixels of a map that matter. Others have no meaning.
+// The first place from `from` on that has this mark, or `size`.
+inline ptrdiff_t next_mark(const uint8_t* marks, uint8_t mark, ptrdiff_t from, ptrdiff_t size) {
+    const void* place = from < size ? std::memchr(marks + from, mark, size - from) : nullptr;
+    return place == nullptr ? size : static_cast<const uint8_t*>(place) - marks;
+}
+
+// A part of a row: `size` px from `x` on.
+struct Part {
+    ptrdiff_t y, x, size;
+};
+
+// The pixels of a map that matter, in `parts` from top to bottom. Others have no meaning.
 class FilledMap {
 public:
-    static constexpr ptrdiff_t run = 16;  // px of a row that are filled together
-
     std::vector<float> values;
-
-    // Calls use(start, size) for each part of row `y` that is filled.
-    template <typename Use>
-    void each_part(ptrdiff_t y, Use use) const {
-        each_part(&filled_[y * runs_], use);
-    }
+    std::vector<Part> parts;
 
 private:
     friend class EnlargedMaps;
 
-    template <typename Use>
-    void each_part(const uint8_t* marks, Use use) const {
-        for (ptrdiff_t end, start = 0; start < runs_; start = end + 1) {
-            for (end = start; end < runs_ && marks[end]; ++end) {}
-            if (end > start) use(start * run, std::min(end * run, w_) - start * run);
-        }
-    }
+    static constexpr ptrdiff_t block = 16;  // px of a row that are filled together
 
-    ptrdiff_t w_ = 0, runs_ = 0;
     std::vector<float> stretched_;
-    std::vector<uint8_t> filled_;  // of each run
+    std::vector<uint8_t> filled_;  // of each block
 };
 
 // Of each cell of each run's map: whether one of the cells from it on is far from 0.
 using LoudCells = std::vector<std::vector<uint8_t>>;
 
+// A map of each run at its own width and the height of the result.
+using TallMap = std::vector<std::vector<float>>;
+
 // The mean of all runs at the size h x w.
 class EnlargedMaps {
 public:
     EnlargedMaps(std::vector<MapRun> runs, ptrdiff_t stride, ptrdiff_t h, ptrdiff_t w) : h(h), w(w), runs_(std::move(runs)) {
+        constexpr ptrdiff_t together = 32;
+        blocks_ = (w + together * FilledMap::block - 1) / (together * FilledMap::block) * together;
         for (const MapRun& run : runs_) {
             rows_.emplace_back(run.h, stride, run.content_h, h, false);
             columns_.emplace_back(run.w, stride, run.content_w, w, run.mirrored);
@@ -163,27 +166,24 @@ public:
 
     // Fills the pixels of a map that may be at least `least`, and those at most `reach` px from them.
     void fill(ptrdiff_t map, float least, ptrdiff_t reach, FilledMap& out) const {
-        out.w_ = w;
-        out.runs_ = (w + FilledMap::run - 1) / FilledMap::run;
         out.values.resize(h * w);
-        find_runs(loud_cells(map, least), reach, out);
+        mark_blocks(loud_cells(map, least), reach, out.filled_);
+        out.parts = marked_parts(out.filled_);
         std::vector<float> mixed(w);
         for (size_t i = 0; i < runs_.size(); ++i) {
             const Taps& taps = rows_[i];
             stretch(map, i, out);
-            for (ptrdiff_t y = 0; y < h; ++y) {
-                const float* weights = &taps.weights[y * taps.count];
-                out.each_part(y, [&](ptrdiff_t start, ptrdiff_t size) {
-                    float* own = &out.values[y * w + start];
-                    mix_taps(&out.stretched_[taps.first[y] * w + start], weights, taps.count, i == 0 ? own : mixed.data(), size, w);
-                    for (ptrdiff_t x = 0; i > 0 && x < size; ++x) own[x] += mixed[x];
-                    for (ptrdiff_t x = 0; i > 0 && i + 1 == runs_.size() && x < size; ++x) own[x] /= runs_.size();
-                });
+            for (const Part& part : out.parts) {
+                const float *rows = &out.stretched_[taps.first[part.y] * w + part.x], *weights = &taps.weights[part.y * taps.count];
+                float* own = &out.values[part.y * w + part.x];
+                mix_taps(rows, weights, taps.count, i == 0 ? own : mixed.data(), part.size, w);
+                for (ptrdiff_t x = 0; i > 0 && x < part.size; ++x) own[x] += mixed[x];
+                for (ptrdiff_t x = 0; i > 0 && i + 1 == runs_.size() && x < part.size; ++x) own[x] /= runs_.size();
             }
         }
     }
 
-    // What `may_exceed` needs to know of a map.
+    // The cells without which no pixel is above `least`.
     LoudCells loud_cells(ptrdiff_t map, float least) const {
         LoudCells loud;
         for (size_t i = 0; i < runs_.size(); ++i) {
@@ -202,92 +202,104 @@ public:
         return loud;
     }
 
-    // Whether a pixel may be above the limit of the loud cells. It is not where all that it is made of is near 0.
-    bool may_exceed(const LoudCells& loud, ptrdiff_t y, ptrdiff_t x) const {
+    // Enlarges the rows from `top` to `bottom` of a map downwards only, so that each pixel of `at` is made of one row.
+    void heighten(ptrdiff_t map, ptrdiff_t top, ptrdiff_t bottom, TallMap& out) const {
+        out.resize(runs_.size());
         for (size_t i = 0; i < runs_.size(); ++i) {
-            if (loud[i][rows_[i].first[y] * runs_[i].w + columns_[i].first[x]]) return true;
+            const Taps& taps = rows_[i];
+            const ptrdiff_t width = runs_[i].w;
+            out[i].resize(h * width);
+            for (ptrdiff_t y = top; y <= bottom; ++y) {
+                const float* row = runs_[i].maps[map] + taps.first[y] * width;
+                mix_taps(row, &taps.weights[y * taps.count], taps.count, &out[i][y * width], width, width);
+            }
         }
-        return false;
     }
 
-    // One pixel of a map.
-    float at(ptrdiff_t map, ptrdiff_t y, ptrdiff_t x) const {
-        float sum = 0;
+    // The pixels (rows[i], columns[i]) of a map, whose rows are heightened.
+    void at(const TallMap& map, const int32_t* rows, const int32_t* columns, ptrdiff_t count, float* out) const {
+        std::fill_n(out, count, 0.f);
         for (size_t i = 0; i < runs_.size(); ++i) {
-            const Taps &down = rows_[i], &across = columns_[i];
-            const float* corner = runs_[i].maps[map] + down.first[y] * runs_[i].w + across.first[x];
-            const float *beside = &across.weights[x * across.count], *below = &down.weights[y * down.count];
-            const bool is_usual = down.count == 4 && across.count == 4;  // one interpolation: a loop of known length
-            sum += is_usual ? mixed<4>(corner, runs_[i].w, below, 4, beside, 4)
-                            : mixed<Taps::most>(corner, runs_[i].w, below, down.count, beside, across.count);
+            const bool is_usual = columns_[i].count == 4;  // one interpolation: a loop of known length
+            is_usual ? add<4>(map[i].data(), i, rows, columns, count, out) : add<0>(map[i].data(), i, rows, columns, count, out);
         }
-        return sum / static_cast<float>(runs_.size());
+        for (ptrdiff_t i = 0; i < count && runs_.size() > 1; ++i) out[i] /= runs_.size();
     }
 
     const ptrdiff_t h, w;
 
 private:
-    // The weighted sum of `rows` x `columns` pixels from `corner` on, at most `most` a side, and as many if that is 4.
-    template <int most>
-    static float mixed(const float* corner, ptrdiff_t width, const float* below, ptrdiff_t rows, const float* beside,
-                       ptrdiff_t columns) {
-        if (most == 4) rows = columns = most;
-        float parts[most] = {};
-        for (ptrdiff_t v = 0; v < rows; ++v, corner += width) {
-            for (ptrdiff_t u = 0; u < columns; ++u) parts[u] += below[v] * corner[u];
+    // Adds the pixels of one run, which are made of `fixed` others of their row if that is not 0.
+    template <ptrdiff_t fixed>
+    void add(const float* map, size_t run, const int32_t* rows, const int32_t* columns, ptrdiff_t count, float* out) const {
+        const ptrdiff_t taps = fixed ? fixed : columns_[run].count, width = runs_[run].w;
+        const int32_t* first = firsts_[run].data();
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            const float *row = map + rows[i] * width + first[columns[i]], *weights = &columns_[run].weights[columns[i] * taps];
+            float mixed = weights[0] * row[0];
+            for (ptrdiff_t k = 1; k < taps; ++k) mixed += weights[k] * row[k];
+            out[i] += mixed;
         }
-        float sum = 0;
-        for (ptrdiff_t u = 0; u < columns; ++u) sum += beside[u] * parts[u];
-        return sum;
     }
 
-    // The runs of pixels with one near that may be loud.
-    void find_runs(const LoudCells& cells, ptrdiff_t reach, FilledMap& out) const {
-        const ptrdiff_t count = out.runs_, run = FilledMap::run;
-        out.filled_.assign(h * count, 0);
+    // Marks the blocks of pixels with one near that may be loud.
+    void mark_blocks(const LoudCells& cells, ptrdiff_t reach, std::vector<uint8_t>& out) const {
+        const auto range = [reach](const std::vector<ptrdiff_t>& first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t size) {
+            const auto [a, b] = std::minmax(first[std::max<ptrdiff_t>(low - reach, 0)], first[std::min(high + reach, size - 1)]);
+            return std::pair(a, b + 1);
+        };
+        out.assign(h * blocks_, 0);
         for (size_t i = 0; i < runs_.size(); ++i) {
             const ptrdiff_t height = runs_[i].h, width = runs_[i].w;
-            const std::vector<ptrdiff_t>&down = rows_[i].first, &across = columns_[i].first;
-            const auto range = [reach](const std::vector<ptrdiff_t>& first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t size) {
-                const auto [a, b] = std::minmax(first[std::max<ptrdiff_t>(low - reach, 0)], first[std::min(high + reach, size - 1)]);
-                return std::pair(a, b + 1);
-            };
-            std::vector<uint8_t> loud(height * count);
-            for (ptrdiff_t each = 0; each < count; ++each) {
-                const auto [left, right] = range(across, each * run, std::min(each * run + run, w) - 1, w);
+            std::vector<uint8_t> loud(height * blocks_);
+            for (ptrdiff_t each = 0; each * FilledMap::block < w; ++each) {
+                const ptrdiff_t low = each * FilledMap::block, high = std::min(low + FilledMap::block, w) - 1;
+                const auto [left, right] = range(columns_[i].first, low, high, w);
                 for (ptrdiff_t v = 0; v < height; ++v) {
                     const uint8_t* row = &cells[i][v * width];
-                    loud[v * count + each] = std::any_of(row + left, row + right, [](uint8_t cell) { return cell; });
+                    loud[v * blocks_ + each] = std::any_of(row + left, row + right, [](uint8_t cell) { return cell; });
                 }
             }
             for (ptrdiff_t y = 0; y < h; ++y) {
-                const auto [top, bottom] = range(down, y, y, h);
-                for (ptrdiff_t v = top; v < bottom; ++v) merge_marks(&loud[v * count], &out.filled_[y * count], count);
+                const auto [top, bottom] = range(rows_[i].first, y, y, h);
+                for (ptrdiff_t v = top; v < bottom; ++v) merge_marks(&loud[v * blocks_], &out[y * blocks_], blocks_);
             }
         }
     }
 
-    // Enlarges the rows of a map of which runs are made.
-    void stretch(ptrdiff_t map, size_t index, FilledMap& out) const {
-        const ptrdiff_t count = out.runs_;
-        const MapRun& own = runs_[index];
-        const Taps& taps = rows_[index];
-        std::vector<uint8_t> used(own.h * count);
+    // The marked blocks of each row; those side by side are one part.
+    std::vector<Part> marked_parts(const std::vector<uint8_t>& marks) const {
+        std::vector<Part> parts;
+        const ptrdiff_t rows = static_cast<ptrdiff_t>(marks.size()) / blocks_;
+        for (ptrdiff_t y = 0; y < rows; ++y) {
+            const uint8_t* row = &marks[y * blocks_];
+            for (ptrdiff_t start = next_mark(row, 1, 0, blocks_), end; start < blocks_; start = next_mark(row, 1, end, blocks_)) {
+                end = next_mark(row, 0, start, blocks_);
+                const ptrdiff_t x = start * FilledMap::block;
+                parts.push_back({y, x, std::min(end * FilledMap::block, w) - x});
+            }
+        }
+        return parts;
+    }
+
+    // Enlarges the rows of a map of which blocks are made.
+    void stretch(ptrdiff_t map, size_t run, FilledMap& out) const {
+        const MapRun& own = runs_[run];
+        const Taps& taps = rows_[run];
+        std::vector<uint8_t> used(own.h * blocks_);
         for (ptrdiff_t y = 0; y < h; ++y) {
             for (ptrdiff_t k = 0; k < taps.count && taps.first[y] + k < own.h; ++k) {
-                merge_marks(&out.filled_[y * count], &used[(taps.first[y] + k) * count], count);
+                merge_marks(&out.filled_[y * blocks_], &used[(taps.first[y] + k) * blocks_], blocks_);
             }
         }
         out.stretched_.resize(own.h * w);
-        for (ptrdiff_t v = 0; v < own.h; ++v) {
-            const float* row = own.maps[map] + v * own.w;
-            out.each_part(&used[v * count], [&](ptrdiff_t start, ptrdiff_t size) {
-                stretch_row(row, &firsts_[index][start], &by_tap_[index][start], columns_[index].count,
-                            &out.stretched_[v * w + start], size, w);
-            });
+        for (const auto& [v, x, size] : marked_parts(used)) {
+            stretch_row(own.maps[map] + v * own.w, &firsts_[run][x], &by_tap_[run][x], columns_[run].count,
+                        &out.stretched_[v * w + x], size, w);
         }
     }
 
+    ptrdiff_t blocks_;  // the marks of a row, whose number is even for vector instructions
     std::vector<MapRun> runs_;
     std::vector<Taps> rows_, columns_;
     std::vector<std::vector<int32_t>> firsts_;

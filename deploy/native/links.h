@@ -14,7 +14,7 @@ struct Link {
     double score, length, rank;
 };
 
-inline bool is_better(const Link& a, const Link& b) { return a.rank > b.rank; }
+constexpr auto is_better = [](const Link& a, const Link& b) { return a.rank > b.rank; };
 
 // The best of a limb's sorted links, so that each of `count` peaks has one at most.
 inline std::vector<Link> best_links(const std::vector<Link>& links, size_t count) {

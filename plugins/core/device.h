@@ -119,9 +119,32 @@ int launch(void (*kernel)(Parameters...), Tiles tiles, dim3 block, void* stream,
 }
 
 #if defined(DETFORGE_EMULATOR)
+using emulator::copy_async;
 using emulator::load_matrices;
 using emulator::multiply;
+using emulator::wait_for_copies;
 #else
+// Memory of a block whose size its launch gives.
+#define DETFORGE_DYNAMIC_SHARED(name) extern __shared__ uint4 name[]
+
+// Copies 16 bytes to shared memory; wait_for_copies() waits for all that this thread began. Before sm_80 it copies at
+// once.
+__device__ inline void copy_async(uint4* shared, const uint4* from) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                     static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+                 "l"(from)
+                 : "memory");
+#else
+    *shared = *from;
+#endif
+}
+__device__ inline void wait_for_copies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
 // Four 8 x 8 matrices of 16-bit values from shared memory: lane l gives the address of row l % 8 of matrix l / 8.
 __device__ inline void load_matrices(uint32_t (&values)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"

@@ -38,6 +38,8 @@ _SIZES = {
     "a group and an offset group per channel": _Size((1, 10, 6, 7), 10, group=10, offset_group=10),
     "several tiles": _Size((1, 32, 13, 17), 72),
     "aligned groups across offset groups": _Size((2, 48, 6, 7), 32, group=2, offset_group=3),
+    "channels and taps of several panels": _Size((1, 72, 4, 5), 16, (3, 5), pads=(1, 2, 1, 2)),
+    "many outputs": _Size((1, 16, 5, 6), 136, (1, 1), pads=(0, 0, 0, 0)),
     "one pixel": _Size((1, 4, 1, 1), 3),
     "one row": _Size((1, 4, 1, 20), 3),
     "one column": _Size((1, 4, 20, 1), 3),

@@ -65,15 +65,18 @@ void check_filled(const EnlargedMaps& maps, ptrdiff_t map, float least) {
     FilledMap own_map;
     maps.fill(map, least, reach, own_map);
     std::vector<uint8_t> filled(maps.h * maps.w);
-    for (ptrdiff_t y = 0; y < maps.h; ++y) {
-        own_map.each_part(y, [&](ptrdiff_t start, ptrdiff_t size) {
-            require(start >= 0 && size > 0 && start + size <= maps.w, "parts are on the map");
-            std::fill_n(&filled[y * maps.w + start], size, uint8_t(1));
-        });
+    for (const auto& [y, x, size] : own_map.parts) {
+        require(y >= 0 && y < maps.h && x >= 0 && size > 0 && x + size <= maps.w, "parts are on the map");
+        std::fill_n(&filled[y * maps.w + x], size, uint8_t(1));
     }
+    TallMap tall;
+    maps.heighten(map, 0, maps.h - 1, tall);
     for (ptrdiff_t y = 0; y < maps.h; ++y) {
         for (ptrdiff_t x = 0; x < maps.w; ++x) {
-            const float alone = maps.at(map, y, x), own = own_map.values[y * maps.w + x];
+            const int32_t row = y, column = x;
+            float alone;
+            maps.at(tall, &row, &column, 1, &alone);
+            const float own = own_map.values[y * maps.w + x];
             if (filled[y * maps.w + x]) {
                 // Sums in another order, of values whose signs may differ.
                 const bool comparable = std::abs(alone) < 1e3f && std::abs(own) < 1e3f;

@@ -244,14 +244,6 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, name: str) -> None:
     refusal(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["a.ckpt", "a.ckpt.index", "a.ckpt.data-00000-of-00001", "a.ckpt-140.meta"])
-def test_a_checkpoint_of_tensorflow_names_its_conversion(tmp_path: Path, name: str) -> None:
-    for part in ("a.ckpt.index", "a.ckpt.data-00000-of-00001", "a.ckpt-140.meta"):
-        (tmp_path / part).write_bytes(b"0")
-    with pytest.raises(InputError, match=r"a TensorFlow checkpoint, which is not read; save its variables as \.npz"):
-        read_checkpoint(tmp_path / name)
-
-
 def test_a_tar_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pickle").write_bytes(weights())
     with tarfile.open(tmp_path / "a.pth", "w") as archive:

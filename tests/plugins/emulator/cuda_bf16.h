@@ -33,3 +33,12 @@ inline __nv_bfloat16 __hmax_nan(__nv_bfloat16 a, __nv_bfloat16 b) {
 inline __nv_bfloat162 __hmax2_nan(__nv_bfloat162 a, __nv_bfloat162 b) {
     return {__hmax_nan(a.x, b.x), __hmax_nan(a.y, b.y)};
 }
+
+inline __nv_bfloat162 __hmul2(__nv_bfloat162 a, __nv_bfloat162 b) {
+    return {__float2bfloat16_rn(static_cast<float>(a.x) * static_cast<float>(b.x)),
+            __float2bfloat16_rn(static_cast<float>(a.y) * static_cast<float>(b.y))};
+}
+inline __nv_bfloat162 __hfma2(__nv_bfloat162 a, __nv_bfloat162 b, __nv_bfloat162 c) {
+    return {__float2bfloat16_rn(static_cast<float>(a.x) * static_cast<float>(b.x) + static_cast<float>(c.x)),
+            __float2bfloat16_rn(static_cast<float>(a.y) * static_cast<float>(b.y) + static_cast<float>(c.y))};
+}

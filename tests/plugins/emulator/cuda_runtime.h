@@ -22,6 +22,7 @@
 #define __grid_constant__
 #define __shared__ static
 #define __launch_bounds__(...)
+#define DETFORGE_DYNAMIC_SHARED(name) static uint4 name[emulator::kSharedMemory / sizeof(uint4)]
 
 struct uint3 {
     unsigned x, y, z;
@@ -35,6 +36,8 @@ struct dim3 {
 };
 
 namespace emulator {
+
+constexpr int kSharedMemory = 227 << 10;  // of a block, bytes
 
 cudaError_t run(dim3 grid, dim3 block, const std::function<void()>& thread);
 
@@ -59,6 +62,10 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** 
                    std::index_sequence<kIndex...>) {
     return run(grid, block, [=] { kernel(*static_cast<Parameters*>(arguments[kIndex])...); });
 }
+
+// The copy comes as late as it may.
+void copy_async(uint4* shared, const uint4* from);
+void wait_for_copies();
 
 // Four 8 x 8 matrices of 16-bit values: lane l gives the address of row l % 8 of matrix l / 8, and takes the values
 // 2 (l % 4) and 2 (l % 4) + 1 of row l / 4 of each.
@@ -135,7 +142,16 @@ inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline double __dadd_rn(double a, double b) { return a + b; }
 inline double __dmul_rn(double a, double b) { return a * b; }
+inline void __threadfence() {}
+inline int atomicAdd(int* target, int value) { return std::exchange(*target, *target + value); }
 
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+    return *value = emulator::kSharedMemory, cudaSuccess;
+}
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
+    return bytes <= emulator::kSharedMemory ? cudaSuccess : cudaErrorInvalidConfiguration;
+}
 template <class... Parameters>
 cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments, size_t = 0,
                              cudaStream_t = nullptr) {

@@ -8,6 +8,9 @@ using cudaStream_t = void*;
 using cudaEvent_t = void*;  // which TensorRT's headers name
 constexpr cudaError_t cudaSuccess = 0, cudaErrorInvalidConfiguration = 9;
 
+enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "the emulated GPU refused the launch"; }

@@ -20,6 +20,7 @@ struct Fiber {
     State state;
     uint3 index;
     unsigned exchanges;  // so far
+    std::vector<std::pair<uint4*, const uint4*>> copies;  // that are not waited for yet
 };
 
 std::vector<Fiber> fibers(kMostThreads);
@@ -93,6 +94,12 @@ void run_block() {
 unsigned lane() { return current % kWarp; }
 void block_barrier() { wait(State::kAtBlockBarrier); }
 void warp_barrier() { wait(State::kAtWarpBarrier); }
+
+void copy_async(uint4* shared, const uint4* from) { fibers[current].copies.emplace_back(shared, from); }
+void wait_for_copies() {
+    for (const auto& [shared, from] : fibers[current].copies) *shared = *from;
+    fibers[current].copies.clear();
+}
 
 const char* exchange(const void* value, size_t bytes) {
     auto& mine = slots[current / kWarp][fibers[current].exchanges++ % 2];
