@@ -1,14 +1,18 @@
-// Plan: x is copied channels last (core/device.h). Then a block takes 8 boxes, 32 borders, and up to 128 channels of
-// each group; the channels of a border lie on as many lanes as they have vectors, so 64 channels in vectors of 8 put
-// four borders on a warp. Each lane of a border finds the place of one sample; by shuffles all lanes take the samples
-// in turn, and read 4 vectors of channels that are contiguous over the lanes. The results are turned in shared memory:
-// boxes and sides are contiguous in y.
+// Plan: x is copied channels last (core/device.h). Then a block takes 8 boxes, 32 borders, and 8 lanes take a border,
+// each with a vector of up to 8 channels: a pixel's 64 channels in half precision are 128 contiguous bytes. The block's
+// threads first find the samples of all borders, 16 of each at a time: where their four pixels are and their weights,
+// into shared memory. Then a lane goes through its border's samples, and reads where the next one is before it blends
+// this one. The results are turned in shared memory: boxes and sides are contiguous in y, and a box's four sides are
+// written together.
 //
 // Bytes: the copy reads and writes x; x is then read from caches, 16 bytes times the size of an element per 4 samples'
-// channel; y is written once. Floor for x (1, 256, 100, 100), 10^4 boxes, pool 10, in float: 31 MB of memory, 6.4 us at
-// 4.8 TB/s. But 4 x 11 x 4 x 64 x 10^4 values, 450 MB, pass the first-level caches: 16 us at 128 bytes a clock for each
-// of 132 processors, 8 us in half precision. Operations: 4 multiply-adds and a maximum per sample and channel, and some
-// 40 instructions per sample and vector. Not measured here.
+// channel; y is written once. Floor for x (1, 256, 100, 100), 10^4 boxes, pool 10, in float: 31 MB of memory, 7.2 us
+// at 4.3 TB/s. But 4 x 11 x 4 x 64 x 10^4 values, 450 MB, pass the first-level caches: 16 us at 128 bytes a clock for
+// each of 132 processors, 8 us in half precision. Operations: 4 multiply-adds, in half precision 4 conversions, and a
+// maximum per sample and channel. On sm_90 in half precision a sample takes 88 instructions per vector, 72 of them
+// these: 13 us at 4 instructions a clock for each of 132 processors. The kernel before this took 205 with what is
+// around them, and 35 us on an H200, where it issued instructions in 73 % of
+// the cycles; this one was not measured there.
 #include <cmath>
 
 #include "../core/device.h"
@@ -18,107 +22,141 @@ namespace detforge {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBorders = 32;  // of a block: 8 boxes
-
-// Channels of a group that a block takes.
-template <int kVector>
-constexpr int kChannels = kVector == 1 ? kWarp : 128;
+constexpr int kLanes = 8;                        // of a border
+constexpr int kBorders = kThreads / kLanes;      // of a block
+constexpr int kBoxes = kBorders / kBorderSides;  // of a block
+constexpr int kSamples = 16;                     // of each border in shared memory at a time
 
 struct Sizes {
-    int64_t channels, boxes;  // of a group, of an image
-    int height, width;
-    int64_t pool_size;
-    int lanes;  // of a border, a power of 2
-    int64_t channel_tiles, box_tiles, tiles;
+    int64_t images, boxes;  // boxes of an image
+    int channels;           // of a group
+    int height, width, pool_size;
 };
 
+// Where the four pixels of a sample are in their group, in vectors, and their weights.
+struct alignas(16) Places {
+    unsigned upper_left, upper_right, lower_left, lower_right;
+};
+struct alignas(16) Weights {
+    float upper_left, upper_right, lower_left, lower_right;
+};
+struct Sample {
+    Places places;
+    Weights weights;
+};
+constexpr unsigned kOutside = ~0u;  // all of a sample outside of the image
+
+__device__ void find_sample(const Border& border, int t, const Sizes& sizes, unsigned pixel_vectors, Sample& sample) {
+    const float step = static_cast<float>(t) / static_cast<float>(sizes.pool_size);
+    const float px = along_border(border.start_x, border.run_x, step);
+    const float py = along_border(border.start_y, border.run_y, step);
+    if (!is_inside(px, sizes.width) || !is_inside(py, sizes.height)) {
+        sample.places.upper_left = kOutside;
+        return;
+    }
+    const Neighbours x = neighbours(px, sizes.width), y = neighbours(py, sizes.height);
+    const unsigned row = sizes.width * pixel_vectors, left = x.low * pixel_vectors, right = x.high * pixel_vectors;
+    sample.places = {y.low * row + left, y.low * row + right, y.high * row + left, y.high * row + right};
+    const float of_lower = y.fraction, of_upper = 1.0f - of_lower;
+    const float upper_right = x.fraction * of_upper, lower_right = x.fraction * of_lower;
+    sample.weights = {of_upper - upper_right, upper_right, of_lower - lower_right, lower_right};
+}
+
 template <class T, int kVector>
-__global__ void __launch_bounds__(kThreads) pool(const T* x, const T* boxes, T* y, Sizes sizes) {
+__global__ void __launch_bounds__(kThreads, 4) pool(const T* x, const T* boxes, T* y, Sizes sizes) {
     using V = Vector<T, kVector>;
-    __shared__ float results[kChannels<kVector>][kBorders + 1];
-    const int lane = threadIdx.x % sizes.lanes, thread = threadIdx.x;
-    const int64_t pixels = static_cast<int64_t>(sizes.height) * sizes.width;
-    for (int64_t tile = blockIdx.x; tile < sizes.tiles; tile += gridDim.x) {
-        const int64_t first_border = tile % sizes.box_tiles * kBorders;
-        const int64_t first_channel = tile / sizes.box_tiles % sizes.channel_tiles * sizes.lanes * kVector;
-        const int64_t image = tile / sizes.box_tiles / sizes.channel_tiles;
-        const int64_t channel = first_channel + lane * kVector;
-        const int rest = static_cast<int>(sizes.boxes * 4 - first_border < kBorders ? sizes.boxes * 4 - first_border
-                                                                                    : kBorders);
-        for (int i = thread / sizes.lanes; i < kBorders; i += kThreads / sizes.lanes) {
-            // All lanes go through all samples, as they shuffle; those without a border take the last one's.
-            const int64_t border_index = first_border + (i < rest ? i : rest - 1);
-            const int side = static_cast<int>(border_index % 4);
-            const T* corners = boxes + (image * sizes.boxes + border_index / 4) * 4;
-            const float box[4] = {to_float(corners[0]), to_float(corners[1]), to_float(corners[2]),
-                                  to_float(corners[3])};
-            const Border border = border_of(box, side);
-            const T* from = x + (image * 4 + side) * pixels * sizes.channels + channel;
-            float maxima[kVector];
-            for (float& value : maxima) value = -INFINITY;
-            for (int64_t start = 0; start <= sizes.pool_size; start += sizes.lanes) {
-                const float step = static_cast<float>(start + lane) / static_cast<float>(sizes.pool_size);
-                const float px = along_border(border.start_x, border.run_x, step);
-                const float py = along_border(border.start_y, border.run_y, step);
-                Neighbours mine_x{-1, -1, 0.0f}, mine_y{-1, -1, 0.0f};
-                if (is_inside(px, sizes.width) && is_inside(py, sizes.height)) {
-                    mine_x = neighbours(px, sizes.width);
-                    mine_y = neighbours(py, sizes.height);
+    constexpr int kChannels = kLanes * kVector;
+    __shared__ Sample samples[kSamples + 1][kBorders];  // the last is read and not used
+    __shared__ V results[kBorders][kLanes + 1];
+    const int thread = threadIdx.x, lane = thread % kLanes, own = thread / kLanes;
+    const int made = thread % kBorders, side = made % kBorderSides;  // the border whose samples the thread makes
+    const int64_t group = static_cast<int64_t>(sizes.height) * sizes.width * sizes.channels;
+    for (int64_t image = blockIdx.z; image < sizes.images; image += gridDim.z) {
+        for (int first_channel = blockIdx.y * kChannels; first_channel < sizes.channels;
+             first_channel += gridDim.y * kChannels) {
+            const int channel = first_channel + lane * kVector;
+            const V* from =
+                reinterpret_cast<const V*>(x + (image * kBorderSides + own % kBorderSides) * group + channel);
+            for (int64_t first = static_cast<int64_t>(blockIdx.x) * kBoxes; first < sizes.boxes;
+                 first += static_cast<int64_t>(gridDim.x) * kBoxes) {
+                const int rest = static_cast<int>(sizes.boxes - first < kBoxes ? sizes.boxes - first : kBoxes);
+                Border border{};
+                if (made < rest * kBorderSides) {
+                    const T* corners = boxes + (image * sizes.boxes + first + made / kBorderSides) * 4;
+                    const float box[4] = {to_float(corners[0]), to_float(corners[1]), to_float(corners[2]),
+                                          to_float(corners[3])};
+                    border = border_of(box, side);
                 }
-                const int64_t count = sizes.pool_size + 1 - start;
-                for (int t = 0; t < sizes.lanes && t < count; ++t) {
-                    const int left = __shfl_sync(kWholeWarp, mine_x.low, t, sizes.lanes);
-                    const int top = __shfl_sync(kWholeWarp, mine_y.low, t, sizes.lanes);
-                    const float fraction_x = __shfl_sync(kWholeWarp, mine_x.fraction, t, sizes.lanes);
-                    const float fraction_y = __shfl_sync(kWholeWarp, mine_y.fraction, t, sizes.lanes);
-                    if (channel >= sizes.channels) continue;
-                    if (left < 0) {
-                        for (float& value : maxima) value = nan_max(value, 0.0f);
-                        continue;
+                float maxima[kVector];
+                for (float& value : maxima) value = -INFINITY;
+                for (int start = 0; start <= sizes.pool_size; start += kSamples) {
+                    const int left = sizes.pool_size + 1 - start, count = left < kSamples ? left : kSamples;
+                    __syncthreads();
+#pragma unroll 1
+                    for (int s = thread / kBorders; s < count; s += kThreads / kBorders) {
+                        find_sample(border, start + s, sizes, sizes.channels / kVector, samples[s][made]);
                     }
-                    const int64_t right = left + 1 < sizes.width ? sizes.channels : 0;
-                    const int64_t below = top + 1 < sizes.height ? sizes.width * sizes.channels : 0;
-                    const T* pixel = from + (static_cast<int64_t>(top) * sizes.width + left) * sizes.channels;
-                    const V a = *reinterpret_cast<const V*>(pixel);
-                    const V b = *reinterpret_cast<const V*>(pixel + right);
-                    const V c = *reinterpret_cast<const V*>(pixel + below);
-                    const V d = *reinterpret_cast<const V*>(pixel + below + right);
-                    const float lower = fraction_y, upper = 1.0f - fraction_y;
-                    const float of_b = fraction_x * upper, of_a = upper - of_b;
-                    const float of_d = fraction_x * lower, of_c = lower - of_d;
+                    __syncthreads();
+                    if (channel >= sizes.channels) continue;
+                    const Sample *sample = &samples[0][own], *end = &samples[count][own];
+                    Places at = sample->places;
+                    for (; sample != end; sample += kBorders) {
+                        const Weights of = sample->weights;
+                        const Places next = sample[kBorders].places;  // early, as addresses depend on it
+                        if (at.upper_left == kOutside) {
+                            for (float& value : maxima) value = nan_max(value, 0.0f);
+                        } else {
+                            const V a = from[at.upper_left], b = from[at.upper_right];
+                            const V c = from[at.lower_left], d = from[at.lower_right];
 #pragma unroll
-                    for (int v = 0; v < kVector; ++v) {
-                        const float value = of_a * to_float(a.values[v]) + of_b * to_float(b.values[v]) +
-                                            of_c * to_float(c.values[v]) + of_d * to_float(d.values[v]);
-                        maxima[v] = nan_max(maxima[v], value);
+                            for (int v = 0; v < kVector; ++v) {
+                                const float value =
+                                    of.upper_left * to_float(a.values[v]) + of.upper_right * to_float(b.values[v]) +
+                                    of.lower_left * to_float(c.values[v]) + of.lower_right * to_float(d.values[v]);
+                                maxima[v] = nan_max(maxima[v], value);
+                            }
+                        }
+                        at = next;
+                    }
+                }
+                V result;
+#pragma unroll
+                for (int v = 0; v < kVector; ++v) result.values[v] = from_float<T>(maxima[v]);
+                results[own][lane] = result;
+                __syncthreads();
+                // A warp writes 4 boxes of 8 channels.
+                const int box = thread % 4 + thread / kWarp % 2 * 4;
+#pragma unroll 2
+                for (int c = thread / 4 % 8 + thread / 64 * 8; c < kChannels; c += kThreads / kBoxes) {
+                    if (box >= rest || first_channel + c >= sizes.channels) continue;
+                    Vector<T, kBorderSides> sides;
+#pragma unroll
+                    for (int s = 0; s < kBorderSides; ++s) {
+                        sides.values[s] = results[box * kBorderSides + s][c / kVector].values[c % kVector];
+                    }
+                    const int64_t row = image * sizes.channels + first_channel + c;
+                    T* to = y + (row * sizes.boxes + first + box) * kBorderSides;
+                    if constexpr (kVector > 1) {
+                        *reinterpret_cast<Vector<T, kBorderSides>*>(to) = sides;
+                    } else {
+                        for (int s = 0; s < kBorderSides; ++s) to[s] = sides.values[s];
                     }
                 }
             }
-#pragma unroll
-            for (int v = 0; v < kVector; ++v) results[lane * kVector + v][i] = maxima[v];
         }
-        __syncthreads();
-        const int64_t left_channels = sizes.channels - first_channel;
-        const int column = thread % kBorders;
-        for (int c = thread / kBorders; c < sizes.lanes * kVector && c < left_channels; c += kThreads / kBorders) {
-            T* to = y + ((image * sizes.channels + first_channel + c) * sizes.boxes) * 4 + first_border;
-            if (column < rest) to[column] = from_float<T>(results[c][column]);
-        }
-        __syncthreads();
     }
 }
 
 template <class T, int kVector>
 int launch_pool(const T* x, const Call& call, void* stream) {
     const Tensor& map = call.inputs[0];
-    Sizes sizes{map[1] / 4, call.inputs[1][1], static_cast<int>(map[2]), static_cast<int>(map[3]), call.attributes[0],
-                1, 0, 0, 0};
-    while (sizes.lanes * kVector < kChannels<kVector> && sizes.lanes * kVector < sizes.channels) sizes.lanes *= 2;
-    sizes.channel_tiles = divide_up<int64_t>(sizes.channels, sizes.lanes * kVector);
-    sizes.box_tiles = divide_up<int64_t>(sizes.boxes, kBorders / 4);
-    sizes.tiles = sizes.box_tiles * sizes.channel_tiles * map[0];
-    return launch(pool<T, kVector>, sizes.tiles, kThreads, stream, x, call.inputs[1].as<const T>(),
-                  call.output.as<T>(), sizes);
+    const auto whole = [](int64_t size) { return static_cast<int>(size); };
+    const Sizes sizes{map[0],        call.inputs[1][1], whole(map[1] / kBorderSides),
+                      whole(map[2]), whole(map[3]),     whole(call.attributes[0])};
+    const Tiles tiles(divide_up<int64_t>(sizes.boxes, kBoxes), divide_up(sizes.channels, kLanes * kVector),
+                      sizes.images);
+    return launch(pool<T, kVector>, tiles, kThreads, stream, x, call.inputs[1].as<const T>(), call.output.as<T>(),
+                  sizes);
 }
 
 template <class T>
@@ -128,7 +166,9 @@ int align(const Call& call, void* workspace, void* stream) {
     const int64_t channels = x[1] / 4;
     const int error = launch_channels_last<T>(x.data, workspace, x[0] * 4, channels, x[2] * x[3], stream);
     if (error != cudaSuccess) return error;
-    const auto fits = [&](auto size) { return channels % size == 0 && is_aligned<T, size>(workspace); };
+    const auto fits = [&](auto size) {
+        return channels % size == 0 && is_aligned<T, size>(workspace) && is_aligned<T, kBorderSides>(call.output.data);
+    };
     const auto run = fits(std::integral_constant<int, 8>{})   ? launch_pool<T, 8>
                      : fits(std::integral_constant<int, 4>{}) ? launch_pool<T, 4>
                                                               : launch_pool<T, 1>;

@@ -47,6 +47,7 @@ struct BorderAlign {
     static constexpr int inputs = 2;  // x (n, 4 * c, h, w), boxes (n, k, 4)
     static constexpr std::array<Field, 1> fields{{{"pool_size", 1}}};
     static constexpr int64_t kLargestSize = 1 << 24;  // whose pixels a float tells apart
+    static constexpr int64_t kLargestGroup = int64_t{1} << 31;
     static constexpr int64_t kLargestPool = 1 << 16;
 
     template <class Dim>
@@ -58,6 +59,7 @@ struct BorderAlign {
         if (x.shape.rank != 4 || x[1] % kBorderSides != 0) return "x is not (n, 4 * c, h, w)";
         const bool fits = x[2] >= 1 && x[3] >= 1 && x[2] <= kLargestSize && x[3] <= kLargestSize;
         if (!fits) return "x has no pixels, or more than 2^24 to a side";
+        if (x[1] / kBorderSides * x[2] * x[3] > kLargestGroup) return "a group of x has more than 2^31 values";
         if (boxes.shape.rank != 3 || boxes[0] != x[0] || boxes[2] != 4) return "boxes is not (n, k, 4)";
         const int64_t pool_size = call.attributes[0];
         return pool_size < 1 || pool_size > kLargestPool ? "pool_size is not in 1..65536" : nullptr;

@@ -102,13 +102,19 @@ constexpr DETFORGE_HD Number divide_up(Number a, Number b) {
     return (a + b - 1) / b;
 }
 
-// Launches enough blocks for `tiles` of work; a kernel walks on by gridDim.x, as a grid has 2^31 - 1 at most.
+// How many tiles of work there are, along up to three axes: blockIdx tells a block its own without divisions.
+struct Tiles {
+    int64_t x, y, z;
+    Tiles(int64_t x, int64_t y = 1, int64_t z = 1) : x(x), y(y), z(z) {}
+};
+
+// Launches enough blocks for `tiles`; along each axis a kernel walks on by gridDim, as a grid has a largest size.
 template <class... Parameters>
-int launch(void (*kernel)(Parameters...), int64_t tiles, dim3 block, void* stream, Parameters... parameters) {
-    constexpr int64_t kMost = 0x7fffffff;
-    if (tiles <= 0) return cudaSuccess;
+int launch(void (*kernel)(Parameters...), Tiles tiles, dim3 block, void* stream, Parameters... parameters) {
+    if (tiles.x <= 0 || tiles.y <= 0 || tiles.z <= 0) return cudaSuccess;
+    const auto at_most = [](int64_t count, int64_t most) { return static_cast<unsigned>(count < most ? count : most); };
     void* arguments[] = {&parameters...};
-    const dim3 grid(static_cast<unsigned>(tiles < kMost ? tiles : kMost));
+    const dim3 grid(at_most(tiles.x, 0x7fffffff), at_most(tiles.y, 0xffff), at_most(tiles.z, 0xffff));
     return cudaLaunchKernel(kernel, grid, block, arguments, 0, static_cast<cudaStream_t>(stream));
 }
 
@@ -199,44 +205,61 @@ __device__ inline void multiply<__nv_bfloat16>(float (&c)[4], const uint32_t (&a
 #endif
 
 // x (groups, channels, pixels) to (groups, pixels, channels), by tiles in shared memory: reads and writes are of 128
-// contiguous bytes. `tiles` are those of channels_last_tiles().
+// contiguous bytes, in vectors of kVector values where both sizes allow it. A row's vectors are exchanged by its place,
+// so that the values of a column lie in different banks.
 template <class T>
 constexpr int kTransposed = 128 / static_cast<int>(sizeof(T));
 
-template <class T>
-static __global__ void __launch_bounds__(256) channels_last(const T* x, T* y, int64_t channels, int64_t pixels,
-                                                            int64_t tiles) {
-    constexpr int kSide = kTransposed<T>;
-    __shared__ T tile[kSide][kSide + 4 / static_cast<int>(sizeof(T))];  // a bank further each row
-    const int64_t channel_tiles = divide_up<int64_t>(channels, kSide), pixel_tiles = divide_up<int64_t>(pixels, kSide);
-    for (int64_t i = blockIdx.x; i < tiles; i += gridDim.x) {
-        const int64_t pixel = i % pixel_tiles * kSide, channel = i / pixel_tiles % channel_tiles * kSide;
-        const int64_t group = i / pixel_tiles / channel_tiles * channels * pixels;
-        for (int row = threadIdx.y; row < kSide; row += blockDim.y) {
-            for (int column = threadIdx.x; column < kSide; column += kWarp) {
-                if (channel + row < channels && pixel + column < pixels) {
-                    tile[row][column] = x[group + (channel + row) * pixels + pixel + column];
+template <class T, int kVector>
+static __global__ void __launch_bounds__(256) channels_last(const T* x, T* y, int64_t groups, int64_t channels,
+                                                            int64_t pixels) {
+    using V = Vector<T, kVector>;
+    constexpr int kSide = kTransposed<T>, kVectors = kSide / kVector, kThreads = 256;
+    constexpr int kPad = kVector == 1 ? 4 / static_cast<int>(sizeof(T)) : 0;  // single values: a bank further each row
+    __shared__ V tile[kSide][kVectors + kPad];
+    const auto exchanged = [](int vector, int row) { return kVector == 1 ? vector : vector ^ row / kVector; };
+    for (int64_t group = blockIdx.z; group < groups; group += gridDim.z) {
+        for (int64_t channel = static_cast<int64_t>(blockIdx.y) * kSide; channel < channels;
+             channel += static_cast<int64_t>(gridDim.y) * kSide) {
+            for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * kSide; pixel < pixels;
+                 pixel += static_cast<int64_t>(gridDim.x) * kSide) {
+                const T* from = x + (group * channels + channel) * pixels + pixel;
+                T* to = y + (group * pixels + pixel) * channels + channel;
+#pragma unroll 4
+                for (int k = 0; k < kSide * kVectors / kThreads; ++k) {
+                    const int i = k * kThreads + threadIdx.x, row = i / kVectors, vector = i % kVectors;
+                    if (channel + row < channels && pixel + vector * kVector < pixels) {
+                        tile[row][exchanged(vector, row)] =
+                            *reinterpret_cast<const V*>(from + row * pixels + vector * kVector);
+                    }
                 }
+                __syncthreads();
+#pragma unroll 4
+                for (int k = 0; k < kSide * kVectors / kThreads; ++k) {
+                    const int i = k * kThreads + threadIdx.x, column = i / kVectors, vector = i % kVectors;
+                    if (channel + vector * kVector >= channels || pixel + column >= pixels) continue;
+                    V values;
+#pragma unroll
+                    for (int v = 0; v < kVector; ++v) {
+                        const int row = vector * kVector + v;
+                        values.values[v] = tile[row][exchanged(column / kVector, row)].values[column % kVector];
+                    }
+                    *reinterpret_cast<V*>(to + column * channels + vector * kVector) = values;
+                }
+                __syncthreads();
             }
         }
-        __syncthreads();
-        for (int row = threadIdx.y; row < kSide; row += blockDim.y) {
-            for (int column = threadIdx.x; column < kSide; column += kWarp) {
-                if (channel + column < channels && pixel + row < pixels) {
-                    y[group + (pixel + row) * channels + channel + column] = tile[column][row];
-                }
-            }
-        }
-        __syncthreads();
     }
 }
 
 template <class T>
 int launch_channels_last(const void* x, void* y, int64_t groups, int64_t channels, int64_t pixels, void* stream) {
-    constexpr int64_t kSide = kTransposed<T>;
-    const int64_t tiles = groups * divide_up(channels, kSide) * divide_up(pixels, kSide);
-    return launch(channels_last<T>, tiles, dim3(kWarp, 8), stream, static_cast<const T*>(x), static_cast<T*>(y),
-                  channels, pixels, tiles);
+    constexpr int kVector = 16 / static_cast<int>(sizeof(T));
+    const Tiles tiles(divide_up<int64_t>(pixels, kTransposed<T>), divide_up<int64_t>(channels, kTransposed<T>), groups);
+    const bool fits = channels % kVector == 0 && pixels % kVector == 0 && is_aligned<T, kVector>(x) &&
+                      is_aligned<T, kVector>(y);
+    return launch(fits ? channels_last<T, kVector> : channels_last<T, 1>, tiles, 256, stream,
+                  static_cast<const T*>(x), static_cast<T*>(y), groups, channels, pixels);
 }
 
 }  // namespace detforge

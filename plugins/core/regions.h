@@ -106,6 +106,7 @@ inline const char* pyramid_problem(const Tensor* inputs, int levels, int64_t out
         if (!alike) return "the levels are not all (n, c, h, w)";
         const bool fits = x[2] >= 1 && x[3] >= 1 && x[2] <= kLargestSide && x[3] <= kLargestSide;
         if (!fits) return "a level has no cells, or more than 2^24 to a side";
+        if (x[1] * x[3] > int64_t{1} << 31) return "a row of a level has more than 2^31 values";
     }
     if (stride < 1 || stride > kLargestSide >> levels) return "stride is not positive, or too large";
     if (finest_scale < 1 || finest_scale > kLargestSide) return "finest_scale is not in 1..2^24";

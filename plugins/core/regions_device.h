@@ -24,34 +24,45 @@ struct RegionSizes {
     int heights[kMostLevels], widths[kMostLevels];
 };
 
-// The taps of one axis of a region, from shared memory or made anew. A place of -1 adds nothing.
+// The i-th tap of a bin; one at -1 adds nothing.
 template <class Axis>
-struct SharedTaps {
-    const Axis& axis;
-    const Tap* shared;
-    __device__ Tap at(int bin, int64_t i) const {
-        if (shared != nullptr) return shared[bin * axis.taps() + i];
-        Tap tap;
-        if (!axis.tap(bin, i, tap)) tap.place = -1;
-        return tap;
-    }
-};
+__device__ Tap tap_of(const Axis& axis, int bin, int i) {
+    Tap tap;
+    return axis.tap(bin, i, tap) ? tap : Tap{-1, 0.0f};
+}
 
 template <class Axis>
-__device__ void share_taps(const Axis& axis, int bins, Tap* shared) {
-    const int each = static_cast<int>(axis.taps());
-    for (int i = threadIdx.x; i < bins * each; i += kRegionThreads) {
-        Tap tap;
-        if (!axis.tap(i / each, i % each, tap)) tap.place = -1;
-        shared[i] = tap;
+__device__ void share_taps(const Axis& axis, int bins, int each, Tap* shared) {
+    for (int i = threadIdx.x; i < bins * each; i += kRegionThreads) shared[i] = tap_of(axis, i / each, i % each);
+}
+
+// Adds the cells of a bin. `row_at` and `column_at` give its taps; sizes are in vectors.
+template <int kUnrolled, class V, int kVector, class RowAt, class ColumnAt>
+__device__ void add_cells(float (&sums)[kVector], const V* map, int64_t line_size, unsigned cell_size, int rows,
+                          int columns, const RowAt& row_at, const ColumnAt& column_at) {
+    for (int r = 0; r < rows; ++r) {
+        const Tap row = row_at(r);
+        if (row.place < 0) continue;
+        const V* line = map + row.place * line_size;
+#pragma unroll kUnrolled
+        for (int c = 0; c < columns; ++c) {
+            const Tap column = column_at(c);
+            const float weight = row.weight * column.weight;
+            V cell{};
+            if (column.place >= 0) cell = line[static_cast<unsigned>(column.place) * cell_size];
+#pragma unroll
+            for (int v = 0; v < kVector; ++v) sums[v] += weight * to_float(cell.values[v]);
+        }
     }
 }
 
 template <class T, int kVector, class Rule>
-static __global__ void __launch_bounds__(kRegionThreads) pool_regions(const T* x, T* y, Rule rule, RegionSizes sizes) {
+static __global__ void __launch_bounds__(kRegionThreads, 3) pool_regions(
+    const T* x, T* y, const __grid_constant__ Rule rule, const __grid_constant__ RegionSizes sizes) {
     using V = Vector<T, kVector>;
     __shared__ float results[kWarp * kVector][kRegionBins + 1];
     __shared__ Tap taps[kRegionTaps];
+    __shared__ decltype(rule.region(0)) region;
     const int lane = threadIdx.x % sizes.lanes, thread = threadIdx.x;
     const int bins = sizes.row_bins * sizes.column_bins;
     for (int64_t tile = blockIdx.x; tile < sizes.tiles; tile += gridDim.x) {
@@ -60,39 +71,37 @@ static __global__ void __launch_bounds__(kRegionThreads) pool_regions(const T* x
         const int64_t index = tile / sizes.bin_tiles / sizes.channel_tiles, image = index / sizes.per_image;
         const int64_t channel = first_channel + lane * kVector;
         const int rest = bins - first_bin < kRegionBins ? bins - first_bin : kRegionBins;
-        const auto region = rule.region(index);
-        const int64_t row_taps = region.rows.taps(), column_taps = region.columns.taps();
+        if (thread == 0) region = rule.region(index);
+        __syncthreads();
+        const int row_taps = static_cast<int>(region.rows.taps());
+        const int column_taps = static_cast<int>(region.columns.taps());
         constexpr bool kOwnTaps = decltype(region.rows)::kOwnTaps;
         const int row_spans = kOwnTaps ? bins : sizes.row_bins, column_spans = kOwnTaps ? bins : sizes.column_bins;
-        const bool fits = row_taps * row_spans + column_taps * column_spans <= kRegionTaps;
-        Tap* const column_start = taps + (fits ? row_taps * row_spans : 0);
+        const int64_t shared_rows = static_cast<int64_t>(row_taps) * row_spans;
+        const bool fits = shared_rows + static_cast<int64_t>(column_taps) * column_spans <= kRegionTaps;
+        Tap* const column_start = taps + (fits ? shared_rows : 0);
         if (fits) {
-            share_taps(region.rows, row_spans, taps);
-            share_taps(region.columns, column_spans, column_start);
+            share_taps(region.rows, row_spans, row_taps, taps);
+            share_taps(region.columns, column_spans, column_taps, column_start);
         }
         __syncthreads();
-        const SharedTaps<decltype(region.rows)> rows{region.rows, fits ? taps : nullptr};
-        const SharedTaps<decltype(region.columns)> columns{region.columns, fits ? column_start : nullptr};
-        const int64_t width = sizes.widths[region.level];
-        const T* from =
-            x + sizes.starts[region.level] + image * sizes.heights[region.level] * width * sizes.channels + channel;
+        const int64_t width = sizes.widths[region.level], line_size = width * sizes.channels / kVector;
+        const unsigned cell_size = static_cast<unsigned>(sizes.channels / kVector);
+        const V* map = reinterpret_cast<const V*>(
+            x + sizes.starts[region.level] + image * sizes.heights[region.level] * width * sizes.channels + channel);
         for (int i = thread / sizes.lanes; i < rest; i += kRegionThreads / sizes.lanes) {
             const int bin = first_bin + i;
             const int row_bin = kOwnTaps ? bin : bin / sizes.column_bins;
             const int column_bin = kOwnTaps ? bin : bin % sizes.column_bins;
             float sums[kVector] = {};
-            for (int64_t r = 0; r < row_taps && channel < sizes.channels; ++r) {
-                const Tap row = rows.at(row_bin, r);
-                if (row.place < 0) continue;
-                const T* line = from + row.place * width * sizes.channels;
-                for (int64_t c = 0; c < column_taps; ++c) {
-                    const Tap column = columns.at(column_bin, c);
-                    if (column.place < 0) continue;
-                    const float weight = row.weight * column.weight;
-                    const V cell = *reinterpret_cast<const V*>(line + column.place * sizes.channels);
-#pragma unroll
-                    for (int v = 0; v < kVector; ++v) sums[v] += weight * to_float(cell.values[v]);
-                }
+            if (channel < sizes.channels && fits) {
+                const Tap *rows = taps + row_bin * row_taps, *columns = column_start + column_bin * column_taps;
+                add_cells<2>(sums, map, line_size, cell_size, row_taps, column_taps, [&](int t) { return rows[t]; },
+                             [&](int t) { return columns[t]; });
+            } else if (channel < sizes.channels) {
+                add_cells<1>(sums, map, line_size, cell_size, row_taps, column_taps,
+                             [&](int t) { return tap_of(region.rows, row_bin, t); },
+                             [&](int t) { return tap_of(region.columns, column_bin, t); });
             }
 #pragma unroll
             for (int v = 0; v < kVector; ++v) results[lane * kVector + v][i] = sums[v];
@@ -137,8 +146,11 @@ int launch_regions(const Call& call, int levels, const Rule& rule, int64_t row_b
         return launch(pool_regions<T, kVector, Rule>, sizes.tiles, kRegionThreads, stream,
                       static_cast<const T*>(workspace), call.output.as<T>(), rule, sizes);
     };
-    const bool fits = sizes.channels % 4 == 0 && is_aligned<T, 4>(workspace);
-    return fits ? run(std::integral_constant<int, 4>()) : run(std::integral_constant<int, 1>());
+    // Levels begin where the ones before end.
+    const auto fits = [&](auto vector) { return sizes.channels % vector == 0 && is_aligned<T, vector>(workspace); };
+    constexpr std::integral_constant<int, 8> eight;
+    constexpr std::integral_constant<int, 4> four;
+    return fits(eight) ? run(eight) : fits(four) ? run(four) : run(std::integral_constant<int, 1>());
 }
 
 }  // namespace detforge

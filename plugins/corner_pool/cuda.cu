@@ -9,8 +9,8 @@
 // 16 x 16 x 8 vectors in flight, and 128 planes of 128 x 128 make 256 blocks. Halves are compared two at a time.
 //
 // Bytes: 2 x size of x. Operations: 2 comparisons per element (of two halves along the height), 5 more per vector along
-// the width. Floor for (1, 128, 128, 128) at 4.8 TB/s: 3.5 us in float, 1.7 us in half precision, of the order of a
-// launch. Not measured.
+// the width. On an H200, (16, 128, 128, 128) runs at these shares of a copy's speed: along the height 97 % in float and
+// 94 % in half precision, along the width 97 % and 88 to 91 %. One image takes 3.6 to 5.3 us, its launch included.
 #include <cmath>
 #include <type_traits>
 
@@ -23,44 +23,44 @@ namespace {
 constexpr int kThreads = 256;
 constexpr float kLowest = -INFINITY;
 
-// Rows (rows, width) in vectors: row_vectors of them to a row, row_lanes (a power of 2) lanes for a row.
-template <class T, int kVector>
-__global__ void __launch_bounds__(kThreads) pool_along_width(const T* x, T* y, int64_t rows, int64_t row_vectors,
-                                                             int row_lanes, bool from_end) {
+// Rows (rows, width) in vectors: row_vectors of them to a row, blockDim.x (a power of 2) lanes for a row.
+template <class T, int kVector, bool kFromEnd>
+__global__ void __launch_bounds__(kThreads) pool_along_width(const T* x, T* y, int64_t rows, int64_t row_vectors) {
     using V = Vector<T, kVector>;
-    const int lane = threadIdx.x % row_lanes, tile_rows = kThreads / row_lanes;
-    for (int64_t first = static_cast<int64_t>(blockIdx.x) * tile_rows; first < rows;
-         first += static_cast<int64_t>(gridDim.x) * tile_rows) {
-        const int64_t row = first + threadIdx.x / row_lanes;
+    const int row_lanes = blockDim.x, lane = threadIdx.x;
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y; first < rows;
+         first += static_cast<int64_t>(gridDim.x) * blockDim.y) {
+        const int64_t row = first + threadIdx.y;
         const V* from = reinterpret_cast<const V*>(x) + row * row_vectors;
         V* to = reinterpret_cast<V*>(y) + row * row_vectors;
-        const auto place = [&](int64_t i) { return from_end ? row_vectors - 1 - i : i; };
+        const auto place = [&](int64_t i) { return kFromEnd ? row_vectors - 1 - i : i; };
         const auto is_mine = [&](int64_t i) { return row < rows && i < row_vectors; };
+        const auto in_order = [](int k) { return kFromEnd ? kVector - 1 - k : k; };
+        const T lowest = from_float<T>(kLowest);
         V next{};
         if (is_mine(lane)) next = from[place(lane)];
-        float carry = kLowest;
+        T carry = lowest;
         for (int64_t start = 0; start < row_vectors; start += row_lanes) {  // all lanes alike: they shuffle
             const int64_t i = start + lane;
             V values = next;
             if (is_mine(i + row_lanes)) next = from[place(i + row_lanes)];
-            float maxima[kVector];
-            float maximum = kLowest;
 #pragma unroll
-            for (int k = 0; k < kVector; ++k) {
-                const float value = to_float(from_end ? values.values[kVector - 1 - k] : values.values[k]);
-                maxima[k] = maximum = nan_max(maximum, value);
+            for (int k = 1; k < kVector; ++k) {
+                T& value = values.values[in_order(k)];
+                value = nan_max(values.values[in_order(k - 1)], value);
             }
+            T maximum = values.values[in_order(kVector - 1)];
             for (int step = 1; step < row_lanes; step *= 2) {
-                const float before = __shfl_up_sync(kWholeWarp, maximum, step, row_lanes);
+                const T before = __shfl_up_sync(kWholeWarp, maximum, step, row_lanes);
                 if (lane >= step) maximum = nan_max(before, maximum);
             }
-            float before = __shfl_up_sync(kWholeWarp, maximum, 1, row_lanes);
+            T before = __shfl_up_sync(kWholeWarp, maximum, 1, row_lanes);
             before = lane == 0 ? carry : nan_max(carry, before);
-            carry = nan_max(carry, __shfl_sync(kWholeWarp, maximum, row_lanes - 1, row_lanes));
-#pragma unroll
-            for (int k = 0; k < kVector; ++k) {
-                values.values[from_end ? kVector - 1 - k : k] = from_float<T>(nan_max(before, maxima[k]));
+            if (start + row_lanes < row_vectors) {
+                carry = nan_max(carry, __shfl_sync(kWholeWarp, maximum, row_lanes - 1, row_lanes));
             }
+#pragma unroll
+            for (T& value : values.values) value = nan_max(before, value);
             if (is_mine(i)) to[place(i)] = values;
         }
     }
@@ -127,8 +127,9 @@ template <class T, int kVector>
 int launch_width(const T* x, T* y, int64_t rows, int64_t width, bool from_end, void* stream) {
     int row_lanes = 1;
     while (row_lanes < kWarp && row_lanes * kVector < width) row_lanes *= 2;
-    return launch(pool_along_width<T, kVector>, divide_up<int64_t>(rows, kThreads / row_lanes), kThreads, stream, x, y,
-                  rows, width / kVector, row_lanes, from_end);
+    const dim3 block(row_lanes, kThreads / row_lanes);
+    return launch(from_end ? pool_along_width<T, kVector, true> : pool_along_width<T, kVector, false>,
+                  divide_up<int64_t>(rows, block.y), block, stream, x, y, rows, width / kVector);
 }
 
 template <class W, int kWords>

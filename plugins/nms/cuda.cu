@@ -1,84 +1,106 @@
-// Plan: three kernels. `rank`: a block for 32 scores counts the better ones of each, with 8 threads a score that read
-// all scores by tiles from shared memory; no two scores share a rank, so that nothing has to be sorted or counted
-// atomically. `compare`: a block for 64 x 64 pairs of ranks, the 64 worse boxes in shared memory; a thread makes the 64
-// bits of one better box, in float, and in double where that is too close to tell. `gather`: a block for each image;
-// one thread settles 64 ranks by the bits among them, a step for each that stays, then all threads gather the bits of
-// those. What the next 64 ranks need is read meanwhile.
+// Plan: three kernels. `rank`: a block for 16 positions counts the better scores of each, with 32 threads a position,
+// from tiles in shared memory; no two positions share a rank, so that nothing has to be sorted or counted atomically.
+// Then it writes their boxes, labels and scores by rank. `compare`: a block for 64 x 64 pairs of ranks, the 64 worse
+// boxes in shared memory; a thread makes the 64 bits of one better box: first which labels are equal, then of those the
+// overlaps in float, and in double where that is too close to tell. `gather`: a block for each image, 64 ranks at a
+// time. A warp settles all of them together, by rounds: who has no better one left stays, who has one that stays is
+// gone. The other warps meanwhile gather, from the bits of all that stay so far, who of the next 64 is gone.
 //
-// Bytes: k^2 / 8 of bits, half of them written, and those of what stays read once. For k = 5000 candidates: 25 million
-// comparisons of scores, 12 million of labels, 1.6 MB of bits, and up to 79 steps of the last kernel, of which `limit`
-// ends most. Not measured here.
+// Bytes: k^2 / 8 of bits, half of them written, and of those of what stays one word for each 64 ranks walked. For
+// k = 5000 candidates: 25 million comparisons of scores with two instructions each, 1.7 us at 4 instructions a clock
+// for each of 132 processors, 12 million of labels, half as much, 1.6 MB of bits, and up to 79 steps of the last
+// kernel, of which `limit` ends most. The kernels before these took 22, 18 and 16 us on an H200 with 80 classes and a
+// limit of 100; these were not measured there.
 #include "../core/device.h"
 #include "kernel.h"
 
 namespace detforge {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr int kBits = 64;
 using Bits = unsigned long long;
 
-// What the kernels tell each other, for n images of k boxes.
+// What the kernels tell each other, for n images of k positions. Those whose score is not above 0 rank last.
 struct Plan {
     int64_t n, k, words;
-    Bits *pairs, *gone;  // (n, k, words): whom each rank suppresses; (n, words): who is suppressed so far
-    int *order, *count;  // (n, k): the position of each rank; (n): how many have a score above 0
-    float* scores;       // (n, k): of each rank
+    NmsBox* boxes;           // (n, k), by rank as all that follows
+    Bits* pairs;             // (n, k, words): whom of the worse ones each suppresses, and in its own word who of all
+    float *labels, *scores;  // (n, k); a score of 0 is none
+    int *order, *kept;       // (n, k): the position of each; the ranks that stay
 
     Plan(const Tensor& given, void* workspace)
         : n(given[0]), k(given[1]), words(divide_up<int64_t>(given[1], kBits)) {
-        pairs = static_cast<Bits*>(workspace);
-        gone = pairs + n * k * words;
-        order = reinterpret_cast<int*>(gone + n * words);
-        count = order + n * k;
-        scores = reinterpret_cast<float*>(count + n);
+        boxes = static_cast<NmsBox*>(workspace);
+        pairs = reinterpret_cast<Bits*>(boxes + n * k);
+        labels = reinterpret_cast<float*>(pairs + n * k * words);
+        scores = labels + n * k;
+        order = reinterpret_cast<int*>(scores + n * k);
+        kept = order + n * k;
     }
     static size_t bytes(const Tensor& scores) {
         const Plan plan(scores, nullptr);
-        return static_cast<size_t>((plan.n * plan.k + plan.n) * (plan.words * 8 + 4) + plan.n * plan.k * 4);
+        return static_cast<size_t>(plan.n * plan.k) *
+               (sizeof(NmsBox) + static_cast<size_t>(plan.words) * sizeof(Bits) + 2 * sizeof(float) + 2 * sizeof(int));
     }
 };
 
-constexpr int kRanked = kWarp;  // scores of a block, one for each lane of its warps
+constexpr int kRankThreads = 512;
+constexpr int kRanked = 16;                     // positions of a block
+constexpr int kParts = kRankThreads / kRanked;  // threads of a position
+constexpr int kTile = 8 * kRankThreads;         // scores in shared memory
+
+// Scores as whole numbers in the same order, 0 for those that do not count.
+__device__ int key_of(float score) { return score > 0.0f ? __float_as_int(score) : 0; }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) rank(const T* scores, Plan plan, int64_t tiles) {
-    constexpr int kWarps = kThreads / kWarp;
-    __shared__ float others[kThreads];
-    __shared__ int better[kWarps][kRanked], positive[kWarps];
-    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-    const int64_t per_image = divide_up<int64_t>(plan.k, kRanked);
-    for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-        const int64_t image = tile / per_image, chunk = tile % per_image, mine = chunk * kRanked + lane;
-        const T* row = scores + image * plan.k;
-        const auto score_at = [&](int64_t i) { return i < plan.k ? to_float(row[i]) : 0.0f; };
-        const float score = score_at(mine);
-        int own_better = 0, own_positive = 0;
-        for (int64_t start = 0; start < plan.k; start += kThreads) {
-            __syncthreads();
-            others[threadIdx.x] = score_at(start + threadIdx.x);
-            __syncthreads();
-            // Each warp takes 32 others, whose positions are all before the lanes' own, all behind, or the same ones.
-            const int64_t other_chunk = start / kWarp + warp;
-            const float* other = others + warp * kWarp;
-            const int equal_before = other_chunk < chunk ? kWarp : other_chunk == chunk ? lane : 0;
-#pragma unroll 8
-            for (int i = 0; i < kWarp; ++i) {
-                own_better += other[i] > score || (other[i] == score && i < equal_before);
-                own_positive += other[i] > 0.0f;
+__global__ void __launch_bounds__(kRankThreads) rank(const T* boxes, const T* scores, const T* labels, T* y,
+                                                     Plan plan) {
+    using Four = Vector<int, 4>;
+    __shared__ Four others[kTile / 4];
+    __shared__ int better[kParts][kRanked];
+    const int thread = threadIdx.x, own = thread % kRanked, part = thread / kRanked;
+    for (int64_t image = blockIdx.z; image < plan.n; image += gridDim.z) {
+        const int64_t first = image * plan.k;
+        const auto key_at = [&](int64_t i) { return i < plan.k ? key_of(to_float(scores[first + i])) : -1; };
+        for (int64_t start = static_cast<int64_t>(blockIdx.x) * kRanked; start < plan.k;
+             start += static_cast<int64_t>(gridDim.x) * kRanked) {
+            const int64_t mine = start + own;
+            const int key = key_at(mine);
+            int count = 0;
+            for (int64_t tile = 0; tile < plan.k; tile += kTile) {
+                __syncthreads();
+#pragma unroll
+                for (int i = 0; i < kTile; i += kRankThreads) {
+                    others[(i + thread) / 4].values[(i + thread) % 4] = key_at(tile + i + thread);
+                }
+                __syncthreads();
+                const int size = static_cast<int>(plan.k - tile < kTile ? plan.k - tile : kTile);
+                for (int group = part * kRanked; group < size; group += kRankThreads) {
+                    // Of equal scores the first ranks higher: those in groups before one's own are better.
+                    const int least = tile + group < start ? key - 1 : key;
+#pragma unroll
+                    for (int i = 0; i < kRanked / 4; ++i) {
+                        const Four four = others[group / 4 + i];
+#pragma unroll
+                        for (int v = 0; v < 4; ++v) {
+                            count += four.values[v] > least;
+                            if (tile + group == start) count += four.values[v] == key && i * 4 + v < own;
+                        }
+                    }
+                }
             }
-        }
-        better[warp][lane] = own_better;
-        if (lane == 0) positive[warp] = own_positive;
-        __syncthreads();
-        if (warp == 0 && score > 0.0f) {
-            for (int w = 1; w < kWarps; ++w) own_better += better[w][lane];
-            plan.order[image * plan.k + own_better] = static_cast<int>(mine);
-            plan.scores[image * plan.k + own_better] = score;
-        }
-        if (mine == 0 && warp == 0) {
-            for (int w = 1; w < kWarps; ++w) own_positive += positive[w];
-            plan.count[image] = own_positive;
+            better[part][own] = count;
+            __syncthreads();
+            if (part == 0 && mine < plan.k) {
+                for (int other = 1; other < kParts; ++other) count += better[other][own];
+                const int64_t to = first + count;
+                const T* box = boxes + (first + mine) * 4;
+                plan.boxes[to] = {to_float(box[0]), to_float(box[1]), to_float(box[2]), to_float(box[3])};
+                plan.labels[to] = to_float(labels[first + mine]);
+                plan.scores[to] = key > 0 ? to_float(scores[first + mine]) : 0.0f;
+                plan.order[to] = static_cast<int>(mine);
+                y[(first + mine) * 2] = y[(first + mine) * 2 + 1] = from_float<T>(0.0f);
+            }
         }
     }
 }
@@ -94,108 +116,116 @@ __device__ bool suppresses_surely(const NmsBox& a, const NmsBox& b, float thresh
 }
 
 template <class T>
-__device__ NmsBox box_at(const T* boxes, int64_t place) {
-    const T* box = boxes + place * 4;
-    return {to_float(box[0]), to_float(box[1]), to_float(box[2]), to_float(box[3])};
-}
-
-template <class T>
-__global__ void __launch_bounds__(kBits) compare(const T* boxes, const T* labels, const T* iou, Plan plan,
-                                                 int64_t tiles) {
+__global__ void __launch_bounds__(kBits) compare(const T* iou, Plan plan) {
+    using Four = Vector<float, 4>;
     __shared__ NmsBox worse[kBits];
-    __shared__ float worse_labels[kBits];
+    __shared__ Four worse_labels[kBits / 4];
     const float threshold = to_float(*iou);
     const int thread = threadIdx.x;
-    for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-        const int64_t column = tile % plan.words, row = tile / plan.words % plan.words;
-        const int64_t image = tile / plan.words / plan.words, first = image * plan.k;
-        const int64_t mine = row * kBits + thread, count = plan.count[image];
-        if (column < row || column * kBits >= count) continue;  // the same for the whole block
-        const int others = static_cast<int>(count - column * kBits < kBits ? count - column * kBits : kBits);
-        __syncthreads();
-        if (thread < others) {
-            const int64_t place = first + plan.order[first + column * kBits + thread];
-            worse[thread] = box_at(boxes, place);
-            worse_labels[thread] = to_float(labels[place]);
+    for (int64_t image = blockIdx.z; image < plan.n; image += gridDim.z) {
+        const int64_t first = image * plan.k;
+        for (int64_t row = blockIdx.y; row < plan.words; row += gridDim.y) {
+            for (int64_t column = blockIdx.x; column < plan.words; column += gridDim.x) {
+                if (column < row || !(plan.scores[first + column * kBits] > 0.0f)) continue;  // the whole block
+                const int64_t other = column * kBits + thread, mine = row * kBits + thread;
+                __syncthreads();
+                if (other < plan.k) {
+                    worse[thread] = plan.boxes[first + other];
+                    worse_labels[thread / 4].values[thread % 4] = plan.labels[first + other];
+                }
+                __syncthreads();
+                if (mine >= plan.k) continue;
+                const NmsBox box = plan.boxes[first + mine];
+                const float label = plan.labels[first + mine];
+                Bits bits = 0;
+#pragma unroll
+                for (int half = 0; half < 2; ++half) {
+                    unsigned equal = 0;
+#pragma unroll
+                    for (int i = 0; i < kWarp / 4; ++i) {
+                        const Four four = worse_labels[half * kWarp / 4 + i];
+#pragma unroll
+                        for (int v = 0; v < 4; ++v) equal |= four.values[v] == label ? 1u << (i * 4 + v) : 0u;
+                    }
+                    for (unsigned left = equal; left != 0; left &= left - 1) {
+                        const int i = half * kWarp + __ffs(static_cast<int>(left)) - 1;
+                        if (suppresses_surely(box, worse[i], threshold)) bits |= Bits{1} << i;
+                    }
+                }
+                plan.pairs[(first + mine) * plan.words + column] = bits;
+            }
         }
-        __syncthreads();
-        if (mine >= count) continue;
-        const int64_t place = first + plan.order[first + mine];
-        const NmsBox box = box_at(boxes, place);
-        const float label = to_float(labels[place]);
-        Bits bits = 0;
-        for (int i = column == row ? thread + 1 : 0; i < others; ++i) {
-            if (worse_labels[i] == label && suppresses_surely(box, worse[i], threshold)) bits |= Bits{1} << i;
-        }
-        plan.pairs[(first + mine) * plan.words + column] = bits;
     }
 }
 
+constexpr int kGatherThreads = 256;
+
+__device__ Bits any_of_warp(Bits bits) {
+#pragma unroll
+    for (int step = kWarp / 2; step > 0; step /= 2) bits |= __shfl_xor_sync(kWholeWarp, bits, step);
+    return bits;
+}
+
+// Lane l's are the ranks l and l + 32 of a word: whether each is so.
+__device__ Bits both_of_warp(bool low, bool high) {
+    const Bits lower = __ballot_sync(kWholeWarp, low);
+    return lower | static_cast<Bits>(__ballot_sync(kWholeWarp, high)) << kWarp;
+}
+
 template <class T>
-__global__ void __launch_bounds__(kThreads) gather(T* y, Plan plan, int64_t limit) {
-    constexpr int kAtOnce = 8;  // words that a thread reads before it needs one
-    __shared__ Bits among[kBits];
-    __shared__ Bits stay;
-    const int thread = threadIdx.x;
+__global__ void __launch_bounds__(kGatherThreads) gather(T* y, Plan plan, int64_t limit) {
+    constexpr int kWarps = kGatherThreads / kWarp;
+    __shared__ Bits removed[2][kWarps];  // by each warp, of an even word and of an odd one
+    __shared__ int64_t kept[2];          // before it; `limit` where no more are wanted
+    const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     for (int64_t image = blockIdx.x; image < plan.n; image += gridDim.x) {
-        const int64_t first = image * plan.k, count = plan.count[image];
-        Bits* gone = plan.gone + image * plan.words;
-        for (int64_t i = thread; i < plan.k * 2; i += kThreads) y[first * 2 + i] = from_float<T>(0.0f);
-        for (int64_t i = thread; i < plan.words; i += kThreads) gone[i] = 0;
-        Bits next_among = 0;
-        int next_place = 0;
-        float next_score = 0.0f;
-        const auto read = [&](int64_t word) {
-            const int64_t rank = word * kBits + thread;
-            if (thread >= kBits || rank >= count) return;
-            next_among = plan.pairs[(first + rank) * plan.words + word];
-            next_place = plan.order[first + rank];
-            next_score = plan.scores[first + rank];
+        const int64_t first = image * plan.k;
+        const auto pairs_of = [&](int64_t rank, int64_t word) {
+            return rank < plan.k && word < plan.words ? plan.pairs[(first + rank) * plan.words + word] : 0;
         };
-        read(0);
-        int64_t kept = 0;
-        for (int64_t word = 0; word * kBits < count && kept < limit; ++word) {
-            const int64_t start = first + word * kBits, rest = count - word * kBits;
-            const int place = next_place;
-            const float score = next_score;
-            if (thread < kBits) among[thread] = next_among;
-            __syncthreads();
-            read(word + 1);
-            if (thread == 0) {
-                Bits left = ~gone[word] & (rest < kBits ? (Bits{1} << rest) - 1 : ~Bits{0}), settled = 0;
-                for (int64_t room = limit - kept; left != 0 && room > 0; --room) {
-                    const Bits best = left & (~left + 1);
-                    settled |= best;
-                    left &= ~(best | among[__ffsll(static_cast<long long>(best)) - 1]);
+        __syncthreads();
+        if (thread < kWarps) removed[0][thread] = 0;
+        if (thread == 0) kept[0] = 0;
+        __syncthreads();
+        for (int64_t word = 0; word < plan.words && kept[word % 2] < limit; ++word) {
+            const int now = static_cast<int>(word % 2), next = 1 - now;
+            const int64_t before = kept[now];
+            Bits gone = 0;
+            if (warp > 0) {
+#pragma unroll 4
+                for (int64_t i = thread - kWarp; i < before; i += kGatherThreads - kWarp) {
+                    gone |= pairs_of(plan.kept[first + i], word + 1);
                 }
-                stay = settled;
-            }
-            __syncthreads();
-            const Bits stayed = stay;
-            if (thread < kBits && (stayed >> thread & 1) != 0) {
-                const int64_t row = kept + __popcll(stayed & ((Bits{1} << thread) - 1));
-                y[(first + row) * 2] = from_float<T>(score);
-                y[(first + row) * 2 + 1] = from_float<T>(static_cast<float>(place));
-            }
-            kept += __popcll(stayed);
-            for (int64_t later = word + 1 + thread; later * kBits < count && kept < limit; later += kThreads) {
-                Bits removed = gone[later];
-                for (Bits left = stayed; left != 0;) {
-                    Bits read_now[kAtOnce];
-#pragma unroll
-                    for (Bits& bits : read_now) {
-                        const int i = __ffsll(static_cast<long long>(left)) - 1;
-                        bits = left != 0 ? plan.pairs[(start + i) * plan.words + later] : 0;
-                        left &= left - 1;
-                    }
-#pragma unroll
-                    for (const Bits bits : read_now) removed |= bits;
+            } else {
+                const int64_t low = word * kBits + lane, high = low + kWarp;
+                const Bits above_low = (Bits{1} << lane) - 1, above_high = (Bits{1} << (lane + kWarp)) - 1;
+                const Bits low_next = pairs_of(low, word + 1), high_next = pairs_of(high, word + 1);
+                const Bits by_low = pairs_of(low, word) & above_low, by_high = pairs_of(high, word) & above_high;
+                const float low_score = low < plan.k ? plan.scores[first + low] : 0.0f;
+                const float high_score = high < plan.k ? plan.scores[first + high] : 0.0f;
+                const Bits given = both_of_warp(low_score > 0.0f, high_score > 0.0f);
+                Bits left = given & ~any_of_warp(lane < kWarps ? removed[now][lane] : 0), stay = 0;
+                while (stay != left) {
+                    stay = left & both_of_warp((by_low & left) == 0, (by_high & left) == 0);
+                    left &= ~both_of_warp((by_low & stay) != 0, (by_high & stay) != 0);
                 }
-                gone[later] = removed;
+                const auto keep = [&](int64_t rank, float score, Bits above) {
+                    const int64_t row = before + __popcll(stay & above);
+                    if ((stay & (above + 1)) == 0 || row >= limit) return;
+                    plan.kept[first + row] = static_cast<int>(rank);
+                    y[(first + row) * 2] = from_float<T>(score);
+                    y[(first + row) * 2 + 1] = from_float<T>(static_cast<float>(plan.order[first + rank]));
+                };
+                keep(low, low_score, above_low);
+                keep(high, high_score, above_high);
+                if (lane == 0) kept[next] = given == 0 ? limit : before + __popcll(stay);
+                gone = (stay & (above_low + 1)) != 0 ? low_next : 0;
+                gone |= (stay & (above_high + 1)) != 0 ? high_next : 0;
             }
+            gone = any_of_warp(gone);
+            if (lane == 0) removed[next][warp] = gone;
             __syncthreads();
         }
-        __syncthreads();
     }
 }
 
@@ -203,14 +233,12 @@ template <class T>
 int suppress(const Call& call, const Plan& plan, void* stream) {
     const T *boxes = call.inputs[0].as<const T>(), *scores = call.inputs[1].as<const T>();
     const T *labels = call.inputs[2].as<const T>(), *iou = call.inputs[3].as<const T>();
-    const int64_t rank_tiles = plan.n * divide_up<int64_t>(plan.k, kRanked);
-    const int64_t pair_tiles = plan.n * plan.words * plan.words;
-    if (const int error = launch(rank<T>, rank_tiles, kThreads, stream, scores, plan, rank_tiles)) return error;
-    if (const int error = launch(compare<T>, pair_tiles, kBits, stream, boxes, labels, iou, plan, pair_tiles)) {
-        return error;
-    }
-    const int64_t images = plan.k == 0 ? 0 : plan.n;
-    return launch(gather<T>, images, kThreads, stream, call.output.as<T>(), plan, call.attributes[1]);
+    T* y = call.output.as<T>();
+    const Tiles ranks(divide_up<int64_t>(plan.k, kRanked), 1, plan.n);
+    if (const int error = launch(rank<T>, ranks, kRankThreads, stream, boxes, scores, labels, y, plan)) return error;
+    const Tiles pairs(plan.words, plan.words, plan.n);
+    if (const int error = launch(compare<T>, pairs, kBits, stream, iou, plan)) return error;
+    return launch(gather<T>, plan.k == 0 ? 0 : plan.n, kGatherThreads, stream, y, plan, call.attributes[1]);
 }
 
 }  // namespace

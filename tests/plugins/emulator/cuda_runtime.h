@@ -19,6 +19,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __shared__ static
 #define __launch_bounds__(...)
 #define DETFORGE_DYNAMIC_SHARED(name) static uint4 name[emulator::kSharedMemory / sizeof(uint4)]
@@ -122,6 +123,19 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
     return emulator::of_lane<T>(slots, emulator::lane() ^ static_cast<unsigned>(mask));
 }
 
+inline unsigned __ballot_sync(unsigned, bool value) {
+    const char* slots = emulator::exchange(&value, sizeof(value));
+    unsigned bits = 0;
+    for (unsigned i = 0; i < 32; ++i) bits |= emulator::of_lane<bool>(slots, i) ? 1u << i : 0u;
+    return bits;
+}
+
+inline int __float_as_int(float x) {
+    int bits;
+    std::memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __ffsll(long long x) { return __builtin_ffsll(x); }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 inline float __fadd_rn(float a, float b) { return a + b; }
