@@ -22,6 +22,7 @@ from .proposed import Proposed
 from .regions import Regions
 from .roots import Roots
 from .rotated import Rotated
+from .scaled_points import ScaledPoints
 from .simcc import Simcc
 from .solid_corners import SolidCorners
 from .spotted import Spotted
@@ -33,5 +34,5 @@ from .votes import Votes
 FORMS: list[type[Form]] = [
     *(Dense, Peaks, Corners, Centripetal, Extremes, Heatmaps, Offsets, Votes, Simcc, Coordinates),
     *(Tags, Affinity, BodyParts, Composite, Graph, Regions, Centres, Roots, People, Proposed),
-    *(Rotated, Grown, Dilated, Spotted, Change, Vectors, Surface, SolidCorners),
+    *(Rotated, Grown, Dilated, Spotted, Change, Vectors, Surface, SolidCorners, ScaledPoints),
 ]
