@@ -7,6 +7,9 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/nativ
 # The oldest ONNX Runtime that we support, and one between it and the newest: the operators are tested in all three.
 RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 
+# The development build has kernels for one GPU: the machine's own or 80, and PTX that later ones translate.
+GPU := $(or $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null | head -n 1 | tr -d .),80)
+
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
 .PHONY: demo check test test-all lint docs wheels
@@ -44,7 +47,7 @@ lint: .venv/dev
 	touch $@
 
 .venv/dev: .venv/bin/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]" -C cmake.define.CMAKE_CUDA_ARCHITECTURES=$(GPU)
 # trackers brings opencv-python, which replaces files of the headless one and needs libraries of a desktop.
 	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall -c constraints.txt opencv-python-headless
 	touch $@

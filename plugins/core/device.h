@@ -66,15 +66,19 @@ __device__ inline __half2 nan_max(__half2 a, __half2 b) { return __hmax2_nan(a, 
 __device__ inline __nv_bfloat16 nan_max(__nv_bfloat16 a, __nv_bfloat16 b) { return __hmax_nan(a, b); }
 __device__ inline __nv_bfloat162 nan_max(__nv_bfloat162 a, __nv_bfloat162 b) { return __hmax2_nan(a, b); }
 
-// exp(x), within 2 ulp; 0 where the result is not a normal number.
-__device__ inline float fast_exp(float x) {
+// 2^x, within 2 ulp; 0 where the result is not a normal number.
+__device__ inline float fast_exp2(float x) {
 #if defined(DETFORGE_EMULATOR)
-    return std::exp(x);
+    return std::exp2(x);
 #else
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(x * 1.44269504f));
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(x));
     return x;
 #endif
 }
+
+constexpr float kLog2E = 1.44269504f;
+
+__device__ inline float fast_exp(float x) { return fast_exp2(x * kLog2E); }
 
 // Read and written by one instruction, at addresses that are multiples of its size.
 template <class T, int kSize>
