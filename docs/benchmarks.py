@@ -45,28 +45,30 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+RIVALS = ("torch", "torchvision", "im2col and product", "plain convolution")
+
+
 def gpu_table(report: dict[str, Any]) -> str:
-    """What became of every step on a GPU, and all times, as Markdown."""
+    """What became of every step on a GPU, and the times of all kernels beside their rivals', as Markdown."""
     lines = ["", "| step | | |", "|---|---|---|"]
     lines += [f"| {step['name']} | {step['state']} | {step['detail']} |" for step in report["steps"]]
-    head = (
-        "workload",
-        "dtype",
-        "way",
-        "us, data in the cache",
-        "us, from memory",
-        "times ours",
-        "share of a copy's speed",
-    )
+    head = ("", "", "us, data in the cache", "us, from memory", "share of a copy's speed", *RIVALS)
     lines += ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    measured: dict[tuple[str, str], dict[str, Any]] = {}
     for row in (row for step in report["steps"] for row in step["results"] if "hot_us" in row):
-        share = row.get("of_copy_cold")
-        cells = [figure(row["hot_us"]), figure(row["cold_us"]) if row["cold_us"] else "", figure(row["ratio"])]
-        cells.append(f"{share:.0%}" if share else "")
-        lines.append(f"| {row['workload']} | {row['dtype']} | {row['way']} | {' | '.join(cells)} |")
+        measured.setdefault((row["workload"], row["dtype"]), {})[row["way"]] = row
+    for (workload, dtype), ways in measured.items():
+        ours = ways["ours"]
+        share = ours.get("of_copy_cold")
+        cells = [figure(ours["hot_us"]), figure(ours["cold_us"]) if ours["cold_us"] else ""]
+        cells += [
+            f"{share:.0%}" if share else "",
+            *(figure(ways[way]["ratio"]) if way in ways else "" for way in RIVALS),
+        ]
+        lines.append(f"| {workload} | {dtype} | {' | '.join(cells)} |")
     facts = report["environment"]
     versions = [f"{name} {version}" for name, version in facts["packages"].items() if version and name != "detforge"]
-    lines += ["", f"{', '.join([facts['gpu'], facts['nvcc'] or 'no nvcc', *versions])}.", ""]
+    lines += ["", f"{', '.join([facts['gpu'], facts['nvcc'] or 'no nvcc', *versions])}. Rivals: times ours.", ""]
     return "\n".join(lines) + "\n"
 
 

@@ -34,7 +34,7 @@ STEPS = {
     "build": ("operators", "make_folder", 300),
     "operators": ("operators", "operators", 90),
     "preprocessing": ("operators", "preprocessing", 60),
-    "times": ("operators", "times", 150),
+    "times": ("operators", "times", 240),
     "layer": ("layer", "layer", 60),
     "plugins": ("operators", "plugins", 90),
     "onnxruntime": ("installed", "onnx_runtime", 120),

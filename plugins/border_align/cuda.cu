@@ -10,9 +10,8 @@
 // at 4.3 TB/s. But 4 x 11 x 4 x 64 x 10^4 values, 450 MB, pass the first-level caches: 16 us at 128 bytes a clock for
 // each of 132 processors, 8 us in half precision. Operations: 4 multiply-adds, in half precision 4 conversions, and a
 // maximum per sample and channel. On sm_90 in half precision a sample takes 88 instructions per vector, 72 of them
-// these: 13 us at 4 instructions a clock for each of 132 processors. The kernel before this took 205 with what is
-// around them, and 35 us on an H200, where it issued instructions in 73 % of
-// the cycles; this one was not measured there.
+// these: 13 us at 4 instructions a clock for each of 132 processors. With the copy it takes 29 us on an
+// H200, and 54 us in float.
 #include <cmath>
 
 #include "../core/device.h"

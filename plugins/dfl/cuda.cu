@@ -5,8 +5,8 @@
 //
 // Bytes: 4r logits in, 4 values out per point (3 more in for boxes). Operations: an exponential, 2 additions, 2
 // products and a comparison per logit, 8 to 10 instructions. Floor for 8400 points of 17 bins at 4.8 TB/s: 0.5 us in
-// float, so that one image is the time of a launch. 128 images of 17 bins on an H200, before the copy had a fixed
-// number of reads: 98 % of a copy's speed in float, 69 % in half precision, where instructions bind it.
+// float, so that one image is the time of a launch. 128 images on an H200 run as fast as a copy, but with 17 bins in half
+// precision at 89 % of its speed, where instructions bind it.
 #include <cmath>
 #include <type_traits>
 

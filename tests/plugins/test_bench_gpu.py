@@ -120,7 +120,7 @@ def test_every_step(steps: dict[str, ModuleType], folder: Path, standin: Path, m
     assert {"ours", "torch", "im2col and product", "plain convolution"} <= {row["way"] for row in deformed}
     assert all(row["error"] < 8e-3 for row in rows["times"] if "error" in row)
     text = tables(rows)
-    assert "| DeformConv 1x16x8x8 | float16 | ours |" in text
+    assert "| DeformConv 1x16x8x8 | float16 |" in text
 
 
 def test_a_wrong_result_is_told(
