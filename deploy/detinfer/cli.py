@@ -268,7 +268,7 @@ def _finding(
     cameras = cameras_for(model, arguments.camera)
     if cameras is not None and arguments.tile is not None:
         raise UsageError(f"--tile has no effect on {model.card.model}, which finds poses in space; leave it out")
-    depths = depths_for(model, arguments.depth, recursive=arguments.recursive)
+    depths = depths_for(model, arguments.depth, cameras, recursive=arguments.recursive)
     partners = partners_for(model, arguments.against, recursive=arguments.recursive)
     if partners is not None:
         if arguments.tile is not None:

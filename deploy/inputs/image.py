@@ -78,12 +78,12 @@ def decode_pages(data: bytes, name: str) -> Iterator[Image]:
 
 
 def read_depth(path: str | Path) -> NDArray[np.uint16]:
-    """A depth picture (h, w) in mm, of one channel of 16 bits; InputError when it is missing, truncated or another."""
+    """A depth picture (h, w) of one channel of 16 bits; InputError when it is missing, truncated or another."""
     data = np.frombuffer(_bytes(path), np.uint8)
     image: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if image is None or image.ndim != 2 or image.dtype != np.uint16:
         what = "no picture" if image is None else f"a picture of shape {image.shape} {image.dtype}"
-        raise InputError(f"{path}: no depth picture but {what}; give a PNG of one channel of 16 bits, in mm")
+        raise InputError(f"{path}: no depth picture but {what}; give a PNG of one channel of 16 bits")
     return image
 
 

@@ -201,6 +201,7 @@ def test_boxes_get_poses(cdpn: Path, pictures: Path, capsys: pytest.CaptureFixtu
         ('{"fx": NaN, "fy": 300, "cx": 80, "cy": 60}', "fx and fy above 0"),
         ('{"fx": "300", "fy": {}, "cx": 80, "cy": 60}', "field 'K' must hold 3x3 numbers"),
         ('{"7": {"cam_K": [300, 0, 80, 0, 300, 60, 0, 0, 1]}}', "has no camera of this picture"),
+        ('{"fx": 300, "fy": 300, "cx": 80, "cy": 60, "depth_scale": 0}', "'depth_scale' must hold mm, above 0"),
         ('{"3": {"cam_K": [300, 0, 80]}}', "3: field 'K' must hold 3x3 numbers"),
     ],
 )
@@ -315,6 +316,10 @@ def test_points_in_given_boxes(g2l: Path, pictures: Path, marker: np.ndarray) ->
     depth = cv2.imread("depth/000007.png", cv2.IMREAD_UNCHANGED)
     for record in inside:
         np.testing.assert_allclose(record["translation"], mean_of_points(record["bbox"], depth), rtol=1e-4)
+    cv2.imwrite("depth/tenths.png", depth * 10)
+    Path("camera.json").write_text(json.dumps({"7": {"cam_K": np.ravel(K).tolist(), "depth_scale": 0.1}}))
+    assert detinfer([*given, "--depth", "depth/tenths.png", "--json", "tenths.json", "--no-save"]) == 0
+    assert json.loads(Path("tenths.json").read_text()) == json.loads(Path("found.json").read_text())
     found = load(g2l)([marker, marker], [[[90, 60, 210, 180]]] * 2, camera=[K, K], depth=[depth, depth - 100])
     nearer = [one.rigid_poses[0, 2, 3] for one in found]
     assert nearer[0] - nearer[1] == pytest.approx(100, abs=0.01)
