@@ -25,7 +25,7 @@ from .calibrate import Scale, best_scale, observe
 
 Flavor = Literal["cpu", "tensorrt"]
 
-_POSITIONS = {"DeformConv": (1, 2), "ModulatedDeformConv": (1, 2), "BorderAlign": (1,)} | FLOAT_INPUTS
+_POSITIONS = {"DeformConv": (1, 2), "ModulatedDeformConv": (1, 2)} | FLOAT_INPUTS
 """The inputs of our operators that hold sampling positions."""
 _WEIGHT_LIMIT: dict[Flavor, int] = {"cpu": 64, "tensorrt": 127}
 """Largest code of a weight. Processors without VNNI add two products in 16 bits, which fit only up to 255 * 64."""

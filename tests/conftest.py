@@ -15,12 +15,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import hypothesis
 import onnx
 import pytest
+from filelock import FileLock
 from onnx import TensorProto, helper
 
 from detforge.deploy.card import METADATA_KEY, Card, Provenance
 from detforge.deploy.forms import Dense
 from detforge.deploy.inputs.network_inputs import ImageInput
 from detforge.deploy.inputs.resize import Pad, Resize
+from detforge.plugins.core.abi import Library
 
 hypothesis.settings.register_profile("steady", deadline=None)  # time is not what these tests are about
 hypothesis.settings.load_profile("steady")
@@ -107,3 +109,21 @@ def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 _PLAYED = ("tensorrt", "tensorrt_rtx", "cuda")
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA kernels' own sources, built for a GPU that the CPU plays: once for all workers."""
+    from emulator.build import KERNELS, build  # in the folder of the tests that use it
+
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "emulated"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        return folder / KERNELS if (folder / KERNELS).is_file() else build(folder)
+
+
+@pytest.fixture(scope="session")
+def emulated_gpu(emulated: Path) -> Library:
+    """The same, opened."""
+    return Library(emulated)

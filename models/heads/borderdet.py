@@ -31,8 +31,8 @@ class BorderBranch(nn.Module):
         self.border_conv = nn.Sequential(nn.Conv2d(5 * border_channels, channels, 1), nn.ReLU())
 
     def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        # On a large map, half precision resolves positions only to an eighth of a cell.
-        pooled = border_align(self.ltrb_conv(x).float(), boxes, _POOL_SIZE).to(x.dtype)
+        # The boxes stay in float: half precision resolves positions on a large map only to an eighth of a cell.
+        pooled = border_align(self.ltrb_conv(x), boxes, _POOL_SIZE)
         borders = pooled.permute(0, 3, 1, 2).flatten(1, 2).unflatten(2, x.shape[2:])
         return self.border_conv(torch.cat((borders, self.cur_point_conv(x)), 1))
 

@@ -62,7 +62,7 @@ __device__ void find_sample(const Border& border, int t, const Sizes& sizes, uns
 }
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kThreads, 4) pool(const T* x, const T* boxes, T* y, Sizes sizes) {
+__global__ void __launch_bounds__(kThreads, 4) pool(const T* x, const float* boxes, T* y, Sizes sizes) {
     using V = Vector<T, kVector>;
     constexpr int kChannels = kLanes * kVector;
     __shared__ Sample samples[kSamples + 1][kBorders];  // the last is read and not used
@@ -81,10 +81,7 @@ __global__ void __launch_bounds__(kThreads, 4) pool(const T* x, const T* boxes, 
                 const int rest = static_cast<int>(sizes.boxes - first < kBoxes ? sizes.boxes - first : kBoxes);
                 Border border{};
                 if (made < rest * kBorderSides) {
-                    const T* corners = boxes + (image * sizes.boxes + first + made / kBorderSides) * 4;
-                    const float box[4] = {to_float(corners[0]), to_float(corners[1]), to_float(corners[2]),
-                                          to_float(corners[3])};
-                    border = border_of(box, side);
+                    border = border_of(boxes + (image * sizes.boxes + first + made / kBorderSides) * 4, side);
                 }
                 float maxima[kVector];
                 for (float& value : maxima) value = -INFINITY;
@@ -154,8 +151,8 @@ int launch_pool(const T* x, const Call& call, void* stream) {
                       whole(map[2]), whole(map[3]),     whole(call.attributes[0])};
     const Tiles tiles(divide_up<int64_t>(sizes.boxes, kBoxes), divide_up(sizes.channels, kLanes * kVector),
                       sizes.images);
-    return launch(pool<T, kVector>, tiles, kThreads, stream, x, call.inputs[1].as<const T>(), call.output.as<T>(),
-                  sizes);
+    return launch(pool<T, kVector>, tiles, kThreads, stream, x, call.inputs[1].as<const float>(),
+                  call.output.as<T>(), sizes);
 }
 
 template <class T>

@@ -45,6 +45,7 @@ DETFORGE_HD float along_border(float start, float run, float step) {
 struct BorderAlign {
     static constexpr const char* name = "BorderAlign";
     static constexpr int inputs = 2;  // x (n, 4 * c, h, w), boxes (n, k, 4)
+    static constexpr unsigned float_inputs = 0b10;  // boxes
     static constexpr std::array<Field, 1> fields{{{"pool_size", 1}}};
     static constexpr int64_t kLargestSize = 1 << 24;  // whose pixels a float tells apart
     static constexpr int64_t kLargestGroup = int64_t{1} << 31;

@@ -22,7 +22,8 @@ from ..core.node import node
 def border_align(x: Tensor, boxes: Tensor, pool_size: int) -> Tensor:
     """Border features of boxes. Reference implementation in plain torch.
 
-    Shapes: x (n, 4 * c, h, w), boxes (n, k, 4) xyxy in cells of x, result (n, c, k, 4): top, left, bottom, right.
+    Shapes: x (n, 4 * c, h, w), boxes (n, k, 4) xyxy in cells of x, float32 or as x, result (n, c, k, 4) as x: top,
+    left, bottom, right.
     """
     channels = x.shape[1]
     x1, y1, x2, y2 = boxes.unbind(-1)
@@ -36,7 +37,7 @@ def border_align(x: Tensor, boxes: Tensor, pool_size: int) -> Tensor:
         px = start_x[..., None] + run_x[..., None] * steps
         py = start_y[..., None] + run_y[..., None] * steps
         pooled.append(_bilinear(values, px, py).amax(-1))
-    return torch.stack(pooled, -1)
+    return torch.stack(pooled, -1).to(x.dtype)
 
 
 @border_align.register_fake
@@ -152,5 +153,6 @@ def to_onnx(x: Any, boxes: Any, pool_size: int) -> Any:
     return _NODE(x, boxes, pool_size=pool_size)
 
 
+FLOAT_INPUTS = {"BorderAlign": (1,)}
 REFERENCES = {"BorderAlign": border_align}
 TRANSLATIONS = {torch.ops.detforge.border_align.default: to_onnx}

@@ -14,7 +14,6 @@ import ladder
 import numpy as np
 import pytest
 import torch
-from emulator.build import build
 from test_gpu_script import FOLDER, script
 
 from detforge.export import bench_ops
@@ -22,11 +21,6 @@ from detforge.plugins.core.abi import DTYPES
 
 _MODULES = ("context", "installed", "layer", "operators", "prepare", "timing", "workloads")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("emulated"))
 
 
 def test_the_kernel_is_measured_against_torch_and_a_copy(emulated: Path) -> None:

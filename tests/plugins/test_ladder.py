@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from emulator.build import build, build_ort
+from emulator.build import build_ort
 from ladder import (
     CASES,
     FUNCTIONS,
@@ -57,20 +57,8 @@ def test_c_function(c_library: Library, name: str, dtype: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CUDA kernels' own sources, built for a GPU that the CPU plays."""
-    return build(tmp_path_factory.mktemp("emulated"))
-
-
-@pytest.fixture(scope="session")
-def emulated_gpu(emulated: Path) -> Library:
-    """The same, opened."""
-    return Library(emulated)
-
-
-@pytest.fixture(scope="session")
 def emulated_ort(emulated: Path) -> Library:
-    """The same, called through the interface of ONNX Runtime."""
+    """The emulated kernels, called through the interface of ONNX Runtime."""
     return Library(build_ort(emulated))
 
 

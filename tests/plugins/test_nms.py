@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from emulator.build import build
 from ladder import buffer
 from numpy.typing import NDArray
 
@@ -12,11 +11,6 @@ from detforge.plugins.core.libraries import library
 
 IOU = np.full(1, 0.5, np.float32)
 Candidates = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-
-
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    return Library(build(tmp_path_factory.mktemp("emulated")))
 
 
 def candidates(count: int) -> Candidates:
@@ -43,7 +37,7 @@ def close_calls() -> Candidates:
     return boxes.reshape(-1, 4), scores, np.zeros(2 * count, np.float32)
 
 
-def kept(run_on: str, given: Candidates, limit: int, emulated: Library) -> list[int]:
+def kept(run_on: str, given: Candidates, limit: int, emulated_gpu: Library) -> list[int]:
     """What the operator keeps, best first."""
     boxes, scores, labels = given
     count = len(scores)
@@ -55,8 +49,8 @@ def kept(run_on: str, given: Candidates, limit: int, emulated: Library) -> list[
         assert path is not None
         Library(path).run_cpu(call, buffer(output))
     else:
-        workspace = np.empty(emulated.workspace(call), np.uint8)
-        emulated.run_cuda(call, buffer(output), Buffer(workspace.ctypes.data, workspace.shape))
+        workspace = np.empty(emulated_gpu.workspace(call), np.uint8)
+        emulated_gpu.run_cuda(call, buffer(output), Buffer(workspace.ctypes.data, workspace.shape))
     found = output[0, :, 0] > 0
     assert not output[0, ~found].any()
     return output[0, found, 1].astype(int).tolist()
@@ -69,20 +63,20 @@ def kept(run_on: str, given: Candidates, limit: int, emulated: Library) -> list[
     ids=["all", "limited", "close calls"],
 )
 @pytest.mark.parametrize("run_on", ["cpu", "emulated GPU"])
-def test_equals_the_runtime(run_on: str, given: Candidates, limit: int, emulated: Library) -> None:
+def test_equals_the_runtime(run_on: str, given: Candidates, limit: int, emulated_gpu: Library) -> None:
     boxes, scores, labels = given
     expected = _native.nms(boxes, scores, labels.astype(np.int64), float(IOU[0]), limit).tolist()
     assert 64 < len(expected) < len(scores)
-    assert kept(run_on, given, limit, emulated) == expected
+    assert kept(run_on, given, limit, emulated_gpu) == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1 << 24), ("float16", 2048), ("bfloat16", 256)])
-def test_more_than_a_type_tells_apart_is_refused(dtype: str, most: int, emulated: Library) -> None:
+def test_more_than_a_type_tells_apart_is_refused(dtype: str, most: int, emulated_gpu: Library) -> None:
     def call(count: int) -> Call:
         shapes = ((1, count, 4), (1, count), (1, count), (1,))
         return Call("Nms", dtype, [Buffer(0, shape) for shape in shapes], {"classes": 3, "limit": 100})
 
-    assert emulated.workspace(call(most)) > 0
+    assert emulated_gpu.workspace(call(most)) > 0
     with pytest.raises(ValueError, match=r"scores is not .* 2048 in half, 256 in bfloat16"):
-        emulated.workspace(call(most + 1))
+        emulated_gpu.workspace(call(most + 1))

@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import pytest
 from conftest import COLOR_CARD, write_color_model
-from emulator.build import build
 from engines import engine
 from onnx import TensorProto, helper
 
@@ -31,12 +30,6 @@ pytestmark = pytest.mark.slow
 MEAN, STD = (123.675, 116.28, 103.53), (58.4, 57.1, 57.4)
 CARD = replace(COLOR_CARD, inputs=(ImageInput(Resize((64, 128), "edges", pad=Pad(multiple=32)), "rgb", MEAN, STD),))
 CANVAS = COLOR_CARD.with_place(Resize((64, 64), pad=Pad((64, 64), value=114.0)))
-
-
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """libdetforge_cuda for a GPU that the CPU plays."""
-    return build(tmp_path_factory.mktemp("emulated"))
 
 
 @pytest.fixture

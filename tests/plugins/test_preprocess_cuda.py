@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from emulator.build import build
 from ladder import STORAGE, buffer, from_storage, to_storage
 
 from detforge.deploy.inputs.network_inputs import ImageInput
@@ -69,17 +68,11 @@ def check(kernels: Library, name: str, dtype: str, device: str) -> None:
         np.testing.assert_array_equal(got, rounded, f"{name}, {size}, {dtype}")
 
 
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The kernel's own source, for a GPU that the CPU plays."""
-    return Library(build(tmp_path_factory.mktemp("emulated")))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SPECS)
-def test_on_an_emulated_gpu(emulated: Library, name: str, dtype: str) -> None:
-    check(emulated, name, dtype, "cpu")
+def test_on_an_emulated_gpu(emulated_gpu: Library, name: str, dtype: str) -> None:
+    check(emulated_gpu, name, dtype, "cpu")
 
 
 @pytest.mark.skipif(
@@ -95,9 +88,9 @@ def test_on_a_gpu(name: str, dtype: str) -> None:
 
 
 @pytest.mark.slow
-def test_wrong_calls_are_refused(emulated: Library) -> None:
+def test_wrong_calls_are_refused(emulated_gpu: Library) -> None:
     pixels = np.zeros((0, 4, 3), np.uint8)
     picture = Picture(buffer(pixels), (4, 4), (0, 0), MEAN, STD, MEAN, False)
     canvas = np.zeros((3, 4, 4), np.float32)
     with pytest.raises(ValueError, match="a picture without pixels"):
-        emulated.preprocess_cuda(picture, "float32", buffer(canvas))
+        emulated_gpu.preprocess_cuda(picture, "float32", buffer(canvas))

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from emulator.build import build as build_kernels
 from harness.driver import OURS, Field, Headers, Plugins, build, build_plugins, tensorrt
 from ladder import (
     CASES,
@@ -31,12 +30,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, 
 INT32, INT64, FLOAT32 = 5, 10, 1  # of TensorRT's PluginFieldType
 
 
-@pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernels for a GPU that is this computer."""
-    return build_kernels(tmp_path_factory.mktemp("kernels"))
-
-
 def emulate(folder: Path, kernels: Path, headers: Headers) -> Plugins:
     """The plugins over those kernels, in a harness with these headers."""
     shutil.copy(kernels.parent / "ops.h", folder)
@@ -44,13 +37,13 @@ def emulate(folder: Path, kernels: Path, headers: Headers) -> Plugins:
 
 
 @pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Plugins:
-    return emulate(tmp_path_factory.mktemp("emulated"), kernels, OURS[-1])
+def emulated_plugins(tmp_path_factory: pytest.TempPathFactory, emulated: Path) -> Plugins:
+    return emulate(tmp_path_factory.mktemp("harness"), emulated, OURS[-1])
 
 
 @pytest.fixture(scope="module", params=HEADERS, ids=str)
-def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Plugins:
-    return emulate(tmp_path_factory.mktemp("each"), kernels, request.param)
+def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, emulated: Path) -> Plugins:
+    return emulate(tmp_path_factory.mktemp("each"), emulated, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +68,8 @@ def test_all_before_enqueue(plugins: Plugins, name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
-def test_enqueue_on_an_emulated_gpu(emulated: Plugins, name: str, dtype: str) -> None:
-    assert_equals_oracle(run_cuda(emulated, name, dtype, "cpu"), name, dtype)
+def test_enqueue_on_an_emulated_gpu(emulated_plugins: Plugins, name: str, dtype: str) -> None:
+    assert_equals_oracle(run_cuda(emulated_plugins, name, dtype, "cpu"), name, dtype)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
@@ -119,9 +112,9 @@ def test_wrong_attributes_are_refused(each: Plugins, given: list[Field], problem
         each.make("BorderAlign", given)
 
 
-def test_a_logger_of_unknown_class_is_not_called(tmp_path: Path, kernels: Path, capfd: pytest.CaptureFixture) -> None:
+def test_a_logger_of_unknown_class_is_not_called(tmp_path: Path, emulated: Path, capfd: pytest.CaptureFixture) -> None:
     """A TensorRT that was built without run-time types gives one."""
-    plugins = emulate(tmp_path, kernels, replace(OURS[-1], flags=("-fno-rtti",)))
+    plugins = emulate(tmp_path, emulated, replace(OURS[-1], flags=("-fno-rtti",)))
     with pytest.raises(ValueError, match=r"^no plugin was made$"):
         plugins.make("BorderAlign", [])
     assert "detforge BorderAlign: attribute pool_size is missing" in capfd.readouterr().err

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from operator_sources import SOURCES, write_ops_header
 
+KERNELS = "libdetforge_cuda_emulated.so"
 _HERE = Path(__file__).parent
 _SANITIZE = "-g -DDETFORGE_SANITIZE -fsanitize=address,undefined -fno-sanitize-recover=all".split()
 
@@ -14,7 +15,7 @@ def build(folder: Path, *, sanitize: bool = False) -> Path:
     write_ops_header(folder)
     cpu = [*sorted(SOURCES.glob("*/cpu.cpp")), SOURCES / "core" / "abi.cpp", SOURCES / "core" / "half.cpp"]
     sources = [_HERE / "emulator.cpp", *cpu, *sorted(SOURCES.glob("*/cuda.cu"))]
-    return _compile(folder / "libdetforge_cuda_emulated.so", *(_SANITIZE if sanitize else ()), "-x", "c++", *sources)
+    return _compile(folder / KERNELS, *(_SANITIZE if sanitize else ()), "-x", "c++", *sources)
 
 
 def build_ort(kernels: Path) -> Path:
