@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
-
+from ..models.shapes import shapes_only
 from ..models.variant import Variant
 from ..models.zoo import ALIASES, VARIANTS
 
@@ -39,7 +38,7 @@ def entries() -> list[Entry]:
 
 
 def _count_parameters(variant: Variant) -> int:
-    with torch.device("meta"):  # Allocates no memory and draws no weights.
+    with shapes_only():
         return sum(parameter.numel() for parameter in variant.build(variant.classes).parameters())
 
 

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from ..deploy.inputs.network_inputs import ImageInput
@@ -15,6 +14,7 @@ from ..models.checkpoint import BY_NAME, Checkpoint, fetch, fits, fitting, load_
 from ..models.config.detectron2 import describe_yaml
 from ..models.config.text import ConfigError, UnknownNetworkError, read_text
 from ..models.config.variant import Described, Fact, describe
+from ..models.shapes import shapes_only
 from ..models.variant import Variant
 from ..models.zoo import VARIANTS, find, torchvision, torchvision_rcnn, torchvision_ssd
 from .options import ExportOptions
@@ -191,7 +191,7 @@ def _fitting(checkpoint: Checkpoint) -> list[str]:
 
 def _same_network(named: Variant, variant: Variant) -> bool:
     """Whether both are built of the same layers."""
-    with torch.device("meta"):
+    with shapes_only():
         return str(named.build(variant.classes)) == str(variant.build(variant.classes))
 
 

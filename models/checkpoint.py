@@ -19,6 +19,7 @@ from .layers import Layer, may_fit, name_layers
 from .mxnet import read_params
 from .npz import ordered_layers, read_npz
 from .pickled import is_pickle, read_arrays
+from .shapes import shapes_only
 from .tensorflow import index_of, read_tensorflow
 from .unpickle import MalformedError, read_pth
 from .variant import Variant
@@ -137,7 +138,7 @@ def _fits(variant: Variant, checkpoint: Checkpoint, *, limited: bool) -> bool:
         return False
     try:
         shapes = frozenset(value.shape for value in state.values())
-        with torch.device("meta"), _limited_to(shapes) if limited else nullcontext():
+        with shapes_only(), _limited_to(shapes) if limited else nullcontext():
             expected = variant.build(variant.count_classes(classifier)).state_dict()
     except _UnexpectedShapeError:
         return False

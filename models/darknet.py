@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .backbones.cspnet import DarknetGraph
+from .shapes import shapes_only
 from .unpickle import MalformedError
 from .variant import Variant
 
@@ -44,7 +45,7 @@ def name_weights(values: Tensor, variant: Variant) -> dict[str, Tensor]:
 
 def _layout(variant: Variant, classes: int) -> list[tuple[str, torch.Size]]:
     """Names and shapes in the order of a file: a norm's or a bias before its convolution's weights."""
-    with torch.device("meta"):
+    with shapes_only():
         network = variant.build(classes)
     if not isinstance(network.backbone, DarknetGraph):
         raise MalformedError(f"Darknet's weights, whose order {variant.name} does not follow")

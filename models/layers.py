@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from .shapes import shapes_only
 from .stored import MalformedError
 from .variant import Variant
 
@@ -63,7 +64,7 @@ def _like(layers: Sequence[Layer], variant: Variant) -> nn.Module | None:
     for classes in (variant.classes, *sorted(found - {variant.classes})):
         if classes < 1:
             continue
-        with torch.device("meta"):
+        with shapes_only():
             model = variant.build(classes)
         found_shapes = Counter(module.weight.shape for module in model.modules() if isinstance(module, nn.Conv2d))
         if found_shapes == shapes:

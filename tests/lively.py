@@ -13,6 +13,7 @@ from detforge.export.photographs import make_up
 from detforge.models.backbones.detectors import StandardizedConv, keep_weights
 from detforge.models.blocks import ConvNorm
 from detforge.models.checkpoint import random_model
+from detforge.models.shapes import shapes_only
 from detforge.models.zoo import VARIANTS
 
 
@@ -26,7 +27,7 @@ def with_new_parts(names: Iterable[str]) -> Iterator[str]:
     seen: set[type] = set()
     for name in names:
         variant = VARIANTS[name]
-        with torch.device("meta"):
+        with shapes_only():
             modules = variant.build(variant.classes).modules()
         parts = {type(module) for module in modules if ".backbones." not in type(module).__module__}
         if parts - seen:

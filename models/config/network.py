@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
@@ -15,6 +14,7 @@ from ..detector import DenseDetector, HeatmapDetector
 from ..final import FinalDetector
 from ..necks.feature_maps import only_last
 from ..pose import PoseNetwork, TwoViewNetwork
+from ..shapes import shapes_only
 from ..two_stage import TwoStageDetector
 from .parts import Head, Neck, Trunk
 from .registry import (
@@ -83,7 +83,7 @@ def read_network(model: Section) -> Network:
         raise UnknownNetworkError(f"model.type is {shown(model.type)}; supported networks: {', '.join(_NETWORKS)}")
     network = _NETWORKS[model.type](model)
     try:
-        with torch.device("meta"):
+        with shapes_only():
             network.build(network.classes)
     except ValueError as error:  # from PyTorch, for example if groups do not divide the channels
         raise ConfigError(f"{model.path} makes no network ({error}); give the configuration that was trained") from None

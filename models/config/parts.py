@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
@@ -13,6 +12,7 @@ from ...deploy.contract.suppression import Suppress
 from ...deploy.forms import Form
 from ..final import FinalRule
 from ..regions import RegionFeatures
+from ..shapes import shapes_only
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Trunk:
     @cached_property
     def all_channels(self) -> tuple[int, ...]:
         """The number of channels of each level of the backbone, used or not."""
-        with torch.device("meta"):
+        with shapes_only():
             return tuple(self.build().channels)
 
     @cached_property

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import torch
 from torch import nn
 
 from ...deploy.contract.fusion import Fusion
@@ -21,6 +20,7 @@ from ..heads.grid import NORM as GRID_NORM
 from ..heads.grid import GridHead
 from ..heads.sabl_box import SABLBoxHead
 from ..regions import RegionFeatures, StageFeatures
+from ..shapes import shapes_only
 from ..two_stage import RoIHead
 from .dense import read_deltas
 from .extractor import read_features
@@ -48,7 +48,7 @@ def standard(section: Section, neck: Neck, suppress: Suppress) -> Head:
 def _after_last_stage(shared: Section, head: Section, neck: Neck, features: RegionFeatures, suppress: Suppress) -> Head:
     """A head on regions that pass a ResNet's last stage first."""
     backbone = _read_last_stage(shared)
-    with torch.device("meta"):
+    with shapes_only():
         channels = backbone().channels[-1]
     if neck.channels * 2 != channels:
         shared.refuse("depth", f"that of a backbone whose last level has {channels // 2} channels")

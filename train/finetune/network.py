@@ -16,6 +16,7 @@ from ...deploy.system.files import replacing
 from ...models.checkpoint import Checkpoint
 from ...models.config.text import ConfigError, read_text
 from ...models.config.variant import describe
+from ...models.shapes import shapes_only
 from ...models.skeletons import unlinked
 from ...models.variant import Variant
 
@@ -82,7 +83,7 @@ def recounted(
     text = re.sub(rf"\b({key}['\"]?\s*[=:]\s*){old}\b", rf"\g<1>{len(names)}", config)
     try:
         found = describe(read_text(text), {"dataset_meta": dataset}).variant
-        with torch.device("meta"):
+        with shapes_only():
             found.build(len(names))
     except ConfigError as error:
         raise InputError(
