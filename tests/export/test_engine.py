@@ -263,7 +263,9 @@ rtx = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reaso
 
 @pytest.mark.slow
 @rtx
-@pytest.mark.parametrize(("precision", "kind"), [("fp32", "FLOAT"), ("fp16", "HALF")])
+@pytest.mark.parametrize(
+    ("precision", "kind"), [pytest.param("fp32", "FLOAT", marks=pytest.mark.long), ("fp16", "HALF")]
+)
 def test_a_real_engine(precision: str, kind: str, tmp_path: Path) -> None:
     engine, described = run(tmp_path, f"--precision {precision} --runtime tensorrt-rtx --sm 86,89 --max-batch 2")
     assert engine.stat().st_size > 100_000

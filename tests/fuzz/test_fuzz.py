@@ -48,7 +48,10 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS)
+# The operators are run on hostile values by tests/plugins/test_sanitizers.py too.
+@pytest.mark.parametrize(
+    "target", [pytest.param(name, marks=pytest.mark.long if name == "operators" else ()) for name in TARGETS]
+)
 def test_target(compiler: str, target: str, tmp_path: Path) -> None:
     sources, runs = TARGETS[target]
     binary, found = tmp_path / target, tmp_path / "input"

@@ -147,7 +147,7 @@ def test_a_gate_of_tat_closes_a_pixel() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tat_test", "satext_test", "abcnet_test"])
+@pytest.mark.parametrize("name", ["tat_test", "satext_test", pytest.param("abcnet_test", marks=pytest.mark.long)])
 def test_exported_and_run(name: str, tmp_path) -> None:
     report = export(name, checkpoint="random", imgsz=(96, 128), output=tmp_path / "text.onnx")
     assert report.comparison.problem is None

@@ -67,6 +67,7 @@ def test_the_bundled_model_learns_a_class_from_forty_pictures(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_bundled_pose_network_learns_other_keypoints(tmp_path: Path) -> None:
     lines: list[str] = []
     val = draw_bars(tmp_path / "val", 8, seed=2)
