@@ -235,7 +235,7 @@ def _corners(image: Tensor) -> Tensor:
 
 
 def _borders(image: Tensor) -> Tensor:
-    boxes = image[:, :1, :, :4].squeeze(1) * 4
+    boxes = image[:, :1, :, :4].squeeze(1).float() * 4
     return border_align(image.repeat(1, 4, 1, 1), boxes, 10)
 
 
