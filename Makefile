@@ -7,7 +7,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(wildcard deploy/nativ
 # The oldest ONNX Runtime that we support, and one between it and the newest: the operators are tested in all three.
 RUNTIMES := .venv/onnxruntime-1.22 .venv/onnxruntime-1.27
 
-# The development build has kernels for one GPU: the machine's own or 80, and PTX that later ones translate.
+# The development build is for one GPU architecture: the machine's own, or 8.0 with PTX that later GPUs translate.
 GPU := $(or $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null | head -n 1 | tr -d .),80)
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup

@@ -1,6 +1,9 @@
 """Files that belong to pictures: their names say to which."""
 
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ..inputs.listing import find_items
 from ..inputs.sources import Picture
@@ -35,3 +38,8 @@ class FilesBeside:
             return others[0]
         why = f"several files there have its name, such as {others[0].name}" if others else "no file there has its name"
         raise InputError(f"has no {self._what} in {self._path}; {why}; name both alike")
+
+
+def sizes(*pictures: NDArray[Any]) -> str:
+    """The widths and heights of pictures, such as "320x240 and 319x240 px"."""
+    return " and ".join(f"{one.shape[1]}x{one.shape[0]}" for one in pictures) + " px"

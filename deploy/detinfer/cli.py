@@ -60,7 +60,7 @@ def _parser() -> Parser:
         "--depth",
         type=Path,
         metavar="DIR|FILE",
-        help="16-bit PNG with the depth in mm of each picture's px, by file name, for networks that look at points",
+        help="16-bit PNG with the depth of each picture's px, by file name, in mm or the camera file's depth_scale",
     )
     add("--boxes", type=Path, metavar="FILE", help="JSON list of image and bbox: where --model, a pose network, looks")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="runtime (default: %(default)s)")

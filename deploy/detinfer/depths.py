@@ -7,7 +7,7 @@ from ..inputs.image import read_depth
 from ..inputs.sources import Picture
 from ..pipelines.pipeline import Pipeline
 from ..system.errors import InputError, UsageError
-from .beside import FilesBeside
+from .beside import FilesBeside, sizes
 from .cameras import Cameras
 
 
@@ -22,8 +22,9 @@ class Depths:
         file = self._files.of(picture)
         depth = read_depth(file)
         if depth.shape != picture.image.shape[:2]:
-            sizes = " and ".join(f"{one.shape[1]}x{one.shape[0]}" for one in (picture.image, depth))
-            raise InputError(f"its depth is {file}, but they have {sizes} px; give depth of the picture's px")
+            raise InputError(
+                f"its depth is {file}, but they have {sizes(picture.image, depth)}; give depth of the picture's px"
+            )
         return depth * self._cameras.depth_scale(picture)
 
 

@@ -8,7 +8,7 @@ from ..inputs.sources import Picture
 from ..pipelines.pipeline import Pipeline
 from ..results.instances import Instances
 from ..system.errors import InputError, UsageError
-from .beside import FilesBeside
+from .beside import FilesBeside, sizes
 
 
 class Partners:
@@ -26,8 +26,9 @@ class Partners:
         file = self._files.of(picture)
         image = read_image(file)
         if image.shape != picture.image.shape:
-            sizes = " and ".join(f"{one.shape[1]}x{one.shape[0]}" for one in (picture.image, image))
-            raise InputError(f"compared with {file}, but they have {sizes} px; give pairs of one size")
+            raise InputError(
+                f"compared with {file}, but they have {sizes(picture.image, image)}; give pairs of one size"
+            )
         return image
 
 

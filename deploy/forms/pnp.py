@@ -10,8 +10,6 @@ from ..contract.camera import Camera
 
 Pose = NDArray[np.float64]
 """The matrix [R | t] (3, 4) from coordinates of the object to those of the camera."""
-NOWHERE = Camera(1.0, 1.0, 0.0, 0.0)
-"""The camera of no poses."""
 _CV2: Any = cv2  # its types say less than it takes
 _LINALG: Any = np.linalg  # some of its functions have no complete types
 _STEPS = 50

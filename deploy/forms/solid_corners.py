@@ -7,16 +7,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..columns.column import Column
-from ..columns.rigid_poses import RigidPoses
 from ..contract.parse import require
 from ..contract.port import Arrays
 from ..contract.solid import Solid
 from ..inputs.crop import WarpedFrame
 from ..inputs.geometry import Place
-from ..system.errors import IncompatibleError
-from .form import Contract, CropForm, Output, Reading
-from .pnp import NOWHERE, Pose
+from .form import Contract, Output, Reading
+from .pnp import Pose
+from .solid_crops import SolidCrops
 
 _ORDER = [1, 3, 2, 0, 4, 5, 6, 7]
 """The corners of a Solid in the authors' order."""
@@ -24,7 +22,7 @@ _LINALG: Any = np.linalg  # some of its functions have no complete types
 
 
 @dataclass(frozen=True)
-class SolidCorners(CropForm):
+class SolidCorners(SolidCrops):
     """`centre` (n, 3), the object's origin, and `corners` (n, 24) of its box around it, both in mm of the camera.
 
     The corners give a rotation (Kabsch, Acta Cryst. A32, 1976); those of the turned object and the `residual` (n, 24)
@@ -32,15 +30,11 @@ class SolidCorners(CropForm):
     there is no pose, and the quality is 0 instead of 1.
     """
 
-    solid: Solid | None = None
     least: int = 10
     kind: Literal["solid_corners"] = "solid_corners"
 
-    task: ClassVar[str] = "6-D pose"
     place: ClassVar[Place] = "frustum"
-    takes_camera: ClassVar[bool] = True
     takes_depth: ClassVar[bool] = True
-    one_size: ClassVar[bool] = True
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("count", unit="range"),
         Output("centre", unit="range"),
@@ -53,20 +47,13 @@ class SolidCorners(CropForm):
 
     def read(self, outputs: Arrays, mirrored: Arrays | None, frames: Sequence[WarpedFrame], card: Contract) -> Reading:
         """The pose of the object in each box."""
-        if self.solid is None:
-            raise IncompatibleError("its Card has no object; export it again with detexport --solid FILE")
+        solid = self.known()
         rows = zip(outputs["count"], outputs["centre"], outputs["corners"], outputs["residual"], strict=True)
-        poses = np.array(
-            [
-                pose_of(self.solid, centre, corners, residual) if count >= self.least else np.full((3, 4), np.nan)
-                for count, centre, corners, residual in rows
-            ]
-        )
-        quality = np.array([np.isfinite(pose).all() for pose in poses], np.float32)
-        return Reading((RigidPoses(poses, frames[0].camera or NOWHERE, self.solid),), quality)
-
-    def nothing(self, card: Contract) -> tuple[Column, ...]:
-        return () if self.solid is None else (RigidPoses(np.empty((0, 3, 4)), NOWHERE, self.solid),)
+        poses = [
+            pose_of(solid, centre, corners, residual) if count >= self.least else np.full((3, 4), np.nan)
+            for count, centre, corners, residual in rows
+        ]
+        return self.reading(poses, frames[0].camera)
 
 
 def pose_of(solid: Solid, centre: NDArray[Any], corners: NDArray[Any], residual: NDArray[Any]) -> Pose:

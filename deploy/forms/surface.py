@@ -7,8 +7,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..columns.column import Column
-from ..columns.rigid_poses import RigidPoses
 from ..contract.camera import Camera
 from ..contract.parse import require
 from ..contract.port import Arrays
@@ -16,15 +14,15 @@ from ..contract.solid import Solid
 from ..inputs.crop import WarpedFrame
 from ..inputs.geometry import Place
 from ..inputs.zoom import ZoomedFrame
-from ..system.errors import IncompatibleError
-from .form import Contract, CropForm, Output, Reading
-from .pnp import NOWHERE, Pose, solve_pnp_ransac
+from .form import Contract, Output, Reading
+from .pnp import Pose, solve_pnp_ransac
+from .solid_crops import SolidCrops
 
 _ORIGIN = 1e-3  # of the object's extent; points as near to its origin on all axes are background
 
 
 @dataclass(frozen=True)
-class Surface(CropForm):
+class Surface(SolidCrops):
     """`surface` (n, 4, h, w), coordinates of the object divided by -`solid.low` and a confidence, and `translation`.
 
     Pixels whose confidence, scaled to 0..1 over the crop, is at least `least` show the object. RANSAC finds the
@@ -33,14 +31,10 @@ class Surface(CropForm):
     3). The quality is 1, or 0 where no rotation is found. An image without a `camera` gives no poses.
     """
 
-    solid: Solid | None = None
     least: float = 0.5
     kind: Literal["surface"] = "surface"
 
-    task: ClassVar[str] = "6-D pose"
     place: ClassVar[Place] = "zoom"
-    takes_camera: ClassVar[bool] = True
-    one_size: ClassVar[bool] = True
     outputs: ClassVar[tuple[Output, ...]] = (Output("surface"), Output("translation"))
 
     def __post_init__(self) -> None:
@@ -51,20 +45,13 @@ class Surface(CropForm):
         """The pose of the object in each crop."""
         if frames[0].camera is None:
             return Reading((), np.ones(len(frames), np.float32))
-        if self.solid is None:
-            raise IncompatibleError("its Card has no object; export it again with detexport --solid FILE")
-        poses = np.array(
-            [
-                pose_of(surface, move, frame, self.solid, frame.camera, self.least)
-                for surface, move, frame in zip(outputs["surface"], outputs["translation"], frames, strict=True)
-                if frame.camera is not None and isinstance(frame, ZoomedFrame)
-            ]
-        )
-        quality = np.array([np.isfinite(pose).all() for pose in poses], np.float32)
-        return Reading((RigidPoses(poses, frames[0].camera, self.solid),), quality)
-
-    def nothing(self, card: Contract) -> tuple[Column, ...]:
-        return () if self.solid is None else (RigidPoses(np.empty((0, 3, 4)), NOWHERE, self.solid),)
+        solid = self.known()
+        poses = [
+            pose_of(surface, move, frame, solid, frame.camera, self.least)
+            for surface, move, frame in zip(outputs["surface"], outputs["translation"], frames, strict=True)
+            if frame.camera is not None and isinstance(frame, ZoomedFrame)
+        ]
+        return self.reading(poses, frames[0].camera)
 
 
 def pose_of(
