@@ -50,7 +50,7 @@ from ..losses.quality import centerness_loss, predicted_iou_loss
 from ..markers.dataset import Scenes, batches, draw_scenes, reduced
 from .comparison import Comparison, Reading, Settings, Way
 
-SIDE, BATCH, RATE, CHANNELS = 160, 8, 2e-3, 32
+SIDE, BATCH, RATE, CHANNELS = 128, 8, 2e-3, 32
 STRIDES = (8, 16, 32, 64)
 DATA_SEED = 20_261_211
 EXPONENTS = (0.0, 0.5, 1.0)
