@@ -1,4 +1,4 @@
-"""Write the table of all networks, docs/models.md: `python docs/models.py`.
+"""Write the table of all networks, docs/models.md, and their numbers of parameters: `python docs/models.py`.
 
 `--measure NAME...` exports the models with random weights, measures the files, and stores the results in
 docs/models.json, which the table shows. These results do not depend on the weights.
@@ -49,6 +49,7 @@ Tiny `_test` variants are left out.
 
 def main() -> None:
     from detforge.deploy.system.files import write_text
+    from detforge.export.catalog import PARAMETERS, count_parameters
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measure", nargs="+", default=[], metavar="NAME")
@@ -58,6 +59,7 @@ def main() -> None:
         figures.setdefault("models", {})[name] = measure(name)
         write_text(FIGURES, json.dumps(figures, indent=1, sort_keys=True) + "\n")
         print(name, figures["models"][name])
+    write_text(PARAMETERS, json.dumps(count_parameters(), indent=1) + "\n")
     write_text(PAGE, table())
 
 

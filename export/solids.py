@@ -1,6 +1,5 @@
 """The rigid object of an export, from a JSON file."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from ..deploy.contract.parse import FieldError, parse
 from ..deploy.contract.solid import Solid
 from ..deploy.inputs.network_inputs import PointsInput
 from ..deploy.system.errors import InputError, UsageError
+from ..deploy.system.files import read_json
 from ..models.variant import Variant
 
 _EXAMPLE = 'give {"low": [x, y, z], "high": [x, y, z], "keypoints": [[x, y, z], ...], "unit": "mm"}'
@@ -34,10 +34,6 @@ def with_solid(variant: Variant, file: str | Path | None) -> Variant:
 def read_solid(path: Path) -> Solid:
     """The object in a JSON file. Raises InputError if it holds none."""
     try:
-        return parse(Solid, json.loads(path.read_text(encoding="utf-8-sig")), "")
-    except OSError as error:
-        raise InputError(f"{path}: the solid cannot be read; {error.strerror}; check the path") from error
+        return parse(Solid, read_json(path, _EXAMPLE), "")
     except FieldError as error:
         raise InputError(f"{path}: no solid; {error}; {_EXAMPLE}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: no solid; not JSON ({error}); {_EXAMPLE}") from error

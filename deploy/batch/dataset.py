@@ -52,7 +52,7 @@ class _Detections:
     def __call__(self, table: Any) -> Any:
         files: list[bytes | None] = table.column(self._image).to_pylist()
         rows = [row(one, "") for one in found_in(self._pipeline, [_picture(data) for data in files])]
-        added = package("pyarrow").Table.from_pylist(rows, schema=schema("")).drop_columns(["image", "frame"])
+        added = package("pyarrow").Table.from_pylist(rows, schema=schema()).drop_columns(["image", "frame"])
         for name in added.column_names:
             table = table.append_column(name, added.column(name))
         return table

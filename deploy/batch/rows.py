@@ -1,7 +1,7 @@
 """Results as rows of Parquet: one for each picture, with its detections or the error that it gave."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from .packages import package
 
 RUN = b"detforge_run"
 """The key of a part's metadata that says which model and options made it."""
+ITEMS = b"detforge_items"
+"""The key of the sources in a part, in order, each with its number of rows."""
 _TYPED = ("bbox", "score", "label", "category", "keypoints")
 
 
-def schema(run: str) -> Any:
+def schema() -> Any:
     """The columns of a part. Fields of a detection that are not typed are in `more`, as JSON."""
     arrow = package("pyarrow")
     numbers = arrow.list_(arrow.float64())
@@ -35,7 +37,7 @@ def schema(run: str) -> Any:
         ("detections", arrow.list_(arrow.struct(detection))),
         ("error", arrow.string()),
     ]
-    return arrow.schema(columns, metadata={RUN: run.encode()})
+    return arrow.schema(columns)
 
 
 def row(found: Instances | InputError, image: str, frame: int | None = None) -> dict[str, Any]:
@@ -58,25 +60,28 @@ def records(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def write_part(path: Path, rows: Sequence[Mapping[str, Any]], run: str) -> None:
-    """Write rows to a Parquet file, whole or not at all."""
-    table = package("pyarrow").Table.from_pylist(list(rows), schema=schema(run))
+def write_part(path: Path, rows: Sequence[Mapping[str, Any]], run: str, items: Mapping[str, int]) -> None:
+    """Write the rows of items to a Parquet file, whole or not at all."""
+    metadata = {RUN: run.encode(), ITEMS: json.dumps(items).encode()}
+    table = package("pyarrow").Table.from_pylist(list(rows), schema=schema().with_metadata(metadata))
     with replacing(path) as temporary:
         package("pyarrow.parquet").write_table(table, temporary)
 
 
 def read_part(path: Path) -> list[dict[str, Any]]:
     """The rows of a part. Raises InputError if it is none."""
-    return _read(path, None).to_pylist()
+    return _read("read_table", path).to_pylist()
 
 
-def pictures_of(path: Path, run: str) -> Iterable[str]:
-    """The names of the pictures in a part. Raises InputError if it is none, UsageError if another model made it."""
-    table = _read(path, ["image"])
-    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+def items_of(path: Path, run: str) -> dict[str, int]:
+    """The sources in a part, in order, each with its number of rows.
+
+    Raises InputError if it is no part, and UsageError if another model made it.
+    """
+    metadata: dict[bytes, bytes] = _read("read_schema", path).metadata or {}
     if metadata.get(RUN) != run.encode():
         raise UsageError(f"{path}: of another model or of other options; choose another place for the results")
-    return table.column("image").to_pylist()
+    return json.loads(metadata[ITEMS])
 
 
 def _detection(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,10 +90,9 @@ def _detection(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**typed, "more": json.dumps(more)}
 
 
-def _read(path: Path, columns: list[str] | None) -> Any:
-    arrow = package("pyarrow")
+def _read(function: str, path: Path) -> Any:
     try:
-        return package("pyarrow.parquet").read_table(path, columns=columns)
-    except (OSError, arrow.ArrowInvalid) as error:
+        return getattr(package("pyarrow.parquet"), function)(path)
+    except (OSError, package("pyarrow").ArrowInvalid) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: not a Parquet file; {first}; remove it, and its pictures are done again") from error

@@ -2,6 +2,8 @@
 
 A part is written whole or not at all, under a name that depends on its pictures alone. So a worker that dies loses no
 picture, one that works twice doubles none, and a run that was stopped leaves out the pictures in the parts that exist.
+An item that kills worker after worker, such as an image that needs more memory than there is, becomes a row with that
+error.
 """
 
 import contextlib
@@ -18,15 +20,19 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..inputs.listing import Item
-from ..inputs.sources import Picture, open_item
+from ..inputs.sources import Picture
 from ..pipelines.pipeline import Pipeline
 from ..system.errors import AbsentError, DetforgeError, InputError
 from .dataset import found_in
+from .deaths import Deaths
 from .packages import package
-from .rows import pictures_of, read_part, records, row, write_part
+from .rows import items_of, read_part, records, row, write_part
+from .sources import open_source
 
 _MOST = 64
 """Items of a part at most. Loading a part again after a worker has died costs this much."""
+_MOST_DEATHS = 2
+"""Workers that may die at an item, after the one whose death was the first in its part."""
 _PARTS_OF_WORKER = 4
 """Parts for each worker at least, so that none waits long for the last."""
 
@@ -50,8 +56,8 @@ class Run:
 
     def left(self, items: Sequence[Item]) -> list[Item]:
         """The items that no part has yet. Raises UsageError for parts of another model."""
-        done = {name for part in self._parts() for name in pictures_of(part, self._made_by)}
-        return [item for item in items if item.name not in done]
+        done = {name for part in self._parts() for name in items_of(part, self._made_by)}
+        return [item for item in items if item.shown not in done]
 
     def work(self, items: Sequence[Item], address: str) -> Iterator[Done]:
         """Run on a cluster, or on this machine if the address is "local".
@@ -61,13 +67,14 @@ class Run:
         if not items:
             return
         ray, data = package("ray"), package("ray.data")
+        self._tidy()
         with _connected(ray, address):
             gpus = 1 if self._pipeline_is_on_gpu() else 0
             resources = ray.cluster_resources()
             room = int(resources.get("CPU", 1) // self._threads)
             workers = max(1, min(room, int(resources.get("GPU", 0))) if gpus else room)
             size = max(1, min(_MOST, len(items) // (workers * _PARTS_OF_WORKER)))
-            parts = [{"items": _packed(items[i : i + size])} for i in range(0, len(items), size)]
+            parts = [{"items": json.dumps([asdict(item) for item in part])} for part in _in_parts(items, size)]
             given = {"pipeline": self._pipeline, "folder": str(self._folder.absolute()), "batch": self._batch}
             done = data.from_items(parts, override_num_blocks=len(parts)).map(
                 Worker,
@@ -86,21 +93,20 @@ class Run:
                 raise DetforgeError(
                     f"the workers of {address} failed; {first}; finished parts are kept, and the same command goes on"
                 ) from error
-        for leftover in self._folder.glob(".part-*"):  # of workers that were killed
-            leftover.unlink()
+        self._tidy()
 
     def records(self, items: Sequence[Item]) -> Iterator[dict[str, Any]]:
         """All detections in the order of the items, as detinfer --json has them."""
-        part_of = {name: part for part in self._parts() for name in pictures_of(part, self._made_by)}
+        part_of = {name: part for part in self._parts() for name in items_of(part, self._made_by)}
         opened: Path | None = None
         rows: dict[str, list[dict[str, Any]]] = {}
         for item in items:
-            part = part_of[item.name]
+            part = part_of[item.shown]
             if part != opened:
-                opened, rows = part, {}
-                for each in read_part(part):
-                    rows.setdefault(each["image"], []).append(each)
-            for each in rows[item.name]:
+                every = iter(read_part(part))
+                opened = part
+                rows = {name: list(islice(every, count)) for name, count in items_of(part, self._made_by).items()}
+            for each in rows[item.shown]:
                 yield from records(each)
 
     def remove(self) -> None:
@@ -108,6 +114,11 @@ class Run:
         for part in self._parts():
             part.unlink()
         self._folder.rmdir()
+
+    def _tidy(self) -> None:
+        """Delete what workers that were killed have left."""
+        for leftover in [*self._folder.glob(".part-*"), *self._folder.glob("part-*.begun")]:
+            leftover.unlink()
 
     def _parts(self) -> list[Path]:
         return sorted(self._folder.glob("part-*.parquet"))
@@ -125,37 +136,46 @@ class Worker:
 
     def __call__(self, part: dict[str, Any]) -> dict[str, str]:
         try:
-            return {"done": json.dumps(asdict(self._work(part))), "failure": ""}
+            done = self._work([Item(**item) for item in json.loads(part["items"])])
         except DetforgeError as error:  # a line of its own, without the traces of the processes between
             return {"done": "", "failure": str(error)}
+        return {"done": json.dumps(asdict(done)), "failure": ""}
 
-    def _work(self, part: dict[str, Any]) -> Done:
-        items = [Item(**item) for item in json.loads(part["items"])]
-        pictures = _read(items)
+    def _work(self, items: Sequence[Item]) -> Done:
+        name = hashlib.sha256("\0".join(item.shown for item in items).encode()).hexdigest()[:16]
+        deaths = Deaths(self._folder / f"part-{name}.begun")
+        pictures = _pictures(items, deaths)
+        counts = dict.fromkeys((item.shown for item in items), 0)
         rows: list[dict[str, Any]] = []
-        while group := list(islice(pictures, self._batch)):
-            found = found_in(self._pipeline, [picture for _, picture in group])
-            for (item, picture), one in zip(group, found, strict=True):
-                rows.append(row(one, item.name, picture.index if isinstance(picture, Picture) else None))
-        name = hashlib.sha256("\0".join(item.path for item in items).encode()).hexdigest()[:16]
-        write_part(self._folder / f"part-{name}.parquet", rows, self._made_by)
+        while group := list(islice(pictures, 1 if deaths.again else self._batch)):
+            found = found_in(self._pipeline, [picture for *_, picture in group])
+            for (item, called, picture), one in zip(group, found, strict=True):
+                rows.append(row(one, called, picture.index if isinstance(picture, Picture) else None))
+                counts[item.shown] += 1
+        write_part(self._folder / f"part-{name}.parquet", rows, self._made_by, counts)
+        deaths.forget()
         errors = [each["error"] for each in rows if each["error"] is not None]
         found_count = sum(len(each["detections"]) for each in rows)
         return Done(len(items), len(rows) - len(errors), found_count, errors)
 
 
-def _read(items: Sequence[Item]) -> Iterator[tuple[Item, Picture | InputError]]:
-    """Every picture of the items, or why there is none."""
-    for item in items:
-        try:
-            for picture in open_item(item):
-                yield item, picture
-        except InputError as error:
-            yield item, error
+def _pictures(items: Sequence[Item], deaths: Deaths) -> Iterator[tuple[Item, str, Picture | InputError]]:
+    """Every picture of the items, with its name, or why there is none."""
+    for number, item in enumerate(items):
+        if deaths.at(number) >= _MOST_DEATHS:
+            yield item, item.name, InputError(f"{item.shown}: workers die of it; it may need more memory than there is")
+            continue
+        if deaths.again:
+            deaths.note(number)
+        for name, picture in open_source(item):
+            yield item, name, picture
 
 
-def _packed(items: Sequence[Item]) -> str:
-    return json.dumps([asdict(item) for item in items])
+def _in_parts(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """So many items in each part; a shard is a part of its own."""
+    shards = [item for item in items if item.kind == "shard"]
+    others = [item for item in items if item.kind != "shard"]
+    return [*([shard] for shard in shards), *(others[i : i + size] for i in range(0, len(others), size))]
 
 
 def _described(pipeline: Pipeline) -> str:

@@ -1,6 +1,5 @@
 """Cameras from JSON files, in the usual forms and those of the BOP benchmark."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from ..contract.parse import FieldError, parse, require
 from ..inputs.sources import Picture
 from ..pipelines.pipeline import Pipeline
 from ..system.errors import InputError, UsageError
+from ..system.files import read_json
 
 _MATRICES = ("K", "cam_K", "camera_matrix")
 _FORMS = "give fx, fy, cx and cy, a 3x3 matrix K, or BOP's camera.json or scene_camera.json"
@@ -57,12 +57,7 @@ def read_cameras(path: Path) -> Cameras:
     "depth_scale". Lens distortion is not corrected.
     Raises InputError for what is no such file.
     """
-    try:
-        value: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: the camera cannot be read; {error.strerror}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: the camera cannot be read; not JSON ({error}); {_FORMS}") from error
+    value = read_json(path, _FORMS)
     if (
         isinstance(value, dict)
         and value

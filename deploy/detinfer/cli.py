@@ -222,13 +222,15 @@ def _keep(
 
 def _items(arguments: argparse.Namespace, report: Callable[[Exception], None]) -> "tuple[list[Item], list[str]]":
     """What there is to read, and what is skipped; a source that is not there is reported and the others go on."""
+    from ..batch.sources import find_sources
     from ..inputs.listing import find_items, told_apart
 
+    find = find_items if arguments.ray is None else find_sources
     items: list[Item] = []
     skipped: list[str] = []
     for source in arguments.source:
         try:
-            found = find_items(source, arguments.recursive)
+            found = find(source, arguments.recursive)
         except InputError as error:
             report(error)
         else:

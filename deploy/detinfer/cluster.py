@@ -5,12 +5,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..batch.run import Run
-from ..inputs.listing import STDIN, Item
+from ..inputs.listing import Item
 from ..options import Options
 from ..system.console import ended_by
 from ..system.errors import InputError, UsageError
@@ -47,16 +47,13 @@ def infer(
     report: Callable[[Exception], None],
 ) -> int | None:
     """Run on a cluster. Returns the exit code of a run that was stopped, else None."""
-    for item in items:
-        if item.is_live or item.path == STDIN:
-            raise UsageError(f"{item.name}: workers cannot read it; --ray is for files")
     arguments.threads = arguments.threads or 1
     model = open_model(arguments)
     if model.takes_boxes:
         raise UsageError(f"{model.card.model} needs boxes; make it the --pose-model of a detector")
     if model.takes_camera:
         raise UsageError(f"{model.card.model} finds poses in space, which --ray does not run; leave out --ray")
-    items = [*{item.name: _absolute(item) for item in items}.values()]
+    items = [*{item.shown: item for item in map(_absolute, items)}.values()]
     folder = Path(arguments.parquet or f"{arguments.json}.parts")
     run = Run(model, folder, arguments.batch, arguments.threads)
     left = run.left(items)
@@ -93,4 +90,4 @@ def _document(records: Iterator[dict[str, Any]]) -> Iterator[str]:
 
 
 def _absolute(item: Item) -> Item:
-    return Item(str(Path(item.path).absolute()), item.name, item.kind)
+    return item if "://" in item.path else replace(item, path=str(Path(item.path).absolute()))

@@ -1,6 +1,5 @@
 """Boxes from a file, for pose networks that look at given people."""
 
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 from ..inputs.sources import Picture
 from ..results.instances import Instances
 from ..system.errors import InputError
+from ..system.files import read_json
 
 Key = tuple[str | int, int | None]
 """A picture: its file's name or number, and of a video the frame."""
@@ -65,12 +65,7 @@ def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
     "image_id" may stand for "image"; "score" is 1 by default; "frame" numbers the frames of a video. Of entries with
     a "category" those in `labels` count. Raises InputError.
     """
-    try:
-        entries: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: the boxes cannot be read; {error.strerror}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: the boxes cannot be read; not JSON ({error}); give a list of boxes") from error
+    entries = read_json(path, "give a list of boxes")
     if not isinstance(entries, list):
         raise InputError(f"{path}: not a list; give a JSON list of objects with image and bbox")
     given = GivenBoxes(path, labels)

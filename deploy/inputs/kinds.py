@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["picture", "video"]
+Kind = Literal["picture", "video", "shard"]
+"""A shard holds pictures inside, for the workers of a cluster alone."""
 
 HEAD = 4096
 """So many bytes tell what a file is."""

@@ -4,7 +4,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Item:
     @property
     def shown(self) -> str:
         """What messages call it, without secrets."""
+        if "://" in self.path:
+            return plain_address(self.path)
         return self.name if self.is_live or self.path == STDIN else self.path
 
 
@@ -46,10 +48,10 @@ class Found:
     skipped: list[str]
 
 
-def find_items(source: str, recursive: bool = False) -> Found:
+def find_items(source: str, recursive: bool = False, kind: Callable[[Path], Kind | None] = kind_of_file) -> Found:
     """What a source stands for: files of a folder, with `recursive` of its subfolders too, or glob in natural order.
 
-    Results call a file by its path relative to the source. InputError when there is none.
+    Results call a file by its path relative to the source. What has no `kind` is skipped. InputError if there is none.
     """
     if is_live(source):
         name = f"camera{source}" if "://" not in source else plain_address(source)
@@ -60,16 +62,16 @@ def find_items(source: str, recursive: bool = False) -> Found:
     if source == STDIN:
         return Found([Item(source, "stdin")], [])
     if path.is_file():
-        return Found([Item(source, path.name, _kind(path))], [])
+        return Found([Item(source, path.name, _kind(path, kind))], [])
     if path.is_dir():
-        found = _sorted(path, _files_of(path, recursive))
+        found = _sorted(path, _files_of(path, recursive), kind)
         if not found.items:
             raise InputError(f"{source}: no image or video in this folder; give another, or the files themselves")
         return found
     if glob.has_magic(source):
         # Path.glob takes no absolute pattern.
         files = [Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file()]  # noqa: PTH207
-        found = _sorted(_root(path), _once(files))
+        found = _sorted(_root(path), _once(files), kind)
         if not found.items:
             raise InputError(f"{source}: no image or video matches; check the pattern")
         return found
@@ -79,11 +81,18 @@ def find_items(source: str, recursive: bool = False) -> Found:
 
 
 def told_apart(items: Sequence[Item]) -> list[Item]:
-    """The same items, where files that would be called the same are called by their paths from the folder of all."""
+    """The same items, where those that would be called the same are called by their paths from the folder of all.
+
+    Addresses are called by host and path instead.
+    """
     count = Counter(name for _, name in {(item.path, item.name) for item in items})
+    items = [
+        replace(item, name=plain_address(item.path)) if count[item.name] > 1 and "://" in item.path else item
+        for item in items
+    ]
     alike = [item for item in items if count[item.name] > 1 and not item.is_live]
     if not alike:
-        return list(items)
+        return items
     common = os.path.commonpath([Path(item.path).absolute().parent for item in alike])
     return [
         replace(item, name=Path(item.path).absolute().relative_to(common).as_posix()) if item in alike else item
@@ -112,20 +121,20 @@ def _once(files: Sequence[Path]) -> list[Path]:
     return list(by_place.values())
 
 
-def _sorted(root: Path, files: Sequence[Path]) -> Found:
+def _sorted(root: Path, files: Sequence[Path], kind: Callable[[Path], Kind | None]) -> Found:
     found = Found([], [])
-    for path in sorted(files, key=lambda path: _natural(str(path))):
+    for path in sorted(files, key=lambda path: natural(str(path))):
         name = path.relative_to(root).as_posix()
-        if (kind := _kind(path)) is None:
+        if (own := _kind(path, kind)) is None:
             found.skipped.append(name)
         else:
-            found.items.append(Item(str(path), name, kind))
+            found.items.append(Item(str(path), name, own))
     return found
 
 
-def _kind(path: Path) -> Kind | None:
+def _kind(path: Path, kind: Callable[[Path], Kind | None]) -> Kind | None:
     try:
-        return kind_of_file(path)
+        return kind(path)
     except OSError:
         return kind_of(b"", path.suffix)  # opening it says why it cannot be read
 
@@ -135,6 +144,6 @@ def _root(pattern: Path) -> Path:
     return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
 
 
-def _natural(name: str) -> list[str | int]:
+def natural(name: str) -> list[str | int]:
     """A key that sorts img2 before img10; texts and numbers alternate."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", name))]

@@ -57,9 +57,9 @@ def open_item(item: Item, needed: Callable[[Size], Size] | None = None) -> Itera
     With `needed` a JPEG file is read as by `read_reduced`.
     """
     if item.path == STDIN:
-        yield from _pages(item, decode_pages(sys.stdin.buffer.read(), item.shown))
+        yield from numbered(item, decode_pages(sys.stdin.buffer.read(), item.shown))
     elif item.is_live and (data := picture_at(item.path)) is not None:
-        yield from _pages(item, decode_pages(data, item.shown))
+        yield from numbered(item, decode_pages(data, item.shown))
     elif item.is_video:
         for index, (image, fps) in enumerate(frames(item)):
             yield Picture(item.name, image, index, fps or _USUAL_FPS, path=item.shown, is_frame=True)
@@ -67,10 +67,10 @@ def open_item(item: Item, needed: Callable[[Size], Size] | None = None) -> Itera
         image, size = read_reduced(item.path, needed)
         yield Picture(item.name, image, full_size=size, path=item.shown)
     else:
-        yield from _pages(item, read_pages(item.path))
+        yield from numbered(item, read_pages(item.path))
 
 
-def _pages(item: Item, pages: Iterator[Image]) -> Iterator[Picture]:
+def numbered(item: Item, pages: Iterator[Image]) -> Iterator[Picture]:
     """The pages of one image file, numbered where there are several."""
     first, second = next(pages), next(pages, None)
     if second is None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ import pytest
 from detforge.deploy import load
 from detforge.deploy.batch.run import Run, Worker
 from detforge.deploy.detinfer.cli import main
+from detforge.deploy.inputs.image import read_image
 from detforge.deploy.inputs.listing import find_items
 
 PHOTO = Path(__file__).parents[2] / "examples/photos/desk.jpg"
-PICTURES = 16
+PICTURES = int(os.environ.get("RAY_PICTURES", "16"))
 
 pytestmark = pytest.mark.skipif(
     None in (importlib.util.find_spec("ray"), importlib.util.find_spec("pyarrow")), reason="ray[data] is not installed"
@@ -35,7 +37,8 @@ def photos(tmp_path: Path) -> Path:
     folder.mkdir()
     photo = cv2.imread(str(PHOTO))
     for i in range(PICTURES):
-        cv2.imwrite(str(folder / f"{i}.png"), photo[200 + i : 440 + i, 200:520])
+        x, y = i % 160, i // 160 % 160 + 200
+        cv2.imwrite(str(folder / f"{i}.jpg"), photo[y : y + 240, x : x + 320])
     (folder / "broken.jpg").write_text("no image")
     clip = cv2.VideoWriter(str(folder / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 5, (320, 240))
     for i in range(3):
@@ -127,13 +130,79 @@ def _worker(driver: int) -> int:
     raise AssertionError("the model has no process")
 
 
+class Death(BaseException):
+    """Ends a worker as a signal does, whatever it catches."""
+
+
+@pytest.mark.slow
+def test_the_fourth_worker_leaves_out_what_killed_three(photos: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(photos / "7.jpg"), np.zeros((33, 33, 3), np.uint8))
+    model = load("gfl_markers", threads=1)
+    seen: list[int] = []
+
+    def deadly(images: list[Any]) -> Any:
+        seen.append(len(images))
+        if any(image.shape[1] == 33 for image in images):
+            raise Death
+        return model(images)
+
+    part = {"items": json.dumps([vars(item) for item in find_items(str(photos)).items])}
+    for _ in range(3):
+        with pytest.raises(Death):
+            Worker(deadly, str(tmp_path / "parts"), 4, "")(part)
+    assert seen == [4, 4] + 2 * [1] * 8  # the second and the third look at one after the other
+    done = json.loads(Worker(deadly, str(tmp_path / "parts"), 4, "")(part)["done"])
+    assert (done["items"], done["pictures"]) == (PICTURES + 2, PICTURES + 2)
+    errors = [each.removeprefix(f"{photos}/") for each in done["errors"]]
+    assert errors[0] == "7.jpg: workers die of it; it may need more memory than there is"
+    assert len(errors) == 2 and [file.suffix for file in (tmp_path / "parts").iterdir()] == [".parquet"]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_picture_that_kills_its_worker_is_a_row(photos: Path, tmp_path: Path) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from detforge.deploy import load
+from detforge.deploy.batch.run import Run
+from detforge.deploy.batch.sources import find_sources
+
+class Deadly:  # for pictures 33 px wide
+    def __init__(self, pipeline):
+        self.pipeline, self.reopen = pipeline, pipeline.reopen
+
+    def __call__(self, images):
+        if any(image.shape[1] == 33 for image in images):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.pipeline(images)
+
+run = Run(Deadly(load("gfl_markers", threads=1)), Path({str(tmp_path / "parts")!r}), 4, 1)
+items = find_sources({str(photos)!r}, False).items
+done = list(run.work(items, "local"))
+print(sum(each.items for each in done), *[error for each in done for error in each.errors], sep="|", end="|")
+print(len(run.left(items)), len({{each["image"] for each in run.records(items)}}), end="")
+"""
+    photo = cv2.imread(str(PHOTO))
+    cv2.imwrite(str(photos / "7.jpg"), photo[:33, :33])
+    with tarfile.open(photos / "more.tar", "w") as tar:
+        tar.add(PHOTO, "desk.jpg")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    count, *errors, left = done.stdout.split("|")
+    assert int(count) == PICTURES + 3, done.stderr
+    deadly = f"{photos}/7.jpg: workers die of it; it may need more memory than there is"
+    assert sorted(errors) == [deadly, f"{photos}/broken.jpg: not an image; check that it opens in a viewer"]
+    names = {each["image"] for each in plain(photos, tmp_path / "plain.json")} - {"7.jpg"} | {"more.tar/desk.jpg"}
+    assert left == f"0 {len(names)}"
+
+
 @pytest.mark.slow
 def test_a_dataset_keeps_its_rows(photos: Path) -> None:
     script = f"""
 import ray, logging
 ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
 from detforge.deploy.batch import detect
-files = ray.data.read_binary_files({str(photos)!r}, include_paths=True, file_extensions=["png", "jpg"])
+files = ray.data.read_binary_files({str(photos)!r}, include_paths=True, file_extensions=["jpg"])
 for row in detect(files, model="gfl_markers", batch=4).take_all():
     print(row["path"], row["width"], len(row["detections"]), row["error"], sep="|")
 """
@@ -141,6 +210,6 @@ for row in detect(files, model="gfl_markers", batch=4).take_all():
     rows = {Path(path).name: rest for path, *rest in (line.split("|") for line in done.stdout.splitlines())}
     assert rows.pop("broken.jpg") == ["None", "0", "the image: not an image; check that it opens in a viewer"]
     model = load("gfl_markers", threads=1)
-    expected = {f"{i}.png": len(model(cv2.imread(str(photos / f"{i}.png")))) for i in range(PICTURES)}
+    expected = {f"{i}.jpg": len(model(read_image(photos / f"{i}.jpg"))) for i in range(PICTURES)}
     assert rows == {name: ["320", str(count), "None"] for name, count in expected.items()}
     assert np.sum(list(expected.values())) > PICTURES

@@ -101,7 +101,7 @@ def test_every_way_to_read_heatmaps(method: str, capfd: pytest.CaptureFixture[st
     ("argv", "code", "message"),
     [
         (("--model", "lights.onnx"), 2, "lights needs boxes; give them with --boxes FILE"),
-        (("--model", "lights.onnx", "--boxes", "none.json"), 3, "none.json: the boxes cannot be read"),
+        (("--model", "lights.onnx", "--boxes", "none.json"), 3, "none.json: cannot be read"),
         (("--model", "lights.onnx", "--boxes", "other.json"), 3, "has no box for any of these pictures"),
         (("--model", "COLORS", "--boxes", "other.json"), 2, "--boxes is for a pose network"),
         (

@@ -193,7 +193,7 @@ def test_boxes_get_poses(cdpn: Path, pictures: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nonsense", "camera.json: the camera cannot be read; not JSON"),
+        ("nonsense", "camera.json: not JSON"),
         ("[]", "field 'K' must hold 3x3 numbers"),
         ('{"fx": 300, "fy": 300, "cx": 80}', "no camera, cy is missing; give fx, fy, cx and cy, a 3x3 matrix K"),
         ('{"fx": 0, "fy": 300, "cx": 80, "cy": 60}', "with fx and fy above 0"),
@@ -236,7 +236,7 @@ def test_it_is_timed_with_a_camera(pvnet: Path, pictures: Path) -> None:
     ("model", "text", "code", "said"),
     [
         ("gfl", "{}", 2, "is for networks that find a rigid object, not gfl_r50"),
-        ("pvnet", "[", 3, "solid.json: no solid; not JSON"),
+        ("pvnet", "[", 3, "solid.json: not JSON"),
         ("pvnet", "{}", 3, "solid.json: no solid; field 'low' is missing; give"),
         (
             "pvnet",

@@ -10,23 +10,24 @@ from gradients import Inputs, Outputs, agrees
 from torch import Tensor
 
 from detforge.models.anchors import Anchors
-from detforge.models.coders import deltas_to_boxes, distances_to_boxes
+from detforge.models.coders import deltas_to_boxes
 from detforge.models.heads.atss import ATSSHead
+from detforge.models.heads.autoassign import AutoAssignHead
 from detforge.models.heads.fcos import FCOSHead
 from detforge.models.heads.gfl import GFLHead
 from detforge.models.heads.retina import RetinaHead
 from detforge.models.heads.vfnet import VFNetHead
-from detforge.models.points import grid_points, points_first
-from detforge.train.assign.autoassign import center_priors
+from detforge.models.points import points_first
 from detforge.train.assign.max_iou import max_iou
 from detforge.train.boxes import boxes_to_deltas, corners, iou
 from detforge.train.dense.atss import atss_losses
+from detforge.train.dense.autoassign import autoassign_losses
 from detforge.train.dense.fcos import fcos_losses
 from detforge.train.dense.gfl import gfl_losses
 from detforge.train.dense.positives import find_positives
 from detforge.train.dense.retina import retina_losses
 from detforge.train.dense.vfnet import vfnet_losses
-from detforge.train.losses import autoassign, bags, pisa
+from detforge.train.losses import bags, pisa
 from detforge.train.losses.classification import focal_loss
 from detforge.train.losses.distances import smooth_l1_loss
 
@@ -85,21 +86,11 @@ def vfnet(x: Inputs, args: Args) -> Outputs:
 
 
 def auto_assign(x: Inputs, args: Args) -> Outputs:
-    classes, sides, objectness = (points_first(levels(x, name)) for name in ("cls", "bbox", "obj"))
-    points, strides = grid_points([(8, 8), (4, 4), (2, 2)], STRIDES, sides)
-    scores, found = classes.sigmoid() * objectness.sigmoid(), distances_to_boxes(sides, points)
-    positive, negative, centre, objects, mass = [], [], [], 0, 0.0
-    for i, (boxes, labels) in enumerate(zip(*truth(x), strict=True)):
-        priors, inside = center_priors(points, strides, boxes, labels, x["center_prior.mean"], x["center_prior.sigma"])
-        positive.append(autoassign.positive_loss(scores[i], found[i], priors, boxes, labels).sum())
-        negative.append(autoassign.negative_loss(scores[i], found[i], inside, boxes, labels).sum())
-        centre.append(autoassign.center_loss(priors))
-        objects, mass = objects + len(boxes), mass + priors.sum().item()
-    return {
-        "loss_pos": 0.25 * torch.stack(positive).sum() / objects,
-        "loss_neg": 0.75 * torch.stack(negative).sum() / max(1, mass),
-        "loss_center": 0.75 * torch.stack(centre).mean(),
-    }
+    head = AutoAssignHead(3, 8, strides=STRIDES, stacked=1)
+    sides = [level / stride for level, stride in zip(levels(x, "bbox"), STRIDES, strict=True)]
+    logits = {"classes": levels(x, "cls"), "sides": sides, "quality": levels(x, "obj")}
+    found = autoassign_losses(head, logits, *truth(x), x["center_prior.mean"], x["center_prior.sigma"])
+    return named(found, loss_pos="positive", loss_neg="negative", loss_center="center")
 
 
 def anchored(x: Inputs) -> tuple[Tensor, Tensor, Tensor]:

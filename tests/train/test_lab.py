@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from detforge.deploy.system.errors import UsageError
 from detforge.train.dense.fcos import fcos_losses
 from detforge.train.dense.gfl import gfl_losses
+from detforge.train.fit import Training
 from detforge.train.lab import keypoints
 from detforge.train.lab.__main__ import COMPARISONS, main
 from detforge.train.lab.chart import chart
-from detforge.train.lab.comparison import Reading, Settings, compare, mean_curves, table
+from detforge.train.lab.comparison import Comparison, Reading, Settings, Way, compare, mean_curves, table
 from detforge.train.lab.detectors import Recipe, build, losses, measured
 from detforge.train.markers.corners import Marker
 from detforge.train.markers.dataset import Scenes
@@ -53,13 +55,15 @@ def test_an_interrupted_comparison_goes_on(
         raise KeyboardInterrupt
 
     ways = COMPARISONS["heatmap-labels"].ways
-    stopped = replace(COMPARISONS["heatmap-labels"], ways={"quantised": ways["quantised"], "unbiased": stop})
+    stopped = replace(
+        COMPARISONS["heatmap-labels"], ways={"quantised": ways["quantised"], "unbiased": Way("unbiased labels", stop)}
+    )
     with pytest.raises(KeyboardInterrupt):
         compare("heatmap-labels", stopped, 1, SETTINGS, tmp_path, tmp_path, "cpu")
-    file = tmp_path / "heatmap-labels.json"
+    file = tmp_path / "quantised labels.json"
     kept = json.loads(file.read_text())
-    assert list(kept["runs"]["quantised"]) == ["0"] and not kept["runs"].get("unbiased")
-    kept["runs"]["quantised"]["0"]["values"]["argmax, px"] = 12345.0  # is not trained again
+    assert list(kept["runs"]) == ["0"] and not (tmp_path / "unbiased labels.json").exists()
+    kept["runs"]["0"]["values"]["argmax, px"] = 12345.0  # is not trained again
     file.write_text(json.dumps(kept))
     assert main([*arguments, str(tmp_path)]) == 0
     rows = capsys.readouterr().out.splitlines()
@@ -68,10 +72,21 @@ def test_an_interrupted_comparison_goes_on(
     assert (tmp_path / "heatmap-labels.md").read_text().splitlines()[-1] == rows[-1]
 
 
+def test_comparisons_share_networks(tmp_path: Path) -> None:
+    def train(seed: int, *_: object) -> Reading:
+        assert not (tmp_path / "same.json").exists()
+        return Reading({"AP": 7.0 + seed}, {})
+
+    same = Way("same", train)
+    for name in ("first", "second"):
+        compare(name, Comparison("", {name: same}), 1, SETTINGS, tmp_path, tmp_path, "cpu")
+    assert "| second | 7.00 ± 0.00 | 1 |" in (tmp_path / "second.md").read_text()
+
+
 @pytest.mark.parametrize("text", ['{"settings": {"steps": 3, "scenes": 16, "held_out": 8}, "runs": {}}', "[]", "{}"])
 def test_runs_of_other_settings_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "boxes.json").write_text(text)
-    with pytest.raises(UsageError, match=r"boxes\.json.*--output"):
+    (tmp_path / "focal L1 none ATSS.json").write_text(text)
+    with pytest.raises(UsageError, match=r"focal L1 none ATSS\.json.*--output"):
         compare("boxes", COMPARISONS["boxes"], 1, SETTINGS, tmp_path, tmp_path, "cpu")
 
 
@@ -113,7 +128,7 @@ def test_losses_are_those_of_the_heads(
 @pytest.mark.parametrize("name", ["scores", "boxes", "quality", "assignment"])
 def test_every_way_has_a_gradient_without_objects(name: str) -> None:
     for way in COMPARISONS[name].ways.values():
-        [recipe] = way.args
+        recipe = way.train.args[0]
         model = build(recipe, 1)
         empty = [torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.long)]
         terms = losses(recipe, model, torch.zeros(1, 3, 64, 64), *empty)
@@ -122,19 +137,28 @@ def test_every_way_has_a_gradient_without_objects(name: str) -> None:
         assert torch.isfinite(total) and all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+def test_the_centre_prior_learns_with_the_network() -> None:
+    recipe = Recipe(assign="AutoAssign")
+    training = Training(build(recipe, 0), steps=1, rate=1e-2)
+    boxes, labels = [torch.tensor([[20.0, 30, 70, 90]])], [torch.zeros(1, dtype=torch.long)]
+    training.learn(partial(losses, recipe), torch.zeros(1, 3, 128, 128), boxes, labels)
+    prior: Any = training.model.bbox_head
+    assert (prior.center_prior.mean != 0).all() and (prior.center_prior.sigma != 1).all()
+
+
 class Oracle(nn.Module):
     """A network that finds the same box in every image, and half of it with a lower score."""
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        boxes, scores = torch.zeros(len(image), 765, 4), torch.zeros(len(image), 765, 1)
-        boxes[:, :2] = torch.tensor([[48.0, 48, 96, 144], [48, 48, 72, 144]])
+        boxes, scores = torch.zeros(len(image), 340, 4), torch.zeros(len(image), 340, 1)
+        boxes[:, :2] = torch.tensor([[24.0, 24, 48, 72], [24, 24, 36, 72]])
         scores[:, :2] = torch.tensor([[0.97], [0.33]])
         return {"boxes": boxes, "scores": scores}
 
 
 def test_a_perfect_network_reads_as_perfect() -> None:
-    """Its boxes have the overlaps 1 and 0.5; a scene of 416 px is shown at 192."""
-    box = np.array([[48, 48, 96, 144]], np.float32) * np.float32(416 / 192)
+    """Its boxes have the overlaps 1 and 0.5; a scene of 416 px is shown at 128."""
+    box = np.array([[24, 24, 48, 72]], np.float32) * np.float32(416 / 128)
     scenes = Scenes([np.zeros((416, 416, 3), np.uint8)] * 12, [box] * 12, [np.zeros(1, np.int64)] * 12)
     reading = measured(Oracle(), scenes, 0.0, "cpu")
     assert reading.values == pytest.approx({"AP": 100.0, "AP50": 100.0, "AP75": 100.0})

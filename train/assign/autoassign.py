@@ -1,9 +1,17 @@
 """AutoAssign's centre prior (Zhu et al., arXiv 2007.03496, section 3.3): a learned Gaussian for each class."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _NEAREST = 9  # points that an object without any inside gets
+
+
+class CenterPrior(nn.Module):
+    """What is learned of the prior: `mean` and `sigma` (classes, 2) of the distance from the centre in strides."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.mean, self.sigma = nn.Parameter(torch.zeros(classes, 2)), nn.Parameter(torch.ones(classes, 2))
 
 
 def center_priors(

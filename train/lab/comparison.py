@@ -31,8 +31,15 @@ class Reading:
     curves: dict[str, dict[str, float]]
 
 
-Way = Callable[[int, Settings, Path, str], Reading]
-"""Trains with a seed and settings, on scenes that are kept in a folder, on a device, and measures."""
+@dataclass(frozen=True)
+class Way:
+    """A kind of network, whose name is the same in all comparisons that have it.
+
+    `train` trains one with a seed and settings, on scenes that are kept in a folder, on a device, and measures it.
+    """
+
+    network: str
+    train: Callable[[int, Settings, Path, str], Reading]
 
 
 @dataclass(frozen=True)
@@ -52,19 +59,19 @@ def compare(
 ) -> Runs:
     """Train every way with each of `seeds` seeds, and write the readings into `folder` after each run.
 
-    Runs that the folder has are not repeated. Raises UsageError if these have other settings.
+    Runs that the folder has, of this comparison or of another, are not repeated. Raises UsageError if these have other
+    settings.
     """
-    file = folder / f"{name}.json"
-    runs = _read(file, settings)
+    files = {way: folder / f"{one.network}.json" for way, one in comparison.ways.items()}
+    runs = {way: _read(file, settings) for way, file in files.items()}
     with progress_bar() as progress:
         task = progress.add_task(name, total=seeds * len(comparison.ways), losses="")
         for seed in range(seeds):
-            for way, train in comparison.ways.items():
+            for way, one in comparison.ways.items():
                 progress.update(task, losses=f"{way}, seed {seed}")
-                own = runs.setdefault(way, {})
-                if str(seed) not in own:
-                    own[str(seed)] = train(seed, settings, scenes, device)
-                    _write(file, settings, runs)
+                if str(seed) not in runs[way]:
+                    runs[way][str(seed)] = one.train(seed, settings, scenes, device)
+                    _write(files[way], settings, runs[way])
                 progress.advance(task)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{name}.md", table(runs))
@@ -96,7 +103,8 @@ def mean_curves(runs: Runs, curve: str) -> dict[str, dict[float, float]]:
     return result
 
 
-def _read(file: Path, settings: Settings) -> Runs:
+def _read(file: Path, settings: Settings) -> dict[str, Reading]:
+    """The readings of one kind of network by seed."""
     if not file.exists():
         return {}
     remedy = "give another folder with --output"
@@ -104,12 +112,12 @@ def _read(file: Path, settings: Settings) -> Runs:
     try:
         if kept["settings"] != asdict(settings):
             raise UsageError(f"{file}: has runs with other settings; {remedy}")
-        return {way: {seed: Reading(**one) for seed, one in own.items()} for way, own in kept["runs"].items()}
+        return {seed: Reading(**one) for seed, one in kept["runs"].items()}
     except (KeyError, TypeError, AttributeError):
         raise UsageError(f"{file}: does not hold runs of the lab; {remedy}") from None
 
 
-def _write(file: Path, settings: Settings, runs: Runs) -> None:
+def _write(file: Path, settings: Settings, runs: dict[str, Reading]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    kept = {way: {seed: asdict(one) for seed, one in own.items()} for way, own in runs.items()}
+    kept = {seed: asdict(one) for seed, one in runs.items()}
     write_text(file, json.dumps({"settings": asdict(settings), "runs": kept}, indent=1) + "\n")

@@ -1,15 +1,16 @@
 """Comparisons of losses and assignments of dense detectors, on generated photographs of printed symbols.
 
-All of them have one class, a ResNet-18 of 16 channels, and heads of one convolution. A point's box is that of GIoU, its
-score that of focal loss, and ATSS chooses the points, unless the comparison is about it.
+All of them have one class, a ResNet-18 of 16 channels, and heads of one convolution, whose boxes start four strides
+from their point on every side. A point's box is that of GIoU, its score that of focal loss, and ATSS chooses the
+points, unless the comparison is about it.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import astuple, dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from ...export.bench_peer import TorchBackend
 from ...models.backbones.resnet import R18
 from ...models.coders import distances_to_boxes
 from ...models.detector import DenseDetector
-from ...models.heads.fcos import FCOSHead
+from ...models.heads.autoassign import AutoAssignHead
 from ...models.heads.gfl import GFLHead
 from ...models.necks.fpn import FPN
 from ...models.points import grid_points, points_first
@@ -35,23 +36,26 @@ from ...models.variant import RGB
 from ...plugins.dfl.op import expectation
 from ..assign import IGNORED
 from ..assign.atss import atss
+from ..assign.autoassign import CenterPrior
 from ..assign.fcos import distances, fcos
 from ..assign.max_iou import max_iou
 from ..boxes import iou
+from ..dense.autoassign import autoassign_losses
 from ..dense.positives import find_positives
 from ..fit import Training
 from ..losses.boxes import giou_loss
 from ..losses.classification import focal_loss, quality_focal_loss, varifocal_loss
 from ..losses.distances import distribution_focal_loss
 from ..losses.quality import centerness_loss, predicted_iou_loss
-from ..markers.dataset import Scenes, batches, draw_scenes
+from ..markers.dataset import Scenes, batches, draw_scenes, reduced
 from .comparison import Comparison, Reading, Settings, Way
 
-SIDE, BATCH, RATE = 192, 8, 2e-3
+SIDE, BATCH, RATE, CHANNELS = 128, 8, 2e-3, 32
 STRIDES = (8, 16, 32, 64)
 DATA_SEED = 20_261_211
 EXPONENTS = (0.0, 0.5, 1.0)
 _LEAST = 10  # detections, for a mean
+_AT_ONCE = 32  # images, when the network is measured
 _BINS = 8  # of a distribution, strides
 _SPEC = RGB.placed(size=(SIDE, SIDE))
 
@@ -63,7 +67,7 @@ class Recipe:
     scores: Literal["focal", "quality focal", "varifocal"] = "focal"
     boxes: Literal["L1", "GIoU", "distribution"] = "GIoU"
     quality: Literal["none", "centre-ness", "IoU"] = "none"
-    assign: Literal["max-IoU", "FCOS", "ATSS"] = "ATSS"
+    assign: Literal["max-IoU", "FCOS", "ATSS", "AutoAssign"] = "ATSS"
 
 
 def build(recipe: Recipe, seed: int) -> DenseDetector:
@@ -72,11 +76,13 @@ def build(recipe: Recipe, seed: int) -> DenseDetector:
         torch.manual_seed(seed)
         trunk = R18(width=16)
         head = (
-            GFLHead(1, 48, stacked=1, strides=STRIDES, reg_max=_BINS)
+            GFLHead(1, CHANNELS, stacked=1, strides=STRIDES, reg_max=_BINS)
             if recipe.boxes == "distribution"
-            else FCOSHead(1, 48, improved=True, stacked=1, strides=STRIDES, offset=0.0)
+            else AutoAssignHead(1, CHANNELS, stacked=1, strides=STRIDES)
         )
-        return DenseDetector(trunk, FPN(trunk.channels[1:], 48, len(STRIDES)), head)
+        if recipe.assign == "AutoAssign":
+            head.center_prior = CenterPrior(1)
+        return DenseDetector(trunk, FPN(trunk.channels[1:], CHANNELS, len(STRIDES)), head)
 
 
 def losses(
@@ -84,12 +90,16 @@ def losses(
 ) -> dict[str, Tensor]:
     """The scalar losses of a batch by name."""
     levels = model.logits(images)
+    symbols = [torch.zeros_like(own) for own in labels]
+    if recipe.assign == "AutoAssign":
+        head: Any = model.bbox_head
+        return autoassign_losses(head, levels, boxes, symbols, head.center_prior.mean, head.center_prior.sigma)
     sizes = [x.shape[2:] for x in levels["sides"]]
     logits = {name: points_first(each).float() for name, each in levels.items()}
     classes, sides = logits["classes"], logits["sides"]
     points, strides = grid_points(sizes, STRIDES, sides)
     assigned = [assign(recipe, points, strides, [h * w for h, w in sizes], objects) for objects in boxes]
-    positives = find_positives(assigned, boxes, [torch.zeros_like(own) for own in labels])
+    positives = find_positives(assigned, boxes, symbols)
     counted = (torch.stack(assigned) != IGNORED)[..., None]
     at, step = points[positives.point], strides[positives.point]
     found, targets = sides[positives.image, positives.point], distances(at, positives.boxes) / step
@@ -130,20 +140,27 @@ def assign(recipe: Recipe, points: Tensor, strides: Tensor, counts: Sequence[int
     return max_iou(anchors, objects) if recipe.assign == "max-IoU" else atss(anchors, counts, objects)
 
 
-def way(recipe: Recipe, seed: int, settings: Settings, folder: Path, device: str) -> Reading:
+def train(recipe: Recipe, seed: int, settings: Settings, folder: Path, device: str) -> Reading:
     """Train on generated photographs, and measure on others."""
-    scenes = draw_scenes(folder, settings.scenes, DATA_SEED)
-    stream = batches(scenes, _SPEC, BATCH, (SIDE, SIDE), seed)
+    stream = batches(_scenes(folder, settings.scenes, DATA_SEED), _SPEC, BATCH, (SIDE, SIDE), seed)
     training = Training(build(recipe, seed), steps=settings.steps, rate=RATE, device=device)
     for _ in range(settings.steps):
         training.learn(partial(losses, recipe), *next(stream))
-    held_out = draw_scenes(folder, settings.held_out, DATA_SEED + 1)
+    held_out = _scenes(folder, settings.held_out, DATA_SEED + 1)
+    if recipe.assign == "AutoAssign":
+        return measured(training.average, held_out, 1.0, device)  # its scores are learned as this product
     if recipe.quality == "none":
         return measured(training.average, held_out, 0.0, device)
     readings = {exponent: measured(training.average, held_out, exponent, device) for exponent in EXPONENTS}
     values = {f"AP, exponent {exponent:g}": one.values["AP"] for exponent, one in readings.items()}
     best = max(readings.values(), key=lambda one: one.values["AP"])
     return Reading(best.values | values, best.curves)
+
+
+@cache
+def _scenes(folder: Path, count: int, seed: int) -> Scenes:
+    """All networks of a run see the same reduced scenes."""
+    return reduced(draw_scenes(folder, count, seed), SIDE)
 
 
 def measured(network: nn.Module, scenes: Scenes, exponent: float, device: str) -> Reading:
@@ -163,12 +180,14 @@ def measured(network: nn.Module, scenes: Scenes, exponent: float, device: str) -
     detector, truth = Detector(TorchBackend(network, card, device), card), annotations(scenes)
     evaluation = Evaluation(truth, card.labels)
     scores, overlaps = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
-    for image, pixels, boxes in zip(truth.images, scenes.images, scenes.boxes, strict=True):
-        found = detector(np.ascontiguousarray(pixels))
-        evaluation.add(image, found)
-        if len(boxes):
-            scores.append(found.scores)
-            overlaps.append(iou(torch.tensor(found.boxes)[:, None], torch.tensor(boxes)).amax(1).numpy())
+    for start in range(0, len(scenes.images), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        found = detector(scenes.images[part])
+        for image, boxes, own in zip(truth.images[part], scenes.boxes[part], found, strict=True):
+            evaluation.add(image, own)
+            if len(boxes):
+                scores.append(own.scores)
+                overlaps.append(iou(torch.tensor(own.boxes)[:, None], torch.tensor(boxes)).amax(1).numpy())
     precision = evaluation.by_overlap()
     values = {"AP": float(np.mean(list(precision.values()))), "AP50": precision[0.5], "AP75": precision[0.75]}
     curves = {
@@ -194,7 +213,7 @@ def annotations(scenes: Scenes) -> Annotations:
 
 
 def _ways(*recipes: tuple[str, Recipe]) -> dict[str, Way]:
-    return {name: partial(way, recipe) for name, recipe in recipes}
+    return {name: Way(" ".join(astuple(recipe)), partial(train, recipe)) for name, recipe in recipes}
 
 
 SCORES = Comparison(
@@ -212,6 +231,7 @@ QUALITY = Comparison(
     _ways(*((name, Recipe(quality=name)) for name in ("none", "centre-ness", "IoU"))),
 )
 ASSIGNMENT = Comparison(
-    "ATSS (arXiv 1912.02424): which points learn an object matters more than anchors; its rule is better than both",
-    _ways(*((name, Recipe(assign=name)) for name in ("max-IoU", "FCOS", "ATSS"))),
+    "ATSS (arXiv 1912.02424): which points learn an object matters most; its rule is better than those of max-IoU and "
+    "FCOS. AutoAssign (arXiv 2007.03496): to learn it is better still",
+    _ways(*((name, Recipe(assign=name)) for name in ("max-IoU", "FCOS", "ATSS", "AutoAssign"))),
 )

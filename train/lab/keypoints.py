@@ -19,9 +19,9 @@ from ..labels.heatmaps import quantised_maps, unbiased_maps
 from ..losses.heatmaps import focal_l2_loss, hard_keypoint_loss, heatmap_loss
 from ..markers.corners import STRIDE, batches, cut, draw_markers, jittered, named
 from ..pose import better_order
-from .comparison import Comparison, Reading, Settings
+from .comparison import Comparison, Reading, Settings, Way
 
-SIDE, BATCH, RATE, SIGMA = 128, 16, 3e-3, 2.0
+SIDE, BATCH, RATE, SIGMA = 128, 8, 3e-3, 2.0
 DATA_SEED = 20_261_201
 DECODERS: tuple[HeatmapMethod, ...] = ("argmax", "quarter", "dark")
 
@@ -50,7 +50,7 @@ def losses(
     return {"heatmaps": found.mean()}
 
 
-def way(draw: Draw, error: Error, seed: int, settings: Settings, folder: Path, device: str) -> Reading:
+def train(draw: Draw, error: Error, seed: int, settings: Settings, folder: Path, device: str) -> Reading:
     """Train on crops of symbols, and measure on others."""
     variant = find("corners_markers")
     markers = draw_markers(folder, settings.scenes, DATA_SEED)
@@ -87,17 +87,19 @@ def _distances(found: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArra
     return turns[turns.mean(2).argmin(0), np.arange(len(found))]
 
 
+_UNBIASED = Way("unbiased labels", partial(train, unbiased_maps, squared))
+
 HEATMAP_LABELS = Comparison(
     "DARK (arXiv 1910.06278): labels at the exact point and decoding by the shape of the peak are better than rounded "
     "labels, and than a quarter step",
-    {"quantised": partial(way, quantised_maps, squared), "unbiased": partial(way, unbiased_maps, squared)},
+    {"quantised": Way("quantised labels", partial(train, quantised_maps, squared)), "unbiased": _UNBIASED},
 )
 HEATMAP_LOSSES = Comparison(
     "CPN (arXiv 1711.07319): the hardest keypoints alone teach more than all; Simple Pose (arXiv 1911.10529): focal L2 "
     "is better than the mean squared error",
     {
-        "mean squared error": partial(way, unbiased_maps, squared),
-        "hardest half (OHKM)": partial(way, unbiased_maps, partial(hard_keypoint_loss, hardest=2)),
-        "focal L2": partial(way, unbiased_maps, focal),
+        "mean squared error": _UNBIASED,
+        "hardest half (OHKM)": Way("OHKM", partial(train, unbiased_maps, partial(hard_keypoint_loss, hardest=2))),
+        "focal L2": Way("focal L2", partial(train, unbiased_maps, focal)),
     },
 )

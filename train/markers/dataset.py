@@ -24,7 +24,7 @@ Batch = tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]
 
 @dataclass(frozen=True)
 class Scenes:
-    """Images (416, 416, 3) uint8 BGR, and for each image boxes (g, 4) xyxy px and labels (g,)."""
+    """Square images (side, side, 3) uint8 BGR, and for each image boxes (g, 4) xyxy px and labels (g,)."""
 
     images: Sequence[NDArray[np.uint8]]
     boxes: list[NDArray[np.float32]]
@@ -73,6 +73,15 @@ def _draw(key: tuple[int, int, int]) -> Scene:
     return replace(scene, image=image, boxes=scene.boxes * scale, corners=scene.corners * scale)
 
 
+def reduced(scenes: Scenes, side: int) -> Scenes:
+    """The scenes at `side` px."""
+    return Scenes(
+        [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in scenes.images],
+        [boxes * np.float32(side / len(image)) for image, boxes in zip(scenes.images, scenes.boxes, strict=True)],
+        scenes.labels,
+    )
+
+
 def batches(scenes: Scenes, spec: ImageInput, size: int, sides: tuple[int, int], seed: int) -> Iterator[Batch]:
     """Endless shuffled batches, normalised as in the Card, rotated by right angles and scaled.
 
@@ -94,7 +103,7 @@ def batches(scenes: Scenes, spec: ImageInput, size: int, sides: tuple[int, int],
                 image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
                 image = image[..., ::-1] if spec.color == "rgb" else image
                 images.append((image - mean) / std)
-                boxes.append(torch.from_numpy(objects * np.float32(side / SIZE)))
+                boxes.append(torch.from_numpy(objects * np.float32(side / len(scenes.images[i]))))
                 labels.append(torch.from_numpy(scenes.labels[i]))
             pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
             yield pixels, boxes, labels
@@ -104,7 +113,8 @@ def _turn(
     image: NDArray[np.uint8], boxes: NDArray[np.float32], quarters: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Rotate a square image and its boxes counter-clockwise by multiples of 90 degrees."""
+    side = len(image)
     for _ in range(quarters):
         x1, y1, x2, y2 = boxes.T
-        boxes = np.stack((y1, SIZE - x2, y2, SIZE - x1), 1)
+        boxes = np.stack((y1, side - x2, y2, side - x1), 1)
     return np.ascontiguousarray(np.rot90(image, quarters)), boxes

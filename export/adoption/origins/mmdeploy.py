@@ -1,11 +1,11 @@
 """Files of OpenMMLab's mmdeploy: pipeline.json beside the model describes its input and its decoding."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
 from ....deploy.contract.parse import FieldError, require
 from ....deploy.system.errors import InputError
+from ....deploy.system.files import read_json
 from ..foreign import Foreign
 from ..recipe import Recipe, changed_preset
 
@@ -40,10 +40,10 @@ def recipe(foreign: Foreign) -> Recipe | None:
 
 
 def _tasks(place: Path) -> list[dict[str, Any]]:
+    data = read_json(place, "give --as or --card")
     try:
-        data: Any = json.loads(place.read_text(encoding="utf-8-sig"))
         tasks = _dicts(data["pipeline"]["tasks"])
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(f"{place}: not a pipeline of mmdeploy; {type(error).__name__}; give --as or --card") from error
     require(bool(tasks), "pipeline.tasks", "at least one task")
     return tasks
