@@ -44,6 +44,7 @@ def build(target: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long  # compiles all of the module; tests/fuzz runs the same code under clang's sanitizers
 @needs_sanitizers
 def test_hostile_values_under_sanitizers(tmp_path: Path) -> None:
     run_sanitized(Path(__file__).with_name("run_native_hostile.py"), build(tmp_path), 200)
