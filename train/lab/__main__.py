@@ -32,9 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     add("comparison", choices=COMPARISONS)
     add("--seeds", type=whole(1, 100), default=3, help="networks for each choice (default: %(default)s)")
-    add("--steps", type=whole(1, 1_000_000), default=300, help="of each training (default: %(default)s)")
-    add("--scenes", type=whole(16, 100_000), default=300, help="generated for training (default: %(default)s)")
-    add("--held-out", type=whole(1, 100_000), default=100, help="generated for measuring (default: %(default)s)")
+    add("--steps", type=whole(1, 1_000_000), default=1000, help="of each training (default: %(default)s)")
+    add("--scenes", type=whole(16, 100_000), default=1000, help="generated for training (default: %(default)s)")
+    add("--held-out", type=whole(1, 100_000), default=200, help="generated for measuring (default: %(default)s)")
     add("-o", "--output", type=Path, default=Path("runs/lab"), help="folder of the results (default: %(default)s)")
     return run(_command, parser, argv)
 

@@ -21,7 +21,7 @@ from ..markers.corners import STRIDE, batches, cut, draw_markers, jittered, name
 from ..pose import better_order
 from .comparison import Comparison, Reading, Settings, Way
 
-SIDE, BATCH, RATE, SIGMA = 128, 8, 3e-3, 2.0
+SIDE, BATCH, RATE, SIGMA = 128, 16, 3e-3, 2.0
 DATA_SEED = 20_261_201
 DECODERS: tuple[HeatmapMethod, ...] = ("argmax", "quarter", "dark")
 
