@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,16 @@ struct PartPerson {
     ptrdiff_t count;
     bool is_gone;
 };
+
+// Rounds half to even like nearbyint, but in two additions: a double near 1.5 * 2^52 has no fraction bits.
+DETFORGE_INLINE double even(double value) { return (value + 6755399441055744.0) - 6755399441055744.0; }
+
+constexpr ptrdiff_t line_points = 20;
+
+// The pixels along one axis at which a line is looked at.
+DETFORGE_CLONES static void line_pixels(double from, double step, int32_t* out) {
+    for (int32_t i = 0; i < line_points; ++i) out[i] = static_cast<int32_t>(even(i * step + from));
+}
 
 // Marks the pixels of a row that are at least `least`, and not below those above and below them.
 DETFORGE_CLONES static void mark_ridges(const float* row, const float* above, const float* below, ptrdiff_t count, float least,
@@ -98,7 +109,7 @@ private:
             const float* own = &map.values[y * w + x];
             mark_ridges(own, y > 0 ? own - w : own, y + 1 < h ? own + w : own, size, rules_.least_peak, ridges.data());
             for (ptrdiff_t i = next_mark(ridges.data(), 1, 0, size); i < size; i = next_mark(ridges.data(), 1, i + 1, size)) {
-                if (is_top(map.values, y, x + i)) found.push_back({own[i], y * w + x + i});
+                if (is_top(map.values.get(), y, x + i)) found.push_back({own[i], y * w + x + i});
             }
         }
         if (found.size() > rules_.top_k) {
@@ -107,11 +118,11 @@ private:
             std::sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.pixel < b.pixel; });
         }
         std::vector<Point> peaks;
-        for (const Candidate& each : found) peaks.push_back(refined(map.values, each.pixel / w, each.pixel % w));
+        for (const Candidate& each : found) peaks.push_back(refined(map.values.get(), each.pixel / w, each.pixel % w));
         return peaks;
     }
 
-    bool is_top(const std::vector<float>& values, ptrdiff_t y, ptrdiff_t x) const {
+    bool is_top(const float* values, ptrdiff_t y, ptrdiff_t x) const {
         const float value = values[y * maps_.w + x];
         for (ptrdiff_t v = std::max<ptrdiff_t>(y - 1, 0); v <= std::min(y + 1, maps_.h - 1); ++v) {
             for (ptrdiff_t u = std::max<ptrdiff_t>(x - 1, 0); u <= std::min(x + 1, maps_.w - 1); ++u) {
@@ -123,7 +134,7 @@ private:
 
     // The centre of gravity of the 5x5 pixels around a peak, and their mean as its score. Peculiarities: the shifts along
     // both axes are exchanged, and peaks near the border are left as they are.
-    Point refined(const std::vector<float>& values, ptrdiff_t y, ptrdiff_t x) const {
+    Point refined(const float* values, ptrdiff_t y, ptrdiff_t x) const {
         constexpr ptrdiff_t reach = 2;
         const Point raw{double(x), double(y), values[y * maps_.w + x]};
         if (x < reach || y < reach || x + reach >= maps_.w || y + reach >= maps_.h) return raw;
@@ -169,36 +180,34 @@ private:
     // The mean of a limb's map at up to 20 points, less for limbs longer than half the height. It is 0 if less than four
     // fifths of them are above `least_limb`. Half px are rounded to even ones, as in Python.
     double between(const TallMap& map, const Point& from, const Point& to, double length) const {
-        constexpr ptrdiff_t points = 20, together = 5;
-        const ptrdiff_t count = static_cast<ptrdiff_t>(std::min<double>(even(length + 1), points));
+        const ptrdiff_t count = static_cast<ptrdiff_t>(std::min<double>(even(length + 1), line_points));
         const ptrdiff_t allowed = count - (4 * count + 4) / 5;  // misses
-        const double steps = std::max<ptrdiff_t>(count - 1, 1), down = (to.y - from.y) / steps, across = (to.x - from.x) / steps;
-        int32_t rows[points], columns[points];
-        for (int32_t i = 0; i < points; ++i) {
-            rows[i] = static_cast<int32_t>(even(i * down + from.y));
-            columns[i] = static_cast<int32_t>(even(i * across + from.x));
-        }
+        const double steps = std::max<ptrdiff_t>(count - 1, 1);
+        int32_t rows[line_points], columns[line_points];
+        line_pixels(from.y, (to.y - from.y) / steps, rows);
+        line_pixels(from.x, (to.x - from.x) / steps, columns);
         if (count > 1) rows[count - 1] = static_cast<int32_t>(even(to.y));
         if (count > 1) columns[count - 1] = static_cast<int32_t>(even(to.x));
-        // Most pairs are not linked, and have nothing between them: the points in the middle come first.
-        const ptrdiff_t groups = (count + together - 1) / together;
+        float values[line_points];
         ptrdiff_t misses = 0;
-        double sum = 0;
-        for (ptrdiff_t done = 0, group = groups / 3; done < groups; ++done, group = group + 1 < groups ? group + 1 : 0) {
-            float values[together];
-            const ptrdiff_t first = group * together, size = std::min(together, count - first);
-            maps_.at(map, rows + first, columns + first, size, values);
-            for (ptrdiff_t i = 0; i < size; ++i) {
-                misses += !(values[i] > rules_.least_limb);
-                sum += finite(values[i]);
+        const auto is_missed = [&](auto size, ptrdiff_t first) {
+            map.at<size>(rows + first, columns + first, values + first);
+            for (ptrdiff_t i = first; i < first + size; ++i) misses += !(values[i] > rules_.least_limb);
+            return misses > allowed;
+        };
+        if (count == line_points) {  // most pairs are not linked, and have nothing between them: the middle comes first
+            for (const ptrdiff_t first : {5, 10, 15, 0}) {
+                if (is_missed(std::integral_constant<ptrdiff_t, 5>(), first)) return 0;
             }
-            if (misses > allowed) return 0;
+        } else {
+            for (ptrdiff_t i = 0; i < count; ++i) {
+                if (is_missed(std::integral_constant<ptrdiff_t, 1>(), i)) return 0;
+            }
         }
+        double sum = 0;
+        for (ptrdiff_t i = 0; i < count; ++i) sum += finite(values[i]);
         return sum / count + std::min(0.5 * maps_.h / length - 1, 0.0);
     }
-
-    // Rounds half to even like nearbyint, but in two additions: a double near 1.5 * 2^52 has no fraction bits.
-    static double even(double value) { return (value + 6755399441055744.0) - 6755399441055744.0; }
 
     // Adds a link to the people that have one of its ends. Peculiarity: a third person is overlooked.
     void join(size_t limb, const Link& link) {

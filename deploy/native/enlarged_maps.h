@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -44,7 +45,7 @@ struct Part {
 // The pixels of a map that matter, in `parts` from top to bottom. Others have no meaning.
 class FilledMap {
 public:
-    std::vector<float> values;
+    std::unique_ptr<float[]> values;  // most of it is never touched
     std::vector<Part> parts;
 
 private:
@@ -52,15 +53,70 @@ private:
 
     static constexpr ptrdiff_t block = 16;  // px of a row that are filled together
 
-    std::vector<float> stretched_;
+    std::unique_ptr<float[]> stretched_;
     std::vector<uint8_t> filled_;  // of each block
 };
 
 // Of each cell of each run's map: whether one of the cells from it on is far from 0.
 using LoudCells = std::vector<std::vector<uint8_t>>;
 
-// A map of each run at its own width and the height of the result.
-using TallMap = std::vector<std::vector<float>>;
+// A map of each run at its own width and the height of the result, whose rows are mixed when a pixel is asked for.
+class TallMap {
+public:
+    // Writes the `count` pixels (rows[i], columns[i]), the means of all runs.
+    template <ptrdiff_t count>
+    void at(const int32_t* rows, const int32_t* columns, float* out) const {
+        if (runs_.size() == 1) return mix<count>(runs_[0], rows, columns, out);
+        std::fill_n(out, count, 0.f);
+        for (const Run& run : runs_) {
+            float own[count];
+            mix<count>(run, rows, columns, own);
+            for (ptrdiff_t i = 0; i < count; ++i) out[i] += own[i];
+        }
+        for (ptrdiff_t i = 0; i < count; ++i) out[i] /= runs_.size();
+    }
+
+private:
+    friend class EnlargedMaps;
+
+    struct Run {
+        std::vector<float> values;
+        ptrdiff_t width, taps;
+        const int32_t* first;  // of each column, the first of the `taps` values that it is made of
+        const float* weights;
+    };
+
+    template <ptrdiff_t count>
+    static void mix(const Run& run, const int32_t* rows, const int32_t* columns, float* out) {
+        if (run.taps == 4) return mix_four<count>(run, rows, columns, out);
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            const float* row = &run.values[rows[i] * run.width + run.first[columns[i]]];
+            const float* weights = run.weights + columns[i] * run.taps;
+            out[i] = weights[0] * row[0];
+            for (ptrdiff_t k = 1; k < run.taps; ++k) out[i] += weights[k] * row[k];
+        }
+    }
+
+    // The usual case, one interpolation. It has two loops, so that the four products of a pixel are one instruction.
+    template <ptrdiff_t count>
+    static void mix_four(const Run& run, const int32_t* rows, const int32_t* columns, float* out) {
+        constexpr ptrdiff_t taps = 4;
+        const ptrdiff_t width = run.width;
+        const float *values = run.values.data(), *all = run.weights;
+        const int32_t* firsts = run.first;
+        float parts[count * taps];
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            const float *row = values + rows[i] * width + firsts[columns[i]], *weights = all + columns[i] * taps;
+            for (ptrdiff_t k = 0; k < taps; ++k) parts[i * taps + k] = weights[k] * row[k];
+        }
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            const float* own = parts + i * taps;
+            out[i] = (own[0] + own[2]) + (own[1] + own[3]);
+        }
+    }
+
+    std::vector<Run> runs_;
+};
 
 // The mean of all runs at the size h x w.
 class EnlargedMaps {
@@ -82,7 +138,7 @@ public:
 
     // Fills the pixels of a map that may be at least `least`, and those at most `reach` px from them.
     void fill(ptrdiff_t map, float least, ptrdiff_t reach, FilledMap& out) const {
-        out.values.resize(h * w);
+        if (out.values == nullptr) out.values.reset(new float[h * w]);
         mark_blocks(loud_cells(map, least), reach, out.filled_);
         out.parts = marked_parts(out.filled_);
         std::vector<float> mixed(w);
@@ -120,44 +176,26 @@ public:
 
     // Enlarges the rows from `top` to `bottom` of a map downwards only, so that each pixel of `at` is made of one row.
     void heighten(ptrdiff_t map, ptrdiff_t top, ptrdiff_t bottom, TallMap& out) const {
-        out.resize(runs_.size());
+        out.runs_.resize(runs_.size());
         for (size_t i = 0; i < runs_.size(); ++i) {
             const Taps& taps = rows_[i];
             const ptrdiff_t width = runs_[i].w;
-            out[i].resize(h * width);
+            TallMap::Run& run = out.runs_[i];
+            run.values.resize(h * width);
+            run.width = width;
+            run.taps = columns_[i].count;
+            run.first = firsts_[i].data();
+            run.weights = columns_[i].weights.data();
             for (ptrdiff_t y = top; y <= bottom; ++y) {
                 const float* row = runs_[i].maps[map] + taps.first[y] * width;
-                mix_taps(row, &taps.weights[y * taps.count], taps.count, &out[i][y * width], width, width);
+                mix_taps(row, &taps.weights[y * taps.count], taps.count, &run.values[y * width], width, width);
             }
         }
-    }
-
-    // The pixels (rows[i], columns[i]) of a map, whose rows are heightened.
-    void at(const TallMap& map, const int32_t* rows, const int32_t* columns, ptrdiff_t count, float* out) const {
-        std::fill_n(out, count, 0.f);
-        for (size_t i = 0; i < runs_.size(); ++i) {
-            const bool is_usual = columns_[i].count == 4;  // one interpolation: a loop of known length
-            is_usual ? add<4>(map[i].data(), i, rows, columns, count, out) : add<0>(map[i].data(), i, rows, columns, count, out);
-        }
-        for (ptrdiff_t i = 0; i < count && runs_.size() > 1; ++i) out[i] /= runs_.size();
     }
 
     const ptrdiff_t h, w;
 
 private:
-    // Adds the pixels of one run, which are made of `fixed` others of their row if that is not 0.
-    template <ptrdiff_t fixed>
-    void add(const float* map, size_t run, const int32_t* rows, const int32_t* columns, ptrdiff_t count, float* out) const {
-        const ptrdiff_t taps = fixed ? fixed : columns_[run].count, width = runs_[run].w;
-        const int32_t* first = firsts_[run].data();
-        for (ptrdiff_t i = 0; i < count; ++i) {
-            const float *row = map + rows[i] * width + first[columns[i]], *weights = &columns_[run].weights[columns[i] * taps];
-            float mixed = weights[0] * row[0];
-            for (ptrdiff_t k = 1; k < taps; ++k) mixed += weights[k] * row[k];
-            out[i] += mixed;
-        }
-    }
-
     // Marks the blocks of pixels with one near that may be loud.
     void mark_blocks(const LoudCells& cells, ptrdiff_t reach, std::vector<uint8_t>& out) const {
         const auto range = [reach](const std::vector<ptrdiff_t>& first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t size) {
@@ -168,17 +206,28 @@ private:
         for (size_t i = 0; i < runs_.size(); ++i) {
             const ptrdiff_t height = runs_[i].h, width = runs_[i].w;
             std::vector<uint8_t> loud(height * blocks_);
+            std::vector<ptrdiff_t> loud_rows;
+            for (ptrdiff_t v = 0; v < height; ++v) {
+                if (next_mark(&cells[i][v * width], 1, 0, width) < width) loud_rows.push_back(v);
+            }
             for (ptrdiff_t each = 0; each * FilledMap::block < w; ++each) {
                 const ptrdiff_t low = each * FilledMap::block, high = std::min(low + FilledMap::block, w) - 1;
                 const auto [left, right] = range(columns_[i].first, low, high, w);
-                for (ptrdiff_t v = 0; v < height; ++v) {
+                for (const ptrdiff_t v : loud_rows) {
                     const uint8_t* row = &cells[i][v * width];
                     loud[v * blocks_ + each] = std::any_of(row + left, row + right, [](uint8_t cell) { return cell; });
                 }
             }
+            std::vector<uint8_t> near(blocks_);  // of a row, and of the next ones that are made of the same cells
+            std::pair<ptrdiff_t, ptrdiff_t> last;
             for (ptrdiff_t y = 0; y < h; ++y) {
-                const auto [top, bottom] = range(rows_[i].first, y, y, h);
-                for (ptrdiff_t v = top; v < bottom; ++v) merge_marks(&loud[v * blocks_], &out[y * blocks_], blocks_);
+                const std::pair<ptrdiff_t, ptrdiff_t> own = range(rows_[i].first, y, y, h);
+                if (y == 0 || own != last) {
+                    near.assign(blocks_, 0);
+                    for (ptrdiff_t v = own.first; v < own.second; ++v) merge_marks(&loud[v * blocks_], near.data(), blocks_);
+                    last = own;
+                }
+                merge_marks(near.data(), &out[y * blocks_], blocks_);
             }
         }
     }
@@ -202,13 +251,12 @@ private:
     void stretch(ptrdiff_t map, size_t run, FilledMap& out) const {
         const MapRun& own = runs_[run];
         const Taps& taps = rows_[run];
-        std::vector<uint8_t> used(own.h * blocks_);
-        for (ptrdiff_t y = 0; y < h; ++y) {
-            for (ptrdiff_t k = 0; k < taps.count && taps.first[y] + k < own.h; ++k) {
-                merge_marks(&out.filled_[y * blocks_], &used[(taps.first[y] + k) * blocks_], blocks_);
-            }
+        std::vector<uint8_t> firsts(own.h * blocks_), used(own.h * blocks_);
+        for (ptrdiff_t y = 0; y < h; ++y) merge_marks(&out.filled_[y * blocks_], &firsts[taps.first[y] * blocks_], blocks_);
+        for (ptrdiff_t k = 0; k < std::min(taps.count, own.h); ++k) {
+            merge_marks(firsts.data(), &used[k * blocks_], (own.h - k) * blocks_);
         }
-        out.stretched_.resize(own.h * w);
+        out.stretched_.reset(new float[own.h * w]);
         for (const auto& [v, x, size] : marked_parts(used)) {
             stretch_row(own.maps[map] + v * own.w, &firsts_[run][x], &by_tap_[run][x], columns_[run].count,
                         &out.stretched_[v * w + x], size, w);
