@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ sys.path.append(str(Path(__file__).parent))
 import triton_standin
 
 PHOTOS = Path(__file__).parents[2] / "examples/photos"
+DOCS = Path(__file__).parents[2] / "docs/triton.md"
 
 
 def module_of(file: Path) -> ModuleType:
@@ -59,6 +61,14 @@ def test_the_configurations_follow_the_schema(repository: Path) -> None:
     assert (detections.backend, detections.max_batch_size) == ("python", 8)
     assert [each.name for each in detections.output] == ["detections"]
     assert (repository / "gfl_markers_network/1/model.onnx").read_bytes() == BUNDLED.read_bytes()
+
+
+def test_what_the_page_adds_follows_the_schema(repository: Path) -> None:
+    [added] = re.findall(r"```proto\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    config = repository / "gfl_markers_network/config.pbtxt"
+    config.write_text(config.read_text() + added)
+    [accelerator] = parsed(config).optimization.execution_accelerators.gpu_execution_accelerator
+    assert accelerator.name == "tensorrt" and accelerator.parameters["trt_engine_cache_enable"] == "true"
 
 
 def test_a_fixed_batch_is_not_batched(tmp_path: Path) -> None:

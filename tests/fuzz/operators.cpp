@@ -169,6 +169,7 @@ void border_align(Draw& draw) {
     Node node{"BorderAlign", {}, {draw.whole<int64_t>(1, 12)}};
     node.add(draw, {n, 4 * c, h, w}, -1, 1);
     node.add(draw, {n, k, 4}, -2, 14);
+    node.inputs.back().is_float = true;
     std::vector<float> y;
     const float pool = static_cast<float>(node.attributes[0]);
     if (!node.compares(draw, y) || !are_moderate(node.inputs[0].values)) return;
