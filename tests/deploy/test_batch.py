@@ -114,7 +114,7 @@ def test_a_killed_worker_and_a_stopped_run_lose_and_double_nothing(photos: Path,
 def _after_first_part(out: Path, seen: int = 0) -> int:
     """Waits until there are more parts than `seen`."""
     deadline = time.monotonic() + 240
-    while (count := len(list(out.with_name("out.json.parts").glob("part-*")))) <= seen:
+    while (count := len(list(out.with_name("out.json.parts").glob("part-*.parquet")))) <= seen:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return count
