@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cards import CARDS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from old_cards import OLD_CARDS
 
@@ -51,6 +51,7 @@ def test_every_form_is_among_them() -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
+@settings(max_examples=50)  # of each of many Cards
 @given(data=st.data())
 def test_spoilt_fields(name: str, data: st.DataObject) -> None:
     value = json.loads(TEXTS[name])

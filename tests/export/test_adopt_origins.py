@@ -116,7 +116,7 @@ def test_a_pose_by_heatmaps(params: dict[str, Any], method: str, blur: int, spac
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "pipeline.json: not a pipeline"),
+        ("{", "pipeline.json: not JSON"),
         ('{"pipeline": 3}', "pipeline.json: not a pipeline"),
         ('{"pipeline": {"tasks": []}}', "pipeline.tasks"),
         ('{"pipeline": {"tasks": [{"module": "Transform", "transforms": [{"type": "Warp"}]}]}}', "transform 'Warp'"),

@@ -35,7 +35,7 @@ def test_a_file_for_openvino_has_no_functions(tmp_path: Path, monkeypatch: pytes
 
 
 def test_bf16_is_in_the_file_and_not_in_its_decode(tmp_path: Path) -> None:
-    given = {"checkpoint": "random", "precision": "bf16", "verify": "off"}
+    given = {"checkpoint": "random", "precision": "bf16", "verify": "off", "imgsz": (128, 96)}
     path = export("gfl_test", **given, output=tmp_path / "m.onnx").path
     proto = onnx.load(path)
     onnx.checker.check_model(proto, full_check=True)

@@ -29,7 +29,7 @@ NAMES = [
 ]
 # All in half precision, and in single precision the first of each form. Long tests are those in single precision but
 # one, those of networks whose backbone alone is new, and those that take longest.
-LONGEST = ("simplepose", "cid", "dekr", "openpose25", "repose", "ae")
+LONGEST = ("simplepose", "cid", "dekr", "openpose", "openpose25", "repose", "ae", "higherhrnet", "pifpaf")
 SINGLE = {VARIANTS[name].form.kind: name for name in reversed(NAMES)}.values()
 SHORT = {(NAMES[0], "fp32"), *((name, "fp16") for name in with_new_parts(NAMES))} - {
     (f"{name}_test", "fp16") for name in LONGEST
@@ -111,7 +111,12 @@ def test_networks_that_have_one_size(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"), [("posefix_test", "fp32"), ("posefix_test", "fp16"), ("hintpose_test", "fp16")]
+    ("name", "precision"),
+    [
+        pytest.param("posefix_test", "fp32", marks=pytest.mark.long),
+        ("posefix_test", "fp16"),
+        pytest.param("hintpose_test", "fp16", marks=pytest.mark.long),
+    ],
 )
 def test_a_refinement_runs_behind_a_pose_network(name, precision, tmp_path):
     poses, refiner = tmp_path / "poses.onnx", tmp_path / "refiner.onnx"

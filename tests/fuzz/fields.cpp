@@ -75,7 +75,7 @@ void check_filled(const EnlargedMaps& maps, ptrdiff_t map, float least) {
         for (ptrdiff_t x = 0; x < maps.w; ++x) {
             const int32_t row = y, column = x;
             float alone;
-            maps.at(tall, &row, &column, 1, &alone);
+            tall.at<1>(&row, &column, &alone);
             const float own = own_map.values[y * maps.w + x];
             if (filled[y * maps.w + x]) {
                 // Sums in another order, of values whose signs may differ.

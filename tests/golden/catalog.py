@@ -43,8 +43,9 @@ def networks(*kinds: str) -> list[Any]:
 
 
 def _is_long(name: str) -> bool:
-    """Whether it is one of many networks of two stages, which take ten seconds or more each."""
-    return kind(name) == "proposed" and name not in ("faster_rcnn_r50", "cascade_rcnn_r50", "crowddet_r50_refine")
+    """Whether it takes ten seconds or more: the largest, and of many networks of two stages all but three."""
+    short = ("faster_rcnn_r50", "cascade_rcnn_r50", "crowddet_r50_refine")
+    return name == "extremenet_hg104" or (kind(name) == "proposed" and name not in short)
 
 
 @cache

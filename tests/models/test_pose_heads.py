@@ -10,6 +10,7 @@ from detforge.models.heads.heatmap import OffsetHead, VotingHead
 from detforge.models.zoo import VARIANTS
 
 POSE = [variant for variant in VARIANTS.values() if variant.form.has_keypoints]
+VGG = ("openpose_test", "openpose25_test")  # slow in half precision
 
 
 def doubled(row: np.ndarray, spacing: bool) -> np.ndarray:
@@ -60,7 +61,11 @@ def test_every_network_has_as_many_keypoints_as_its_skeleton(variant) -> None:
     assert variant.count_classes(network.get_parameter(variant.classes_key)) == variant.classes
 
 
-@pytest.mark.parametrize("variant", [v for v in POSE if v.name.endswith("_test")], ids=lambda variant: variant.name)
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=pytest.mark.long if v.name in VGG else ()) for v in POSE if v.name.endswith("_test")],
+    ids=lambda variant: variant.name,
+)
 def test_outputs_are_single_precision_whatever_the_trunk(variant) -> None:
     network = random_model(variant)
     generator = torch.Generator().manual_seed(0)
