@@ -24,8 +24,8 @@ NAMES = [name for name, variant in VARIANTS.items() if name.endswith("_test") an
 PRECISION = {"grid_rcnn_test": "fp32"}
 FREE = ("faster_rcnn_test", "fp32")
 EVERY = [*((name, PRECISION.get(name, "fp16")) for name in with_new_parts(NAMES)), FREE]
-# An export takes long. These stand for the others: anchors, points, our operators, blocks of other kinds.
-SHORT = "retinanet ssd yolov3 fcos fcos_dcn gfl rtmdet lffd"
+# An export takes long. These stand for the others: two stages, anchors, points, our operators, blocks of other kinds.
+SHORT = "faster_rcnn retinanet ssd yolov3 fcos fcos_dcn gfl rtmdet lffd"
 CASES = cases(EVERY, [(f"{name}_test", "fp16") for name in SHORT.split()])
 # px, score, and the share that must be found again; half precision rounds otherwise in a batch
 NEAR = {"fp32": (1e-2, 5e-5, 1), "fp16": (1, 0.02, 0.98)}
