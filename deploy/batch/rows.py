@@ -79,7 +79,7 @@ def items_of(path: Path, run: str) -> dict[str, int]:
     Raises InputError if it is no part, and UsageError if another model made it.
     """
     metadata: dict[bytes, bytes] = _read("read_schema", path).metadata or {}
-    if metadata.get(RUN) != run.encode():
+    if metadata.get(RUN) != run.encode() or ITEMS not in metadata:
         raise UsageError(f"{path}: of another model or of other options; choose another place for the results")
     return json.loads(metadata[ITEMS])
 

@@ -32,7 +32,7 @@ from .sources import open_source
 _MOST = 64
 """Items of a part at most. Loading a part again after a worker has died costs this much."""
 _MOST_DEATHS = 2
-"""Workers that may die at an item, after the one whose death was the first in its part."""
+"""An item is given up after so many deaths at it. The first in a part does not count: its item is unknown."""
 _PARTS_OF_WORKER = 4
 """Parts for each worker at least, so that none waits long for the last."""
 
@@ -97,7 +97,8 @@ class Run:
 
     def records(self, items: Sequence[Item]) -> Iterator[dict[str, Any]]:
         """All detections in the order of the items, as detinfer --json has them."""
-        part_of = {name: part for part in self._parts() for name in items_of(part, self._made_by)}
+        counts = {part: items_of(part, self._made_by) for part in self._parts()}
+        part_of = {name: part for part, names in counts.items() for name in names}
         opened: Path | None = None
         rows: dict[str, list[dict[str, Any]]] = {}
         for item in items:
@@ -105,7 +106,7 @@ class Run:
             if part != opened:
                 every = iter(read_part(part))
                 opened = part
-                rows = {name: list(islice(every, count)) for name, count in items_of(part, self._made_by).items()}
+                rows = {name: list(islice(every, count)) for name, count in counts[part].items()}
             for each in rows[item.shown]:
                 yield from records(each)
 

@@ -130,6 +130,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
     from . import cluster
     from .bop_results import BopResults
     from .coco_results import CocoResults
+    from .given_boxes import boxes_for
     from .model import open_model
     from .printer import Printer  # what needs OpenCV is imported late: --help is to answer at once
     from .progress import progress
@@ -159,7 +160,7 @@ def _infer_quietly(arguments: argparse.Namespace) -> int:
         return stopped or (codes[-1] if codes else 0)
     tracking = Tracking(items, smooth=arguments.smooth) if arguments.track else None
     model = open_model(arguments)
-    given = _given_boxes(model, arguments)
+    given = boxes_for(model, arguments.boxes)
     coco = CocoResults(arguments.annotations, model.card.labels) if arguments.annotations is not None else None
     bop = None if arguments.save_bop is None else BopResults(arguments.save_bop)
     more = [own for own in (coco, bop) if own is not None]
@@ -222,10 +223,11 @@ def _keep(
 
 def _items(arguments: argparse.Namespace, report: Callable[[Exception], None]) -> "tuple[list[Item], list[str]]":
     """What there is to read, and what is skipped; a source that is not there is reported and the others go on."""
-    from ..batch.sources import find_sources
     from ..inputs.listing import find_items, told_apart
 
-    find = find_items if arguments.ray is None else find_sources
+    find = find_items
+    if arguments.ray is not None:
+        from ..batch.sources import find_sources as find
     items: list[Item] = []
     skipped: list[str] = []
     for source in arguments.source:
@@ -242,21 +244,6 @@ def _items(arguments: argparse.Namespace, report: Callable[[Exception], None]) -
     if inside and not arguments.no_save:
         raise UsageError(f"--out {arguments.out} holds the input {inside[0].path}; choose another, or --no-save")
     return told_apart(items), skipped
-
-
-def _given_boxes(model: "Pipeline", arguments: argparse.Namespace) -> "GivenBoxes | None":
-    """What --boxes holds; UsageError where the model needs boxes and has none, or the other way round."""
-    from .given_boxes import read_boxes
-
-    if not model.takes_boxes:
-        if arguments.boxes is not None:
-            raise UsageError("--boxes is for a pose network as --model; leave it out, or choose one")
-        return None
-    if arguments.boxes is None:
-        raise UsageError(
-            f"{model.card.model} needs boxes; give them with --boxes FILE, or make it the --pose-model of a detector"
-        )
-    return read_boxes(arguments.boxes, model.card.labels)
 
 
 def _finding(

@@ -9,8 +9,9 @@ from typing import Any, cast
 import numpy as np
 
 from ..inputs.sources import Picture
+from ..pipelines.pipeline import Pipeline
 from ..results.instances import Instances
-from ..system.errors import InputError
+from ..system.errors import InputError, UsageError
 from ..system.files import read_json
 
 Key = tuple[str | int, int | None]
@@ -78,6 +79,19 @@ def read_boxes(path: Path, labels: tuple[str, ...]) -> GivenBoxes:
     if not given.rows:
         raise InputError(f"{path}: no box of {' or '.join(labels)} in it; check its categories")
     return given
+
+
+def boxes_for(model: Pipeline, path: Path | None) -> GivenBoxes | None:
+    """The boxes of --boxes for a model that needs them. Raises UsageError if only one of both is given."""
+    if not model.takes_boxes:
+        if path is not None:
+            raise UsageError("--boxes is for a pose network as --model; leave it out, or choose one")
+        return None
+    if path is None:
+        raise UsageError(
+            f"{model.card.model} needs boxes; give them with --boxes FILE, or make it the --pose-model of a detector"
+        )
+    return read_boxes(path, model.card.labels)
 
 
 def may_be_same(path: Path, stated: Path) -> bool:

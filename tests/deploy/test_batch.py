@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 from detforge.deploy import load
+from detforge.deploy.batch.rows import RUN, items_of
 from detforge.deploy.batch.run import Run, Worker
 from detforge.deploy.detinfer.cli import main
 from detforge.deploy.inputs.image import read_image
 from detforge.deploy.inputs.listing import find_items
+from detforge.deploy.system.errors import UsageError
 
 PHOTO = Path(__file__).parents[2] / "examples/photos/desk.jpg"
 PICTURES = int(os.environ.get("RAY_PICTURES", "16"))
@@ -128,6 +130,14 @@ def _worker(driver: int) -> int:
             if is_worker and os.getsid(int(process.name)) == os.getsid(driver):
                 return int(process.name)
     raise AssertionError("the model has no process")
+
+
+def test_a_part_that_does_not_name_its_sources_is_refused(tmp_path: Path) -> None:
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    part = tmp_path / "part-0.parquet"
+    parquet.write_table(arrow.table({"image": ["a.png"]}).replace_schema_metadata({RUN: b"ours"}), part)
+    with pytest.raises(UsageError, match=r"part-0\.parquet: of another model or of other options; choose another"):
+        items_of(part, "ours")
 
 
 class Death(BaseException):

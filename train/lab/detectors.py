@@ -232,6 +232,6 @@ QUALITY = Comparison(
 )
 ASSIGNMENT = Comparison(
     "ATSS (arXiv 1912.02424): which points learn an object matters most; its rule is better than those of max-IoU and "
-    "FCOS. AutoAssign (arXiv 2007.03496): to learn it is better still",
+    "FCOS. AutoAssign (arXiv 2007.03496): learning the assignment is better still",
     _ways(*((name, Recipe(assign=name)) for name in ("max-IoU", "FCOS", "ATSS", "AutoAssign"))),
 )
